@@ -1,0 +1,41 @@
+# `make run` and `make test` are all the set-up there is, on Debian with Python 3.11 or later.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint sql clean
+
+run: $(VENV)/run.stamp
+	@$(BIN)/myaccount
+
+test: $(VENV)/test.stamp
+	$(BIN)/pytest
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Writes sql/sql.sql from myaccount/model/tables.py.
+sql: $(VENV)/run.stamp
+	$(BIN)/python -c "from myaccount.model.schema import mysql_script; print(mysql_script(), end='')" > sql/sql.sql
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/run.stamp: pyproject.toml
+	@.ci/debian-packages venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing MyAccount into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	.ci/debian-packages venv servers
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/lint.stamp: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	@touch $@

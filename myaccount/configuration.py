@@ -1,0 +1,168 @@
+"""The configuration: what a file may say, and what it means where it says nothing.
+
+The file is YAML, checked by trafaret before anything starts. `${NAME}` in a value is replaced by the
+environment variable of that name.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NotRequired, TypedDict, cast
+
+import trafaret as t
+import yaml
+from trafaret_config import ConfigError, read_and_validate
+
+from .resources import resource
+
+DEFAULT_FILE: Final = resource("config/config.yaml")
+
+
+class MysqlConfig(TypedDict):
+    host: str
+    port: int
+    db: str
+    user: str
+    password: str
+    minsize: int
+    maxsize: int
+    connect_timeout: int
+
+
+class RedisConfig(TypedDict):
+    host: str
+    port: int
+    minsize: int
+    maxsize: int
+    db: int
+    password: NotRequired[str]
+
+
+class ListenerConfig(TypedDict):
+    url: NotRequired[str]
+    timeout_seconds: float
+
+
+class Config(TypedDict):
+    host: str
+    port: int
+    mysql: NotRequired[MysqlConfig]
+    redis: NotRequired[RedisConfig]
+    sqlite_file: str
+    log_folder: str
+    log_level: str
+    listener: ListenerConfig
+
+
+def _number(least: int, most: int) -> t.Trafaret:
+    """Take a whole number, or text that is one (an environment variable); neither True nor 12.0."""
+
+    def whole(value: object) -> int:
+        if re.fullmatch("[0-9]{1,9}", str(value)) and least <= int(str(value)) <= most:
+            return int(str(value))
+        raise t.DataError(f"expected a whole number from {least} to {most}")
+
+    return t.Call(whole)
+
+
+def _seconds(value: object) -> float:
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", str(value)) and 0 < float(str(value)) <= 3600:
+        return float(str(value))
+    raise t.DataError("expected seconds: a number above 0 and at most 3600")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise t.DataError("expected text; a number, true or false must be in quotes to be text")
+
+
+def _secret(value: object) -> str:
+    return _text(value) if value != "" else ""
+
+
+def _pool(value: dict[str, Any]) -> dict[str, Any]:
+    if value["minsize"] > value["maxsize"]:
+        raise t.DataError({"minsize": t.DataError("expected at most maxsize")})
+    return value
+
+
+PORT: Final = _number(1, 65535)
+
+MYSQL: Final = t.Dict(
+    {
+        t.Key("host"): _text,
+        t.Key("port", default=3306): PORT,
+        t.Key("db"): _text,
+        t.Key("user"): _text,
+        t.Key("password"): _secret,
+        t.Key("minsize", default=1): _number(0, 1000),
+        t.Key("maxsize", default=5): _number(1, 1000),
+        # Seconds. The demo's file says 5000, so a limit that looks absurd is taken.
+        t.Key("connect_timeout", default=5): _number(1, 86_400),
+    }
+) & t.Call(_pool)
+
+REDIS: Final = t.Dict(
+    {
+        t.Key("host"): _text,
+        t.Key("port", default=6379): PORT,
+        # Taken because the demo's file has it; connections are opened as they are needed.
+        t.Key("minsize", default=1): _number(0, 1000),
+        t.Key("maxsize", default=5): _number(1, 1000),
+        t.Key("db", default=0): _number(0, 1_000_000),
+        t.Key("password", optional=True): _secret,
+    }
+) & t.Call(_pool)
+
+CONFIGURATION: Final = t.Dict(
+    {
+        t.Key("host", default="127.0.0.1"): _text,
+        t.Key("port", default=8080): PORT,
+        t.Key("mysql", optional=True): MYSQL,
+        t.Key("redis", optional=True): REDIS,
+        t.Key("sqlite_file", default="data/myaccount.db"): _text,
+        t.Key("log_folder", default="logs"): _text,
+        t.Key("log_level", default="INFO"): t.Enum("DEBUG", "INFO", "WARNING", "ERROR"),
+        t.Key("listener", default={}): t.Dict(
+            {
+                t.Key("url", optional=True): t.URL,
+                t.Key("timeout_seconds", default=5.0): _seconds,
+            }
+        ),
+    }
+)
+
+# What trafaret says of a fault, said so that it tells what was expected.
+_EXPECTED: Final = {
+    "value is not a dict": "expected keys with their values",
+    "value is not URL": "expected an address, such as http://127.0.0.1:9000/account-opened",
+    "value doesn't match any variant": "expected DEBUG, INFO, WARNING or ERROR",
+}
+
+
+class WrongConfiguration(Exception):
+    """The configuration cannot be used; the text says which file, line and key, and what was expected."""
+
+
+def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Config:
+    """Return the checked configuration of a file, with every default filled in.
+
+    Raises WrongConfiguration, with one line a fault, if the file cannot be read or says something else.
+    The text never holds a value of the file: it may be a password.
+    """
+    try:
+        return cast("Config", read_and_validate(str(file), CONFIGURATION, vars=environment))
+    except ConfigError as error:
+        raise WrongConfiguration("\n".join(_line(file, fault) for fault in error.errors)) from None
+    except OSError as error:
+        raise WrongConfiguration(f"{file}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise WrongConfiguration(f"{file}:{mark.line + 1 if mark else 1}: expected YAML in UTF-8") from None
+
+
+def _line(file: str | Path, fault: Any) -> str:
+    line = fault.start_mark.line + 1 if fault.start_mark else 1
+    message = _EXPECTED.get(str(fault.message), str(fault.message))
+    return ": ".join(part for part in (f"{file}:{line}", fault.path, message) if part)

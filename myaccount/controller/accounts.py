@@ -1,0 +1,59 @@
+"""Opening accounts, and looking at them."""
+
+from typing import Final
+
+from aiohttp import web
+
+from ..keys import announce_key, database_key
+from ..ledger.commands import OpenAccount
+from ..ledger.money import format_amount
+from ..service.accounts import Holding, open_account, query_accounts
+from .forms import Form, identifier, text
+
+OPEN: Final = Form(
+    OpenAccount,
+    userId=identifier,
+    userName=text(),
+    sex=text(2),
+    cardNum=text(),
+    accountId=identifier,
+    accountType=text(),
+)
+QUERY: Final = Form(str, userId=identifier)
+
+
+async def openacc(request: web.Request) -> dict[str, object]:
+    command = await OPEN.read(request)
+    await open_account(request.app[database_key], request.app[announce_key], command)
+    return {"result": 1}
+
+
+async def queryacc(request: web.Request) -> dict[str, object]:
+    user_id = await QUERY.read(request)
+    holdings = await query_accounts(request.app[database_key], user_id)
+    return {"result": [_row(holding) for holding in holdings]}
+
+
+async def opeacclistentest(request: web.Request) -> str:
+    """Answer the listener, where the configuration names no other address for it to call."""
+    return "success"
+
+
+def _row(holding: Holding) -> dict[str, object]:
+    user = holding.user
+    return {
+        "ID": user.id,
+        "USER_ID": user.user_id,
+        "USER_NAME": user.user_name,
+        "SEX": user.sex,
+        "CARD_NUM": user.card_num,
+        "ACCOUNTS": [
+            {
+                "ACCOUNT_ID": account.account_id,
+                "ACCOUNT_TYPE": account.account_type,
+                "CURRENCY": account.currency,
+                "BALANCE": format_amount(account.balance),
+            }
+            for account in holding.accounts
+        ],
+    }

@@ -1,0 +1,96 @@
+"""A request's body as fields: a form or a JSON object, nothing else, and nothing twice."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from ..ledger.errors import InvalidRequest
+
+# A client on a slow line sends 16 KiB in this; one that sends nothing does not keep a handler.
+BODY_TIMEOUT_SECONDS: Final = 10
+# More than any route has; parse_qsl stops there instead of taking a thousand empty fields.
+FIELDS_LIMIT: Final = 100
+
+
+class JsonNumber(str):
+    """A number of a JSON body, as it was written: an amount must not pass through a float."""
+
+    __slots__ = ()
+
+
+async def read_fields(request: web.Request) -> dict[str, Any]:
+    """Return the fields by name. A form's are str; those of a JSON object are what JSON has, numbers JsonNumber.
+
+    Raises InvalidRequest if the body is not what it says it is, or names a field twice;
+    HTTPUnsupportedMediaType if it is neither form nor JSON, HTTPRequestEntityTooLarge if it is over the
+    limit, HTTPRequestTimeout if it does not arrive.
+    """
+    if not request.body_exists:
+        return {}
+    parse = _parser(request)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The body did not arrive in time.") from None
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is cut off, or not in the transfer coding it says.") from None
+    try:
+        return parse(body.decode())
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+
+
+def _parser(request: web.Request) -> Callable[[str], dict[str, Any]]:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise web.HTTPUnsupportedMediaType(text="Send the body in UTF-8.")
+    if request.content_type == "application/x-www-form-urlencoded":
+        return _parse_form
+    if request.content_type == "application/json":
+        return _parse_json
+    raise web.HTTPUnsupportedMediaType(
+        text="Send a form (Content-Type: application/x-www-form-urlencoded) or JSON (application/json)."
+    )
+
+
+def _parse_form(text: str) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+    except UnicodeDecodeError:
+        raise
+    except ValueError:
+        raise InvalidRequest(f"The form has more than {FIELDS_LIMIT} fields.") from None
+    return _once(pairs)
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=JsonNumber,
+        )
+    except RecursionError:
+        raise InvalidRequest("The JSON is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not JSON: {error.msg}, at character {error.pos + 1}.") from None
+    if isinstance(value, dict):
+        return value
+    raise InvalidRequest("The JSON must be an object with the fields as its members.")
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise InvalidRequest("The field was sent more than once.", field=name)
+        fields[name] = value
+    return fields

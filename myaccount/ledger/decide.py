@@ -1,0 +1,149 @@
+"""All the money rules, as one pure function over a whole batch."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from .commands import Command
+from .errors import (
+    BalanceTooLarge,
+    InsufficientFunds,
+    LedgerError,
+    OrderMismatch,
+    SameAccount,
+    UserNotFound,
+)
+from .money import MAX_BALANCE
+
+POSTED: Final = "posted"
+DECLINED: Final = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as the database has it, locked. A `floor` of None lets the balance go as low as it likes."""
+
+    id: int
+    balance: int
+    floor: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One row of the journal. The balances are those after it: for a declined order, those it left alone."""
+
+    order_id: str
+    order_type: str
+    from_account: int
+    to_account: int
+    amount: int
+    from_balance: int
+    to_balance: int
+    status: Literal["posted", "declined"] = POSTED
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one command: `error` is None if the money moved.
+
+    A `replayed` outcome was decided by an earlier command with the same order id.
+    """
+
+    error: LedgerError | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One outcome a command, in order; the journal rows to insert, in order; the balances to write, by account."""
+
+    outcomes: list[Outcome]
+    orders: list[Order]
+    balances: dict[int, int]
+
+
+def decide(
+    commands: Iterable[Command],
+    accounts: Mapping[str, Account],
+    earlier_orders: Mapping[str, Order],
+) -> Decision:
+    """Decide a batch in order, as if each command came alone.
+
+    `accounts` maps each party that exists to its account, `earlier_orders` each order id that was used
+    before to its order. Nothing that a command refused is written, but a decline is (promise 5).
+    """
+    known_orders = dict(earlier_orders)
+    decision = Decision([], [], {})
+    for command in commands:
+        payer, payee = accounts.get(command.payer), accounts.get(command.payee)
+        earlier = known_orders.get(command.order_id)
+        if earlier is not None:
+            decision.outcomes.append(_replay(command, payer, payee, earlier))
+        elif payer is None or payee is None:
+            decision.outcomes.append(Outcome(_missing(command, payer)))
+        elif payer.id == payee.id:
+            decision.outcomes.append(Outcome(SameAccount("The payer and the payee must be two accounts.")))
+        else:
+            order = _order(command, payer, payee, decision.balances)
+            known_orders[command.order_id] = order
+            decision.orders.append(order)
+            decision.outcomes.append(Outcome(_decline(order)))
+            if order.status == POSTED:
+                decision.balances[payer.id] = order.from_balance
+                decision.balances[payee.id] = order.to_balance
+    return decision
+
+
+def _order(command: Command, payer: Account, payee: Account, balances: Mapping[int, int]) -> Order:
+    """Return the order posted, if both balances stay within their bounds, or declined, with the reason."""
+    from_balance = balances.get(payer.id, payer.balance)
+    to_balance = balances.get(payee.id, payee.balance)
+    order = Order(
+        command.order_id,
+        command.order_type,
+        payer.id,
+        payee.id,
+        command.amount,
+        from_balance - command.amount,
+        to_balance + command.amount,
+    )
+    floor = -MAX_BALANCE if payer.floor is None else payer.floor
+    if order.from_balance < floor:
+        reason = BalanceTooLarge.code if payer.floor is None else InsufficientFunds.code
+    elif order.to_balance > MAX_BALANCE:
+        reason = BalanceTooLarge.code
+    else:
+        return order
+    return replace(order, status=DECLINED, reason=reason, from_balance=from_balance, to_balance=to_balance)
+
+
+def _replay(command: Command, payer: Account | None, payee: Account | None, earlier: Order) -> Outcome:
+    """Return the first outcome again, if the command asks for what it asked for then (promise 1)."""
+    same = (
+        payer is not None
+        and payee is not None
+        and earlier.from_account == payer.id
+        and earlier.to_account == payee.id
+        and earlier.order_type == command.order_type
+        and earlier.amount == command.amount
+    )
+    if not same:
+        return Outcome(
+            OrderMismatch("Another order was sent with this id. Use a new id for a new order.", field="orderId")
+        )
+    return Outcome(_decline(earlier), replayed=True)
+
+
+def _missing(command: Command, payer: Account | None) -> UserNotFound:
+    party, field = (command.payer, command.payer_field) if payer is None else (command.payee, command.payee_field)
+    return UserNotFound(f"No account was opened for user {party!r}.", field=field)
+
+
+def _decline(order: Order) -> LedgerError | None:
+    """Return the error that a declined order answers, made from its row alone so that a replay says the same."""
+    if order.reason is None:
+        return None
+    if order.reason == InsufficientFunds.code:
+        return InsufficientFunds("The payer's balance would go below its floor. No money moved.", field="amount")
+    return BalanceTooLarge("A balance would be more than an account can hold. No money moved.", field="amount")

@@ -1,0 +1,1 @@
+"""The queue's edge: one event in, its handlers called, acknowledged."""

@@ -1,0 +1,67 @@
+"""The courier between a commit and the listener: a queue in the process, or a Redis stream between processes.
+
+Either may lose what it carries: the event's row is the truth, and the sweeper sends it again. So announcing
+never waits and never fails.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, Protocol
+
+from ..configuration import Config
+
+# What is announced beyond this, while nobody takes it, is left to the sweeper.
+WAITING_LIMIT: Final = 10_000
+
+
+class Notice(NamedTuple):
+    """Word that an event waits; the receipt is what acknowledging it takes."""
+
+    event_id: int
+    receipt: str
+
+
+class EventQueue(Protocol):
+    """What the service and the listener know of either queue."""
+
+    def announce(self, event_id: int) -> None:
+        """Send word that the event waits; never wait, never raise."""
+
+    async def take(self) -> list[Notice]:
+        """Return the next notices once there are some; at times an empty list."""
+
+    async def acknowledge(self, notice: Notice) -> None:
+        """Tell the queue that the event was handled; never raise."""
+
+
+class MemoryQueue:
+    """The queue of one process."""
+
+    def __init__(self) -> None:
+        self._ids: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
+
+    def announce(self, event_id: int) -> None:
+        if not self._ids.full():
+            self._ids.put_nowait(event_id)
+
+    async def take(self) -> list[Notice]:
+        return [Notice(await self._ids.get(), "")]
+
+    async def acknowledge(self, notice: Notice) -> None:
+        """Do nothing: what was taken from memory is gone from it."""
+
+
+@asynccontextmanager
+async def open_queue(config: Config) -> AsyncIterator[EventQueue]:
+    """Give the queue that the configuration names: Redis, or else the one in this process."""
+    if "redis" not in config:
+        yield MemoryQueue()
+        return
+    # Loaded only where it is used: it is a fifth of the embedded service's start and memory.
+    from .redis_queue import RedisQueue
+
+    # Services that share a Redis each have a database of their own, and so a stream of their own.
+    stream = f"myaccount:{config['mysql']['db'] if 'mysql' in config else 'embedded'}:events"
+    async with RedisQueue(config["redis"], stream) as queue:
+        yield queue

@@ -1,0 +1,120 @@
+"""A Redis stream as the queue: read through one consumer group by every process of the service."""
+
+import asyncio
+import logging
+import os
+import socket
+from typing import Any, Final, Self, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from ..configuration import RedisConfig
+from .queues import WAITING_LIMIT, Notice
+
+_logger = logging.getLogger(__name__)
+
+GROUP: Final = "listeners"
+STREAM_LIMIT: Final = 100_000
+READ_LIMIT: Final = 100
+BLOCK_SECONDS: Final = 2
+RECONNECT_SECONDS: Final = 0.5
+
+_AWAY: Final = (RedisError, OSError)
+
+
+class RedisQueue:
+    """The queue between processes; `async with` starts and ends what carries announcements to Redis."""
+
+    def __init__(self, config: RedisConfig, stream: str) -> None:
+        self._stream = stream
+        self._consumer = f"{socket.gethostname()}:{os.getpid()}"
+        self._announced: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
+        self._reachable = True
+        self._client = _client(config, config["maxsize"])
+        # A reader that blocks has a connection to itself.
+        self._reader = _client(config, 1)
+
+    async def __aenter__(self) -> Self:
+        self._sender = asyncio.create_task(self._send(), name="event sender")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._sender.cancel()
+        await asyncio.gather(self._sender, return_exceptions=True)
+        await self._reader.aclose()
+        await self._client.aclose()
+
+    def announce(self, event_id: int) -> None:
+        if not self._announced.full():
+            self._announced.put_nowait(event_id)
+
+    async def take(self) -> list[Notice]:
+        try:
+            reply = await self._reader.xreadgroup(
+                GROUP, self._consumer, {self._stream: ">"}, count=READ_LIMIT, block=BLOCK_SECONDS * 1000
+            )
+        except ResponseError as error:
+            # A Redis that is new, or has lost its memory, has no group yet.
+            if "NOGROUP" in str(error):
+                await self._make_group()
+            else:
+                await self._wait_for_redis(error)
+            return []
+        except _AWAY as error:
+            await self._wait_for_redis(error)
+            return []
+        self._reachable = True
+        # redis-py's types cover every protocol's shape; with ours it is a list of (stream, entries).
+        streams = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", reply)
+        return [Notice(int(fields["event"]), receipt) for _, entries in streams for receipt, fields in entries]
+
+    async def acknowledge(self, notice: Notice) -> None:
+        try:
+            await self._client.xack(self._stream, GROUP, notice.receipt)
+        except _AWAY:
+            # The event's row is gone, so whoever is given this notice again skips it.
+            _logger.info("Redis did not take the acknowledgement of event %s.", notice.event_id)
+
+    async def _send(self) -> None:
+        """Carry what is announced to the stream, for ever; while Redis is away, hold on to it."""
+        while True:
+            entry: dict[Any, Any] = {"event": await self._announced.get()}
+            while True:
+                try:
+                    await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
+                    break
+                except _AWAY as error:
+                    await self._wait_for_redis(error)
+
+    async def _make_group(self) -> None:
+        try:
+            await self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        except _AWAY as error:
+            # Most likely another process made it in this moment.
+            _logger.info("The consumer group was not made: %s", error)
+
+    async def _wait_for_redis(self, error: Exception) -> None:
+        if self._reachable:
+            self._reachable = False
+            _logger.warning("Redis is away; events wait in the database until it is back: %s", error)
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _client(config: RedisConfig, connections: int) -> Redis:
+    return Redis(
+        host=config["host"],
+        port=config["port"],
+        db=config["db"],
+        password=config.get("password"),
+        max_connections=connections,
+        # The loops above try again themselves; the client's own ten tries would only hide that Redis is away.
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=2,
+        # Above the time a read blocks, or each quiet moment would look like a lost connection.
+        socket_timeout=BLOCK_SECONDS + 3,
+        health_check_interval=10,
+        decode_responses=True,
+    )

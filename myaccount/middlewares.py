@@ -1,0 +1,115 @@
+"""What happens to every request and every reply, each in one place."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from .keys import replayed_key
+from .ledger.errors import LedgerError
+from .logsetup import request_id
+from .problems import MEANING_BY_CODE, STATUS_BY_CODE
+
+_access_logger = logging.getLogger("myaccount.access")
+_logger = logging.getLogger(__name__)
+
+Reply = web.StreamResponse | dict[str, object] | str
+Handler = Callable[[web.Request], Awaitable[Reply]]
+
+RETRY_AFTER_SECONDS: Final = "1"
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CODE_BY_STATUS: Final = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+
+
+@web.middleware
+async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
+    """Give the request an id, which the reply and each line of the log carry, and log one line about it."""
+    given = request.headers.get("X-Request-ID", "")
+    id_ = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id.set(id_)
+    began = time.perf_counter()
+    reply = await handler(request)
+    assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
+    reply.headers["X-Request-ID"] = id_
+    milliseconds = (time.perf_counter() - began) * 1000
+    _access_logger.info("%s %s %s %.1f ms", request.method, request.rel_url.raw_path, reply.status, milliseconds)
+    return reply
+
+
+@web.middleware
+async def render_replies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn a handler's dict into JSON, its str into text, and every error into problem JSON (RFC 9457)."""
+    try:
+        reply = await handler(request)
+    except LedgerError as error:
+        reply = _problem(error.code, error.title, str(error), error.field)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        reply = _http_problem(error)
+    except Exception:
+        _logger.exception("The handler of %s failed.", request.rel_url.raw_path)
+        detail = "The service failed. Its log tells more under this request id."
+        reply = _problem("internal_error", "Internal Server Error", detail)
+    if isinstance(reply, dict):
+        reply = web.json_response(reply, dumps=_dumps)
+    elif isinstance(reply, str):
+        reply = web.Response(text=reply)
+    if request.get(replayed_key):
+        reply.headers["Idempotent-Replayed"] = "true"
+    return reply
+
+
+# aiohttp's types know only handlers that return responses.
+MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, render_replies))
+
+
+def _dumps(value: object) -> str:
+    # The line's end is for people with curl.
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    code = _CODE_BY_STATUS.get(error.status, "invalid_request" if error.status < 500 else "internal_error")
+    # aiohttp's own text only repeats the status.
+    own_words = error.text if error.text != f"{error.status}: {error.reason}" else None
+    reply = _problem(
+        code, HTTPStatus(error.status).phrase, own_words or MEANING_BY_CODE[code], status=error.status
+    )
+    if "Allow" in error.headers:
+        reply.headers["Allow"] = error.headers["Allow"]
+    return reply
+
+
+def _problem(
+    code: str, title: str, detail: str, field: str | None = None, *, status: int | None = None
+) -> web.Response:
+    body: dict[str, object] = {
+        "type": f"/errors#{code}",
+        "title": title,
+        "status": status or STATUS_BY_CODE[code],
+        "detail": detail,
+        "result": 0,
+        "code": code,
+        "request_id": request_id.get(),
+    }
+    if field is not None:
+        body["field"] = field
+    status = status or STATUS_BY_CODE[code]
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return web.Response(text=_dumps(body), status=status, headers=headers, content_type="application/problem+json")

@@ -1,0 +1,62 @@
+"""The schema as statements: for the embedded file, and as the script `sql/sql.sql`."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.dialects.mysql import dialect
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+
+from .tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account, metadata
+
+# The account that makes every recharge a double entry.
+EXTERNAL_ROW: Final = {
+    "id": EXTERNAL_ACCOUNT,
+    "account_id": EXTERNAL_ACCOUNT_ID,
+    "account_type": "external",
+    "user_id": None,
+    "currency": "CNY",
+    "balance": 0,
+    "floor": None,
+}
+
+SCRIPT_HEADER: Final = """\
+-- Sets up an empty MySQL 8 or MariaDB 10.11 schema for MyAccount:  mariadb DATABASE < sql/sql.sql
+-- Written by `make sql` from myaccount/model/tables.py; a test holds the two together.
+"""
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Return the names of our tables that the database does not have."""
+    present = set(inspect(connection).get_table_names())
+    return [table.name for table in metadata.sorted_tables if table.name not in present]
+
+
+def create_tables(connection: Connection) -> None:
+    """Create the tables that are missing and, with them, the external account."""
+    if missing_tables(connection):
+        metadata.create_all(connection)
+        connection.execute(
+            account.insert(), {**EXTERNAL_ROW, "created_at": datetime.now(UTC).replace(tzinfo=None)}
+        )
+
+
+def mysql_script() -> str:
+    """Return what `sql/sql.sql` holds."""
+    definitions: list[ExecutableDDLElement] = []
+    for table in metadata.sorted_tables:
+        definitions.append(CreateTable(table))
+        definitions.extend(
+            CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))
+        )
+    compiled = [str(definition.compile(dialect=dialect())).strip() for definition in definitions]
+    statements = [
+        sql.replace("\t", "    ").replace(", \n", ",\n").replace(")ENGINE", ") ENGINE") for sql in compiled
+    ]
+    columns = ", ".join(EXTERNAL_ROW)
+    values = ", ".join("NULL" if value is None else repr(value) for value in EXTERNAL_ROW.values())
+    statements.append(
+        "-- Stands for everything outside the ledger: the other side of every recharge.\n"
+        f"INSERT INTO account ({columns}, created_at)\nVALUES ({values}, UTC_TIMESTAMP(6))"
+    )
+    return SCRIPT_HEADER + "".join(f"\n{statement};\n" for statement in statements)

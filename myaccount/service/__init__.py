@@ -1,0 +1,1 @@
+"""One use case a function. HTTP and the queue reach the same ones."""

@@ -1,0 +1,88 @@
+"""Users and their accounts, in SQL as it is written: the statements are few and plain."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..ledger.commands import OpenAccount
+from ..ledger.money import CNY
+from ..model.tables import user
+
+_TIME = user.c.created_at.type
+
+_FIND_USER = text(
+    "SELECT id, user_id, user_name, sex, card_num, created_at FROM user WHERE user_id = :user_id"
+).columns(created_at=_TIME)
+_FIND_ACCOUNTS = text(
+    "SELECT account_id, account_type, currency, balance FROM account WHERE user_id = :user_id ORDER BY id"
+)
+_FIND_ACCOUNT_ID = text("SELECT id FROM account WHERE account_id = :account_id")
+_INSERT_USER = text(
+    "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
+    " VALUES (:user_id, :user_name, :sex, :card_num, :created_at)"
+).bindparams(bindparam("created_at", type_=_TIME))
+_INSERT_ACCOUNT = text(
+    "INSERT INTO account (account_id, account_type, user_id, currency, balance, floor, created_at)"
+    " VALUES (:account_id, :account_type, :user_id, :currency, 0, 0, :created_at)"
+).bindparams(bindparam("created_at", type_=_TIME))
+
+
+class User(NamedTuple):
+    """A user as opened."""
+
+    id: int
+    user_id: str
+    user_name: str
+    sex: str
+    card_num: str
+    created_at: datetime
+
+
+class HeldAccount(NamedTuple):
+    """One of a user's accounts; the balance is in the currency's smallest unit."""
+
+    account_id: str
+    account_type: str
+    currency: str
+    balance: int
+
+
+async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
+    row = (await connection.execute(_FIND_USER, {"user_id": user_id})).first()
+    return User(*row) if row else None
+
+
+async def find_accounts(connection: AsyncConnection, user_id: str) -> list[HeldAccount]:
+    """Return the user's accounts, the one opened first first."""
+    rows = await connection.execute(_FIND_ACCOUNTS, {"user_id": user_id})
+    return [HeldAccount(*row) for row in rows]
+
+
+async def account_exists(connection: AsyncConnection, account_id: str) -> bool:
+    return (await connection.execute(_FIND_ACCOUNT_ID, {"account_id": account_id})).first() is not None
+
+
+async def insert_user(connection: AsyncConnection, command: OpenAccount, created_at: datetime) -> None:
+    """Insert the user and the user's first account, with a balance and a floor of zero."""
+    await connection.execute(
+        _INSERT_USER,
+        {
+            "user_id": command.user_id,
+            "user_name": command.user_name,
+            "sex": command.sex,
+            "card_num": command.card_num,
+            "created_at": created_at,
+        },
+    )
+    await connection.execute(
+        _INSERT_ACCOUNT,
+        {
+            "account_id": command.account_id,
+            "account_type": command.account_type,
+            "user_id": command.user_id,
+            "currency": CNY.code,
+            "created_at": created_at,
+        },
+    )

@@ -1,0 +1,153 @@
+"""One engine on either database, and the one way into a transaction: again, where the database says so."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ..configuration import Config, MysqlConfig
+from ..ledger.errors import Unavailable
+
+_logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+ATTEMPTS: Final = 6
+FIRST_PAUSE_SECONDS: Final = 0.02
+# No transaction of ours takes a hundredth of this; one that does is stuck.
+TRANSACTION_TIMEOUT_SECONDS: Final = 10
+
+# Not the database's state but our statement is at fault: the same again would fail again.
+_FAULTS_OF_OURS: Final = (ProgrammingError, DataError, NotSupportedError)
+
+
+def utc_now() -> datetime:
+    """Return the time as the tables have it: UTC, without a time zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Database:
+    """The service's database; `name` is what its server, or the file system, calls it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self.name = engine.url.database or ""
+
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Return what `work` returns of one connection, to which it must not write."""
+        return await _again(self._engine, work)
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Run `work` in one transaction and return what it returned once that is committed.
+
+        After a deadlock, a lost connection, a clash of two inserts, or a commit whose answer never came, the
+        work is run again from its beginning, a bounded number of times; it must be so that this is right even
+        if the first time was committed after all. Raises Unavailable when that did not help. What `work`
+        raises itself rolls back and is raised as it is.
+        """
+        return await _again(self._writer, work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def _again(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    pause_seconds = FIRST_PAUSE_SECONDS
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), engine.begin() as connection:
+                return await work(connection)
+        except _FAULTS_OF_OURS:
+            raise
+        except TimeoutError:
+            _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
+            break
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            # Only the driver's own words: SQLAlchemy's add the statement.
+            cause = getattr(error, "orig", None) or error
+            _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
+            if attempt == ATTEMPTS and isinstance(error, IntegrityError):
+                raise
+        await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter is no secret
+        pause_seconds *= 2
+    raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
+
+
+@asynccontextmanager
+async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Database]:
+    """Give the database that the configuration names: MySQL or MariaDB, or else the embedded file."""
+    engine = _mysql(config["mysql"]) if "mysql" in config else _sqlite(sqlite_file)
+    database = Database(engine)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _mysql(config: MysqlConfig) -> AsyncEngine:
+    url = URL.create(
+        "mysql+aiomysql",
+        username=config["user"],
+        password=config["password"],
+        host=config["host"],
+        port=config["port"],
+        database=config["db"],
+        query={"charset": "utf8mb4"},
+    )
+    return create_async_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=max(1, config["minsize"]),
+        max_overflow=config["maxsize"] - max(1, config["minsize"]),
+        pool_timeout=TRANSACTION_TIMEOUT_SECONDS / 2,
+        pool_pre_ping=True,
+        # Below every usual wait_timeout, so that the server never hangs up first.
+        pool_recycle=300,
+        # Parameters hold card numbers, and errors reach the log.
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": config["connect_timeout"],
+            "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION innodb_lock_wait_timeout = 3",
+        },
+    )
+
+
+def _sqlite(file: Path) -> AsyncEngine:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(file)),
+        pool_size=5,
+        max_overflow=0,
+        hide_parameters=True,
+        # Transactions are begun by the listener below, never by the driver on its own; the timeout, in
+        # seconds, is how long a writer waits for the one before it.
+        connect_args={"isolation_level": None, "timeout": 5},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # A commit is on the disk before it is answered (promise 4).
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A writer takes the lock at once: one that read first could not get it any more.
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine

@@ -1,0 +1,125 @@
+"""The journal writer: takes every order that waits into one transaction.
+
+The database's cost is paid once a batch, and a hot account costs one row lock a batch. While a batch is at
+the database the next one gathers by itself; nothing ever lingers for more.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..ledger.commands import OUTSIDE_WORLD, Command
+from ..ledger.decide import Account, Outcome, decide
+from ..ledger.errors import Overloaded, Unavailable
+from ..model.tables import EXTERNAL_ACCOUNT
+from .database import Database, utc_now
+from .orders import find_first_accounts, find_orders, insert_orders, lock_accounts, write_balances
+
+_logger = logging.getLogger(__name__)
+
+BATCH_LIMIT: Final = 256
+WAITING_LIMIT: Final = 10_000
+REMEMBERED_USERS_LIMIT: Final = 100_000
+
+_Waiting = tuple[Command, "asyncio.Future[Outcome]"]
+
+
+class Journal:
+    """Settles commands in the order in which they were submitted; `async with` starts and ends its writer.
+
+    At the end the writer settles what was accepted before it stops.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+        # User id to account key: it never changes, so remembering it is safe.
+        self._first_accounts: dict[str, int] = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
+
+    async def __aenter__(self) -> Self:
+        self._writer = asyncio.create_task(self._write(), name="journal writer")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._closing = True
+        self._arrived.set()
+        await self._writer
+
+    async def submit(self, command: Command) -> Outcome:
+        """Return what became of the command, once that is committed.
+
+        Raises Overloaded if too many wait already: the command was not taken. Raises Unavailable if the
+        database could not say: the command may be committed or not, and sending it again settles it.
+        """
+        if self._closing or len(self._waiting) >= WAITING_LIMIT:
+            raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
+        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, settled))
+        self._arrived.set()
+        return await settled
+
+    async def _write(self) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
+            if batch:
+                await self._settle(batch)
+
+    async def _settle(self, batch: list[_Waiting]) -> None:
+        """Give every future of the batch its outcome or its error; never raise."""
+        try:
+            outcomes = await self._post([command for command, _ in batch])
+        except Unavailable as error:
+            for _, settled in batch:
+                _fail(settled, Unavailable(str(error)))
+        except Exception as error:
+            if len(batch) > 1:
+                # A fault that one order caused must not refuse the others: each gets its own transaction.
+                for waiting in batch:
+                    await self._settle([waiting])
+            else:
+                _fail(batch[0][1], error)
+        else:
+            for (_, settled), outcome in zip(batch, outcomes, strict=True):
+                # A handler that was cancelled has cancelled its future.
+                if not settled.done():
+                    settled.set_result(outcome)
+
+    async def _post(self, commands: Sequence[Command]) -> list[Outcome]:
+        async def work(connection: AsyncConnection) -> list[Outcome]:
+            # The accounts first: once they are locked, whoever had the same order in hand has committed it,
+            # and READ COMMITTED shows it.
+            accounts = await self._lock_parties(connection, commands)
+            earlier_orders = await find_orders(connection, {command.order_id for command in commands})
+            decision = decide(commands, accounts, earlier_orders)
+            await insert_orders(connection, decision.orders, utc_now())
+            await write_balances(connection, decision.balances)
+            return decision.outcomes
+
+        return await self._database.write(work)
+
+    async def _lock_parties(self, connection: AsyncConnection, commands: Sequence[Command]) -> dict[str, Account]:
+        """Return the account of each party that has one, locked."""
+        parties = {command.payer for command in commands} | {command.payee for command in commands}
+        unknown = parties.difference(self._first_accounts)
+        if unknown:
+            if len(self._first_accounts) + len(unknown) > REMEMBERED_USERS_LIMIT:
+                self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
+            unknown = parties.difference(self._first_accounts)
+            self._first_accounts |= await find_first_accounts(connection, unknown)
+        keys = {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
+        accounts = await lock_accounts(connection, set(keys.values()))
+        return {party: accounts[key] for party, key in keys.items()}
+
+
+def _fail(settled: "asyncio.Future[Outcome]", error: Exception) -> None:
+    if not settled.done():
+        settled.set_exception(error)

@@ -1,0 +1,31 @@
+"""The schema at start: made where it is ours to make, and otherwise asked for."""
+
+from ..ledger.errors import Unavailable
+from ..model.schema import create_tables, missing_tables
+from ..resources import resource
+from .database import Database
+
+
+class DatabaseNotReady(Exception):
+    """The service cannot start on this database; the text says what to do."""
+
+
+async def prepare_schema(database: Database, *, embedded: bool) -> None:
+    """Create the embedded file's tables; of any other database, see that it has them.
+
+    Raises DatabaseNotReady if it lacks one, or cannot be reached.
+    """
+    try:
+        if embedded:
+            await database.write(lambda connection: connection.run_sync(create_tables))
+            return
+        missing = await database.read(lambda connection: connection.run_sync(missing_tables))
+    except Unavailable:
+        raise DatabaseNotReady(
+            f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
+        ) from None
+    if missing:
+        raise DatabaseNotReady(
+            f"the database {database.name} lacks the tables {', '.join(missing)}. "
+            f"Set it up with:  mariadb {database.name} < {resource('sql/sql.sql')}"
+        )

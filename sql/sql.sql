@@ -1,0 +1,71 @@
+-- Sets up an empty MySQL 8 or MariaDB 10.11 schema for MyAccount:  mariadb DATABASE < sql/sql.sql
+-- Written by `make sql` from myaccount/model/tables.py; a test holds the two together.
+
+CREATE TABLE event (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    event_type VARCHAR(45) NOT NULL,
+    body TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_at DATETIME(6) NOT NULL,
+    set_aside_at DATETIME(6),
+    error VARCHAR(500),
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_event_due_at ON event (due_at);
+
+CREATE TABLE user (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    user_id VARCHAR(45) NOT NULL,
+    user_name VARCHAR(45) NOT NULL,
+    sex VARCHAR(2) NOT NULL,
+    card_num VARCHAR(45) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_user_user_id UNIQUE (user_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE account (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    account_id VARCHAR(45) NOT NULL,
+    account_type VARCHAR(45) NOT NULL,
+    user_id VARCHAR(45),
+    currency VARCHAR(3) NOT NULL,
+    balance BIGINT NOT NULL,
+    floor BIGINT,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT ck_account_floor CHECK (floor IS NULL OR balance >= floor),
+    CONSTRAINT uq_account_account_id UNIQUE (account_id),
+    CONSTRAINT fk_account_user_id FOREIGN KEY(user_id) REFERENCES user (user_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_account_user_id ON account (user_id);
+
+CREATE TABLE `order` (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    order_id VARCHAR(45) NOT NULL,
+    order_type VARCHAR(45) NOT NULL,
+    from_account BIGINT NOT NULL,
+    to_account BIGINT NOT NULL,
+    amount BIGINT NOT NULL,
+    from_balance BIGINT NOT NULL,
+    to_balance BIGINT NOT NULL,
+    status VARCHAR(10) NOT NULL,
+    reason VARCHAR(45),
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT ck_order_amount CHECK (amount > 0),
+    CONSTRAINT uq_order_order_id UNIQUE (order_id),
+    CONSTRAINT fk_order_from_account FOREIGN KEY(from_account) REFERENCES account (id),
+    CONSTRAINT fk_order_to_account FOREIGN KEY(to_account) REFERENCES account (id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_order_from_account ON `order` (from_account);
+
+CREATE INDEX ix_order_to_account ON `order` (to_account);
+
+-- Stands for everything outside the ledger: the other side of every recharge.
+INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
+VALUES (1, 'outside CNY', 'external', NULL, 'CNY', 0, NULL, UTC_TIMESTAMP(6));

@@ -1,0 +1,213 @@
+"""Real servers, private to the tests: on free ports, with their data in a temporary folder."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import pymysql
+import redis
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+
+class ServerMissing(Exception):
+    """A server that the tests need is not installed."""
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+    return port
+
+
+def program(name: str, package: str) -> str:
+    """Return the path of a program, or say which of Debian's packages brings it."""
+    path = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if path is None:
+        raise ServerMissing(f"{name} is not installed: apt-get install {package}, or run `make test`, which does.")
+    return path
+
+
+class Server:
+    """One process that can be started, killed and started again on the same port and folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True)
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Raise unless the server answers."""
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        with (self.folder / "output.txt").open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command(), stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+        wait_until(self._answers, START_SECONDS)
+        return self
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Let the server hang: it keeps its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def _end(self, number: signal.Signals) -> None:
+        self._signal(number)
+        if self._process is not None:
+            self._process.wait(STOP_SECONDS)
+        self._process = None
+
+    def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError((self.folder / "output.txt").read_text())
+        try:
+            self.ping()
+        except Exception:
+            return False
+        return True
+
+
+class MariaDB(Server):
+    """MariaDB with the user `myaccount` / `secret`, who may do everything."""
+
+    user = "myaccount"
+    password = "secret"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._databases = 0
+        subprocess.run(
+            [
+                program("mariadb-install-db", "mariadb-server"),
+                "--no-defaults",
+                f"--datadir={folder}/data",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    def start(self) -> Self:
+        super().start()
+        with self.connect("root", "") as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{self.password}'")
+            cursor.execute(f"GRANT ALL ON *.* TO '{self.user}'@'%'")
+        return self
+
+    def command(self) -> list[str]:
+        return [
+            program("mariadbd", "mariadb-server"),
+            "--no-defaults",
+            f"--datadir={self.folder}/data",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
+            "--user=root",
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-log-file-size=16M",
+        ]
+
+    def ping(self) -> None:
+        # Not by the client: one that is refused leaves its socket open. The server speaks first.
+        with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            if not connection.recv(1):
+                raise ConnectionError("no greeting yet")
+
+    def connect(
+        self, user: str = user, password: str = password, database: str | None = None
+    ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+        # Root may sign in without a password only by the socket.
+        unix_socket = f"{self.folder}/socket" if user == "root" else None
+        return pymysql.connections.Connection(
+            host="127.0.0.1",
+            port=self.port,
+            unix_socket=unix_socket,
+            user=user,
+            password=password,
+            database=database,
+            autocommit=True,
+        )
+
+    def new_database(self) -> str:
+        """Return the name of a new, empty database."""
+        self._databases += 1
+        name = f"test_{self._databases}"
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def run_script(self, database: str, script: Path) -> None:
+        """Run a file of SQL as a person does by hand."""
+        with script.open("rb") as sql:
+            subprocess.run(
+                [
+                    program("mariadb", "mariadb-client"),
+                    "--no-defaults",
+                    "--host=127.0.0.1",
+                    f"--port={self.port}",
+                    f"--user={self.user}",
+                    f"--password={self.password}",
+                    database,
+                ],
+                stdin=sql,
+                check=True,
+                capture_output=True,
+            )
+
+
+class Redis(Server):
+    """Redis that keeps nothing on disk: killed and started again, it has lost its memory."""
+
+    def command(self) -> list[str]:
+        return [
+            program("redis-server", "redis-server"),
+            *("--port", str(self.port)),
+            *("--bind", "127.0.0.1"),
+            *("--dir", str(self.folder)),
+            *("--save", ""),
+            *("--appendonly", "no"),
+        ]
+
+    def ping(self) -> None:
+        with self.client() as client:
+            client.ping()
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True)
+
+
+def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> None:
+    """Return once the condition holds; for what gives no event to wait for."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{condition} did not come to hold in {timeout_seconds} seconds")
+        time.sleep(0.02)

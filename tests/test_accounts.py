@@ -1,0 +1,100 @@
+"""Opening accounts and looking at them, on both backends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.ledger.commands import OpenAccount
+from myaccount.ledger.errors import UserExists
+from myaccount.model.tables import account, user
+from myaccount.service.accounts import open_account
+from myaccount.store.database import Database
+
+from .conftest import Client
+from .test_journal import open_users, send
+
+ALICE = {
+    "userId": "u1", "userName": "Alice", "sex": "F",
+    "cardNum": "6222020001", "accountId": "a1", "accountType": "01",
+}  # fmt: skip
+
+
+async def test_an_opened_account_is_shown_with_its_balance(client: Client) -> None:
+    await send(client, "/openacc", **ALICE)
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="1.5")
+    _, body, _ = await send(client, "/queryacc", userId="u1")
+    assert isinstance(body["result"][0].pop("ID"), int)
+    assert body == {
+        "result": [
+            {
+                "USER_ID": "u1",
+                "USER_NAME": "Alice",
+                "SEX": "F",
+                "CARD_NUM": "6222020001",
+                "ACCOUNTS": [{"ACCOUNT_ID": "a1", "ACCOUNT_TYPE": "01", "CURRENCY": "CNY", "BALANCE": "1.50"}],
+            }
+        ]
+    }
+
+
+async def test_every_character_a_field_may_have_comes_back_as_it_was_sent(client: Client) -> None:
+    odd = {
+        "userId": "用户-1/ü😀'\"\\%_", "userName": "O'Brien; DROP TABLE user --", "sex": "男",
+        "cardNum": "6222 02 <b>", "accountId": "a" * 45, "accountType": "😀" * 45,
+    }  # fmt: skip
+    assert (await send(client, "/openacc", **odd))[0] == 200
+    _, body, _ = await send(client, "/queryacc", userId=odd["userId"])
+    row = body["result"][0]
+    assert (row["USER_ID"], row["USER_NAME"], row["SEX"], row["CARD_NUM"]) == tuple(
+        odd[name] for name in ("userId", "userName", "sex", "cardNum")
+    )
+    assert (row["ACCOUNTS"][0]["ACCOUNT_ID"], row["ACCOUNTS"][0]["ACCOUNT_TYPE"]) == (
+        odd["accountId"],
+        odd["accountType"],
+    )
+
+
+async def test_a_taken_id_is_refused_and_nothing_of_the_opening_stays(client: Client, database: Database) -> None:
+    await open_users(client, "u1")
+    taken_user = await send(client, "/openacc", **ALICE)
+    taken_account = await send(client, "/openacc", **ALICE | {"userId": "u2", "accountId": "a-u1"})
+    assert [(answer[0], answer[1]["code"], answer[1]["field"]) for answer in (taken_user, taken_account)] == [
+        (409, "user_exists", "userId"),
+        (409, "account_exists", "accountId"),
+    ]
+    assert (await send(client, "/queryacc", userId="u2"))[1] == {"result": []}
+    for table, rows in ((user, 1), (account, 2)):
+        count = select(func.count()).select_from(table)
+        assert await database.read(lambda connection, count=count: connection.scalar(count)) == rows  # type: ignore[misc]
+
+
+async def test_of_many_openings_of_one_user_at_once_exactly_one_succeeds(client: Client) -> None:
+    answers = await asyncio.gather(*[send(client, "/openacc", **ALICE) for _ in range(20)])
+    assert sorted(status for status, _, _ in answers) == [200] + [409] * 19
+
+
+async def test_the_external_account_can_be_neither_taken_nor_named(client: Client) -> None:
+    status, body, _ = await send(client, "/openacc", **ALICE | {"accountId": "outside CNY"})
+    assert (status, body["field"]) == (400, "accountId")
+    assert (await send(client, "/recharge", orderId="r1", userId="outside CNY", amount="1"))[0] == 400
+
+
+async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(database: Database) -> None:
+    """Its work is run again after a commit that did happen: it must know its own row again."""
+
+    class Forgetful(Database):
+        def __init__(self) -> None:
+            pass
+
+        async def write(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+            await database.write(work)
+            return await database.write(work)
+
+    await open_account(Forgetful(), lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))
+    assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(user))) == 1
+    with pytest.raises(UserExists):
+        await open_account(database, lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))

@@ -1,0 +1,74 @@
+"""The house: a room imports only what stands below it, and no module hides a library."""
+
+import ast
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import myaccount
+
+PACKAGE = Path(myaccount.__file__).parent
+
+# From the roof down. The rooms of one floor do not import each other.
+FLOORS = [
+    {"__main__", "__init__"},
+    {"cli"},
+    {"main"},
+    {"routes"},
+    {"controller", "listener"},
+    {"service"},
+    {"store"},
+    {"model"},
+    {"middlewares"},
+    {"keys", "logsetup", "configuration", "problems"},
+    {"ledger", "resources"},
+]
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+
+
+def _imports(file: Path) -> set[str]:
+    """Return the rooms that a module imports, but for what only its types, or only its run as a file, need."""
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    found = set()
+    tree = ast.parse(file.read_text("utf-8"))
+    set_apart = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or node in set_apart:
+            continue
+        base = list(parts[: len(parts) - node.level]) if node.level else []
+        name = [*base, *(node.module or "").split(".")]
+        if name[0] == "myaccount" and len(name) > 1 and name[1]:
+            found.add(name[1])
+    return found
+
+
+def _room(file: Path) -> str:
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_a_room_imports_only_what_stands_below_it() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        room = _room(file)
+        for imported in _imports(file) - {room}:
+            assert FLOOR[room] < FLOOR[imported], f"{file.name} of {room} imports {imported}"
+
+
+def test_the_ledger_imports_the_standard_library_alone() -> None:
+    for file in (PACKAGE / "ledger").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                assert {alias.name.partition(".")[0] for alias in node.names} <= sys.stdlib_module_names
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert (node.module or "").partition(".")[0] in sys.stdlib_module_names
+
+
+def test_no_module_beside_main_has_the_name_of_a_library() -> None:
+    """`python3 myaccount` has the folder on its path until the first line of ours has run."""
+    ours = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    ours -= {"__main__", "__init__", "__pycache__"}
+    assert not ours & (set(sys.stdlib_module_names) | packages_distributions().keys())

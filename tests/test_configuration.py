@@ -1,0 +1,117 @@
+"""What a configuration may say, and how a wrong one is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
+
+# As the demo has it, to the letter.
+DEMO = """\
+mysql:
+  host: localhost
+  port: 3306
+  db: bus
+  user: linqt
+  password: 123qwe
+  connect_timeout: 5000
+  minsize: 1
+  maxsize: 5
+
+redis:
+  host: localhost
+  port: 7000
+  minsize: 1
+  maxsize: 5
+
+host: 127.0.0.1
+port: 8080
+"""
+
+
+def _load(tmp_path: Path, text: str, **environment: str) -> Any:
+    file = tmp_path / "config.yaml"
+    file.write_text(text, "utf-8")
+    return load_configuration(file, environment)
+
+
+def _refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(WrongConfiguration) as raised:
+        _load(tmp_path, text)
+    return str(raised.value).replace(str(tmp_path), "")
+
+
+def test_the_shipped_file_is_the_embedded_default() -> None:
+    config = load_configuration(DEFAULT_FILE, {})
+    assert "mysql" not in config
+    assert "redis" not in config
+    assert (config["host"], config["port"]) == ("127.0.0.1", 8080)
+
+
+def test_the_shipped_file_shows_both_sections_ready_to_fill_in(tmp_path: Path) -> None:
+    lines = DEFAULT_FILE.read_text("utf-8").splitlines()
+    sections = [line.removeprefix("# ") for line in lines if line.startswith(("# mysql:", "# redis:", "#   "))]
+    config = _load(tmp_path, "\n".join(sections), MYACCOUNT_MYSQL_PASSWORD="one", MYACCOUNT_REDIS_PASSWORD="two")
+    assert (config["mysql"]["password"], config["redis"]["password"]) == ("one", "two")
+
+
+def test_the_demos_file_is_taken_unchanged(tmp_path: Path) -> None:
+    config = _load(tmp_path, DEMO)
+    demo = yaml.safe_load(DEMO)
+    assert config["mysql"] == demo["mysql"]
+    assert demo["redis"].items() <= config["redis"].items()
+
+
+def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
+    text = DEMO.replace("3306", "${DB_PORT}").replace("123qwe", "$DB_PASSWORD")
+    config = _load(tmp_path, text, DB_PORT="3307", DB_PASSWORD="77")
+    assert (config["mysql"]["port"], config["mysql"]["password"]) == (3307, "77")
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        (DEMO.replace("3306", "x"), "/config.yaml:3: mysql.port: expected a whole number from 1 to 65535"),
+        (DEMO.replace("3306", "0"), "/config.yaml:3: mysql.port: expected a whole number from 1 to 65535"),
+        (DEMO.replace("3306", "true"), "/config.yaml:3: mysql.port: expected a whole number from 1 to 65535"),
+        (DEMO.replace("3306", "12.0"), "/config.yaml:3: mysql.port: expected a whole number from 1 to 65535"),
+        (DEMO.replace("8080", "65536"), "/config.yaml:18: port: expected a whole number from 1 to 65535"),
+        (DEMO.replace("  db: bus\n", ""), "/config.yaml:2: mysql.db: is required"),
+        (DEMO.replace("db: bus", "db: ''"), "/config.yaml:4: mysql.db: expected text; a number"),
+        (DEMO.replace("123qwe", "123456"), "/config.yaml:6: mysql.password: expected text; a number"),
+        (DEMO.replace("minsize: 1\n  maxsize: 5\n\nh", "minsize: 6\n  maxsize: 5\n\nh"),
+         "/config.yaml:14: redis.minsize: expected at most maxsize"),
+        ("prot: 80\n", "/config.yaml:1: prot: prot is not allowed key"),
+        ("port: ${NO_SUCH}\n", "/config.yaml:1: variable 'NO_SUCH' not found"),
+        ("mysql: 3\n", "/config.yaml:1: mysql: expected keys with their values"),
+        ("log_level: LOUD\n", "/config.yaml:1: log_level: expected DEBUG, INFO, WARNING or ERROR"),
+        ("listener:\n  url: over there\n", "/config.yaml:2: listener.url: expected an address"),
+        ("listener:\n  timeout_seconds: 0\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
+        ("listener:\n  timeout_seconds: .nan\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
+        ("", "/config.yaml:1: expected keys with their values"),
+        ("- port\n", "/config.yaml:1: expected keys with their values"),
+        ("port: [\n", "/config.yaml:2: expected YAML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_with_file_line_key_and_what_was_expected(
+    tmp_path: Path, text: str, refusal: str
+) -> None:
+    assert refusal in _refusal(tmp_path, text)
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    assert len(_refusal(tmp_path, "port: x\nhost: 5\nprot: 1\n").splitlines()) == 3
+
+
+def test_a_refusal_never_shows_a_value(tmp_path: Path) -> None:
+    assert "123456" not in _refusal(tmp_path, DEMO.replace("123qwe", "123456").replace("3306", "${NO_SUCH}"))
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongConfiguration, match=r"nowhere.yaml: cannot be read: No such file"):
+        load_configuration(tmp_path / "nowhere.yaml", {})
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WrongConfiguration, match=r"binary.yaml:1: expected YAML in UTF-8"):
+        load_configuration(tmp_path / "binary.yaml", {})

@@ -1,0 +1,229 @@
+"""A database that fails for a moment is asked again; one that stays away makes a 503 and loses nothing."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from myaccount.configuration import Config
+from myaccount.model.tables import account, event, order
+from myaccount.store import database as database_module
+from myaccount.store.database import Database
+
+from .conftest import Client, Section, eventually
+from .servers import MariaDB
+from .test_journal import assert_books_balance, balance, open_users, send, transfer
+
+
+async def test_work_that_clashes_is_run_again_and_then_committed_once(database: Database) -> None:
+    tries = 0
+
+    async def work(connection: AsyncConnection) -> int:
+        nonlocal tries
+        tries += 1
+        # The key of the external account exists already: the first time, this is a clash.
+        key = 1 if tries == 1 else 1000
+        row = {"id": key, "account_id": f"x{key}", "account_type": "t", "currency": "CNY", "balance": 0}
+        await connection.execute(account.insert(), row | {"created_at": database_module.utc_now()})
+        return key
+
+    assert await database.write(work) == 1000
+    assert tries == 2
+
+
+async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Database) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(update(account).values(balance=5))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(work)
+    assert await database.read(lambda connection: connection.scalar(select(account.c.balance))) == 0
+
+
+async def _nothing_to_tell(connection: AsyncConnection) -> bool:
+    return await connection.scalar(select(func.count()).select_from(event)) == 0
+
+
+class TestMariaDB:
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    @pytest.fixture
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+
+    async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
+        """Two transactions that lock two rows in opposite order: the server ends one of them."""
+        both_have_one = asyncio.Barrier(2)
+        tries: list[int] = []
+
+        def locking(first: int, second: int) -> Any:
+            async def work(connection: AsyncConnection) -> None:
+                tries.append(first)
+                await connection.execute(update(account).where(account.c.id == first).values(floor=None))
+                if len(tries) <= 2:
+                    await both_have_one.wait()
+                await connection.execute(update(account).where(account.c.id == second).values(floor=None))
+
+            return work
+
+        two = account.insert().values(
+            id=2,
+            account_id="two",
+            account_type="t",
+            currency="CNY",
+            balance=0,
+            created_at=database_module.utc_now(),
+        )
+        await database.write(lambda connection: connection.execute(two))
+        await asyncio.gather(database.write(locking(1, 2)), database.write(locking(2, 1)))
+        assert len(tries) == 3
+
+    async def test_a_connection_cut_in_a_transaction_is_replaced(
+        self, database: Database, mariadb: MariaDB
+    ) -> None:
+        tries = 0
+
+        async def work(connection: AsyncConnection) -> int:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                id_ = await connection.scalar(text("SELECT CONNECTION_ID()"))
+                with mariadb.connect() as other, other.cursor() as cursor:
+                    cursor.execute(f"KILL {id_}")
+            result = await connection.execute(update(account).values(floor=None))
+            return result.rowcount
+
+        assert await database.write(work) == 1
+        assert tries == 2
+
+    async def test_orders_wait_for_a_lock_held_elsewhere(
+        self, client: Client, mariadb: MariaDB, mysql_section: Section
+    ) -> None:
+        await open_users(client, "u1")
+        with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
+            other.begin()
+            cursor.execute("SELECT * FROM account FOR UPDATE")
+            order = asyncio.ensure_future(send(client, "/recharge", orderId="r1", userId="u1", amount="1"))
+            await asyncio.sleep(0.1)
+            assert not order.done()
+            other.rollback()
+        assert (await order)[0] == 200
+
+    async def test_work_whose_commit_was_not_answered_is_settled_by_its_order_id(
+        self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, impatient: None
+    ) -> None:
+        """The connection is lost after the server has committed and before it said so."""
+        await open_users(client, "u1")
+        # The listener's own transactions are over.
+        await eventually(lambda: database.read(_nothing_to_tell))
+        lost = 0
+        original = AsyncEngine.begin
+
+        def begin(self: Any) -> Any:
+            manager = original(self)
+
+            class Begun:
+                async def __aenter__(self) -> AsyncConnection:
+                    return await manager.__aenter__()
+
+                async def __aexit__(self, *error: Any) -> None:
+                    nonlocal lost
+                    await manager.__aexit__(*error)
+                    lost += 1
+                    if lost == 1:
+                        raise ConnectionResetError("the answer never came")
+
+            return Begun()
+
+        monkeypatch.setattr(AsyncEngine, "begin", begin)
+        status, _, replayed = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
+        assert (status, replayed, lost) == (200, True, 2)
+        assert await balance(client, "u1") == "1.00"
+
+    async def test_a_database_that_does_not_answer_makes_a_503_in_time(
+        self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await open_users(client, "u1")
+        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.3)
+        mariadb.pause()
+        try:
+            answers = await asyncio.gather(
+                send(client, "/recharge", orderId="r1", userId="u1", amount="1"),
+                send(client, "/queryacc", userId="u1"),
+            )
+        finally:
+            mariadb.resume()
+        assert [(status, body["code"]) for status, body, _ in answers] == [(503, "unavailable")] * 2
+        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 10)
+        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
+        assert await balance(client, "u1") == "1.00"
+
+
+class TestMariaDBDies:
+    """A server of its own, since it is killed."""
+
+    @pytest.fixture
+    def mariadb(self, tmp_path: Path) -> Iterator[MariaDB]:
+        server = MariaDB(tmp_path / "mariadb").start()
+        yield server
+        server.kill()
+
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    async def test_killed_and_restarted_nothing_acknowledged_is_lost_and_orders_go_on(
+        self, client: Client, database: Database, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+        await open_users(client, "u1", "u2")
+        await send(client, "/recharge", orderId="r0", userId="u1", amount="100")
+        acknowledged = [f"t{n}" for n in range(50) if (await transfer(client, f"t{n}", "u1", "u2", "1"))[0] == 200]
+        under_way = [asyncio.ensure_future(transfer(client, f"k{n}", "u1", "u2", "0.01")) for n in range(50)]
+        await asyncio.sleep(0)
+        mariadb.kill()
+        await asyncio.gather(*under_way)
+
+        async with client.post("/recharge", data={"orderId": "r1", "userId": "u1", "amount": "1"}) as response:
+            problem = await response.json(content_type=None)
+        assert (response.status, problem["code"]) == (503, "unavailable")
+        assert int(response.headers["Retry-After"]) > 0
+        assert (await send(client, "/openacc", userId="u3", userName="N", sex="F", cardNum="1", accountId="a3",
+                           accountType="01"))[0] == 503  # fmt: skip
+
+        mariadb.start()
+        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
+        answers = [await transfer(client, f"k{n}", "u1", "u2", "0.01") for n in range(50)]
+        assert {status for status, _, _ in answers} == {200}
+        assert len(acknowledged) == 50
+        known = select(func.count()).select_from(order).where(order.c.order_id.in_(acknowledged))
+        assert await database.read(lambda connection: connection.scalar(known)) == 50
+        assert await balance(client, "u2") == "50.50"
+        await assert_books_balance(database)
+
+
+class TestSQLite:
+    @pytest.fixture
+    def backend(self) -> Section:
+        return {}
+
+    async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
+        self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await open_users(client, "u1")
+        monkeypatch.setattr(database_module, "ATTEMPTS", 1)
+        other = sqlite3.connect(config["sqlite_file"], isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        status, problem, _ = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
+        other.rollback()
+        other.close()
+        assert (status, problem["code"]) == (503, "unavailable")
+        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
