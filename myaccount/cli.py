@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
-from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfiguration, load_configuration
+from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfiguration, load_configuration, own_address
 from .logsetup import set_up_logging
 from .main import create_app
 from .resources import working_path
@@ -32,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
     options = parser.parse_args(arguments)
     try:
+        if options.print_config_vars:
+            config_from_options(options, CONFIGURATION)
         config = load_configuration(options.config, os.environ)
-        if options.print_config or options.print_config_vars or options.check_config:
+        if options.print_config or options.check_config:
             config_from_options(options, CONFIGURATION)
         _serve(config)
     except (WrongConfiguration, DatabaseNotReady, OSError) as error:
@@ -71,4 +73,4 @@ def _welcome(config: Config) -> str:
         queue = f"Redis at {config['redis']['host']}:{config['redis']['port']}"
     else:
         queue = "a queue in this process"
-    return WELCOME.format(address=f"http://{config['host']}:{config['port']}", data=data, queue=queue)
+    return WELCOME.format(address=own_address(config), data=data, queue=queue)

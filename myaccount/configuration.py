@@ -6,8 +6,10 @@ environment variable of that name.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NotRequired, TypedDict, cast
+from urllib.parse import urlsplit
 
 import trafaret as t
 import yaml
@@ -72,13 +74,21 @@ def _seconds(value: object) -> float:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and value and value.isprintable():
         return value
-    raise t.DataError("expected text; a number, true or false must be in quotes to be text")
+    raise t.DataError("expected text on one line; a number, true or false must be in quotes to be text")
 
 
 def _secret(value: object) -> str:
     return _text(value) if value != "" else ""
+
+
+def _address(value: object) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(_text(value))
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.geturl()
+    raise t.DataError("expected an address, such as http://127.0.0.1:9000/account-opened")
 
 
 def _pool(value: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +136,7 @@ CONFIGURATION: Final = t.Dict(
         t.Key("log_level", default="INFO"): t.Enum("DEBUG", "INFO", "WARNING", "ERROR"),
         t.Key("listener", default={}): t.Dict(
             {
-                t.Key("url", optional=True): t.URL,
+                t.Key("url", optional=True): _address,
                 t.Key("timeout_seconds", default=5.0): _seconds,
             }
         ),
@@ -136,13 +146,18 @@ CONFIGURATION: Final = t.Dict(
 # What trafaret says of a fault, said so that it tells what was expected.
 _EXPECTED: Final = {
     "value is not a dict": "expected keys with their values",
-    "value is not URL": "expected an address, such as http://127.0.0.1:9000/account-opened",
     "value doesn't match any variant": "expected DEBUG, INFO, WARNING or ERROR",
 }
 
 
 class WrongConfiguration(Exception):
     """The configuration cannot be used; the text says which file, line and key, and what was expected."""
+
+
+def own_address(config: Config) -> str:
+    """Return the address at which the configuration says that the service answers."""
+    host = f"[{config['host']}]" if ":" in config["host"] else config["host"]
+    return f"http://{host}:{config['port']}"
 
 
 def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Config:
@@ -157,7 +172,7 @@ def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Conf
         raise WrongConfiguration("\n".join(_line(file, fault) for fault in error.errors)) from None
     except OSError as error:
         raise WrongConfiguration(f"{file}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         raise WrongConfiguration(f"{file}:{mark.line + 1 if mark else 1}: expected YAML in UTF-8") from None
 
@@ -165,4 +180,7 @@ def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Conf
 def _line(file: str | Path, fault: Any) -> str:
     line = fault.start_mark.line + 1 if fault.start_mark else 1
     message = _EXPECTED.get(str(fault.message), str(fault.message))
+    if message.startswith("variable "):
+        # Not the name: of a password with a dollar sign it would be a part.
+        message = "expected, after $, the name of an environment variable that is set"
     return ": ".join(part for part in (f"{file}:{line}", fault.path, message) if part)

@@ -1,17 +1,21 @@
 """What hangs on the application and on a request: nothing else does."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from .configuration import Config
+    from .listener.listener import Listener
+    from .listener.queues import EventQueue
     from .store.database import Database
     from .store.journal import Journal
 
+config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
-announce_key: Final[web.AppKey[Callable[[int], None]]] = web.AppKey("announce")
+queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
+listener_key: Final[web.AppKey["Listener"]] = web.AppKey("listener")
 
 # Set by a handler whose answer is that of an earlier request with the same order id.
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

@@ -4,14 +4,18 @@ Every line of a request carries the request's id; no line carries a body, a quer
 since those may hold card numbers and passwords.
 """
 
-import logging.config
+import logging
 from contextvars import ContextVar
+from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import Final
+
+from aiohttp.http_exceptions import HttpProcessingError
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 
 KEPT_DAYS: Final = 30
+LINE: Final = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
 
 
 class RequestIdFilter(logging.Filter):
@@ -22,33 +26,36 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class MalformedRequestFilter(logging.Filter):
+    """Take the bytes of a request that is not HTTP out of its record: they may be a card number's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = "A request was not HTTP: %s", (type(error).__name__,)
+        return True
+
+
+# What aiohttp's protocol has to say.
+protocol_logger: Final = logging.getLogger("myaccount.protocol")
+protocol_logger.addFilter(MalformedRequestFilter())
+
+
 def set_up_logging(level: str, folder: Path | None = None) -> None:
-    """Log to the console and, if a folder is given, to `myaccount.log` in it, a new file each midnight."""
-    handlers: dict[str, dict[str, object]] = {
-        "console": {"class": "logging.StreamHandler"},
-    }
+    """Log to the console and, if a folder is given, to `myaccount.log` in it, a new file each midnight.
+
+    Raises OSError if the file cannot be written.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        handlers["file"] = {
-            "class": "logging.handlers.TimedRotatingFileHandler",
-            "filename": str(folder / "myaccount.log"),
-            "when": "midnight",
-            "backupCount": KEPT_DAYS,
-            "encoding": "utf-8",
-        }
-    for handler in handlers.values():
-        handler.update(formatter="line", filters=["request_id"])
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "filters": {"request_id": {"()": RequestIdFilter}},
-            "formatters": {
-                "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
-            },
-            "handlers": handlers,
-            # At DEBUG it writes each statement with its parameters.
-            "loggers": {"aiosqlite": {"level": "INFO"}},
-            "root": {"level": level, "handlers": list(handlers)},
-        }
-    )
+        file = folder / "myaccount.log"
+        handlers.append(TimedRotatingFileHandler(file, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(LINE))
+        handler.addFilter(RequestIdFilter())
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    # At DEBUG it writes each statement with its parameters.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)

@@ -12,16 +12,18 @@ if __name__ == "__main__":
     sys.exit(main())
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
 from .configuration import Config
-from .keys import announce_key, database_key, journal_key
+from .keys import config_key, database_key, journal_key, listener_key, queue_key
 from .listener.callback import open_handlers
-from .listener.listener import Listener, run_listener
+from .listener.listener import Listener
 from .listener.queues import open_queue
+from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
 from .resources import resource, working_path
 from .routes import setup_routes
@@ -29,28 +31,52 @@ from .store.database import open_database
 from .store.journal import Journal
 from .store.schema import prepare_schema
 
-BODY_LIMIT_BYTES = 16 * 1024
+BODY_LIMIT_BYTES: Final = 16 * 1024
 
 
 def create_app(config: Config) -> web.Application:
     """Return the service, ready to be run; its resources open when it starts and close when it ends."""
-    app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES)
+    # Bodies are taken as they are, so none is unpacked, not even to be thrown away.
+    protocol = {"logger": protocol_logger, "auto_decompress": False}
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
+    app[config_key] = config
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
-
-    async def resources(app: web.Application) -> AsyncIterator[None]:
-        # Closed in the opposite order: first the listener, and the database last.
-        async with (
-            open_database(config, working_path(config["sqlite_file"])) as database,
-            open_queue(config) as queue,
-            open_handlers(config) as handlers,
-        ):
-            await prepare_schema(database, embedded="mysql" not in config)
-            app[database_key] = database
-            app[announce_key] = queue.announce
-            async with Journal(database) as journal, run_listener(Listener(database, queue, handlers)):
-                app[journal_key] = journal
-                yield
-
-    app.cleanup_ctx.append(resources)
+    # Each needs those before it; they are closed in the opposite order.
+    app.cleanup_ctx.extend([database_context, queue_context, journal_context, listener_context])
+    # Before the last requests are waited for, or the listener's calls to ourselves would keep them coming.
+    app.on_shutdown.append(stop_listener)
     return app
+
+
+async def database_context(app: web.Application) -> AsyncIterator[None]:
+    config = app[config_key]
+    async with open_database(config, working_path(config["sqlite_file"])) as database:
+        await prepare_schema(database, embedded="mysql" not in config)
+        app[database_key] = database
+        yield
+
+
+async def queue_context(app: web.Application) -> AsyncIterator[None]:
+    async with open_queue(app[config_key], app[database_key].name) as queue:
+        app[queue_key] = queue
+        yield
+
+
+async def journal_context(app: web.Application) -> AsyncIterator[None]:
+    async with Journal(app[database_key]) as journal:
+        app[journal_key] = journal
+        yield
+
+
+async def listener_context(app: web.Application) -> AsyncIterator[None]:
+    async with (
+        open_handlers(app[config_key]) as handlers,
+        Listener(app[database_key], app[queue_key], handlers) as listener,
+    ):
+        app[listener_key] = listener
+        yield
+
+
+async def stop_listener(app: web.Application) -> None:
+    await app[listener_key].stop()

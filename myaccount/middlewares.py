@@ -59,8 +59,6 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
     except LedgerError as error:
         reply = _problem(error.code, error.title, str(error), error.field)
     except web.HTTPException as error:
-        if error.status < 400:
-            raise
         reply = _http_problem(error)
     except Exception:
         _logger.exception("The handler of %s failed.", request.rel_url.raw_path)

@@ -1,24 +1,41 @@
 """Every address of the service."""
 
+from functools import partial
+from typing import Any
+
 from aiohttp import web
 
 from .controller.accounts import opeacclistentest, openacc, queryacc
 from .controller.orders import querorder, recharge, transfer
-from .controller.pages import page_routes
-from .resources import resource
+from .controller.pages import FILES, PAGES, errors, file, form, index
 
 
 def setup_routes(app: web.Application) -> None:
-    # The middleware turns what a handler returns into a response, which aiohttp's types do not know.
-    app.add_routes(
-        [
-            web.post("/openacc", openacc),  # type: ignore[arg-type]
-            web.post("/queryacc", queryacc),  # type: ignore[arg-type]
-            web.post("/recharge", recharge),  # type: ignore[arg-type]
-            web.post("/transfer", transfer),  # type: ignore[arg-type]
-            web.post("/querorder", querorder),  # type: ignore[arg-type]
-            web.get("/opeacclistentest", opeacclistentest),  # type: ignore[arg-type]
-            *page_routes(),
-            web.static("/static", resource("templates/static")),
-        ]
-    )
+    _post(app, "/openacc", openacc)
+    _post(app, "/queryacc", queryacc)
+    _post(app, "/recharge", recharge)
+    _post(app, "/transfer", transfer)
+    _post(app, "/querorder", querorder)
+    _get(app, "/opeacclistentest", opeacclistentest)
+    _get(app, "/", index)
+    _get(app, "/errors", errors)
+    for page in PAGES:
+        for address in page.paths:
+            _get(app, address, partial(form, page))
+    for path in FILES:
+        _get(app, f"/static/{path.name}", partial(file, path))
+
+
+# The handlers return what the middleware renders, which aiohttp's types do not know.
+def _post(app: web.Application, path: str, handler: Any) -> None:
+    app.router.add_post(path, handler, expect_handler=expect)
+
+
+def _get(app: web.Application, path: str, handler: Any) -> None:
+    app.router.add_get(path, handler, expect_handler=expect)
+
+
+async def expect(request: web.Request) -> None:
+    """Ask for the body that a client holds back; pass over what else it may expect, as RFC 9110 lets us."""
+    if request.headers["Expect"].lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -4,7 +4,7 @@
 CREATE TABLE event (
     id BIGINT NOT NULL AUTO_INCREMENT,
     event_type VARCHAR(45) NOT NULL,
-    body TEXT NOT NULL,
+    body MEDIUMTEXT NOT NULL,
     attempts INTEGER NOT NULL,
     due_at DATETIME(6) NOT NULL,
     set_aside_at DATETIME(6),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web_runner import BaseRunner
 
 from myaccount.configuration import CONFIGURATION, Config
 from myaccount.main import create_app
@@ -17,6 +18,13 @@ from .servers import MariaDB, Redis, free_port
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
+
+
+class Server(TestServer):
+    """aiohttp's test server, which alone would cancel a handler whose client leaves: the real ones do not."""
+
+    async def _make_runner(self, **kwargs: Any) -> BaseRunner:
+        return await super()._make_runner(**kwargs | {"handler_cancellation": False})
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], timeout_seconds: float = 20) -> None:
@@ -92,7 +100,7 @@ def config(backend: Section, queue: Section, tmp_path: Any) -> Config:
 @pytest.fixture
 async def client(config: Config, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """The service, answering on the port of its configuration."""
-    return await aiohttp_client(TestServer(create_app(config), port=config["port"]))
+    return await aiohttp_client(Server(create_app(config), port=config["port"]))
 
 
 @pytest.fixture

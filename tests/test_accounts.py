@@ -83,7 +83,9 @@ async def test_the_external_account_can_be_neither_taken_nor_named(client: Clien
     assert (await send(client, "/recharge", orderId="r1", userId="outside CNY", amount="1"))[0] == 400
 
 
-async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(database: Database) -> None:
+async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its work is run again after a commit that did happen: it must know its own row again."""
 
     class Forgetful(Database):
@@ -96,5 +98,8 @@ async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(
 
     await open_account(Forgetful(), lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(user))) == 1
+    # Another's is refused, even one of the same moment.
+    (opened_at,) = await database.read(lambda connection: connection.scalars(select(user.c.created_at)))
+    monkeypatch.setattr("myaccount.service.accounts.utc_now", lambda: opened_at)
     with pytest.raises(UserExists):
-        await open_account(database, lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))
+        await open_account(database, lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a2", "01"))

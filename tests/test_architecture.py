@@ -38,13 +38,16 @@ def _imports(file: Path) -> set[str]:
         for child in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or node in set_apart:
+        if node in set_apart:
             continue
-        base = list(parts[: len(parts) - node.level]) if node.level else []
-        name = [*base, *(node.module or "").split(".")]
-        if name[0] == "myaccount" and len(name) > 1 and name[1]:
-            found.add(name[1])
-    return found
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*parts[: len(parts) - node.level if node.level else 0], *filter(None, [node.module])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("myaccount.")}
+    return found & FLOOR.keys()
 
 
 def _room(file: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select
+from yarl import URL
 
 from myaccount.controller import body
 from myaccount.model.tables import account, event, order, user
@@ -82,6 +83,9 @@ CASES = [
     Case("JSON with a byte order mark", '\ufeff{"orderId": "r1"}', "invalid_request", content_type=JSON),
     Case("JSON in UTF-16", '{"orderId": "r1"}'.encode("utf-16"), "invalid_request", content_type=JSON),
     Case("deep JSON", '{"orderId":' + "[" * 8000 + "]" * 8000, "invalid_request", content_type=JSON),
+    Case("surrogate as a member's name", '{"\\ud800": "x"}', "invalid_request", "?", JSON),
+    Case("surrogate as two members' name", '{"\\ud800": "x", "\\ud800": "x"}', "invalid_request", "?", JSON),
+    Case("long name of a member", '{"' + "x" * 9000 + '": 1}', "invalid_request", "x" * 45, JSON),
     Case("repeated member", '{"orderId": "r1", "orderId": "r2", "userId": "u1", "amount": 1}',
          "invalid_request", "orderId", JSON),
     *[
@@ -216,24 +220,71 @@ async def test_a_body_that_stays_incomplete_is_refused(
     assert await _tables(database) == before
 
 
-async def test_a_body_that_is_not_framed_as_http_is_refused(alice: Client, database: Database) -> None:
+async def test_a_body_that_is_not_framed_as_http_is_refused_and_not_logged(
+    alice: Client, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     before = await _tables(database)
-    reader, writer = await _send(alice, b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+    reader, writer = await _send(alice, b"Transfer-Encoding: chunked\r\n\r\ncardNum=6222777777\r\n")
     # aiohttp's parser answers this one: no request has come into being that a route could refuse.
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
     assert await _tables(database) == before
+    assert "A request was not HTTP: BadHttpMessage" in caplog.text
+    assert "6222777777" not in caplog.text
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_failure_of_the_service(
     alice: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     before = await _tables(database)
     reader, writer = await _send(alice, b"Content-Length: 500\r\n\r\norderId=r1")
     writer.write_eof()
     assert await reader.read() == b""
     writer.close()
-    async with alice.get("/opeacclistentest") as response:
-        assert response.status == 200
+
+    async def logged() -> bool:
+        return "POST /recharge 400" in caplog.text
+
+    await eventually(logged)
     assert await _tables(database) == before
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/static", 404, "not_found"),
+        ("GET", "/static/", 404, "not_found"),
+        ("GET", "/static/nothing.js", 404, "not_found"),
+        ("GET", "/static/" + "x" * 5000, 404, "not_found"),
+        ("GET", "/static/../config/config.yaml", 404, "not_found"),
+        ("GET", "/static/%2e%2e/base.html", 404, "not_found"),
+        ("GET", "/%00%FF", 404, "not_found"),
+        ("PUT", "/recharge", 405, "method_not_allowed"),
+        ("OPTIONS", "/recharge", 405, "method_not_allowed"),
+        ("POST", "/openacctest", 405, "method_not_allowed"),
+    ],
+)
+async def test_a_wrong_address_or_method_is_refused(
+    client: Client, method: str, path: str, status: int, code: str
+) -> None:
+    async with client.request(method, URL(path, encoded=True)) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (status, code)
+
+
+async def test_a_page_is_shown_whatever_host_was_asked_for(client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: <\xff\xfe>\r\nConnection: close\r\n\r\n")
+    reply = await reader.read()
+    writer.close()
+    assert reply.startswith(b"HTTP/1.1 200 ")
+    assert b"http://&lt;??&gt;/transfer" in reply
+
+
+async def test_what_a_client_expects_is_given_or_passed_over(alice: Client) -> None:
+    for expected, n in (("100-continue", 1), ("a-miracle", 2)):
+        fields = {"orderId": f"r{n}", "userId": "u1", "amount": "1"}
+        async with alice.post("/recharge", data=fields, headers={"Expect": expected}) as response:
+            assert response.status == 200

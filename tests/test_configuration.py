@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
+from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration, own_address
 
 # As the demo has it, to the letter.
 DEMO = """\
@@ -79,15 +79,21 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         (DEMO.replace("3306", "12.0"), "/config.yaml:3: mysql.port: expected a whole number from 1 to 65535"),
         (DEMO.replace("8080", "65536"), "/config.yaml:18: port: expected a whole number from 1 to 65535"),
         (DEMO.replace("  db: bus\n", ""), "/config.yaml:2: mysql.db: is required"),
-        (DEMO.replace("db: bus", "db: ''"), "/config.yaml:4: mysql.db: expected text; a number"),
-        (DEMO.replace("123qwe", "123456"), "/config.yaml:6: mysql.password: expected text; a number"),
+        (DEMO.replace("db: bus", "db: ''"), "/config.yaml:4: mysql.db: expected text on one line; a number"),
+        (DEMO.replace("123qwe", "123456"), "/config.yaml:6: mysql.password: expected text on one line; a number"),
         (DEMO.replace("minsize: 1\n  maxsize: 5\n\nh", "minsize: 6\n  maxsize: 5\n\nh"),
          "/config.yaml:14: redis.minsize: expected at most maxsize"),
         ("prot: 80\n", "/config.yaml:1: prot: prot is not allowed key"),
-        ("port: ${NO_SUCH}\n", "/config.yaml:1: variable 'NO_SUCH' not found"),
+        ("port: ${NO_SUCH}\n", "/config.yaml:1: expected, after $, the name of an environment variable"),
+        (DEMO.replace("123qwe", "abc$ecret9"), "/config.yaml:6: expected, after $, the name"),
         ("mysql: 3\n", "/config.yaml:1: mysql: expected keys with their values"),
         ("log_level: LOUD\n", "/config.yaml:1: log_level: expected DEBUG, INFO, WARNING or ERROR"),
         ("listener:\n  url: over there\n", "/config.yaml:2: listener.url: expected an address"),
+        ("listener:\n  url: ftp://there/\n", "/config.yaml:2: listener.url: expected an address"),
+        ("listener:\n  url: http://[/\n", "/config.yaml:2: listener.url: expected an address"),
+        ("port: !!int abc\n", "/config.yaml:1: expected YAML"),
+        ("x: 2024-99-99\n", "/config.yaml:1: expected YAML"),
+        ("listener:\n  url: http:///path\n", "/config.yaml:2: listener.url: expected an address"),
         ("listener:\n  timeout_seconds: 0\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
         ("listener:\n  timeout_seconds: .nan\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
         ("", "/config.yaml:1: expected keys with their values"),
@@ -107,6 +113,19 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_refusal_never_shows_a_value(tmp_path: Path) -> None:
     assert "123456" not in _refusal(tmp_path, DEMO.replace("123qwe", "123456").replace("3306", "${NO_SUCH}"))
+    assert "ecret9" not in _refusal(tmp_path, DEMO.replace("123qwe", "abc$ecret9"))
+
+
+def test_an_address_within_a_network_is_taken(tmp_path: Path) -> None:
+    assert (
+        _load(tmp_path, "listener:\n  url: http://notify:9000/hook\n")["listener"]["url"]
+        == "http://notify:9000/hook"
+    )
+
+
+def test_the_own_address_is_one_for_either_protocol(tmp_path: Path) -> None:
+    assert own_address(_load(tmp_path, "host: 10.0.0.1\n")) == "http://10.0.0.1:8080"
+    assert own_address(_load(tmp_path, "host: '::1'\n")) == "http://[::1]:8080"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:

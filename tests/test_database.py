@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import TextClause, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from myaccount.configuration import Config
@@ -50,6 +50,11 @@ async def _nothing_to_tell(connection: AsyncConnection) -> bool:
     return await connection.scalar(select(func.count()).select_from(event)) == 0
 
 
+async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
+    row = (await connection.execute(query)).first()
+    return tuple(row) if row else None
+
+
 class TestMariaDB:
     @pytest.fixture
     def backend(self, mysql_section: Section) -> Section:
@@ -58,6 +63,24 @@ class TestMariaDB:
     @pytest.fixture
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+
+    async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
+        query = text("SELECT @@sql_mode, @@innodb_lock_wait_timeout, @@tx_isolation, @@character_set_client")
+        row = await database.read(lambda connection: _row(connection, query))
+        assert row == ("STRICT_ALL_TABLES", 3, "READ-COMMITTED", "utf8mb4")
+
+    async def test_without_a_free_connection_a_503_comes_quickly(
+        self, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
+    ) -> None:
+        await open_users(client, "u1")
+        with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLES user WRITE, account WRITE")
+            queries = [asyncio.ensure_future(send(client, "/queryacc", userId="u1")) for _ in range(20)]
+            done, _ = await asyncio.wait(queries, return_when=asyncio.FIRST_COMPLETED)
+            assert {(query.result()[0], query.result()[1]["code"]) for query in done} == {(503, "overloaded")}
+            cursor.execute("UNLOCK TABLES")
+        answers = await asyncio.gather(*queries)
+        assert sorted(status for status, _, _ in answers) == [200] * 5 + [503] * 15
 
     async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them."""
@@ -214,6 +237,21 @@ class TestSQLite:
     @pytest.fixture
     def backend(self) -> Section:
         return {}
+
+    async def test_a_commit_is_on_the_disk_and_a_writer_has_the_lock_from_its_beginning(
+        self, database: Database, config: Config
+    ) -> None:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            query = text(f"PRAGMA {pragma}")
+            assert await database.read(lambda connection, query=query: _row(connection, query)) == (value,)  # type: ignore[misc]
+
+        async def work(connection: AsyncConnection) -> None:
+            other = sqlite3.connect(config["sqlite_file"], timeout=0, isolation_level=None)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            other.close()
+
+        await database.write(work)
 
     async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from myaccount.configuration import Config
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
-from myaccount.ledger.errors import Overloaded
+from myaccount.ledger.errors import Overloaded, Unavailable
 from myaccount.model.tables import EXTERNAL_ACCOUNT, account, order
 from myaccount.store import journal as journal_module
 from myaccount.store.database import Database
@@ -122,6 +122,40 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Clie
     await assert_books_balance(database)
 
 
+async def test_two_processes_that_move_the_same_money_lose_no_update(client: Client, database: Database) -> None:
+    await open_users(client, "u1", "u2")
+    async with Journal(database) as one, Journal(database) as two:
+        for round_ in range(10):
+            waiting = [
+                journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
+                for name, journal in (("one", one), ("two", two))
+                for n in range(20)
+                for user in [f"u{1 + n % 2}"]
+            ]
+            assert await asyncio.gather(*waiting) == [Outcome()] * 40
+    assert (await balance(client, "u1"), await balance(client, "u2")) == ("2.00", "2.00")
+    await assert_books_balance(database)
+
+
+async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def away(self: Database, work: object) -> None:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(Database, "write", away)
+    async with Journal(database) as journal:
+        waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * journal_module.BATCH_LIMIT)]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert tries == 1
+
+
 async def assert_books_balance(database: Database) -> None:
     """Promises 2 and 3, from the tables."""
 
@@ -232,7 +266,7 @@ async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, da
         waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(20)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [Outcome()] * 20
-    with pytest.raises(Overloaded):
+    with pytest.raises(Unavailable):
         await journal.submit(Recharge("late", "u1", 1))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from myaccount.model.tables import event
 from myaccount.store import events as events_module
 from myaccount.store.database import Database, open_database
 
-from .conftest import Client, Section, eventually
+from .conftest import Client, Section, Server, eventually
 from .servers import Redis, free_port
 from .test_journal import open_users
 
@@ -34,11 +35,16 @@ class Receiver:
     async def answer(self, request: web.Request) -> web.Response:
         status = self.answers.pop(0) if self.answers else 200
         self.called.put_nowait(request.query["userId"])
-        return web.Response(status=status)
+        # Where a redirect leads, everything succeeds.
+        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
 
     async def next_call(self) -> str:
         async with asyncio.timeout(WAIT_SECONDS):
             return await self.called.get()
+
+
+async def _succeed(request: web.Request) -> web.Response:
+    return web.Response()
 
 
 @pytest.fixture
@@ -48,6 +54,7 @@ async def receiver(
     receiver = Receiver()
     app = web.Application()
     app.router.add_get("/opened", receiver.answer)
+    app.router.add_get("/elsewhere", _succeed)
     server = await aiohttp_server(app)
     return receiver, str(server.make_url("/opened"))
 
@@ -140,18 +147,52 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
     (row,) = await _events(database)
     assert row.attempts == 2
     assert row.error.endswith("answered 500")
+    # It is not sent again, however often the sweeper looks, not even to whoever has word of it.
+    assert await database.write(lambda connection: events_module.take_due_events(connection, row.due_at)) == []
+    assert await database.read(lambda connection: events_module.find_event(connection, row.id)) is None
+
+
+async def test_the_pauses_between_the_attempts_grow_to_about_a_day(client: Client, database: Database) -> None:
+    now = datetime(2026, 1, 1)
+    row = {"event_type": "none", "body": "{}", "attempts": 0, "due_at": datetime(2999, 1, 1), "created_at": now}
+    await database.write(lambda connection: connection.execute(event.insert(), row))
+    (id_,) = [row.id for row in await _events(database)]
+    pauses = []
+    for _ in range(events_module.ATTEMPTS):
+        await database.write(lambda connection: events_module.postpone_event(connection, id_, "no", now))
+        (row_now,) = await _events(database)
+        pauses.append((row_now.due_at - now).total_seconds())
+    assert pauses[:4] == [5, 10, 20, 40]
+    assert 20 * 3600 < sum(pauses[:-1]) < 28 * 3600
+    assert row_now.set_aside_at == now
+
+
+async def test_an_event_whose_body_is_broken_is_postponed_and_the_rest_flows_on(
+    quick_sweeps: None, client: Client, database: Database, receiver: tuple[Receiver, str]
+) -> None:
+    now = datetime(2026, 1, 1)
+    row = {"event_type": "account_opened", "body": "{", "attempts": 0, "due_at": now, "created_at": now}
+    await database.write(lambda connection: connection.execute(event.insert(), row))
+
+    async def tried() -> bool:
+        (row,) = await _events(database)
+        return bool(row.attempts)
+
+    await eventually(tried)
+    await open_users(client, "u1")
+    assert await receiver[0].next_call() == "u1"
 
 
 async def test_what_a_stopped_service_had_not_told_is_told_by_the_next(
     quick_sweeps: None, config: Config, receiver: tuple[Receiver, str]
 ) -> None:
     receiver[0].answers = [500] * 1000
-    async with TestServer(create_app(config)) as server, ClientOf(server) as client:
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1")
         await receiver[0].next_call()
     receiver[0].answers.clear()
     receiver[0].called = asyncio.Queue()
-    async with TestServer(create_app(config)):
+    async with Server(create_app(config)):
         assert await receiver[0].next_call() == "u1"
 
 
@@ -188,7 +229,7 @@ class TestRedis:
     ) -> None:
         redis_server.kill()
         try:
-            async with TestServer(create_app(config)) as server, ClientOf(server) as client:
+            async with Server(create_app(config)) as server, ClientOf(server) as client:
                 await open_users(client, "u1", "u2")
                 async with client.post(
                     "/recharge", data={"orderId": "r", "userId": "u1", "amount": "1"}
@@ -201,21 +242,39 @@ class TestRedis:
             redis_server.kill()
             redis_server.start()
 
+    async def test_what_is_not_ours_on_the_stream_is_passed_over(
+        self, client: Client, receiver: tuple[Receiver, str], redis_server: Redis
+    ) -> None:
+        await open_users(client, "u1")
+        assert await receiver[0].next_call() == "u1"
+        with redis_server.client() as redis:
+            (stream,) = cast("list[str]", redis.keys("myaccount:*:events"))
+            redis.xadd(stream, {"something": "else"})
+            redis.xadd(stream, {"event": "x"})
+        await open_users(client, "u2")
+        assert await receiver[0].next_call() == "u2"
+
     async def test_several_processes_share_the_events(
         self, config: Config, receiver: tuple[Receiver, str], redis_server: Redis
     ) -> None:
+        # One connection a process has to do for all that is acknowledged at once.
+        config["redis"]["maxsize"] = 1
         users = [f"u{n}" for n in range(40)]
         async with (
-            TestServer(create_app(config)) as one,
-            TestServer(create_app(config)),
+            Server(create_app(config)) as one,
+            Server(create_app(config)),
             ClientOf(one) as client,
         ):
             await open_users(client, *users)
             assert sorted([await receiver[0].next_call() for _ in users]) == sorted(users)
             async with open_database(config, Path(config["sqlite_file"])) as database:
                 await _until_told(database)
+
+            async def acknowledged() -> bool:
+                with redis_server.client() as redis:
+                    (stream,) = cast("list[str]", redis.keys("myaccount:*:events"))
+                    (group,) = cast("list[dict[str, object]]", redis.xinfo_groups(stream))
+                return (group["pending"], group["lag"]) == (0, 0)
+
+            await eventually(acknowledged)
         assert receiver[0].called.empty()
-        with redis_server.client() as redis:
-            (stream,) = cast("list[str]", redis.keys("myaccount:*:events"))
-            (group,) = cast("list[dict[str, object]]", redis.xinfo_groups(stream))
-        assert (group["pending"], group["lag"]) == (0, 0)

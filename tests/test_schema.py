@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, DateTime, Integer, String, create_engine, inspect
+from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from myaccount.configuration import CONFIGURATION
 from myaccount.main import create_app
-from myaccount.model.schema import create_tables, mysql_script
+from myaccount.model.schema import create_tables, missing_tables, mysql_script
 from myaccount.model.tables import metadata
 from myaccount.resources import resource
 from myaccount.store.schema import DatabaseNotReady
@@ -23,7 +24,7 @@ def _shape(connection: Connection) -> dict[str, Any]:
     inspector = inspect(connection)
     return {
         table: {
-            "columns": {column["name"]: column["nullable"] for column in inspector.get_columns(table)},
+            "columns": {column["name"]: _column(column) for column in inspector.get_columns(table)},
             "primary key": inspector.get_pk_constraint(table)["constrained_columns"],
             "unique": sorted(unique["column_names"] for unique in inspector.get_unique_constraints(table)),
             "indexes": sorted(
@@ -37,6 +38,16 @@ def _shape(connection: Connection) -> dict[str, Any]:
         }
         for table in inspector.get_table_names()
     }
+
+
+def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
+    """Return whether it may be null, its kind, and a text's length; SQLite has one kind of whole number."""
+    kind = column["type"].as_generic()
+    length = getattr(kind, "length", None)
+    for family in (Integer, DateTime, String):
+        if isinstance(kind, family):
+            return column["nullable"], family, length
+    raise AssertionError(kind)
 
 
 def _mysql(mariadb: MariaDB, database: str) -> Any:
@@ -71,6 +82,30 @@ def test_every_text_is_compared_exactly_in_mariadb(mariadb: MariaDB, mysql_secti
             (mysql_section["db"],),
         )
         assert cursor.fetchall() == (("utf8mb4_bin",),)
+
+
+async def test_a_database_without_the_external_account_is_refused(
+    mariadb: MariaDB, mysql_section: Section, tmp_path: Path
+) -> None:
+    with mariadb.connect(database=mysql_section["db"]) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM account")
+    config = CONFIGURATION.check({"mysql": mysql_section, "log_folder": str(tmp_path)})
+    runner = web.AppRunner(create_app(config))
+    with pytest.raises(DatabaseNotReady, match="lacks the external account"):
+        await runner.setup()
+    await runner.cleanup()
+
+
+def test_the_embedded_schema_is_completed_where_something_is_missing(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/embedded.db")
+    with engine.begin() as connection:
+        create_tables(connection)
+        connection.exec_driver_sql("DROP TABLE event")
+    for _ in range(2):
+        with engine.begin() as connection:
+            create_tables(connection)
+            assert missing_tables(connection) == []
+    engine.dispose()
 
 
 async def test_a_database_without_the_schema_is_refused_with_what_to_run(

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from .conftest import Section
-from .servers import free_port, wait_until
+from .servers import MariaDB, Redis, free_port, wait_until
+from .test_configuration import DEMO
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
@@ -73,7 +74,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a service on a configuration file of its own, and wait until it answers."""
     services: list[Service] = []
 
-    def start(*command: str, folder: Path = CHECKOUT, environment: bool = False, **sections: Section) -> Service:
+    def start(
+        *command: str, folder: Path = CHECKOUT, environment: bool = False, text: str = "", **sections: Section
+    ) -> Service:
         port = free_port()
         file = tmp_path / f"config-{port}.yaml"
         settings = {
@@ -82,7 +85,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             "log_folder": f"{tmp_path}/logs",
             **sections,
         }
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(text.replace("8080", str(port)) or yaml.safe_dump(settings))
         words = [word.format(port=port) for word in command]
         given = {"MYACCOUNT_CONFIG": str(file)} if environment else {}
         service = Service(
@@ -187,6 +190,23 @@ def test_the_command_line_serves_on_mariadb_and_redis(
     _ended_cleanly(service, signal.SIGTERM)
 
 
+def test_the_demos_own_file_its_ports_and_password_changed_serves_after_the_script(
+    start: Start, mariadb: MariaDB, redis_server: Redis
+) -> None:
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE bus")
+        cursor.execute("CREATE USER linqt IDENTIFIED BY 'secret'")
+        cursor.execute("GRANT ALL ON bus.* TO linqt")
+    mariadb.run_script("bus", CHECKOUT / "sql" / "sql.sql")
+    changed = (("3306", str(mariadb.port)), ("7000", str(redis_server.port)), ("123qwe", "secret"))
+    text = DEMO
+    for old, new in changed:
+        text = text.replace(old, new)
+    service = start("python3", "myaccount", text=text)
+    _use(service)
+    _ended_cleanly(service, signal.SIGTERM)
+
+
 def test_an_installed_wheel_serves_from_any_folder_with_its_own_files(start: Start, tmp_path: Path) -> None:
     wheels, target, elsewhere = tmp_path / "wheels", tmp_path / "site", tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -228,13 +248,15 @@ def test_it_prints_where_it_serves_where_the_data_lies_and_what_to_try(start: St
             "cannot be reached",
         ),
         ({"sqlite_file": "/proc/nothing/money.db"}, "/proc/nothing"),
+        ({"log_folder": "/proc/nothing"}, "/proc/nothing"),
+        ({"sqlite_file": "a\0b"}, "sqlite_file: expected text on one line"),
     ],
 )
 def test_what_cannot_work_is_refused_with_words_and_no_traceback(
     tmp_path: Path, settings: dict[str, object], words: str
 ) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump({**settings, "log_folder": str(tmp_path)}))
+    file.write_text(yaml.safe_dump({"log_folder": str(tmp_path), **settings}))
     refused = subprocess.run(
         ["python3", "myaccount", "-c", str(file)],
         cwd=CHECKOUT,

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import announce_key, database_key
+from ..keys import database_key, queue_key
 from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
 from ..service.accounts import Holding, open_account, query_accounts
@@ -24,7 +24,7 @@ QUERY: Final = Form(str, userId=identifier)
 
 async def openacc(request: web.Request) -> dict[str, object]:
     command = await OPEN.read(request)
-    await open_account(request.app[database_key], request.app[announce_key], command)
+    await open_account(request.app[database_key], request.app[queue_key].announce, command)
     return {"result": 1}
 
 

@@ -14,6 +14,7 @@ from ..ledger.errors import InvalidRequest
 BODY_TIMEOUT_SECONDS: Final = 10
 # More than any route has; parse_qsl stops there instead of taking a thousand empty fields.
 FIELDS_LIMIT: Final = 100
+SHOWN_LIMIT: Final = 45
 
 
 class JsonNumber(str):
@@ -37,7 +38,7 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="The body did not arrive in time.") from None
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, ConnectionError):
         raise InvalidRequest("The body is cut off, or not in the transfer coding it says.") from None
     try:
         return parse(body.decode())
@@ -87,10 +88,15 @@ def _parse_json(text: str) -> dict[str, Any]:
     raise InvalidRequest("The JSON must be an object with the fields as its members.")
 
 
+def shown(name: str) -> str:
+    """Return a name that a client made up, fit to be shown: short, and without what UTF-8 cannot write."""
+    return name[:SHOWN_LIMIT].encode("utf-8", "replace").decode()
+
+
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise InvalidRequest("The field was sent more than once.", field=name)
+            raise InvalidRequest("The field was sent more than once.", field=shown(name))
         fields[name] = value
     return fields

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ..ledger.errors import InvalidRequest
 from ..ledger.money import parse_amount
-from .body import JsonNumber, read_fields
+from .body import JsonNumber, read_fields, shown
 
 Made = TypeVar("Made")
 # Returns the field's value, or raises ValueError saying what it must be.
@@ -57,7 +57,7 @@ class Form(Generic[Made]):
             if name not in self._checks:
                 known = ", ".join(self._checks)
                 raise InvalidRequest(
-                    f"There is no field {name[:TEXT_LIMIT]!r} here; there are {known}.", field=name
+                    f"There is no field {shown(name)!r} here; there are {known}.", field=shown(name)
                 )
         return self._make(*[_checked(name, check, fields) for name, check in self._checks.items()])
 

@@ -1,19 +1,25 @@
 """The browser pages: a form for each thing that the service does, and a list of what it may refuse."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from mimetypes import guess_type
+from pathlib import Path
 from typing import Final
 
 import aiohttp_jinja2
 from aiohttp import web
 
 from ..problems import ERRORS
+from ..resources import resource
 
 # The pages need nothing but their own files, so a slip in a template cannot become a stranger's script.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+# All that the pages load.
+FILES: Final = tuple(resource("templates/static").iterdir())
 
 
 @dataclass(frozen=True)
@@ -122,20 +128,19 @@ PAGES: Final = (
 )
 
 
-def page_routes() -> list[web.RouteDef]:
-    return [
-        web.get("/", index),
-        *(web.get(path, partial(form, page)) for page in PAGES for path in page.paths),
-        web.get("/errors", errors),
-    ]
-
-
 async def index(request: web.Request) -> web.Response:
-    return _render(request, "index.html", origin=f"{request.scheme}://{request.host}")
+    # A Host header may hold bytes that no page can show.
+    host = request.host.encode("ascii", "replace").decode()
+    return _render(request, "index.html", origin=f"{request.scheme}://{host}")
 
 
 async def form(page: Page, request: web.Request) -> web.Response:
     return _render(request, "form.html", page=page)
+
+
+async def file(path: Path, request: web.Request) -> web.Response:
+    # A few kilobytes, so read as they are asked for.
+    return web.Response(body=path.read_bytes(), content_type=guess_type(path)[0] or "")  # noqa: ASYNC240
 
 
 async def errors(request: web.Request) -> web.Response:

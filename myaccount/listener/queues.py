@@ -53,7 +53,7 @@ class MemoryQueue:
 
 
 @asynccontextmanager
-async def open_queue(config: Config) -> AsyncIterator[EventQueue]:
+async def open_queue(config: Config, database_name: str) -> AsyncIterator[EventQueue]:
     """Give the queue that the configuration names: Redis, or else the one in this process."""
     if "redis" not in config:
         yield MemoryQueue()
@@ -62,6 +62,5 @@ async def open_queue(config: Config) -> AsyncIterator[EventQueue]:
     from .redis_queue import RedisQueue
 
     # Services that share a Redis each have a database of their own, and so a stream of their own.
-    stream = f"myaccount:{config['mysql']['db'] if 'mysql' in config else 'embedded'}:events"
-    async with RedisQueue(config["redis"], stream) as queue:
+    async with RedisQueue(config["redis"], f"myaccount:{database_name}:events") as queue:
         yield queue

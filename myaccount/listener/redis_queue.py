@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any, Final, Self, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -21,6 +21,7 @@ STREAM_LIMIT: Final = 100_000
 READ_LIMIT: Final = 100
 BLOCK_SECONDS: Final = 2
 RECONNECT_SECONDS: Final = 0.5
+POOL_TIMEOUT_SECONDS: Final = 10
 
 _AWAY: Final = (RedisError, OSError)
 
@@ -69,7 +70,7 @@ class RedisQueue:
         self._reachable = True
         # redis-py's types cover every protocol's shape; with ours it is a list of (stream, entries).
         streams = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", reply)
-        return [Notice(int(fields["event"]), receipt) for _, entries in streams for receipt, fields in entries]
+        return [Notice(_event_id(fields), receipt) for _, entries in streams for receipt, fields in entries]
 
     async def acknowledge(self, notice: Notice) -> None:
         try:
@@ -93,8 +94,9 @@ class RedisQueue:
         try:
             await self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
         except _AWAY as error:
-            # Most likely another process made it in this moment.
-            _logger.info("The consumer group was not made: %s", error)
+            # Unless another process made it in this moment.
+            if "BUSYGROUP" not in str(error):
+                await self._wait_for_redis(error)
 
     async def _wait_for_redis(self, error: Exception) -> None:
         if self._reachable:
@@ -103,8 +105,16 @@ class RedisQueue:
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
+def _event_id(fields: dict[str, str]) -> int:
+    # What is not of our writing is no event; there is none by 0, so it is acknowledged and forgotten.
+    id_ = fields.get("event", "")
+    return int(id_) if id_.isdecimal() else 0
+
+
 def _client(config: RedisConfig, connections: int) -> Redis:
-    return Redis(
+    # This pool lets those wait for whom there is no connection; the usual one refuses them.
+    pool = BlockingConnectionPool(
+        timeout=POOL_TIMEOUT_SECONDS,
         host=config["host"],
         port=config["port"],
         db=config["db"],
@@ -118,3 +128,4 @@ def _client(config: RedisConfig, connections: int) -> Redis:
         health_check_interval=10,
         decode_responses=True,
     )
+    return Redis.from_pool(pool)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 from sqlalchemy.dialects.mysql import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
@@ -33,12 +33,19 @@ def missing_tables(connection: Connection) -> list[str]:
 
 
 def create_tables(connection: Connection) -> None:
-    """Create the tables that are missing and, with them, the external account."""
-    if missing_tables(connection):
-        metadata.create_all(connection)
+    """Create the tables that are missing and, if it is missing, the external account."""
+    metadata.create_all(connection)
+    if not has_external_account(connection):
         connection.execute(
             account.insert(), {**EXTERNAL_ROW, "created_at": datetime.now(UTC).replace(tzinfo=None)}
         )
+
+
+def has_external_account(connection: Connection) -> bool:
+    return (
+        connection.scalar(select(account.c.account_id).where(account.c.id == EXTERNAL_ACCOUNT))
+        == EXTERNAL_ACCOUNT_ID
+    )
 
 
 def mysql_script() -> str:

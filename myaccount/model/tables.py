@@ -109,7 +109,8 @@ event = Table(
     metadata,
     Column("id", _key(), primary_key=True),
     Column("event_type", String(45), nullable=False),
-    Column("body", Text, nullable=False),
+    # One row carries a whole batch, which may be more than the 64 KiB of a TEXT.
+    Column("body", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", _utc(), nullable=False),
     Column("set_aside_at", _utc()),

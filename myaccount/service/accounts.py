@@ -1,6 +1,7 @@
 """Opening accounts, and looking at them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,11 +31,11 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
 
     async def work(connection: AsyncConnection) -> int | None:
         user = await find_user(connection, command.user_id)
-        if user is not None and user.created_at == opened_at:
-            # The commit whose answer never came: this is the row of this very request. Its event waits
-            # for the sweeper.
-            return None
         if user is not None:
+            accounts = await find_accounts(connection, command.user_id)
+            if _is_own(user, accounts, command, opened_at):
+                # A commit whose answer never came. Its event waits for the sweeper.
+                return None
             raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
         if await account_exists(connection, command.account_id):
             raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
@@ -55,3 +56,10 @@ async def query_accounts(database: Database, user_id: str) -> list[Holding]:
         return [] if user is None else [Holding(user, await find_accounts(connection, user_id))]
 
     return await database.read(work)
+
+
+def _is_own(user: User, accounts: list[HeldAccount], command: OpenAccount, opened_at: datetime) -> bool:
+    """Tell whether this very command made the user: in the same microsecond, and with the same content."""
+    first = accounts[0]
+    made = OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, first.account_id, first.account_type)
+    return user.created_at == opened_at and made == command

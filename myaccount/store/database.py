@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..configuration import Config, MysqlConfig
-from ..ledger.errors import Unavailable
+from ..ledger.errors import Overloaded, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.02
 # No transaction of ours takes a hundredth of this; one that does is stuck.
 TRANSACTION_TIMEOUT_SECONDS: Final = 10
+
+# A request that has waited this long for a connection is one too many.
+POOL_TIMEOUT_SECONDS: Final = 1
 
 # Not the database's state but our statement is at fault: the same again would fail again.
 _FAULTS_OF_OURS: Final = (ProgrammingError, DataError, NotSupportedError)
@@ -43,6 +46,8 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self.name = engine.url.database or ""
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
@@ -54,10 +59,11 @@ class Database:
 
         After a deadlock, a lost connection, a clash of two inserts, or a commit whose answer never came, the
         work is run again from its beginning, a bounded number of times; it must be so that this is right even
-        if the first time was committed after all. Raises Unavailable when that did not help. What `work`
-        raises itself rolls back and is raised as it is.
+        if the first time was committed after all. Raises Unavailable when that did not help, and Overloaded
+        when no connection came free. What `work` raises itself rolls back and is raised as it is.
         """
-        return await _again(self._writer, work)
+        async with self._turn:
+            return await _again(self._writer, work)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -71,10 +77,12 @@ async def _again(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitabl
                 return await work(connection)
         except _FAULTS_OF_OURS:
             raise
+        except PoolTimeoutError:
+            raise Overloaded("All connections to the database are busy. Send the same request again.") from None
         except TimeoutError:
             _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
             break
-        except (DBAPIError, PoolTimeoutError, OSError) as error:
+        except (DBAPIError, OSError) as error:
             # Only the driver's own words: SQLAlchemy's add the statement.
             cause = getattr(error, "orig", None) or error
             _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
@@ -111,7 +119,7 @@ def _mysql(config: MysqlConfig) -> AsyncEngine:
         isolation_level="READ COMMITTED",
         pool_size=max(1, config["minsize"]),
         max_overflow=config["maxsize"] - max(1, config["minsize"]),
-        pool_timeout=TRANSACTION_TIMEOUT_SECONDS / 2,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
         # Below every usual wait_timeout, so that the server never hangs up first.
         pool_recycle=300,
@@ -130,6 +138,7 @@ def _sqlite(file: Path) -> AsyncEngine:
         URL.create("sqlite+aiosqlite", database=str(file)),
         pool_size=5,
         max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
         # Transactions are begun by the listener below, never by the driver on its own; the timeout, in
         # seconds, is how long a writer waits for the one before it.

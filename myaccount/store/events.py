@@ -12,16 +12,22 @@ from ..model.tables import event
 
 # How long an event may be on its way before the sweeper sends it again.
 RESEND_SECONDS: Final = 5
-ATTEMPTS: Final = 8
+# The pauses between them grow from RESEND_SECONDS, each twice the one before: together about a day.
+ATTEMPTS: Final = 15
 SWEEP_LIMIT: Final = 1000
 
 
 class Event(NamedTuple):
-    """What happened, in the past tense, with what its handlers need to know."""
+    """What happened, in the past tense; the body is JSON with what its handlers need to know."""
 
     id: int
     event_type: str
-    body: dict[str, str]
+    body: str
+
+    def fields(self) -> dict[str, str]:
+        """Return the body's members. Raises ValueError if it is not the JSON it should be."""
+        fields: dict[str, str] = json.loads(self.body)
+        return fields
 
 
 async def insert_event(
@@ -46,7 +52,7 @@ async def find_event(connection: AsyncConnection, event_id: int) -> Event | None
     row = (
         await connection.execute(statement.where(event.c.id == event_id, event.c.set_aside_at.is_(None)))
     ).first()
-    return Event(row.id, row.event_type, json.loads(row.body)) if row else None
+    return Event(*row) if row else None
 
 
 async def delete_event(connection: AsyncConnection, event_id: int) -> None:

@@ -55,9 +55,11 @@ class Journal:
         """Return what became of the command, once that is committed.
 
         Raises Overloaded if too many wait already: the command was not taken. Raises Unavailable if the
-        database could not say: the command may be committed or not, and sending it again settles it.
+        database cannot say: the command may be committed or not, and sending it again settles it.
         """
-        if self._closing or len(self._waiting) >= WAITING_LIMIT:
+        if self._closing:
+            raise Unavailable("The service is ending. Send the same order again in a moment.")
+        if len(self._waiting) >= WAITING_LIMIT:
             raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, settled))
@@ -77,9 +79,11 @@ class Journal:
         """Give every future of the batch its outcome or its error; never raise."""
         try:
             outcomes = await self._post([command for command, _ in batch])
-        except Unavailable as error:
-            for _, settled in batch:
-                _fail(settled, Unavailable(str(error)))
+        except (Overloaded, Unavailable) as error:
+            # Those that came meanwhile would fare no better: a database that is away has had its time.
+            for _, settled in [*batch, *self._waiting]:
+                _fail(settled, type(error)(str(error)))
+            self._waiting.clear()
         except Exception as error:
             if len(batch) > 1:
                 # A fault that one order caused must not refuse the others: each gets its own transaction.

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.decide import Account, Order
@@ -29,7 +29,6 @@ _LOCK_ACCOUNTS = (
     .with_for_update()
 )
 _FIND_ORDERS = select(*_ORDER_COLUMNS).where(order.c.order_id.in_(bindparam("order_ids", expanding=True)))
-_WRITE_BALANCE = update(account).where(account.c.id == bindparam("key")).values(balance=bindparam("new_balance"))
 _DESCRIBE_ORDER = (
     select(
         order.c.order_id,
@@ -86,9 +85,10 @@ async def insert_orders(connection: AsyncConnection, orders: Sequence[Order], cr
 
 
 async def write_balances(connection: AsyncConnection, balances: Mapping[int, int]) -> None:
+    """Write all the balances in one statement: a round trip for each would cost more than the rest together."""
     if balances:
-        rows = [{"key": key, "new_balance": balance} for key, balance in sorted(balances.items())]
-        await connection.execute(_WRITE_BALANCE, rows)
+        new_balance = case(balances, value=account.c.id)
+        await connection.execute(update(account).where(account.c.id.in_(balances)).values(balance=new_balance))
 
 
 async def describe_order(connection: AsyncConnection, order_id: str) -> OrderDescription | None:

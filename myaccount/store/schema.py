@@ -1,7 +1,9 @@
 """The schema at start: made where it is ours to make, and otherwise asked for."""
 
+from sqlalchemy import Connection
+
 from ..ledger.errors import Unavailable
-from ..model.schema import create_tables, missing_tables
+from ..model.schema import create_tables, has_external_account, missing_tables
 from ..resources import resource
 from .database import Database
 
@@ -19,13 +21,20 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
         if embedded:
             await database.write(lambda connection: connection.run_sync(create_tables))
             return
-        missing = await database.read(lambda connection: connection.run_sync(missing_tables))
+        missing = await database.read(lambda connection: connection.run_sync(_missing))
     except Unavailable:
         raise DatabaseNotReady(
             f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
         ) from None
     if missing:
         raise DatabaseNotReady(
-            f"the database {database.name} lacks the tables {', '.join(missing)}. "
+            f"the database {database.name} lacks {missing}. "
             f"Set it up with:  mariadb {database.name} < {resource('sql/sql.sql')}"
         )
+
+
+def _missing(connection: Connection) -> str:
+    """Return what the schema lacks, in words, or nothing."""
+    if tables := missing_tables(connection):
+        return f"the tables {', '.join(tables)}"
+    return "" if has_external_account(connection) else "the external account, row 1 of the table account"
