@@ -193,7 +193,7 @@ def test_the_command_line_serves_on_mariadb_and_redis(
 def test_the_demos_own_file_its_ports_and_password_changed_serves_after_the_script(
     start: Start, mariadb: MariaDB, redis_server: Redis
 ) -> None:
-    with mariadb.connect() as connection, connection.cursor() as cursor:
+    with mariadb.connect("root", "") as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE bus")
         cursor.execute("CREATE USER linqt IDENTIFIED BY 'secret'")
         cursor.execute("GRANT ALL ON bus.* TO linqt")
