@@ -22,7 +22,7 @@ from .configuration import Config
 from .keys import config_key, database_key, journal_key, listener_key, queue_key
 from .listener.callback import open_handlers
 from .listener.listener import Listener
-from .listener.queues import open_queue
+from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
 from .resources import resource, working_path
@@ -58,7 +58,16 @@ async def database_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def queue_context(app: web.Application) -> AsyncIterator[None]:
-    async with open_queue(app[config_key], app[database_key].name) as queue:
+    config = app[config_key]
+    if "redis" not in config:
+        app[queue_key] = MemoryQueue()
+        yield
+        return
+    # Loaded only where it is used: it is a part of the embedded service's start and memory worth sparing.
+    from .listener.redis_queue import RedisQueue
+
+    # Services that share a Redis each have a database of their own, and so a stream of their own.
+    async with RedisQueue(config["redis"], f"myaccount:{app[database_key].name}:events") as queue:
         app[queue_key] = queue
         yield
 

@@ -5,11 +5,7 @@ never waits and never fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, Protocol
-
-from ..configuration import Config
 
 # What is announced beyond this, while nobody takes it, is left to the sweeper.
 WAITING_LIMIT: Final = 10_000
@@ -50,17 +46,3 @@ class MemoryQueue:
 
     async def acknowledge(self, notice: Notice) -> None:
         """Do nothing: what was taken from memory is gone from it."""
-
-
-@asynccontextmanager
-async def open_queue(config: Config, database_name: str) -> AsyncIterator[EventQueue]:
-    """Give the queue that the configuration names: Redis, or else the one in this process."""
-    if "redis" not in config:
-        yield MemoryQueue()
-        return
-    # Loaded only where it is used: it is a fifth of the embedded service's start and memory.
-    from .redis_queue import RedisQueue
-
-    # Services that share a Redis each have a database of their own, and so a stream of their own.
-    async with RedisQueue(config["redis"], f"myaccount:{database_name}:events") as queue:
-        yield queue
