@@ -1,10 +1,11 @@
 """What happens to every request and every reply, each in one place."""
 
+import itertools
 import json
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, cast
@@ -25,6 +26,9 @@ Handler = Callable[[web.Request], Awaitable[Reply]]
 
 RETRY_AFTER_SECONDS: Final = "1"
 
+# An id of our own is this process's, which is random, and a number.
+_process: Final = secrets.token_hex(8)
+_numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE_BY_STATUS: Final = {
     400: "invalid_request",
@@ -40,7 +44,7 @@ _CODE_BY_STATUS: Final = {
 async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     """Give the request an id, which the reply and each line of the log carry, and log one line about it."""
     given = request.headers.get("X-Request-ID", "")
-    id_ = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    id_ = given if _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers):x}"
     request_id.set(id_)
     began = time.perf_counter()
     reply = await handler(request)
@@ -77,9 +81,12 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
 MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, render_replies))
 
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _dumps(value: object) -> str:
     # The line's end is for people with curl.
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    return _encode(value) + "\n"
 
 
 def _http_problem(error: web.HTTPException) -> web.Response:

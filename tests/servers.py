@@ -164,6 +164,10 @@ class MariaDB(Server):
             cursor.execute(f"CREATE DATABASE {name}")
         return name
 
+    def drop_database(self, name: str) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
+
     def run_script(self, database: str, script: Path) -> None:
         """Run a file of SQL as a person does by hand."""
         with script.open("rb") as sql:

@@ -55,7 +55,7 @@ CASES = [
     Case("repeated field, same value", _amount("1") + "&userId=u1", "invalid_request", "userId"),
     Case("unknown field", _amount("1") + "&balance=5", "invalid_request", "balance"),
     Case("nameless field", _amount("1") + "&=5", "invalid_request", ""),
-    Case("a thousand fields", "&".join(f"f{n}=1" for n in range(1000)), "invalid_request"),
+    Case("a thousand fields", "&".join(f"f{n}=1" for n in range(1000)), "invalid_request", "f0"),
     Case("invalid UTF-8, escaped", "orderId=r1&userId=%FF&amount=1", "invalid_request"),
     Case("cut UTF-8, escaped", "orderId=r1&userId=%E4%B8&amount=1", "invalid_request"),
     Case("surrogate, escaped", "orderId=r1&userId=%ED%A0%80&amount=1", "invalid_request"),

@@ -36,6 +36,23 @@ async def test_work_that_clashes_is_run_again_and_then_committed_once(database: 
     assert tries == 2
 
 
+async def test_a_statement_that_is_wrong_is_not_run_again(database: Database) -> None:
+    tries = 0
+
+    async def work(connection: AsyncConnection) -> None:
+        nonlocal tries
+        tries += 1
+        driver = (await connection.get_raw_connection()).driver_connection
+        cursor = await driver.cursor()  # type: ignore[union-attr]
+        # SQLite calls a missing table a state of the database, but a parameter too many is a fault to it too.
+        wrong = ("SELECT 1", (1,)) if connection.dialect.name == "sqlite" else ("SELECT * FROM nowhere", ())
+        await cursor.execute(*wrong)
+
+    with pytest.raises(Exception, match=r"(?i)bindings|exist"):
+        await database.write(work)
+    assert tries == 1
+
+
 async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Database) -> None:
     async def work(connection: AsyncConnection) -> None:
         await connection.execute(update(account).values(balance=5))

@@ -42,6 +42,20 @@ class Order:
     status: Literal["posted", "declined"] = POSTED
     reason: str | None = None
 
+    def row(self) -> tuple[str | int | None, ...]:
+        """Return the fields in their order."""
+        return (
+            self.order_id,
+            self.order_type,
+            self.from_account,
+            self.to_account,
+            self.amount,
+            self.from_balance,
+            self.to_balance,
+            self.status,
+            self.reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -31,9 +31,6 @@ TRANSACTION_TIMEOUT_SECONDS: Final = 10
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
 
-# Not the database's state but our statement is at fault: the same again would fail again.
-_FAULTS_OF_OURS: Final = (ProgrammingError, DataError, NotSupportedError)
-
 
 def utc_now() -> datetime:
     """Return the time as the tables have it: UTC, without a time zone."""
@@ -49,10 +46,20 @@ class Database:
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self.name = engine.url.database or ""
+        # What goes past SQLAlchemy raises the driver's own errors.
+        self._driver = engine.dialect.loaded_dbapi
+        # Not the database's state but our statement is at fault: the same again would fail again.
+        self._faults_of_ours = (
+            ProgrammingError,
+            DataError,
+            NotSupportedError,
+            self._driver.ProgrammingError,
+            getattr(self._driver, "DataError", DataError),
+        )
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Return what `work` returns of one connection, to which it must not write."""
-        return await _again(self._engine, work)
+        return await self._again(self._engine, work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and return what it returned once that is committed.
@@ -63,34 +70,35 @@ class Database:
         when no connection came free. What `work` raises itself rolls back and is raised as it is.
         """
         async with self._turn:
-            return await _again(self._writer, work)
+            return await self._again(self._writer, work)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
-
-async def _again(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    pause_seconds = FIRST_PAUSE_SECONDS
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), engine.begin() as connection:
-                return await work(connection)
-        except _FAULTS_OF_OURS:
-            raise
-        except PoolTimeoutError:
-            raise Overloaded("All connections to the database are busy. Send the same request again.") from None
-        except TimeoutError:
-            _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
-            break
-        except (DBAPIError, OSError) as error:
-            # Only the driver's own words: SQLAlchemy's add the statement.
-            cause = getattr(error, "orig", None) or error
-            _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
-            if attempt == ATTEMPTS and isinstance(error, IntegrityError):
+    async def _again(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        pause_seconds = FIRST_PAUSE_SECONDS
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), engine.begin() as connection:
+                    return await work(connection)
+            except self._faults_of_ours:
                 raise
-        await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter is no secret
-        pause_seconds *= 2
-    raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
+            except PoolTimeoutError:
+                raise Overloaded(
+                    "All connections to the database are busy. Send the same request again."
+                ) from None
+            except TimeoutError:
+                _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
+                break
+            except (DBAPIError, self._driver.Error, OSError) as error:
+                # Only the driver's own words: SQLAlchemy's add the statement.
+                cause = getattr(error, "orig", None) or error
+                _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
+                if attempt == ATTEMPTS and isinstance(error, IntegrityError | self._driver.IntegrityError):
+                    raise
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter is no secret
+            pause_seconds *= 2
+        raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
 
 
 @asynccontextmanager
@@ -120,14 +128,20 @@ def _mysql(config: MysqlConfig) -> AsyncEngine:
         pool_size=max(1, config["minsize"]),
         max_overflow=config["maxsize"] - max(1, config["minsize"]),
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
+        # Each transaction is ended by us, so a connection that comes back has nothing to undo; and one that
+        # was lost meanwhile shows as an error that is tried again. Neither is asked of the server each time.
+        pool_reset_on_return=None,
         # Below every usual wait_timeout, so that the server never hangs up first.
         pool_recycle=300,
         # Parameters hold card numbers, and errors reach the log.
         hide_parameters=True,
         connect_args={
             "connect_timeout": config["connect_timeout"],
-            "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION innodb_lock_wait_timeout = 3",
+            "init_command": (
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION innodb_lock_wait_timeout = 3,"
+                # MariaDB cuts what it aggregates at this; a batch's JSON is far below.
+                " SESSION group_concat_max_len = 4194304"
+            ),
         },
     )
 

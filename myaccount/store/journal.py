@@ -8,21 +8,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.commands import OUTSIDE_WORLD, Command
-from ..ledger.decide import Account, Outcome, decide
+from ..ledger.decide import Outcome, decide
 from ..ledger.errors import Overloaded, Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT
+from .batches import BatchConnection
 from .database import Database, utc_now
-from .orders import find_first_accounts, find_orders, insert_orders, lock_accounts, write_balances
+from .orders import find_first_accounts
 
 _logger = logging.getLogger(__name__)
 
 BATCH_LIMIT: Final = 256
 WAITING_LIMIT: Final = 10_000
+# A client alone never waits for this: it is kept only after a batch of several.
+GATHERING_SECONDS: Final = 0.005
 REMEMBERED_USERS_LIMIT: Final = 100_000
 
 _Waiting = tuple[Command, "asyncio.Future[Outcome]"]
@@ -38,6 +42,7 @@ class Journal:
         self._database = database
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
+        self._enough = 1
         self._closing = False
         # User id to account key: it never changes, so remembering it is safe.
         self._first_accounts: dict[str, int] = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
@@ -63,17 +68,31 @@ class Journal:
             raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, settled))
-        self._arrived.set()
+        if len(self._waiting) >= self._enough:
+            self._arrived.set()
         return await settled
 
     async def _write(self) -> None:
+        settled = 0
         while self._waiting or not self._closing:
-            if not self._waiting:
-                self._arrived.clear()
-                await self._arrived.wait()
+            await self._wait_for(1, None)
+            # Half of the last batch is as many as can be under way elsewhere while that half is at the database:
+            # so batches grow alike, where the first order to come would leave alone and the rest idle behind it.
+            await self._wait_for(settled // 2, GATHERING_SECONDS)
             batch = [self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
             if batch:
                 await self._settle(batch)
+            settled = len(batch)
+
+    async def _wait_for(self, count: int, timeout_seconds: float | None) -> None:
+        """Return once so many commands wait, or the time is over, or the journal is closing."""
+        if len(self._waiting) >= count or self._closing:
+            return
+        self._enough = count
+        self._arrived.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._arrived.wait()
 
     async def _settle(self, batch: list[_Waiting]) -> None:
         """Give every future of the batch its outcome or its error; never raise."""
@@ -101,17 +120,20 @@ class Journal:
         async def work(connection: AsyncConnection) -> list[Outcome]:
             # The accounts first: once they are locked, whoever had the same order in hand has committed it,
             # and READ COMMITTED shows it.
-            accounts = await self._lock_parties(connection, commands)
-            earlier_orders = await find_orders(connection, {command.order_id for command in commands})
+            batch = await BatchConnection.of(connection)
+            keys = await self._find_keys(connection, commands)
+            locked = await batch.lock_accounts(set(keys.values()))
+            earlier_orders = await batch.find_orders({command.order_id for command in commands})
+            accounts = {party: locked[key] for party, key in keys.items()}
             decision = decide(commands, accounts, earlier_orders)
-            await insert_orders(connection, decision.orders, utc_now())
-            await write_balances(connection, decision.balances)
+            await batch.insert_orders(decision.orders, utc_now())
+            await batch.write_balances(decision.balances)
             return decision.outcomes
 
         return await self._database.write(work)
 
-    async def _lock_parties(self, connection: AsyncConnection, commands: Sequence[Command]) -> dict[str, Account]:
-        """Return the account of each party that has one, locked."""
+    async def _find_keys(self, connection: AsyncConnection, commands: Sequence[Command]) -> dict[str, int]:
+        """Return the account key of each party that has an account."""
         parties = {command.payer for command in commands} | {command.payee for command in commands}
         unknown = parties.difference(self._first_accounts)
         if unknown:
@@ -119,9 +141,7 @@ class Journal:
                 self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
             unknown = parties.difference(self._first_accounts)
             self._first_accounts |= await find_first_accounts(connection, unknown)
-        keys = {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
-        accounts = await lock_accounts(connection, set(keys.values()))
-        return {party: accounts[key] for party, key in keys.items()}
+        return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
 
 
 def _fail(settled: "asyncio.Future[Outcome]", error: Exception) -> None:

@@ -1,17 +1,13 @@
-"""The journal's rows and the balances, in SQLAlchemy Core."""
+"""Looking up orders and the accounts that they are about, in SQLAlchemy Core."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..ledger.decide import Account, Order
 from ..model.tables import account, order
-
-_ORDER_COLUMNS = [order.c[name] for name in Order.__dataclass_fields__]
 
 _payer = account.alias("payer")
 _payee = account.alias("payee")
@@ -21,14 +17,6 @@ _FIND_FIRST_ACCOUNTS = (
     .where(account.c.user_id.in_(bindparam("user_ids", expanding=True)))
     .group_by(account.c.user_id)
 )
-# In key order, so that two writers that want the same accounts never wait for each other in a circle.
-_LOCK_ACCOUNTS = (
-    select(account.c.id, account.c.balance, account.c.floor)
-    .where(account.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(account.c.id)
-    .with_for_update()
-)
-_FIND_ORDERS = select(*_ORDER_COLUMNS).where(order.c.order_id.in_(bindparam("order_ids", expanding=True)))
 _DESCRIBE_ORDER = (
     select(
         order.c.order_id,
@@ -65,30 +53,6 @@ async def find_first_accounts(connection: AsyncConnection, user_ids: Collection[
     """Return, by user id, the key of the account that was opened first; unknown users are left out."""
     rows = await connection.execute(_FIND_FIRST_ACCOUNTS, {"user_ids": list(user_ids)})
     return dict(tuple(row) for row in rows)
-
-
-async def lock_accounts(connection: AsyncConnection, keys: Collection[int]) -> dict[int, Account]:
-    """Return the accounts by key, each locked until the transaction ends."""
-    rows = await connection.execute(_LOCK_ACCOUNTS, {"ids": sorted(keys)})
-    return {row.id: Account(*row) for row in rows}
-
-
-async def find_orders(connection: AsyncConnection, order_ids: Collection[str]) -> dict[str, Order]:
-    """Return, by order id, those of the orders that are in the journal."""
-    rows = await connection.execute(_FIND_ORDERS, {"order_ids": list(order_ids)})
-    return {row.order_id: Order(*row) for row in rows}
-
-
-async def insert_orders(connection: AsyncConnection, orders: Sequence[Order], created_at: datetime) -> None:
-    if orders:
-        await connection.execute(insert(order), [asdict(row) | {"created_at": created_at} for row in orders])
-
-
-async def write_balances(connection: AsyncConnection, balances: Mapping[int, int]) -> None:
-    """Write all the balances in one statement: a round trip for each would cost more than the rest together."""
-    if balances:
-        new_balance = case(balances, value=account.c.id)
-        await connection.execute(update(account).where(account.c.id.in_(balances)).values(balance=new_balance))
 
 
 async def describe_order(connection: AsyncConnection, order_id: str) -> OrderDescription | None:
