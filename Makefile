@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint sql clean
+.PHONY: run test bench lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -16,6 +16,9 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m bench
 
 # Writes sql/sql.sql from myaccount/model/tables.py.
 sql: $(VENV)/run.stamp
@@ -34,6 +37,11 @@ $(VENV)/run.stamp: pyproject.toml
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	.ci/debian-packages venv servers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	.ci/debian-packages load
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,test]'
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/run.stamp

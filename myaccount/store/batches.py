@@ -1,9 +1,9 @@
 """The four statements of a batch, which leave SQLAlchemy Core: the driver itself runs them.
 
 A batch travels as one JSON parameter, and what is asked for comes back as one JSON value: Core and the drivers
-take their time for every row and every value, and the database a turn for every balance. Of a transfer's cost
-in the journal's process, 40 orders a batch, that leaves some 60 microseconds of 400: one update a balance was
-250, Core's case() 40, its rows and parameters 35, its four executions 20.
+take their time for every row and every value, and the database a turn for every balance. With batches of 85 the
+journal's process spends 51 microseconds an order on these, and 57 where SQLAlchemy executes the same statements
+(1.35 and 1.65 milliseconds for an order alone).
 """
 
 import json

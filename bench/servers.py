@@ -1,0 +1,160 @@
+"""The private servers and services that are measured, and what each costs."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.servers import MariaDB, free_port, wait_until
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60
+STOP_SECONDS = 40
+
+# Each account begins with a million, by a recharge of its own, so that the books balance.
+FILL = """
+INSERT INTO user (user_id, user_name, sex, card_num, created_at)
+SELECT CONCAT('u', seq), 'N', 'F', '6222', UTC_TIMESTAMP(6) FROM seq_1_to_{accounts};
+INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
+SELECT seq + 1, CONCAT('a', seq), '01', CONCAT('u', seq), 'CNY', 100000000, 0, UTC_TIMESTAMP(6)
+FROM seq_1_to_{accounts};
+INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status,
+                     created_at)
+SELECT CONCAT('opening-', seq), '01', 1, seq + 1, 100000000, -100000000 * CAST(seq AS SIGNED), 100000000,
+       'posted', UTC_TIMESTAMP(6)
+FROM seq_1_to_{accounts};
+UPDATE account SET balance = -100000000 * {accounts} WHERE id = 1;
+"""
+
+
+class BenchMariaDB(MariaDB):
+    """MariaDB that loses no commit, with the default buffer pool raised to 1 GiB."""
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(),
+            "--innodb-buffer-pool-size=1G",
+            "--innodb-log-file-size=1G",
+            "--max-connections=300",
+        ]
+
+    def filled_database(self, accounts: int) -> str:
+        """Return the name of a new database with so many accounts, u1 and up, a million on each."""
+        name = self.new_database()
+        self.run_script(name, CHECKOUT / "sql" / "sql.sql")
+        with self.connect(database=name) as connection, connection.cursor() as cursor:
+            for statement in FILL.format(accounts=accounts).split(";"):
+                if statement.strip():
+                    cursor.execute(statement)
+        return name
+
+    def mysql_section(self, database: str) -> dict[str, Any]:
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "db": database,
+            "user": self.user,
+            "password": self.password,
+            "minsize": 1,
+            "maxsize": 5,
+        }
+
+    def url(self, driver: str, database: str) -> str:
+        return f"mysql+{driver}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}?charset=utf8mb4"
+
+
+def fill_embedded(file: Path, accounts: int) -> None:
+    """Fill the embedded file of a running service with what `FILL` gives MariaDB."""
+    numbers = (
+        f"WITH RECURSIVE numbers (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers WHERE seq < {accounts})"
+    )
+    time_ = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    connection = sqlite3.connect(file)
+    connection.executescript(f"""
+        BEGIN IMMEDIATE;
+        INSERT INTO user (user_id, user_name, sex, card_num, created_at)
+        {numbers} SELECT 'u' || seq, 'N', 'F', '6222', {time_} FROM numbers;
+        INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
+        {numbers} SELECT seq + 1, 'a' || seq, '01', 'u' || seq, 'CNY', 100000000, 0, {time_} FROM numbers;
+        INSERT INTO "order" (order_id, order_type, from_account, to_account, amount, from_balance, to_balance,
+                             status, created_at)
+        {numbers} SELECT 'opening-' || seq, '01', 1, seq + 1, 100000000, -100000000 * seq, 100000000,
+                         'posted', {time_} FROM numbers;
+        UPDATE account SET balance = -100000000 * {accounts} WHERE id = 1;
+        COMMIT;
+        """)
+    connection.close()
+
+
+@contextmanager
+def service(command: list[str], probe: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a service from the checkout, from when its probe answers until it has ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=CHECKOUT,
+        env={**os.environ, **environment, "PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(probe, timeout=5).close()  # noqa: S310 - our own service
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    try:
+        wait_until(answers, START_SECONDS)
+        # Every worker has started, not only the first.
+        time.sleep(1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def my_account(folder: Path, workers: int, **sections: Any) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run this service, under gunicorn where there is more than one worker to run; give its address."""
+    port = free_port()
+    file = folder / f"config-{port}.yaml"
+    settings = {"port": port, "log_level": "WARNING", "log_folder": str(folder), **sections}
+    file.write_text(json.dumps(settings))
+    address = f"http://127.0.0.1:{port}"
+    command = ["myaccount", "-c", str(file)]
+    if workers > 1:
+        command = ["gunicorn", "myaccount", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
+        command += ["--log-level", "warning", "--worker-class", "aiohttp.GunicornWebWorker"]
+    with service(command, f"{address}/opeacclistentest", {"MYACCOUNT_CONFIG": str(file)}) as process:
+        yield address, process
+
+
+def processes(process: subprocess.Popen[bytes]) -> list[int]:
+    """Return the ids of the workers, or of the process itself if it has none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children] or [process.pid]
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """Return the processor time that the processes have used so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(pids: list[int]) -> float:
+    """Return the resident memory of the largest of the processes."""
+    pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
