@@ -49,8 +49,7 @@ class Bench:
         for driver in ("aiomysql", "asyncmy"):
             port = free_port()
             database = self.mariadb.filled_database(ACCOUNTS)
-            command = ["uvicorn", "bench.peers.fastapi_peer:app", "--port", str(port), "--no-access-log"]
-            command += ["--workers", str(self.workers), "--log-level", "warning"]
+            command = ["bench.peers.serve", str(port), str(self.workers)]
             address = f"http://127.0.0.1:{port}"
             with service(command, f"{address}/docs", {"PEER_DATABASE": self.mariadb.url(driver, database)}):
                 who = f"FastAPI, {driver}"

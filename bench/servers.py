@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -102,6 +103,8 @@ def service(command: list[str], probe: str, environment: dict[str, str]) -> Iter
         cwd=CHECKOUT,
         env={**os.environ, **environment, "PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.DEVNULL,
+        # A group of its own, so that its workers end with it.
+        start_new_session=True,
     )
 
     def answers() -> bool:
@@ -119,7 +122,7 @@ def service(command: list[str], probe: str, environment: dict[str, str]) -> Iter
         time.sleep(1)
         yield process
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(STOP_SECONDS)
 
 

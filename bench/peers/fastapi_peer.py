@@ -31,9 +31,11 @@ async def transfer(orderId: Id, fromuserId: Id, touserId: Id, amount: Annotated[
         earlier = (await connection.execute(select(order.c.status).where(order.c.order_id == orderId))).first()
         if earlier is not None:
             return {"result": int(earlier.status == "posted")}
+        keys = await connection.scalars(select(account.c.id).where(account.c.user_id.in_([fromuserId, touserId])))
+        # By primary key, and in its order: locked by user id, two transfers deadlock.
         rows = await connection.execute(
             select(account.c.id, account.c.user_id, account.c.balance, account.c.floor)
-            .where(account.c.user_id.in_([fromuserId, touserId]))
+            .where(account.c.id.in_(keys.all()))
             .order_by(account.c.id)
             .with_for_update()
         )
