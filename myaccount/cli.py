@@ -1,6 +1,7 @@
 """The command line, and what stands for it where there is none."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfigurati
 from .logsetup import set_up_logging
 from .main import create_app
 from .resources import working_path
-from .store.schema import DatabaseNotReady
+from .service.verification import verify_books
+from .store.database import open_database
+from .store.schema import DatabaseNotReady, prepare_schema
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
 
@@ -27,9 +30,17 @@ Ctrl-C ends it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C; return the exit status."""
+    """Do what the command line says; return the exit status."""
     parser = argparse.ArgumentParser(prog="myaccount", description="A wallet ledger service.")
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "verify"),
+        default="serve",
+        help="serve until SIGTERM or Ctrl-C (the default); or verify that the books balance: exit status 1 if "
+        "they do not, 2 if that cannot be told",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.print_config_vars:
@@ -37,10 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_configuration(options.config, os.environ)
         if options.print_config or options.check_config:
             config_from_options(options, CONFIGURATION)
+        if options.command == "verify":
+            return asyncio.run(_verify(config))
         _serve(config)
     except (WrongConfiguration, DatabaseNotReady, OSError) as error:
-        print(f"myaccount cannot start: {error}", file=sys.stderr)
-        return 1
+        print(f"myaccount cannot {options.command}: {error}", file=sys.stderr)
+        return 2 if options.command == "verify" else 1
     return 0
 
 
@@ -61,6 +74,25 @@ def _serve(config: Config) -> None:
         access_log=None,
         print=lambda _: print(_welcome(config), flush=True),
     )
+
+
+async def _verify(config: Config) -> int:
+    """Print each difference in the books; return 1 if there is one."""
+    differences = 0
+    async with open_database(config, working_path(config["sqlite_file"])) as database:
+        await prepare_schema(database, embedded="mysql" not in config)
+        async for difference in verify_books(database, _show_progress):
+            print(difference)
+            differences += 1
+    print(f"{differences} differences." if differences else "The books balance.")
+    return 1 if differences else 0
+
+
+def _show_progress(done: int, count: int) -> None:
+    """Draw a bar where somebody looks."""
+    if sys.stderr.isatty():
+        bar = "#" * (40 * done // count)
+        print(f"\r[{bar:40}] {done} of {count} accounts", end="" if done < count else "\n", file=sys.stderr)
 
 
 def _welcome(config: Config) -> str:

@@ -72,6 +72,15 @@ class Database:
         async with self._turn:
             return await self._again(self._writer, work)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection whose reads, however long they take, all see the database as at the first."""
+        engine = self._engine
+        if engine.dialect.name != "sqlite":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        async with engine.begin() as connection:
+            yield connection
+
     async def close(self) -> None:
         await self._engine.dispose()
 

@@ -1,0 +1,128 @@
+"""`myaccount verify` proves promises 2 and 3 from the tables alone, and sees what was planted."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount import cli
+from myaccount.configuration import Config
+from myaccount.model.tables import account, order
+from myaccount.service import verification
+from myaccount.store import verification as pages
+from myaccount.store.database import Database
+
+from .conftest import Client
+from .test_journal import open_users, send, transfer
+
+Plant = Callable[[AsyncConnection], Awaitable[object]]
+
+
+async def _differences(database: Database) -> list[str]:
+    return [difference async for difference in verification.verify_books(database, lambda done, count: None)]
+
+
+@pytest.fixture
+async def books(client: Client, database: Database) -> Database:
+    await open_users(client, "u1", "u2", "u3")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    await transfer(client, "t1", "u1", "u2", "30")
+    await transfer(client, "t2", "u2", "u3", "1000")
+    return database
+
+
+async def test_the_books_of_the_service_balance(books: Database) -> None:
+    assert await _differences(books) == []
+
+
+async def _raise_a_balance(connection: AsyncConnection) -> None:
+    await connection.execute(update(account).where(account.c.user_id == "u2").values(balance=3001))
+
+
+async def _lose_a_posting(connection: AsyncConnection) -> None:
+    await connection.execute(delete(order).where(order.c.order_id == "t1"))
+
+
+async def _post_twice(connection: AsyncConnection) -> None:
+    row = (await connection.execute(select(order).where(order.c.order_id == "t1"))).mappings().one()
+    await connection.execute(insert(order).values({**row, "id": None, "order_id": "t1-again"}))
+
+
+async def _pass_a_floor(connection: AsyncConnection) -> None:
+    switch = (
+        "PRAGMA ignore_check_constraints = 1"
+        if connection.dialect.name == "sqlite"
+        else "SET check_constraint_checks = 0"
+    )
+    await connection.execute(text(switch))
+    await connection.execute(update(account).where(account.c.user_id == "u2").values(floor=5000))
+
+
+LOST = "Account a-u1: the balance is 70.00, but its orders make it {}."
+WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
+
+
+@pytest.mark.parametrize(
+    ("plant", "differences"),
+    [
+        (
+            _raise_a_balance,
+            [
+                "Account a-u2: the balance is 30.01, but its orders make it 30.00.",
+                "All balances add up to 0.01, not to zero.",
+            ],
+        ),
+        (_lose_a_posting, [LOST.format("100.00"), WON.format("0.00")]),
+        (_post_twice, [LOST.format("40.00"), WON.format("60.00")]),
+        (_pass_a_floor, ["Account a-u2: the balance 30.00 is below its floor 50.00."]),
+    ],
+)
+async def test_what_was_planted_is_found(books: Database, plant: Plant, differences: list[str]) -> None:
+    await books.write(plant)
+    assert await _differences(books) == differences
+
+
+async def test_pages_of_accounts_make_the_whole(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
+    await books.write(_raise_a_balance)
+    told: list[tuple[int, int]] = []
+    found = [difference async for difference in verification.verify_books(books, lambda *done: told.append(done))]
+    assert len(found) == 2
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+async def test_it_is_one_consistent_read_while_orders_go_on(
+    books: Database, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two pages the money moves on."""
+    monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
+    moved = 0
+
+    async def read_and_let_others_move(connection: AsyncConnection, after: int) -> list[pages.AccountBook]:
+        nonlocal moved
+        books = await pages.read_books(connection, after)
+        moved += 1
+        assert (await transfer(client, f"m{moved}", "u1", "u3", "1"))[0] == 200
+        return books
+
+    monkeypatch.setattr(verification, "read_books", read_and_let_others_move)
+    assert await _differences(books) == []
+    assert moved > 4
+
+
+async def test_the_command_tells_and_ends_with_a_status(
+    books: Database, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "verify.yaml"
+    file.write_text(json.dumps(config))
+    arguments = ["verify", "-c", str(file)]
+    assert await asyncio.to_thread(cli.main, arguments) == 0
+    assert capsys.readouterr().out == "The books balance.\n"
+    await books.write(_lose_a_posting)
+    assert await asyncio.to_thread(cli.main, arguments) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 differences."
+    assert await asyncio.to_thread(cli.main, ["verify", "-c", str(tmp_path / "nowhere.yaml")]) == 2
