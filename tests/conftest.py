@@ -15,6 +15,9 @@ from myaccount.resources import resource, working_path
 from myaccount.store.database import Database, open_database
 
 from .servers import MariaDB, Redis, free_port
+from .services import start
+
+__all__ = ["start"]
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]

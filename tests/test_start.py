@@ -1,109 +1,19 @@
 """The ways to start the service, each as a person would, and to end it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 import yaml
 
 from .conftest import Section
-from .servers import MariaDB, Redis, free_port, wait_until
+from .servers import MariaDB, Redis, wait_until
+from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
 from .test_configuration import DEMO
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30
-STOP_SECONDS = 20
-
-# What a person's shell has, without what the test runner adds.
-ENVIRONMENT = {
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "HOME": os.environ.get("HOME", "/"),
-}
-
-
-class Service:
-    """A running service: what it printed, and the way to it."""
-
-    def __init__(
-        self, command: list[str], folder: Path, port: int, output: Path, environment: Mapping[str, str]
-    ) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-        self.output = output
-        with output.open("ab") as file:
-            self.process = subprocess.Popen(
-                command, cwd=folder, stdout=file, stderr=file, env={**ENVIRONMENT, **environment}
-            )
-
-    def answers(self) -> bool:
-        assert self.process.poll() is None, self.output.read_text()
-        try:
-            return self.get("/opeacclistentest") == "success"
-        except urllib.error.URLError:
-            return False
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.address + path, timeout=10) as response:  # noqa: S310 - our own service
-            text: str = response.read().decode()
-        return text
-
-    def post(self, path: str, **fields: str) -> dict[str, object]:
-        data = urlencode(fields).encode()
-        with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310
-            body: dict[str, object] = json.load(response)
-        return body
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(STOP_SECONDS)
-
-
-Start = Callable[..., Service]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a service on a configuration file of its own, and wait until it answers."""
-    services: list[Service] = []
-
-    def start(
-        *command: str, folder: Path = CHECKOUT, environment: bool = False, text: str = "", **sections: Section
-    ) -> Service:
-        port = free_port()
-        file = tmp_path / f"config-{port}.yaml"
-        settings = {
-            "port": port,
-            "sqlite_file": f"{tmp_path}/money.db",
-            "log_folder": f"{tmp_path}/logs",
-            **sections,
-        }
-        file.write_text(text.replace("8080", str(port)) or yaml.safe_dump(settings))
-        words = [word.format(port=port) for word in command]
-        given = {"MYACCOUNT_CONFIG": str(file)} if environment else {}
-        service = Service(
-            words if environment else [*words, "-c", str(file)],
-            folder,
-            port,
-            tmp_path / f"output-{port}.txt",
-            given,
-        )
-        services.append(service)
-        wait_until(service.answers, START_SECONDS)
-        return service
-
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.process.kill()
-            service.process.wait()
 
 
 def _use(service: Service, prefix: str = "") -> None:

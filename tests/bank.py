@@ -1,0 +1,147 @@
+"""A bank under load, and the checker of what became of it: the way of the Jepsen bank tests.
+
+Clients move money between a few hot and many cold accounts, over several processes; one order in ten is sent twice
+at the same moment, to two of them. Everything that was answered is remembered, and held against the tables.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+HOT = ["h1", "h2", "h3"]
+COLD = [f"c{n}" for n in range(40)]
+START_CENTS = 2000
+TWICE = 0.1
+# The statuses that say for certain what became of an order.
+CERTAIN = {200: "posted", 409: "declined", 404: "refused"}
+
+
+@dataclass
+class Sent:
+    """An order, and every answer it got; one that got none yet has an unknown outcome."""
+
+    order_id: str
+    payer: str
+    payee: str
+    cents: int
+    outcomes: set[str] = field(default_factory=set)
+
+    def form(self) -> dict[str, str]:
+        amount = f"{self.cents // 100}.{self.cents % 100:02}"
+        return {"orderId": self.order_id, "fromuserId": self.payer, "touserId": self.payee, "amount": amount}
+
+
+class Bank:
+    """The clients. `addresses` are those of the processes."""
+
+    def __init__(self, session: aiohttp.ClientSession, addresses: Sequence[str], seed: int) -> None:
+        self._session = session
+        self._addresses = addresses
+        self._random = random.Random(seed)
+        self.history: list[Sent] = []
+        self.read_balances: list[str] = []
+
+    async def open(self) -> None:
+        async def open_one(user: str) -> None:
+            fields = {
+                "userId": user, "userName": "N", "sex": "F", "cardNum": "1", "accountId": f"a-{user}",
+                "accountType": "01",
+            }  # fmt: skip
+            await self._post("/openacc", fields)
+            await self._post(
+                "/recharge", {"orderId": f"start-{user}", "userId": user, "amount": f"{START_CENTS // 100}"}
+            )
+
+        await asyncio.gather(*map(open_one, HOT + COLD))
+
+    async def run(self, clients: int, orders_each: int) -> None:
+        async def client(number: int) -> None:
+            for n in range(orders_each):
+                await self._order(f"o{number}-{n}")
+                if n % 10 == 0:
+                    await self._read(self._random.choice(HOT + COLD))
+
+        await asyncio.gather(*map(client, range(clients)))
+
+    async def settle(self) -> None:
+        """Send every order of unknown outcome again, until it has one."""
+        for sent in self.history:
+            while not sent.outcomes:
+                await self._send(sent, self._addresses[0])
+
+    async def _order(self, order_id: str) -> None:
+        # One in fifty pays somebody who is not there.
+        payer, payee = self._random.sample([*HOT * 5, *COLD, "nobody"], 2)
+        if payer == payee:
+            payee = "c0" if payer != "c0" else "c1"
+        sent = Sent(order_id, payer, payee, self._random.choice([1, 50, 700, 1999]))
+        self.history.append(sent)
+        times = 2 if self._random.random() < TWICE else 1
+        await asyncio.gather(*[self._send(sent, a) for a in self._random.sample(list(self._addresses), times)])
+
+    async def _send(self, sent: Sent, address: str) -> None:
+        try:
+            async with self._session.post(f"{address}/transfer", data=sent.form()) as response:
+                outcome = CERTAIN.get(response.status)
+        except (aiohttp.ClientError, TimeoutError):
+            outcome = None
+        if outcome is None:
+            # Nothing is known: let the service come back before the next.
+            await asyncio.sleep(0.05)
+        else:
+            sent.outcomes.add(outcome)
+
+    async def _read(self, user: str) -> None:
+        try:
+            async with self._session.post(f"{self._addresses[0]}/queryacc", data={"userId": user}) as response:
+                if response.status == 200:
+                    body = await response.json()
+                    self.read_balances.append(body["result"][0]["ACCOUNTS"][0]["BALANCE"])
+        except (aiohttp.ClientError, TimeoutError):
+            pass
+
+    async def _post(self, path: str, fields: dict[str, str]) -> None:
+        async with self._session.post(self._addresses[0] + path, data=fields) as response:
+            assert response.status == 200, await response.text()
+
+
+def check(
+    history: Iterable[Sent],
+    read_balances: Iterable[str],
+    rows: Sequence[Mapping[str, Any]],
+    balances: Mapping[str, int],
+) -> list[str]:
+    """Return what is wrong: `rows` are the transfers of the journal by user ids, `balances` the users' in the end."""
+    wrong = [f"a balance of {balance} was read" for balance in read_balances if balance.startswith("-")]
+    journal = Counter(row["order_id"] for row in rows)
+    by_id = {row["order_id"]: row for row in rows}
+    expected = dict.fromkeys(balances, START_CENTS)
+    for sent in history:
+        if len(sent.outcomes) != 1:
+            wrong.append(f"{sent.order_id} has the outcomes {sorted(sent.outcomes)}")
+            continue
+        (outcome,) = sent.outcomes
+        times = journal.pop(sent.order_id, 0)
+        if times != (0 if outcome == "refused" else 1):
+            wrong.append(f"{sent.order_id} was {outcome} and is there {times} times")
+        elif times:
+            row = by_id[sent.order_id]
+            told = (row["payer"], row["payee"], row["amount"], row["status"])
+            if told != (sent.payer, sent.payee, sent.cents, outcome):
+                wrong.append(f"{sent.order_id} was {outcome} and is there as {told}")
+        if outcome == "posted":
+            expected[sent.payer] -= sent.cents
+            expected[sent.payee] += sent.cents
+    wrong += [f"{order_id} was never sent" for order_id in journal]
+    wrong += [
+        f"{user} has {balances[user]} and should have {expected[user]}"
+        for user in balances
+        if balances[user] != expected[user]
+    ]
+    wrong += [f"{user} has {balance}, below the floor" for user, balance in balances.items() if balance < 0]
+    return wrong
