@@ -4,13 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench lint sql clean
+.PHONY: run test soak bench lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
 
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
+
+# The long form of the bank test: some minutes.
+soak: $(VENV)/test.stamp
+	SOAK_ORDERS=2000 $(BIN)/pytest tests/test_bank.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -40,6 +40,11 @@ class RedisConfig(TypedDict):
     password: NotRequired[str]
 
 
+class JournalConfig(TypedDict):
+    waiting_limit: int
+    waiting_seconds: float
+
+
 class ListenerConfig(TypedDict):
     url: NotRequired[str]
     timeout_seconds: float
@@ -53,6 +58,7 @@ class Config(TypedDict):
     sqlite_file: str
     log_folder: str
     log_level: str
+    journal: JournalConfig
     listener: ListenerConfig
 
 
@@ -134,6 +140,12 @@ CONFIGURATION: Final = t.Dict(
         t.Key("sqlite_file", default="data/myaccount.db"): _text,
         t.Key("log_folder", default="logs"): _text,
         t.Key("log_level", default="INFO"): t.Enum("DEBUG", "INFO", "WARNING", "ERROR"),
+        t.Key("journal", default={}): t.Dict(
+            {
+                t.Key("waiting_limit", default=10_000): _number(1, 1_000_000),
+                t.Key("waiting_seconds", default=2.0): _seconds,
+            }
+        ),
         t.Key("listener", default={}): t.Dict(
             {
                 t.Key("url", optional=True): _address,

@@ -73,7 +73,7 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
-    async with Journal(app[database_key]) as journal:
+    async with Journal(app[database_key], **app[config_key]["journal"]) as journal:
         app[journal_key] = journal
         yield
 

@@ -116,7 +116,7 @@ def check(
     rows: Sequence[Mapping[str, Any]],
     balances: Mapping[str, int],
 ) -> list[str]:
-    """Return what is wrong: `rows` are the transfers of the journal by user ids, `balances` the users' in the end."""
+    """Return what is wrong; `rows` are the journal's transfers by user ids, `balances` the users' in the end."""
     wrong = [f"a balance of {balance} was read" for balance in read_balances if balance.startswith("-")]
     journal = Counter(row["order_id"] for row in rows)
     by_id = {row["order_id"]: row for row in rows}

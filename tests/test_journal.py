@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from myaccount.configuration import Config
+from myaccount.keys import journal_key
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
 from myaccount.ledger.errors import Overloaded, Unavailable
@@ -226,17 +227,55 @@ async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
 
 
 async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settled(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+    client: Client, database: Database
 ) -> None:
-    monkeypatch.setattr(journal_module, "WAITING_LIMIT", 5)
     await open_users(client, "u1")
-    async with Journal(database) as journal:
+    async with Journal(database, waiting_limit=5) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(8)], return_exceptions=True
         )
     assert answers[:5] == [Outcome()] * 5
     assert [type(answer) for answer in answers[5:]] == [Overloaded] * 3
     assert await balance(client, "u1") == "0.05"
+
+
+async def test_while_the_oldest_waits_too_long_more_are_refused_and_it_is_settled_in_the_end(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    let_go = asyncio.Event()
+    original = Journal._post
+
+    async def slow(self: Journal, commands: Any) -> list[Outcome]:
+        await let_go.wait()
+        return await original(self, commands)
+
+    monkeypatch.setattr(Journal, "_post", slow)
+    # The bound is a time, so this test takes some; it fails neither on a slow machine nor on a fast one.
+    async with Journal(database, waiting_seconds=0.5) as journal:
+        at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
+        await asyncio.sleep(0.7)
+        # What is at the database waits no more, however long that takes.
+        first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
+        await asyncio.sleep(0)
+        in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", 1)))
+        await asyncio.sleep(0.7)
+        with pytest.raises(Overloaded):
+            await journal.submit(Recharge("r4", "u1", 1))
+        let_go.set()
+        assert [await at_the_database, await first_to_wait, await in_time] == [Outcome()] * 3
+        assert await journal.submit(Recharge("r4", "u1", 1)) == Outcome()
+
+
+async def test_an_overloaded_service_says_so_at_once_over_http(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    monkeypatch.setattr(client.app[journal_key], "_waiting_limit", 0)
+    async with client.post("/recharge", data={"orderId": "r1", "userId": "u1", "amount": "1"}) as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, problem["code"], response.headers["Retry-After"]) == (503, "overloaded", "1")
+    assert (await send(client, "/querorder", orderId="r1"))[0] == 404
 
 
 async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(

@@ -24,22 +24,25 @@ from .orders import find_first_accounts
 _logger = logging.getLogger(__name__)
 
 BATCH_LIMIT: Final = 256
-WAITING_LIMIT: Final = 10_000
 # A client alone never waits for this: it is kept only after a batch of several.
 GATHERING_SECONDS: Final = 0.005
 REMEMBERED_USERS_LIMIT: Final = 100_000
 
-_Waiting = tuple[Command, "asyncio.Future[Outcome]"]
+# A command, its future, and when it came by the event loop's clock.
+_Waiting = tuple[Command, "asyncio.Future[Outcome]", float]
 
 
 class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and ends its writer.
 
-    At the end the writer settles what was accepted before it stops.
+    At the end the writer settles what was accepted before it stops. `waiting_limit` and `waiting_seconds` bound
+    the commands that wait, by number and by the age of the oldest: beyond either, more are refused at once.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, waiting_limit: int = 10_000, waiting_seconds: float = 2.0) -> None:
         self._database = database
+        self._waiting_limit = waiting_limit
+        self._waiting_seconds = waiting_seconds
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._enough = 1
@@ -64,10 +67,14 @@ class Journal:
         """
         if self._closing:
             raise Unavailable("The service is ending. Send the same order again in a moment.")
-        if len(self._waiting) >= WAITING_LIMIT:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if len(self._waiting) >= self._waiting_limit or (
+            self._waiting and now - self._waiting[0][2] > self._waiting_seconds
+        ):
             raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
-        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, settled))
+        settled: asyncio.Future[Outcome] = loop.create_future()
+        self._waiting.append((command, settled, now))
         if len(self._waiting) >= self._enough:
             self._arrived.set()
         return await settled
@@ -97,10 +104,10 @@ class Journal:
     async def _settle(self, batch: list[_Waiting]) -> None:
         """Give every future of the batch its outcome or its error; never raise."""
         try:
-            outcomes = await self._post([command for command, _ in batch])
+            outcomes = await self._post([command for command, *_ in batch])
         except (Overloaded, Unavailable) as error:
             # Those that came meanwhile would fare no better: a database that is away has had its time.
-            for _, settled in [*batch, *self._waiting]:
+            for _, settled, _ in [*batch, *self._waiting]:
                 _fail(settled, type(error)(str(error)))
             self._waiting.clear()
         except Exception as error:
@@ -111,7 +118,7 @@ class Journal:
             else:
                 _fail(batch[0][1], error)
         else:
-            for (_, settled), outcome in zip(batch, outcomes, strict=True):
+            for (_, settled, _), outcome in zip(batch, outcomes, strict=True):
                 # A handler that was cancelled has cancelled its future.
                 if not settled.done():
                     settled.set_result(outcome)
