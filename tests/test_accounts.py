@@ -14,8 +14,8 @@ from myaccount.model.tables import account, user
 from myaccount.service.accounts import open_account
 from myaccount.store.database import Database
 
+from .actions import open_users, send
 from .conftest import Client
-from .test_journal import open_users, send
 
 ALICE = {
     "userId": "u1", "userName": "Alice", "sex": "F",

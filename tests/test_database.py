@@ -15,9 +15,9 @@ from myaccount.model.tables import account, event, order
 from myaccount.store import database as database_module
 from myaccount.store.database import Database
 
+from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client, Section, eventually
 from .servers import MariaDB
-from .test_journal import assert_books_balance, balance, open_users, send, transfer
 
 
 async def test_work_that_clashes_is_run_again_and_then_committed_once(database: Database) -> None:

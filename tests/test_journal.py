@@ -1,110 +1,22 @@
-"""Orders through the service, on both backends."""
+"""The journal's writer: batches, bounds, faults, and two processes at once, on both backends."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
-from myaccount.configuration import Config
 from myaccount.keys import journal_key
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
 from myaccount.ledger.errors import Overloaded, Unavailable
-from myaccount.model.tables import EXTERNAL_ACCOUNT, account, order
+from myaccount.model.tables import order
 from myaccount.store import journal as journal_module
 from myaccount.store.database import Database
 from myaccount.store.journal import Journal
 
+from .actions import assert_books_balance, balance, open_users, send
 from .conftest import Client
-
-
-async def open_users(client: Client, *user_ids: str) -> None:
-    for user_id in user_ids:
-        fields = {
-            "userId": user_id, "userName": "N", "sex": "F", "cardNum": "6222", "accountId": f"a-{user_id}",
-            "accountType": "01",
-        }  # fmt: skip
-        async with client.post("/openacc", data=fields) as response:
-            assert response.status == 200, await response.text()
-
-
-async def balance(client: Client, user_id: str) -> str:
-    async with client.post("/queryacc", data={"userId": user_id}) as response:
-        text: str = (await response.json())["result"][0]["ACCOUNTS"][0]["BALANCE"]
-    return text
-
-
-async def send(client: Client, path: str, **fields: str) -> tuple[int, dict[str, Any], bool]:
-    """Return the status, the body, and whether it was a replay."""
-    async with client.post(path, data=fields) as response:
-        body = await response.json(content_type=None)
-        return response.status, body, response.headers.get("Idempotent-Replayed") == "true"
-
-
-async def transfer(client: Client, order_id: str, payer: str, payee: str, amount: str) -> tuple[int, str, bool]:
-    status, body, replayed = await send(
-        client, "/transfer", orderId=order_id, fromuserId=payer, touserId=payee, amount=amount
-    )
-    return status, body.get("code", "posted"), replayed
-
-
-async def test_a_recharge_and_a_transfer_move_the_money_and_both_can_be_asked_about(client: Client) -> None:
-    await open_users(client, "u1", "u2")
-    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="100"))[0] == 200
-    assert await transfer(client, "t1", "u1", "u2", "30.25") == (200, "posted", False)
-    assert (await balance(client, "u1"), await balance(client, "u2")) == ("69.75", "30.25")
-
-    _, described, _ = await send(client, "/querorder", orderId="t1")
-    time = described.pop("CREATE_TIME")
-    assert described == {
-        "ORDER_ID": "t1", "ORDER_TYPE": "02", "FROM_USER_ID": "u1", "TO_USER_ID": "u2", "AMOUNT": "30.25",
-        "CURRENCY": "CNY", "STATUS": "posted", "REASON": None,
-    }  # fmt: skip
-    assert time.endswith("Z")
-    assert len(time) == len("2026-11-21T10:00:00.000000Z")
-
-
-async def test_a_decline_is_recorded_and_replayed_even_when_the_money_has_come(client: Client) -> None:
-    await open_users(client, "u1", "u2")
-    assert await transfer(client, "t1", "u1", "u2", "5") == (409, "insufficient_funds", False)
-    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
-    assert await transfer(client, "t1", "u1", "u2", "5") == (409, "insufficient_funds", True)
-    assert await transfer(client, "t2", "u1", "u2", "5") == (200, "posted", False)
-    _, described, _ = await send(client, "/querorder", orderId="t1")
-    assert (described["STATUS"], described["REASON"]) == ("declined", "insufficient_funds")
-    assert await balance(client, "u1") == "95.00"
-
-
-async def test_an_order_id_with_other_content_is_a_mismatch_and_moves_nothing(client: Client) -> None:
-    await open_users(client, "u1", "u2", "u3")
-    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
-    await transfer(client, "t1", "u1", "u2", "5")
-    for payer, payee, amount in [
-        ("u1", "u2", "6"),
-        ("u1", "u3", "5"),
-        ("u2", "u1", "5"),
-        ("u1", "nobody", "5"),
-    ]:
-        assert await transfer(client, "t1", payer, payee, amount) == (422, "order_mismatch", False)
-    assert (await send(client, "/recharge", orderId="t1", userId="u2", amount="5"))[0] == 422
-    assert (await balance(client, "u1"), await balance(client, "u2")) == ("95.00", "5.00")
-
-
-async def test_order_ids_are_compared_exactly(client: Client) -> None:
-    await open_users(client, "u1")
-    for order_id in ["straße", "strasse", "STRASSE", "\u00e9", "e", "\u00c9", "e\u0301"]:
-        status, _, replayed = await send(client, "/recharge", orderId=order_id, userId="u1", amount="1")
-        assert (status, replayed) == (200, False), order_id
-    assert await balance(client, "u1") == "7.00"
-
-
-async def test_the_same_order_sent_many_times_at_once_moves_the_money_once(client: Client) -> None:
-    await open_users(client, "u1", "u2")
-    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
-    answers = await asyncio.gather(*[transfer(client, "t1", "u1", "u2", "10") for _ in range(50)])
-    assert sorted(answers) == [(200, "posted", False)] + [(200, "posted", True)] * 49
-    assert await balance(client, "u1") == "90.00"
 
 
 async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Client, database: Database) -> None:
@@ -155,45 +67,6 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert tries == 1
-
-
-async def assert_books_balance(database: Database) -> None:
-    """Promises 2 and 3, from the tables."""
-
-    async def work(connection: Any) -> tuple[dict[int, tuple[int, int | None]], dict[int, int]]:
-        held = {row.id: (row.balance, row.floor) for row in await connection.execute(select(account))}
-        posted = select(order).where(order.c.status == "posted")
-        moved = dict.fromkeys(held, 0)
-        for row in await connection.execute(posted):
-            moved[row.from_account] -= row.amount
-            moved[row.to_account] += row.amount
-        return held, moved
-
-    held, moved = await database.read(work)
-    assert {key: balance for key, (balance, _) in held.items()} == moved
-    assert sum(moved.values()) == 0
-    assert all(floor is None or balance >= floor for balance, floor in held.values())
-
-
-async def test_a_floor_below_zero_is_a_credit_and_the_external_account_has_none(
-    client: Client, database: Database
-) -> None:
-    await open_users(client, "u1", "u2")
-    lower = update(account).where(account.c.user_id == "u1").values(floor=-500)
-    await database.write(lambda connection: connection.execute(lower))
-    assert await transfer(client, "t1", "u1", "u2", "5.01") == (409, "insufficient_funds", False)
-    assert await transfer(client, "t2", "u1", "u2", "5.00") == (200, "posted", False)
-    assert await balance(client, "u1") == "-5.00"
-    await send(client, "/recharge", orderId="r1", userId="u2", amount="1")
-    outside = select(account.c.balance).where(account.c.id == EXTERNAL_ACCOUNT)
-    assert await database.read(lambda connection: connection.scalar(outside)) == -100
-
-
-async def test_a_user_opened_after_being_asked_for_is_found(client: Client) -> None:
-    await open_users(client, "u1")
-    assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 404
-    await open_users(client, "u2")
-    assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 200
 
 
 async def test_users_forgotten_by_the_journal_are_looked_up_again(
@@ -319,19 +192,3 @@ async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Cl
         assert await kept == Outcome()
     rows = await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order)))
     assert rows == 2
-
-
-async def test_the_journal_keeps_both_balances_after_each_order(
-    client: Client, config: Config, database: Database
-) -> None:
-    await open_users(client, "u1", "u2")
-    await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
-    await transfer(client, "t1", "u1", "u2", "4")
-    await transfer(client, "t2", "u1", "u2", "7")
-    columns = (order.c.order_id, order.c.from_balance, order.c.to_balance, order.c.status)
-    rows = await database.read(lambda connection: connection.execute(select(*columns).order_by(order.c.id)))
-    assert list(rows) == [
-        ("r1", -1000, 1000, "posted"),
-        ("t1", 600, 400, "posted"),
-        ("t2", 600, 400, "declined"),
-    ]

@@ -18,9 +18,9 @@ from myaccount.model.tables import event
 from myaccount.store import events as events_module
 from myaccount.store.database import Database, open_database
 
+from .actions import open_users
 from .conftest import Client, Section, Server, eventually
 from .servers import Redis, free_port
-from .test_journal import open_users
 
 WAIT_SECONDS = 20
 

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from myaccount.logsetup import RequestIdFilter, set_up_logging
 from myaccount.store.database import Database
 
+from .actions import send
 from .conftest import Client
 from .test_accounts import ALICE
-from .test_journal import send
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from myaccount.service import verification
 from myaccount.store import verification as pages
 from myaccount.store.database import Database
 
+from .actions import open_users, send, transfer
 from .conftest import Client
-from .test_journal import open_users, send, transfer
 
 Plant = Callable[[AsyncConnection], Awaitable[object]]
 
