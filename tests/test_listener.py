@@ -90,7 +90,7 @@ async def _until_told(database: Database) -> None:
     await eventually(told)
 
 
-async def test_each_opening_is_told_in_the_order_of_the_openings_and_its_event_is_gone(
+async def test_each_opening_is_told_and_its_event_is_gone(
     client: Client, database: Database, receiver: tuple[Receiver, str]
 ) -> None:
     users = [f"u{n}" for n in range(5)]
@@ -114,7 +114,8 @@ async def test_an_opening_that_was_refused_is_not_told(client: Client, receiver:
     async with client.post("/openacc", data=fields) as response:
         assert response.status == 409
     await open_users(client, "u2")
-    assert [await receiver[0].next_call(), await receiver[0].next_call()] == ["u1", "u2"]
+    # Several are handled at once, so either may come first.
+    assert sorted([await receiver[0].next_call(), await receiver[0].next_call()]) == ["u1", "u2"]
 
 
 async def test_a_receiver_that_fails_is_called_again_until_it_succeeds(
