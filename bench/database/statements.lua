@@ -1,26 +1,10 @@
 -- The database alone: one transfer a transaction, statement by statement, with the same locking, lookups
 -- and rows as the service.
 
-sysbench.cmdline.options = {
-  accounts = {"Number of accounts", 10000},
-  pattern = {"uniform, or hot: every transfer pays the first account", "uniform"},
-}
-
-function thread_init()
-  connection = sysbench.sql.driver():connect()
-  connection:query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-  count = 0
-end
+require "bench.database.draw"
 
 function event()
-  count = count + 1
-  -- Account keys begin at 2: the first is the outside world.
-  local payer = sysbench.rand.uniform(3, sysbench.opt.accounts + 1)
-  local payee = 2
-  if sysbench.opt.pattern == "uniform" then
-    repeat payee = sysbench.rand.uniform(2, sysbench.opt.accounts + 1) until payee ~= payer
-  end
-  local order_id = string.format("%d-%d-%d", sysbench.tid, count, sysbench.rand.uniform(1, 1000000000))
+  local order_id, payer, payee = draw()
   connection:query("BEGIN")
   connection:query("SELECT status FROM `order` WHERE order_id = '" .. order_id .. "'")
   local rows = connection:query(string.format(

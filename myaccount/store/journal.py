@@ -5,7 +5,6 @@ the database the next one gathers by itself; nothing ever lingers for more.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,8 +19,6 @@ from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
 from .database import Database, utc_now
 from .orders import find_first_accounts
-
-_logger = logging.getLogger(__name__)
 
 BATCH_LIMIT: Final = 256
 # A client alone never waits for this: it is kept only after a batch of several.
@@ -142,11 +139,10 @@ class Journal:
     async def _find_keys(self, connection: AsyncConnection, commands: Sequence[Command]) -> dict[str, int]:
         """Return the account key of each party that has an account."""
         parties = {command.payer for command in commands} | {command.payee for command in commands}
+        if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
+            self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
         unknown = parties.difference(self._first_accounts)
         if unknown:
-            if len(self._first_accounts) + len(unknown) > REMEMBERED_USERS_LIMIT:
-                self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
-            unknown = parties.difference(self._first_accounts)
             self._first_accounts |= await find_first_accounts(connection, unknown)
         return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
 
