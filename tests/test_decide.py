@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +44,7 @@ class Ledger:
     def post(self, batch: Sequence[Command]) -> Decision:
         decision = decide(batch, self.accounts, self.orders)
         for party, account in self.accounts.items():
-            self.accounts[party] = replace(account, balance=decision.balances.get(account.id, account.balance))
+            self.accounts[party] = account._replace(balance=decision.balances.get(account.id, account.balance))
         self.orders |= {order.order_id: order for order in decision.orders}
         return decision
 

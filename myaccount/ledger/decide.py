@@ -1,8 +1,7 @@
 """All the money rules, as one pure function over a whole batch."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from .commands import Command
 from .errors import (
@@ -19,8 +18,7 @@ POSTED: Final = "posted"
 DECLINED: Final = "declined"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account as the database has it, locked. A `floor` of None lets the balance go as low as it likes."""
 
     id: int
@@ -28,8 +26,7 @@ class Account:
     floor: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """One row of the journal. The balances are those after it: for a declined order, those it left alone."""
 
     order_id: str
@@ -42,23 +39,8 @@ class Order:
     status: Literal["posted", "declined"] = POSTED
     reason: str | None = None
 
-    def row(self) -> tuple[str | int | None, ...]:
-        """Return the fields in their order."""
-        return (
-            self.order_id,
-            self.order_type,
-            self.from_account,
-            self.to_account,
-            self.amount,
-            self.from_balance,
-            self.to_balance,
-            self.status,
-            self.reason,
-        )
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one command: `error` is None if the money moved.
 
     A `replayed` outcome was decided by an earlier command with the same order id.
@@ -68,8 +50,7 @@ class Outcome:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One outcome a command, in order; the journal rows to insert, in order; the balances to write, by account."""
 
     outcomes: list[Outcome]
@@ -129,7 +110,7 @@ def _order(command: Command, payer: Account, payee: Account, balances: Mapping[i
         reason = BalanceTooLarge.code
     else:
         return order
-    return replace(order, status=DECLINED, reason=reason, from_balance=from_balance, to_balance=to_balance)
+    return order._replace(status=DECLINED, reason=reason, from_balance=from_balance, to_balance=to_balance)
 
 
 def _replay(command: Command, payer: Account | None, payee: Account | None, earlier: Order) -> Outcome:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,9 +18,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..configuration import Config, MysqlConfig
 from ..ledger.errors import Overloaded, Unavailable
+from .batches import BatchConnection, MysqlBatch, SqliteBatch
 
 _logger = logging.getLogger(__name__)
 
+Connection = TypeVar("Connection")
 Result = TypeVar("Result")
 
 ATTEMPTS: Final = 6
@@ -44,7 +46,9 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        sqlite = engine.dialect.name == "sqlite"
+        self._turn = asyncio.Lock() if sqlite else nullcontext()
+        self._batch = SqliteBatch if sqlite else MysqlBatch
         self.name = engine.url.database or ""
         # What goes past SQLAlchemy raises the driver's own errors.
         self._driver = engine.dialect.loaded_dbapi
@@ -59,7 +63,7 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Return what `work` returns of one connection, to which it must not write."""
-        return await self._again(self._engine, work)
+        return await self._again(self._engine.begin, work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and return what it returned once that is committed.
@@ -70,7 +74,23 @@ class Database:
         when no connection came free. What `work` raises itself rolls back and is raised as it is.
         """
         async with self._turn:
-            return await self._again(self._writer, work)
+            return await self._again(self._writer.begin, work)
+
+    async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
+        """Like `write`, on a connection on which `work` itself begins and commits."""
+        async with self._turn:
+            return await self._again(self._batch_connection, work)
+
+    @asynccontextmanager
+    async def _batch_connection(self) -> AsyncIterator[BatchConnection]:
+        async with self._engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            try:
+                yield self._batch(raw.driver_connection)
+            except BaseException:
+                # Whatever it was in the middle of, and the locks that it holds, end with it.
+                await connection.invalidate()
+                raise
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -84,11 +104,15 @@ class Database:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def _again(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async def _again(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[Connection]],
+        work: Callable[[Connection], Awaitable[Result]],
+    ) -> Result:
         pause_seconds = FIRST_PAUSE_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), engine.begin() as connection:
+                async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), connect() as connection:
                     return await work(connection)
             except self._faults_of_ours:
                 raise

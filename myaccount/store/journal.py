@@ -8,9 +8,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Self
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.commands import OUTSIDE_WORLD, Command
 from ..ledger.decide import Outcome, decide
@@ -80,9 +79,9 @@ class Journal:
         settled = 0
         while self._waiting or not self._closing:
             await self._wait_for(1, None)
-            # Half of the last batch is as many as can be under way elsewhere while that half is at the database:
-            # so batches grow alike, where the first order to come would leave alone and the rest idle behind it.
-            await self._wait_for(settled // 2, GATHERING_SECONDS)
+            # As many as the last time, since those who had their answers are about to ask again: else the first
+            # to come would leave alone, and the rest wait behind it.
+            await self._wait_for(settled, GATHERING_SECONDS)
             batch = [self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
             if batch:
                 await self._settle(batch)
@@ -121,29 +120,27 @@ class Journal:
                     settled.set_result(outcome)
 
     async def _post(self, commands: Sequence[Command]) -> list[Outcome]:
-        async def work(connection: AsyncConnection) -> list[Outcome]:
-            # The accounts first: once they are locked, whoever had the same order in hand has committed it,
-            # and READ COMMITTED shows it.
-            batch = await BatchConnection.of(connection)
-            keys = await self._find_keys(connection, commands)
-            locked = await batch.lock_accounts(set(keys.values()))
-            earlier_orders = await batch.find_orders({command.order_id for command in commands})
+        keys = await self._find_keys(commands)
+
+        async def work(batch: BatchConnection) -> list[Outcome]:
+            locked, earlier_orders = await batch.begin(
+                set(keys.values()), {command.order_id for command in commands}
+            )
             accounts = {party: locked[key] for party, key in keys.items()}
             decision = decide(commands, accounts, earlier_orders)
-            await batch.insert_orders(decision.orders, utc_now())
-            await batch.write_balances(decision.balances)
+            await batch.commit(decision.orders, decision.balances, utc_now())
             return decision.outcomes
 
-        return await self._database.write(work)
+        return await self._database.batch(work)
 
-    async def _find_keys(self, connection: AsyncConnection, commands: Sequence[Command]) -> dict[str, int]:
+    async def _find_keys(self, commands: Sequence[Command]) -> dict[str, int]:
         """Return the account key of each party that has an account."""
         parties = {command.payer for command in commands} | {command.payee for command in commands}
         if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
             self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
         unknown = parties.difference(self._first_accounts)
         if unknown:
-            self._first_accounts |= await find_first_accounts(connection, unknown)
+            self._first_accounts |= await self._database.read(partial(find_first_accounts, user_ids=unknown))
         return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
 
 
