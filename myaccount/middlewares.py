@@ -43,15 +43,17 @@ _CODE_BY_STATUS: Final = {
 @web.middleware
 async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     """Give the request an id, which the reply and each line of the log carry, and log one line about it."""
-    given = request.headers.get("X-Request-ID", "")
-    id_ = given if _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers):x}"
+    given = request.headers.get("X-Request-ID")
+    id_ = given if given and _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers):x}"
     request_id.set(id_)
     began = time.perf_counter()
     reply = await handler(request)
     assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
     reply.headers["X-Request-ID"] = id_
-    milliseconds = (time.perf_counter() - began) * 1000
-    _access_logger.info("%s %s %s %.1f ms", request.method, request.rel_url.raw_path, reply.status, milliseconds)
+    if _access_logger.isEnabledFor(logging.INFO):
+        milliseconds = (time.perf_counter() - began) * 1000
+        path = request.rel_url.raw_path
+        _access_logger.info("%s %s %s %.1f ms", request.method, path, reply.status, milliseconds)
     return reply
 
 
@@ -69,7 +71,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         detail = "The service failed. Its log tells more under this request id."
         reply = _problem("internal_error", "Internal Server Error", detail)
     if isinstance(reply, dict):
-        reply = web.json_response(reply, dumps=_dumps)
+        reply = web.Response(body=_dumps(reply).encode(), content_type="application/json", charset="utf-8")
     elif isinstance(reply, str):
         reply = web.Response(text=reply)
     if request.get(replayed_key):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from ..ledger.errors import InvalidRequest
 # A client on a slow line sends 16 KiB in this; one that sends nothing does not keep a handler.
 BODY_TIMEOUT_SECONDS: Final = 10
 SHOWN_LIMIT: Final = 45
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 class JsonNumber(str):
@@ -34,7 +35,9 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
     try:
         if request.content.is_eof():
             # It came along with the header, as nearly all do: there is nothing to wait for.
-            body = await request.read()
+            body = request.content.read_nowait()
+            if len(body) > request.client_max_size:
+                raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
         else:
             async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
                 body = await request.read()
@@ -49,23 +52,24 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
 
 
 def _parser(request: web.Request) -> Callable[[str], dict[str, Any]]:
+    if request.headers.get("Content-Type") == _FORM and "Content-Encoding" not in request.headers:
+        # As nearly all write it.
+        return _parse_form
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise web.HTTPUnsupportedMediaType(text="Send the body in UTF-8.")
-    if request.content_type == "application/x-www-form-urlencoded":
+    if request.content_type == _FORM:
         return _parse_form
     if request.content_type == "application/json":
         return _parse_json
-    raise web.HTTPUnsupportedMediaType(
-        text="Send a form (Content-Type: application/x-www-form-urlencoded) or JSON (application/json)."
-    )
+    raise web.HTTPUnsupportedMediaType(text=f"Send a form (Content-Type: {_FORM}) or JSON (application/json).")
 
 
 def _parse_form(text: str) -> dict[str, Any]:
     if "%" not in text and "+" not in text:
         # Nothing is escaped, as in most orders: a tenth of the time (1.5 microseconds, not 15).
-        return _once(pair.partition("=")[::2] for pair in text.split("&") if pair)
+        return _once([pair.partition("=")[::2] for pair in text.split("&") if pair])
     return _once(parse_qsl(text, keep_blank_values=True, errors="strict"))
 
 
@@ -92,10 +96,10 @@ def shown(name: str) -> str:
     return name[:SHOWN_LIMIT].encode("utf-8", "replace").decode()
 
 
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise InvalidRequest("The field was sent more than once.", field=shown(name))
-        fields[name] = value
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest("The field was sent more than once.", field=shown(twice))
     return fields

@@ -15,7 +15,9 @@ Made = TypeVar("Made")
 Check = Callable[[str], Any]
 
 TEXT_LIMIT: Final = 45
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
+_IDENTIFIER: Final = re.compile(rf"[^\s{_CONTROLS}]{{1,{TEXT_LIMIT}}}")
 
 
 def text(limit: int = TEXT_LIMIT) -> Check:
@@ -38,9 +40,11 @@ _text: Final = text()
 
 def identifier(value: str) -> str:
     """Take 1 to 45 characters with no white space among them; they are compared exactly."""
-    if re.search(r"\s", value):
+    if not _IDENTIFIER.fullmatch(value):
+        # The same for all text, but for one thing.
+        _text(value)
         raise ValueError("must not hold white space")
-    return str(_text(value))
+    return value
 
 
 class Form(Generic[Made]):
@@ -53,19 +57,21 @@ class Form(Generic[Made]):
     async def read(self, request: web.Request) -> Made:
         """Return what the request's fields make. Raises InvalidRequest, naming the field at fault."""
         fields = await read_fields(request)
+        if fields.keys() != self._checks.keys():
+            raise self._misfit(fields)
+        return self._make(*[_checked(name, check, fields[name]) for name, check in self._checks.items()])
+
+    def _misfit(self, fields: dict[str, Any]) -> InvalidRequest:
+        known = ", ".join(self._checks)
         for name in fields:
             if name not in self._checks:
-                known = ", ".join(self._checks)
-                raise InvalidRequest(
-                    f"There is no field {shown(name)!r} here; there are {known}.", field=shown(name)
-                )
-        return self._make(*[_checked(name, check, fields) for name, check in self._checks.items()])
+                field = shown(name)
+                return InvalidRequest(f"There is no field {field!r} here; there are {known}.", field=field)
+        missing = next(name for name in self._checks if name not in fields)
+        return InvalidRequest(f"The field {missing} is missing.", field=missing)
 
 
-def _checked(name: str, check: Check, fields: dict[str, Any]) -> Any:
-    if name not in fields:
-        raise InvalidRequest(f"The field {name} is missing.", field=name)
-    value = fields[name]
+def _checked(name: str, check: Check, value: Any) -> Any:
     if not isinstance(value, str) or (isinstance(value, JsonNumber) and check is not parse_amount):
         raise InvalidRequest(f"The field {name} must be text.", field=name)
     try:
