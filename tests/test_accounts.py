@@ -12,7 +12,7 @@ from myaccount.ledger.commands import OpenAccount
 from myaccount.ledger.errors import UserExists
 from myaccount.model.tables import account, user
 from myaccount.service.accounts import open_account
-from myaccount.store.database import Database
+from myaccount.store.database import Database, utc_now
 
 from .actions import open_users, send
 from .conftest import Client
@@ -81,6 +81,16 @@ async def test_the_external_account_can_be_neither_taken_nor_named(client: Clien
     status, body, _ = await send(client, "/openacc", **ALICE | {"accountId": "outside CNY"})
     assert (status, body["field"]) == (400, "accountId")
     assert (await send(client, "/recharge", orderId="r1", userId="outside CNY", amount="1"))[0] == 400
+
+
+async def test_a_user_without_an_account_is_shown_and_not_opened_again(client: Client, database: Database) -> None:
+    """None is made by the service; a database from elsewhere may hold one."""
+    row = {"user_id": "u1", "user_name": "Alice", "sex": "F", "card_num": "62", "created_at": utc_now()}
+    await database.write(lambda connection: connection.execute(user.insert().values(row)))
+    status, body, _ = await send(client, "/queryacc", userId="u1")
+    assert (status, body["result"][0]["USER_ID"], body["result"][0]["ACCOUNTS"]) == (200, "u1", [])
+    status, body, _ = await send(client, "/openacc", **ALICE)
+    assert (status, body["code"]) == (409, "user_exists")
 
 
 async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(

@@ -7,7 +7,8 @@ from aiohttp import web
 from ..keys import database_key, queue_key
 from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
-from ..service.accounts import Holding, open_account, query_accounts
+from ..service.accounts import open_account, query_accounts
+from ..store.accounts import Holding
 from .forms import Form, identifier, text
 
 OPEN: Final = Form(
@@ -30,8 +31,8 @@ async def openacc(request: web.Request) -> dict[str, object]:
 
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY.read(request)
-    holdings = await query_accounts(request.app[database_key], user_id)
-    return {"result": [_row(holding) for holding in holdings]}
+    holding = await query_accounts(request.app[database_key], user_id)
+    return {"result": [] if holding is None else [_row(holding)]}
 
 
 async def opeacclistentest(request: web.Request) -> str:

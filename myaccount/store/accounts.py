@@ -12,12 +12,12 @@ from ..model.tables import user
 
 _TIME = user.c.created_at.type
 
-_FIND_USER = text(
-    "SELECT id, user_id, user_name, sex, card_num, created_at FROM user WHERE user_id = :user_id"
+_FIND_HOLDING = text(
+    "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
+    " account_id, account_type, currency, balance"
+    " FROM user LEFT JOIN account ON account.user_id = user.user_id"
+    " WHERE user.user_id = :user_id ORDER BY account.id"
 ).columns(created_at=_TIME)
-_FIND_ACCOUNTS = text(
-    "SELECT account_id, account_type, currency, balance FROM account WHERE user_id = :user_id ORDER BY id"
-)
 _FIND_ACCOUNT_ID = text("SELECT id FROM account WHERE account_id = :account_id")
 _INSERT_USER = text(
     "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
@@ -49,15 +49,19 @@ class HeldAccount(NamedTuple):
     balance: int
 
 
-async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
-    row = (await connection.execute(_FIND_USER, {"user_id": user_id})).first()
-    return User(*row) if row else None
+class Holding(NamedTuple):
+    """A user with the user's accounts, the one opened first first."""
+
+    user: User
+    accounts: list[HeldAccount]
 
 
-async def find_accounts(connection: AsyncConnection, user_id: str) -> list[HeldAccount]:
-    """Return the user's accounts, the one opened first first."""
-    rows = await connection.execute(_FIND_ACCOUNTS, {"user_id": user_id})
-    return [HeldAccount(*row) for row in rows]
+async def find_holding(connection: AsyncConnection, user_id: str) -> Holding | None:
+    """Return the user with what the user holds, or None if there is no such user."""
+    rows = (await connection.execute(_FIND_HOLDING, {"user_id": user_id})).all()
+    if not rows:
+        return None
+    return Holding(User(*rows[0][:6]), [HeldAccount(*row[6:]) for row in rows if row.account_id is not None])
 
 
 async def account_exists(connection: AsyncConnection, account_id: str) -> bool:
