@@ -158,8 +158,9 @@ def _mysql(config: MysqlConfig) -> AsyncEngine:
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED",
-        pool_size=max(1, config["minsize"]),
-        max_overflow=config["maxsize"] - max(1, config["minsize"]),
+        # All are kept once they were needed: one that is closed after each use costs more than its query.
+        pool_size=config["maxsize"],
+        max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         # Each transaction is ended by us, so a connection that comes back has nothing to undo; and one that
         # was lost meanwhile shows as an error that is tried again. Neither is asked of the server each time.
