@@ -5,13 +5,25 @@ at the same moment, to two of them. Everything that was answered is remembered, 
 """
 
 import asyncio
+import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.configuration import load_configuration
+from myaccount.model.tables import account, order
+from myaccount.service.verification import verify_books
+from myaccount.store.database import Database, open_database
+
+from .services import Service
 
 HOT = ["h1", "h2", "h3"]
 COLD = [f"c{n}" for n in range(40)]
@@ -45,6 +57,11 @@ class Bank:
         self._random = random.Random(seed)
         self.history: list[Sent] = []
         self.read_balances: list[str] = []
+        # Of each 503, when it may be tried again; of anything else that a client must never see, the status.
+        self.retry_after: list[str | None] = []
+        self.unheard_of: list[int] = []
+        # How many answers in succession said what became of an order.
+        self.untroubled = 0
 
     async def open(self) -> None:
         async def open_one(user: str) -> None:
@@ -60,13 +77,19 @@ class Bank:
         await asyncio.gather(*map(open_one, HOT + COLD))
 
     async def run(self, clients: int, orders_each: int) -> None:
-        async def client(number: int) -> None:
-            for n in range(orders_each):
-                await self._order(f"o{number}-{n}")
-                if n % 10 == 0:
-                    await self._read(self._random.choice(HOT + COLD))
+        await asyncio.gather(*[self._client(number, range(orders_each)) for number in range(clients)])
 
-        await asyncio.gather(*map(client, range(clients)))
+    async def run_until(self, stop: asyncio.Event, clients: int) -> None:
+        def numbers() -> Iterator[int]:
+            return itertools.takewhile(lambda _: not stop.is_set(), itertools.count())
+
+        await asyncio.gather(*[self._client(number, numbers()) for number in range(clients)])
+
+    async def _client(self, number: int, orders: Iterable[int]) -> None:
+        for n in orders:
+            await self._order(f"o{number}-{n}")
+            if n % 10 == 0:
+                await self._read(self._random.choice(HOT + COLD))
 
     async def settle(self) -> None:
         """Send every order of unknown outcome again, until it has one."""
@@ -88,12 +111,18 @@ class Bank:
         try:
             async with self._session.post(f"{address}/transfer", data=sent.form()) as response:
                 outcome = CERTAIN.get(response.status)
+                if response.status == 503:
+                    self.retry_after.append(response.headers.get("Retry-After"))
+                elif outcome is None:
+                    self.unheard_of.append(response.status)
         except (aiohttp.ClientError, TimeoutError):
             outcome = None
         if outcome is None:
+            self.untroubled = 0
             # Nothing is known: let the service come back before the next.
             await asyncio.sleep(0.05)
         else:
+            self.untroubled += 1
             sent.outcomes.add(outcome)
 
     async def _read(self, user: str) -> None:
@@ -145,3 +174,46 @@ def check(
     ]
     wrong += [f"{user} has {balance}, below the floor" for user, balance in balances.items() if balance < 0]
     return wrong
+
+
+BankOf = Callable[..., Bank]
+
+
+@pytest.fixture
+async def bank_of() -> AsyncIterator[BankOf]:
+    """Make a bank whose clients spread over the services given."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield lambda *services: Bank(session, [service.address for service in services], seed=1)
+
+
+async def assert_nothing_is_astray(bank: Bank, service: Service) -> None:
+    """Hold what the clients were told against the tables, once nothing is unknown any more."""
+    await bank.settle()
+    assert bank.unheard_of == []
+    config = load_configuration(str(service.configuration), {})
+    async with open_database(config, Path(config["sqlite_file"])) as database:
+        assert check(bank.history, bank.read_balances, *await _tables(database)) == []
+        assert [difference async for difference in verify_books(database, lambda done, count: None)] == []
+
+
+Found = tuple[Sequence[Mapping[str, Any]], dict[str, int]]
+
+
+async def _tables(database: Database) -> Found:
+    async def work(connection: AsyncConnection) -> Found:
+        accounts = {
+            row.id: row for row in await connection.execute(select(account).where(account.c.user_id.is_not(None)))
+        }
+        rows = [
+            {
+                "order_id": row.order_id,
+                "payer": accounts[row.from_account].user_id,
+                "payee": accounts[row.to_account].user_id,
+                "amount": row.amount,
+                "status": row.status,
+            }
+            for row in await connection.execute(select(order).where(order.c.order_type == "02"))
+        ]
+        return rows, {row.user_id: row.balance for row in accounts.values()}
+
+    return await database.read(work)

@@ -14,10 +14,11 @@ from myaccount.main import create_app
 from myaccount.resources import resource, working_path
 from myaccount.store.database import Database, open_database
 
+from .bank import bank_of
 from .servers import MariaDB, Redis, free_port
 from .services import start
 
-__all__ = ["start"]
+__all__ = ["bank_of", "start"]
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
@@ -30,10 +31,13 @@ class Server(TestServer):
         return await super()._make_runner(**kwargs | {"handler_cancellation": False})
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], timeout_seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 20) -> None:
     """Return once the condition holds; for what gives no event to wait for."""
     async with asyncio.timeout(timeout_seconds):
-        while not await condition():  # noqa: ASYNC110 - another process makes it so
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
             await asyncio.sleep(0.01)
 
 

@@ -31,9 +31,11 @@ class Service:
     """A running service: what it printed, and the way to it."""
 
     def __init__(
-        self, command: list[str], folder: Path, port: int, output: Path, environment: Mapping[str, str]
+        self, command: list[str], folder: Path, configuration: Path, output: Path, environment: Mapping[str, str]
     ) -> None:
+        port = yaml.safe_load(configuration.read_text())["port"]
         self.address = f"http://127.0.0.1:{port}"
+        self.configuration = configuration
         self.output = output
         with output.open("ab") as file:
             self.process = subprocess.Popen(
@@ -88,7 +90,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         service = Service(
             words if environment else [*words, "-c", str(file)],
             folder,
-            port,
+            file,
             tmp_path / f"output-{port}.txt",
             given,
         )

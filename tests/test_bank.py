@@ -2,79 +2,39 @@
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import signal
 from typing import Any
 
-import aiohttp
 import pytest
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.configuration import CONFIGURATION
-from myaccount.model.tables import account, order
-from myaccount.service.verification import verify_books
-from myaccount.store.database import Database, open_database
-
-from .bank import HOT, Bank, Sent, check
-from .conftest import Section
-from .services import Service, Start
+from .bank import HOT, BankOf, Sent, assert_nothing_is_astray, check
+from .conftest import Section, eventually
+from .failpoints import POINTS
+from .services import Start
 
 # `make soak` runs it for long.
 ORDERS_EACH = int(os.environ.get("SOAK_ORDERS", "40"))
 CLIENTS = 40
 
-Found = tuple[Sequence[Mapping[str, Any]], dict[str, int]]
 
-
-async def _tables(database: Database) -> Found:
-    async def work(connection: AsyncConnection) -> Found:
-        accounts = {
-            row.id: row for row in await connection.execute(select(account).where(account.c.user_id.is_not(None)))
-        }
-        rows = [
-            {
-                "order_id": row.order_id,
-                "payer": accounts[row.from_account].user_id,
-                "payee": accounts[row.to_account].user_id,
-                "amount": row.amount,
-                "status": row.status,
-            }
-            for row in await connection.execute(select(order).where(order.c.order_type == "02"))
-        ]
-        return rows, {row.user_id: row.balance for row in accounts.values()}
-
-    return await database.read(work)
-
-
-@pytest.mark.parametrize("kill", [False, True], ids=["undisturbed", "a process killed"])
+@pytest.mark.parametrize("fault", ["none", "killed anywhere", *POINTS])
 async def test_no_cent_is_astray_and_every_answer_was_true(
-    start: Start, backend: Section, tmp_path: Path, kill: bool
+    start: Start, bank_of: BankOf, backend: Section, fault: str
 ) -> None:
-    services = [await asyncio.to_thread(start, "python3", "myaccount", **backend) for _ in range(2)]
-    timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        bank = Bank(session, [service.address for service in services], seed=1)
-        await bank.open()
-        running = asyncio.ensure_future(bank.run(CLIENTS, ORDERS_EACH))
-        if kill:
-            await _kill_in_the_middle(services[1], bank, CLIENTS * ORDERS_EACH)
-        await running
-        await bank.settle()
+    sound = await asyncio.to_thread(start, "python3", "myaccount", **backend)
+    command = ("tests/failpoints.py", fault, "5") if fault in POINTS else ("myaccount",)
+    other = await asyncio.to_thread(start, "python3", *command, **backend)
+    bank = bank_of(sound, other)
+    await bank.open()
+    running = asyncio.ensure_future(bank.run(CLIENTS, ORDERS_EACH))
+    if fault == "killed anywhere":
+        await eventually(lambda: len(bank.history) > CLIENTS * ORDERS_EACH // 3)
+        other.process.kill()
+    await running
     assert len(bank.history) == CLIENTS * ORDERS_EACH
+    assert other.process.poll() == (None if fault == "none" else -signal.SIGKILL)
+    await assert_nothing_is_astray(bank, sound)
     assert {"posted", "declined", "refused"} <= set().union(*(sent.outcomes for sent in bank.history))
-
-    config = CONFIGURATION.check({"sqlite_file": f"{tmp_path}/money.db", **backend})
-    async with open_database(config, tmp_path / "money.db") as database:
-        assert check(bank.history, bank.read_balances, *await _tables(database)) == []
-        assert [difference async for difference in verify_books(database, lambda done, count: None)] == []
-
-
-async def _kill_in_the_middle(service: Service, bank: Bank, orders: int) -> None:
-    while len(bank.history) < orders // 3:  # noqa: ASYNC110 - the clients make it so
-        await asyncio.sleep(0.005)
-    service.process.kill()
-    service.process.wait()
 
 
 class TestTheChecker:

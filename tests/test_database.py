@@ -11,9 +11,10 @@ from sqlalchemy import TextClause, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.configuration import Config
+from myaccount.keys import database_key
 from myaccount.model.tables import account, order
 from myaccount.store import database as database_module
-from myaccount.store.batches import MysqlBatch
+from myaccount.store.batches import BatchConnection, MysqlBatch
 from myaccount.store.database import Database
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
@@ -62,6 +63,16 @@ async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Databa
     with pytest.raises(ZeroDivisionError):
         await database.write(work)
     assert await database.read(lambda connection: connection.scalar(select(account.c.balance))) == 0
+
+
+async def test_a_batch_that_fails_lets_go_of_what_it_locked(client: Client, database: Database) -> None:
+    async def work(batch: BatchConnection) -> None:
+        await batch.begin([1], ["o1"])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await client.app[database_key].batch(work)
+    await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
 async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
@@ -188,7 +199,7 @@ class TestMariaDB:
         finally:
             mariadb.resume()
         assert [(status, body["code"]) for status, body, _ in answers] == [(503, "unavailable")] * 2
-        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 10)
+        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 5)
         assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
         assert await balance(client, "u1") == "1.00"
 

@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.02
-# No transaction of ours takes a hundredth of this; one that does is stuck.
-TRANSACTION_TIMEOUT_SECONDS: Final = 10
+# With all its attempts. No transaction of ours takes a fiftieth of this; one that does is stuck.
+TRANSACTION_TIMEOUT_SECONDS: Final = 5
 
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
@@ -109,29 +109,31 @@ class Database:
         connect: Callable[[], AbstractAsyncContextManager[Connection]],
         work: Callable[[Connection], Awaitable[Result]],
     ) -> Result:
-        pause_seconds = FIRST_PAUSE_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS), connect() as connection:
-                    return await work(connection)
-            except self._faults_of_ours:
-                raise
-            except PoolTimeoutError:
-                raise Overloaded(
-                    "All connections to the database are busy. Send the same request again."
-                ) from None
-            except TimeoutError:
-                _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
-                break
-            except (DBAPIError, self._driver.Error, OSError) as error:
-                # Only the driver's own words: SQLAlchemy's add the statement.
-                cause = getattr(error, "orig", None) or error
-                _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
-                if attempt == ATTEMPTS and isinstance(error, IntegrityError | self._driver.IntegrityError):
-                    raise
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter is no secret
-            pause_seconds *= 2
+        try:
+            async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
+                for attempt in range(1, ATTEMPTS + 1):
+                    try:
+                        async with connect() as connection:
+                            return await work(connection)
+                    except self._faults_of_ours:
+                        raise
+                    except (DBAPIError, self._driver.Error, OSError) as error:
+                        self._note(error, attempt)
+                    # The jitter is no secret.
+                    await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        except PoolTimeoutError:
+            raise Overloaded("All connections to the database are busy. Send the same request again.") from None
+        except TimeoutError:
+            _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
         raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
+
+    def _note(self, error: Exception, attempt: int) -> None:
+        """Log a failed attempt; raise what was no accident, since it came every time."""
+        # Only the driver's own words: SQLAlchemy's add the statement.
+        cause = getattr(error, "orig", None) or error
+        _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
+        if attempt == ATTEMPTS and isinstance(error, IntegrityError | self._driver.IntegrityError):
+            raise error
 
 
 @asynccontextmanager
@@ -189,8 +191,8 @@ def _sqlite(file: Path) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
         # Transactions are begun by the listener below, never by the driver on its own; the timeout, in
-        # seconds, is how long a writer waits for the one before it.
-        connect_args={"isolation_level": None, "timeout": 5},
+        # seconds, is how long an attempt waits for another program to let go of the file.
+        connect_args={"isolation_level": None, "timeout": 1},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -1,0 +1,59 @@
+"""The service, which kills itself at one point of a batch: python3 tests/failpoints.py POINT BATCHES -c FILE.
+
+POINT is one of POINTS; it is reached for the last time after so many batches.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+BEFORE_THE_INSERTS = "before the inserts"
+BEFORE_COMMIT = "before COMMIT"
+BEFORE_THE_REPLIES = "after COMMIT, before the replies"
+POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
+
+
+def main() -> None:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from myaccount import cli
+    from myaccount.store.batches import BatchConnection, Bound, MysqlBatch, SqliteBatch
+
+    point, left = sys.argv[1], int(sys.argv[2])
+
+    def reached(here: str) -> None:
+        nonlocal left
+        if here == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    original = BatchConnection.commit
+
+    async def commit(self: BatchConnection, *decided: Any) -> None:
+        reached(BEFORE_THE_INSERTS)
+        await original(self, *decided)
+        reached(BEFORE_THE_REPLIES)
+
+    def one_by_one(run: Callable[..., Awaitable[list[list[Any]]]]) -> Callable[..., Awaitable[list[list[Any]]]]:
+        async def _run(self: BatchConnection, *statements: Bound) -> list[list[Any]]:
+            found: list[list[Any]] = []
+            for statement in statements:
+                if statement[0] == "COMMIT":
+                    reached(BEFORE_COMMIT)
+                found += await run(self, statement)
+            return found
+
+        return _run
+
+    BatchConnection.commit = commit  # type: ignore[method-assign, assignment]
+    for batch in (MysqlBatch, SqliteBatch):
+        batch._run = one_by_one(batch._run)  # type: ignore[method-assign, assignment]
+    sys.argv[1:3] = []
+    sys.exit(cli.main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Whatever happens to the database under load, no promise breaks, and it is over soon after its cause."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from .bank import BankOf, assert_nothing_is_astray
+from .conftest import Section, eventually
+from .faults import FAULTS, Fault, Proxy, Scene
+from .servers import MariaDB
+from .services import Start
+
+# `make soak` has each fault come again and again.
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
+CLIENTS = 40
+RECOVERY_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A server of its own, since it is killed. The service's user may do no more than a service should."""
+    server = MariaDB(tmp_path_factory.mktemp("faulty") / "mariadb").start()
+    with server.connect("root", "") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
+        cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def proxy(mariadb: MariaDB, mysql_section: Section) -> AsyncIterator[Proxy]:
+    proxy = Proxy(mariadb.port)
+    async with proxy.open() as port:
+        mysql_section |= {"user": "shop", "port": port}
+        yield proxy
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_cured(
+    start: Start, bank_of: BankOf, mariadb: MariaDB, mysql_section: Section, proxy: Proxy, fault: Fault
+) -> None:
+    service = await asyncio.to_thread(start, "python3", "myaccount", mysql=mysql_section)
+    # What is sent twice at the same moment goes to the one process there is.
+    bank = bank_of(service, service)
+    await bank.open()
+    stop = asyncio.Event()
+    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+    scene = Scene(mariadb, proxy, mysql_section["db"], service, lambda: len(bank.retry_after))
+    for _ in range(ROUNDS):
+        await eventually(lambda: bank.untroubled > 2 * CLIENTS)
+        async with fault(scene):
+            pass
+        bank.untroubled = 0
+        # Each client several times, and not one refusal among them.
+        await eventually(lambda: bank.untroubled > 10 * CLIENTS, RECOVERY_SECONDS)
+    stop.set()
+    await load
+    await assert_nothing_is_astray(bank, service)
+    assert set(bank.retry_after) <= {"1"}
