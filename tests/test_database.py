@@ -65,13 +65,16 @@ async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Databa
     assert await database.read(lambda connection: connection.scalar(select(account.c.balance))) == 0
 
 
-async def test_a_batch_that_fails_lets_go_of_what_it_locked(client: Client, database: Database) -> None:
+async def test_a_batch_that_fails_lets_go_of_what_it_locked(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def work(batch: BatchConnection) -> None:
         await batch.begin([1], ["o1"])
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await client.app[database_key].batch(work)
+    monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
