@@ -19,7 +19,9 @@ POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
 def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from myaccount import cli
-    from myaccount.store.batches import BatchConnection, Bound, MysqlBatch, SqliteBatch
+    from myaccount.store.batches import BatchConnection, Bound
+    from myaccount.store.mysql_batch import MysqlBatch
+    from myaccount.store.sqlite_batch import SqliteBatch
 
     point, left = sys.argv[1], int(sys.argv[2])
 

@@ -14,8 +14,9 @@ from myaccount.configuration import Config
 from myaccount.keys import database_key
 from myaccount.model.tables import account, order
 from myaccount.store import database as database_module
-from myaccount.store.batches import BatchConnection, MysqlBatch
+from myaccount.store.batches import BatchConnection
 from myaccount.store.database import Database
+from myaccount.store.mysql_batch import MysqlBatch
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client, Section

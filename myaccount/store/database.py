@@ -18,7 +18,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..configuration import Config, MysqlConfig
 from ..ledger.errors import Overloaded, Unavailable
-from .batches import BatchConnection, MysqlBatch, SqliteBatch
+from .batches import BatchConnection
+from .mysql_batch import MysqlBatch
+from .sqlite_batch import SqliteBatch
 
 _logger = logging.getLogger(__name__)
 

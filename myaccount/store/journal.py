@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Final, Self
 
 from ..ledger.commands import OUTSIDE_WORLD, Command
@@ -17,7 +16,6 @@ from ..ledger.errors import Overloaded, Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
 from .database import Database, utc_now
-from .orders import find_first_accounts
 
 BATCH_LIMIT: Final = 256
 # A client alone never waits for this: it is kept only after a batch of several.
@@ -120,9 +118,8 @@ class Journal:
                     settled.set_result(outcome)
 
     async def _post(self, commands: Sequence[Command]) -> list[Outcome]:
-        keys = await self._find_keys(commands)
-
         async def work(batch: BatchConnection) -> list[Outcome]:
+            keys = await self._find_keys(batch, commands)
             locked, earlier_orders = await batch.begin(
                 set(keys.values()), {command.order_id for command in commands}
             )
@@ -133,14 +130,14 @@ class Journal:
 
         return await self._database.batch(work)
 
-    async def _find_keys(self, commands: Sequence[Command]) -> dict[str, int]:
+    async def _find_keys(self, batch: BatchConnection, commands: Sequence[Command]) -> dict[str, int]:
         """Return the account key of each party that has an account."""
         parties = {command.payer for command in commands} | {command.payee for command in commands}
         if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
             self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
         unknown = parties.difference(self._first_accounts)
         if unknown:
-            self._first_accounts |= await self._database.read(partial(find_first_accounts, user_ids=unknown))
+            self._first_accounts |= await batch.find_first_accounts(unknown)
         return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
 
 

@@ -1,10 +1,9 @@
-"""Looking up orders and the accounts that they are about, in SQLAlchemy Core."""
+"""Looking up orders, in SQLAlchemy Core."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.tables import account, order
@@ -12,11 +11,6 @@ from ..model.tables import account, order
 _payer = account.alias("payer")
 _payee = account.alias("payee")
 
-_FIND_FIRST_ACCOUNTS = (
-    select(account.c.user_id, func.min(account.c.id))
-    .where(account.c.user_id.in_(bindparam("user_ids", expanding=True)))
-    .group_by(account.c.user_id)
-)
 _DESCRIBE_ORDER = (
     select(
         order.c.order_id,
@@ -47,12 +41,6 @@ class OrderDescription(NamedTuple):
     status: str
     reason: str | None
     created_at: datetime
-
-
-async def find_first_accounts(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, int]:
-    """Return, by user id, the key of the account that was opened first; unknown users are left out."""
-    rows = await connection.execute(_FIND_FIRST_ACCOUNTS, {"user_ids": list(user_ids)})
-    return dict(tuple(row) for row in rows)
 
 
 async def describe_order(connection: AsyncConnection, order_id: str) -> OrderDescription | None:

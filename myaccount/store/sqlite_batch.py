@@ -1,0 +1,61 @@
+"""A batch's statements for the embedded file."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ..ledger.decide import Account, Order
+from .batches import DECIDED, BatchConnection, Bound
+
+
+class SqliteBatch(BatchConnection):
+    """The embedded file's: one writer at a time, which has the lock from its first statement."""
+
+    async def _run(self, *statements: Bound) -> list[list[Any]]:
+        found = []
+        for statement, parameters in statements:
+            rows = await self._driver.execute_fetchall(statement, parameters)
+            found += [json.loads(row[0]) for row in rows]
+        return found
+
+    async def begin(
+        self, keys: Collection[int], order_ids: Collection[str]
+    ) -> tuple[dict[int, Account], dict[str, Order]]:
+        await self._run(("BEGIN IMMEDIATE", ()))
+        return await super().begin(keys, order_ids)
+
+    def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT json_group_array(json_array(user_id, id)) FROM (SELECT user_id, min(id) AS id FROM account"
+            " WHERE user_id IN (SELECT value FROM json_each(?)) GROUP BY user_id)",
+            (json.dumps(list(user_ids)),),
+        )
+
+    def _lock_accounts(self, keys: Collection[int]) -> Bound:
+        return (
+            "SELECT json_group_array(json_array(id, balance, floor))"
+            " FROM account WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(keys)),),
+        )
+
+    def _find_orders(self, order_ids: Collection[str]) -> Bound:
+        return (
+            f'SELECT json_group_array(json_array({DECIDED})) FROM "order"'
+            " WHERE order_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(order_ids)),),
+        )
+
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
+        return (
+            f'INSERT INTO "order" ({DECIDED}, created_at)'
+            " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
+            " value ->> 7, value ->> 8, ?1 FROM json_each(?2)",
+            (created_at, json.dumps(orders)),
+        )
+
+    def _write_balances(self, balances: Mapping[int, int]) -> Bound:
+        return (
+            "UPDATE account SET balance = new_balance.value ->> 1 FROM json_each(?) AS new_balance"
+            " WHERE account.id = new_balance.value ->> 0",
+            (json.dumps(list(balances.items())),),
+        )
