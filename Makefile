@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak bench lint sql clean
+.PHONY: run test soak bench bench-scale bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -12,9 +12,9 @@ run: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
 
-# The long form of the bank test: some minutes.
+# The long forms of the bank and fault tests: about ten minutes.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=2000 $(BIN)/pytest tests/test_bank.py
+	SOAK_ORDERS=1000 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
@@ -23,6 +23,10 @@ lint: $(VENV)/lint.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
+
+# Some minutes each: a million accounts and ten million orders; ten minutes of full load.
+bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
+	$(BIN)/python -m bench $*
 
 # Writes sql/sql.sql from myaccount/model/tables.py.
 sql: $(VENV)/run.stamp

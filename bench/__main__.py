@@ -8,10 +8,10 @@ from typing import Any
 
 from tests.servers import Redis, free_port
 
+from . import endurance, scale
 from .load import sysbench, wrk
 from .report import Row, write_report
 from .servers import (
-    CHECKOUT,
     BenchMariaDB,
     cpu_seconds,
     fill_embedded,
@@ -38,7 +38,7 @@ class Bench:
     def note(self, who: str, what: str, result: dict[str, Any]) -> None:
         row = Row(who, what, result["rate"], result.get("p50_ms"), result.get("p99_ms"), result)
         self.rows.append(row)
-        print(row, flush=True)  # noqa: T201
+        print(row, flush=True)
 
     def database_alone(self) -> None:
         for script, who in (("statements", "database, by statement"), ("procedure", "database, by procedure")):
@@ -80,7 +80,23 @@ class Bench:
             ):
                 result = wrk(address, script, self.seconds, **options)
                 self.note("MyAccount", what, {**result, "worker_mib": resident_mib(workers)})
-            print(f"workers: {cpu_seconds(workers) - before:.0f} s of processor time")  # noqa: T201
+            print(f"workers: {cpu_seconds(workers) - before:.0f} s of processor time")
+
+    def overload(self) -> None:
+        """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
+        name = self.mariadb.filled_database(ACCOUNTS)
+        mysql = self.mariadb.mysql_section(name)
+        redis = {"host": "127.0.0.1", "port": self.redis.port}
+        few = {"waiting_limit": 10}
+        with (
+            my_account(self.folder, self.workers, mysql=mysql, redis=redis, journal=few) as (address, process),
+            self.mariadb.connect(database=name) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("LOCK TABLES account WRITE")
+            result = wrk(address, "transfer", self.seconds, refusals=True)
+            self.note("MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
+            cursor.execute("UNLOCK TABLES")
 
     def embedded(self) -> None:
         with my_account(self.folder, 1, sqlite_file=str(self.folder / "money.db")) as (address, _):
@@ -88,28 +104,39 @@ class Bench:
             self.note("MyAccount, embedded", "uniform", wrk(address, "transfer", self.seconds))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="how long each row is measured")
-    parser.add_argument(
-        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="processes of each service"
-    )
-    options = parser.parse_args()
+def compare(seconds: int, workers: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mariadb = BenchMariaDB(folder / "mariadb").start()
         redis = Redis(folder / "redis").start()
         try:
-            bench = Bench(folder, mariadb, redis, options.seconds, options.workers)
+            bench = Bench(folder, mariadb, redis, seconds, workers)
             bench.database_alone()
             bench.peers()
             bench.ceiling()
             bench.own()
+            bench.overload()
             bench.embedded()
         finally:
             mariadb.kill()
             redis.kill()
-    write_report(bench.rows, CHECKOUT / "bench" / "results", options.workers)
+    write_report(bench.rows, workers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("compare", "scale", "endurance"), default="compare")
+    parser.add_argument("--seconds", type=int, default=10, help="how long each row is measured")
+    parser.add_argument(
+        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="processes of each service"
+    )
+    options = parser.parse_args()
+    if options.what == "compare":
+        compare(options.seconds, options.workers)
+    elif options.what == "scale":
+        scale.measure(options.seconds, options.workers)
+    else:
+        endurance.measure(options.workers)
 
 
 if __name__ == "__main__":

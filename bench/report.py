@@ -3,8 +3,11 @@
 import json
 import os
 import platform
+import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
+
+FOLDER = Path(__file__).resolve().parent / "results"
 
 # What the project holds itself to: a ratio of two rows, and the least it should be.
 RATIOS = (
@@ -90,15 +93,32 @@ def chart(rows: list[Row]) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def write_report(rows: list[Row], folder: Path, workers: int) -> None:
-    folder.mkdir(exist_ok=True)
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "workers": workers}
-    written = {
-        "machine": machine,
-        "rows": [row._asdict() for row in rows],
-        "ratios": [{"name": name, "value": value, "least": least} for name, value, least in ratios(rows)],
-    }
-    (folder / "results.json").write_text(json.dumps(written, indent=1) + "\n")
-    (folder / "results.txt").write_text(table(rows))
-    (folder / "results.svg").write_text(chart(rows))
-    print(table(rows))  # noqa: T201
+def write_report(rows: list[Row], workers: int) -> None:
+    _write_json(
+        "results",
+        {
+            "workers": workers,
+            "rows": [row._asdict() for row in rows],
+            "ratios": [{"name": name, "value": value, "least": least} for name, value, least in ratios(rows)],
+        },
+    )
+    (FOLDER / "results.txt").write_text(table(rows))
+    (FOLDER / "results.svg").write_text(chart(rows))
+    print(table(rows))
+
+
+def write_scale(small: list[float], large: list[float], measured: dict[str, float]) -> None:
+    """Write the rates with few accounts and with a million, and what else was measured with a million."""
+    ratio = statistics.median(many / few for few, many in zip(small, large, strict=True))
+    _write_json("scale", {"small": small, "large": large, "ratio": ratio, **measured})
+    print(f"large / small {ratio:.2f} (at least 0.85); {measured}")
+
+
+def write_endurance(minutes: list[dict[str, float]]) -> None:
+    _write_json("endurance", {"minutes": minutes})
+
+
+def _write_json(name: str, results: dict[str, Any]) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    (FOLDER / f"{name}.json").write_text(json.dumps({"machine": machine, **results}, indent=1) + "\n")

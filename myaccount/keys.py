@@ -8,11 +8,14 @@ if TYPE_CHECKING:
     from .configuration import Config
     from .listener.listener import Listener
     from .listener.queues import EventQueue
+    from .store.accounts import Holding
     from .store.database import Database
     from .store.journal import Journal
+    from .store.together import Together
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
+account_queries_key: Final[web.AppKey["Together[Holding]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 listener_key: Final[web.AppKey["Listener"]] = web.AppKey("listener")

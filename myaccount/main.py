@@ -20,7 +20,7 @@ import jinja2
 from aiohttp import web
 
 from .configuration import Config
-from .keys import config_key, database_key, journal_key, listener_key, queue_key
+from .keys import account_queries_key, config_key, database_key, journal_key, listener_key, queue_key
 from .listener.callback import open_handlers
 from .listener.listener import Listener
 from .listener.queues import MemoryQueue
@@ -28,6 +28,7 @@ from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
 from .resources import resource, working_path
 from .routes import setup_routes
+from .service.accounts import account_queries
 from .store.database import open_database
 from .store.journal import Journal
 from .store.schema import prepare_schema
@@ -59,6 +60,7 @@ async def database_context(app: web.Application) -> AsyncIterator[None]:
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded="mysql" not in config)
         app[database_key] = database
+        app[account_queries_key] = account_queries(database)
         yield
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from urllib.error import HTTPError
 
 import pymysql
 
@@ -138,12 +139,20 @@ async def deadlocked(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def without_connections(scene: Scene) -> AsyncIterator[None]:
-    """Balance queries wait for a table, and hold every connection of the pool."""
+    """Openings wait for a table, and hold every connection of the pool."""
+
+    def open_in_vain(number: int) -> None:
+        fields = {"userId": f"v{number}", "userName": "N", "sex": "F", "cardNum": "1", "accountId": f"a-v{number}"}
+        with suppress(HTTPError):
+            scene.service.post("/openacc", **fields, accountType="01")
+
     with scene.cursor() as cursor:
         await asyncio.to_thread(cursor.execute, "LOCK TABLES user WRITE")
+        openings = [asyncio.create_task(asyncio.to_thread(open_in_vain, number)) for number in range(10)]
         await scene.refuses()
         yield
         cursor.execute("UNLOCK TABLES")
+    await asyncio.gather(*openings)
 
 
 @asynccontextmanager

@@ -103,13 +103,13 @@ class TestMariaDB:
     ) -> None:
         await open_users(client, "u1")
         with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
-            cursor.execute("LOCK TABLES user WRITE, account WRITE")
-            queries = [asyncio.ensure_future(send(client, "/queryacc", userId="u1")) for _ in range(20)]
+            cursor.execute("LOCK TABLES `order` WRITE")
+            queries = [asyncio.ensure_future(send(client, "/querorder", orderId="r1")) for _ in range(20)]
             done, _ = await asyncio.wait(queries, return_when=asyncio.FIRST_COMPLETED)
             assert {(query.result()[0], query.result()[1]["code"]) for query in done} == {(503, "overloaded")}
             cursor.execute("UNLOCK TABLES")
         answers = await asyncio.gather(*queries)
-        assert sorted(status for status, _, _ in answers) == [200] * 5 + [503] * 15
+        assert sorted(status for status, _, _ in answers) == [404] * 5 + [503] * 15
 
     async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them."""

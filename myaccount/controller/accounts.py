@@ -4,10 +4,10 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import database_key, queue_key
+from ..keys import account_queries_key, database_key, queue_key
 from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
-from ..service.accounts import open_account, query_accounts
+from ..service.accounts import open_account
 from ..store.accounts import Holding
 from .forms import Form, identifier, text
 
@@ -31,7 +31,7 @@ async def openacc(request: web.Request) -> dict[str, object]:
 
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY.read(request)
-    holding = await query_accounts(request.app[database_key], user_id)
+    holding = await request.app[account_queries_key].ask(user_id)
     return {"result": [] if holding is None else [_row(holding)]}
 
 

@@ -1,6 +1,6 @@
 """Opening accounts, and looking at them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.commands import OpenAccount
 from ..ledger.errors import AccountExists, UserExists
-from ..store.accounts import Holding, account_exists, find_holding, insert_user
+from ..store.accounts import Holding, account_exists, find_holdings, insert_user
 from ..store.database import Database, utc_now
 from ..store.events import insert_event
+from ..store.together import Together
 
 ACCOUNT_OPENED: Final = "account_opened"
 
@@ -24,7 +25,7 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
     opened_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
-        holding = await find_holding(connection, command.user_id)
+        holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
         if holding is not None:
             if _is_own(holding, command, opened_at):
                 # A commit whose answer never came. Its event waits for the sweeper.
@@ -41,9 +42,13 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
         announce(event_id)
 
 
-async def query_accounts(database: Database, user_id: str) -> Holding | None:
-    """Return the user of that id with the accounts, or None."""
-    return await database.read(partial(find_holding, user_id=user_id))
+def account_queries(database: Database) -> Together[Holding]:
+    """Return the way to ask for a user's accounts by user id."""
+
+    async def find(user_ids: Collection[str]) -> dict[str, Holding]:
+        return await database.read(partial(find_holdings, user_ids=user_ids))
+
+    return Together(find)
 
 
 def _is_own(holding: Holding, command: OpenAccount, opened_at: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Users and their accounts, in SQL as it is written: the statements are few and plain."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,12 +13,16 @@ from ..model.tables import user
 
 _TIME = user.c.created_at.type
 
-_FIND_HOLDING = text(
-    "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
-    " account_id, account_type, currency, balance"
-    " FROM user LEFT JOIN account ON account.user_id = user.user_id"
-    " WHERE user.user_id = :user_id ORDER BY account.id"
-).columns(created_at=_TIME)
+_FIND_HOLDINGS = (
+    text(
+        "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
+        " account_id, account_type, currency, balance"
+        " FROM user LEFT JOIN account ON account.user_id = user.user_id"
+        " WHERE user.user_id IN :user_ids ORDER BY account.id"
+    )
+    .columns(created_at=_TIME)
+    .bindparams(bindparam("user_ids", expanding=True))
+)
 _FIND_ACCOUNT_ID = text("SELECT id FROM account WHERE account_id = :account_id")
 _INSERT_USER = text(
     "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
@@ -56,12 +61,14 @@ class Holding(NamedTuple):
     accounts: list[HeldAccount]
 
 
-async def find_holding(connection: AsyncConnection, user_id: str) -> Holding | None:
-    """Return the user with what the user holds, or None if there is no such user."""
-    rows = (await connection.execute(_FIND_HOLDING, {"user_id": user_id})).all()
-    if not rows:
-        return None
-    return Holding(User(*rows[0][:6]), [HeldAccount(*row[6:]) for row in rows if row.account_id is not None])
+async def find_holdings(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Holding]:
+    """Return, by user id, what the users hold; users that there are not are left out."""
+    holdings: dict[str, Holding] = {}
+    for row in await connection.execute(_FIND_HOLDINGS, {"user_ids": list(user_ids)}):
+        holding = holdings.setdefault(row.user_id, Holding(User(*row[:6]), []))
+        if row.account_id is not None:
+            holding.accounts.append(HeldAccount(*row[6:]))
+    return holdings
 
 
 async def account_exists(connection: AsyncConnection, account_id: str) -> bool:
