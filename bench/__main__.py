@@ -1,140 +1,149 @@
-"""`make bench`: everything that is compared, one after the other, in one run."""
+"""`make bench`: everything that is compared, side by side in one run."""
 
 import argparse
 import os
 import tempfile
+from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.servers import Redis, free_port
 
 from . import endurance, scale
-from .load import sysbench, wrk
-from .report import Row, write_report
-from .servers import (
-    BenchMariaDB,
-    cpu_seconds,
-    fill_embedded,
-    my_account,
-    processes,
-    resident_mib,
-    service,
-)
+from .load import SYSBENCH_THREADS, sysbench, wrk
+from .report import Samples, write_report
+from .servers import CHECKOUT, BenchMariaDB, fill_embedded, my_account, processes, resident_mib, service
 
 ACCOUNTS = 10_000
 
 
 class Bench:
-    """The rows measured so far, and the servers that they are measured on."""
+    """What is compared, all started; and each measurement, round by round."""
 
     def __init__(self, folder: Path, mariadb: BenchMariaDB, redis: Redis, seconds: int, workers: int) -> None:
-        self.folder = folder
-        self.mariadb = mariadb
-        self.redis = redis
-        self.seconds = seconds
-        self.workers = workers
-        self.rows: list[Row] = []
+        self._folder = folder
+        self._mariadb = mariadb
+        self._redis = {"host": "127.0.0.1", "port": redis.port}
+        self._seconds = seconds
+        self._workers = workers
+        self._stack = ExitStack()
+        self._addresses: dict[str, str] = {}
+        self._threads: dict[tuple[str, str], int] = {}
+        self.samples: Samples = {}
 
-    def note(self, who: str, what: str, result: dict[str, Any]) -> None:
-        row = Row(who, what, result["rate"], result.get("p50_ms"), result.get("p99_ms"), result)
-        self.rows.append(row)
-        print(row, flush=True)
-
-    def database_alone(self) -> None:
-        for script, who in (("statements", "database, by statement"), ("procedure", "database, by procedure")):
-            for pattern in ("uniform", "hot"):
-                self.note(who, pattern, sysbench(self.mariadb, script, self.seconds, pattern, ACCOUNTS))
-
-    def peers(self) -> None:
+    def __enter__(self) -> Self:
         for driver in ("aiomysql", "asyncmy"):
             port = free_port()
-            database = self.mariadb.filled_database(ACCOUNTS)
-            command = ["bench.peers.serve", str(port), str(self.workers)]
+            url = self._mariadb.url(driver, self._mariadb.filled_database(ACCOUNTS))
+            command = ["bench.peers.serve", str(port), str(self._workers)]
             address = f"http://127.0.0.1:{port}"
-            with service(command, f"{address}/docs", {"PEER_DATABASE": self.mariadb.url(driver, database)}):
-                who = f"FastAPI, {driver}"
-                self.note(who, "uniform", wrk(address, "transfer", self.seconds))
-                self.note(who, "hot", wrk(address, "transfer", self.seconds, pattern="hot"))
-                self.note(who, "alone", wrk(address, "transfer", self.seconds, connections=1))
-
-    def ceiling(self) -> None:
+            self._stack.enter_context(service(command, f"{address}/docs", {"PEER_DATABASE": url}))
+            self._addresses[f"FastAPI, {driver}"] = address
         port = free_port()
         command = ["gunicorn", "bench.peers.ceiling:application", "--bind", f"127.0.0.1:{port}"]
-        command += ["--workers", str(self.workers), "--log-level", "warning"]
+        command += ["--workers", str(self._workers), "--log-level", "warning"]
         address = f"http://127.0.0.1:{port}"
-        with service(command, f"{address}/transfer", {}):
-            self.note("aiohttp's ceiling", "uniform", wrk(address, "transfer", self.seconds))
+        self._stack.enter_context(service(command, f"{address}/transfer", {}))
+        self._addresses["aiohttp's ceiling"] = address
+        mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
+        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis)
+        self._addresses["MyAccount"], self._process = self._stack.enter_context(own)
+        file = self._folder / "money.db"
+        embedded = my_account(self._folder, 1, sqlite_file=str(file))
+        self._addresses["MyAccount, embedded"], _ = self._stack.enter_context(embedded)
+        fill_embedded(file, ACCOUNTS)
+        self._database = self._mariadb.filled_database(ACCOUNTS)
+        self._mariadb.run_script(self._database, CHECKOUT / "bench" / "database" / "procedure.sql")
+        return self
 
-    def own(self) -> None:
-        mysql = self.mariadb.mysql_section(self.mariadb.filled_database(ACCOUNTS))
-        redis = {"host": "127.0.0.1", "port": self.redis.port}
-        with my_account(self.folder, self.workers, mysql=mysql, redis=redis) as (address, process):
-            workers = processes(process)
-            before = cpu_seconds(workers)
-            for what, script, options in (
-                ("uniform", "transfer", {}),
-                ("hot", "transfer", {"pattern": "hot"}),
-                ("recharges", "recharge", {}),
-                ("balance queries", "query", {}),
-                ("alone", "transfer", {"connections": 1}),
-            ):
-                result = wrk(address, script, self.seconds, **options)
-                self.note("MyAccount", what, {**result, "worker_mib": resident_mib(workers)})
-            print(f"workers: {cpu_seconds(workers) - before:.0f} s of processor time")
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def round(self) -> None:
+        """Measure everything once. Rows of one round are close in time, and so their ratios are fair."""
+        for script, who in (("statements", "database, by statement"), ("procedure", "database, by procedure")):
+            for pattern in ("uniform", "hot"):
+                self._note(who, pattern, self._database_alone(script, pattern))
+        self._load("aiohttp's ceiling", "uniform")
+        self._load("MyAccount", "uniform")
+        self._load("MyAccount", "hot", pattern="hot")
+        self._load("MyAccount", "recharges", "recharge")
+        self._load("MyAccount", "balance queries", "query")
+        self._load("MyAccount", "alone", connections=1)
+        self._load("MyAccount, embedded", "uniform")
+        for who in ("FastAPI, aiomysql", "FastAPI, asyncmy"):
+            self._load(who, "uniform")
+            self._load(who, "hot", pattern="hot")
+            self._load(who, "alone", connections=1)
 
     def overload(self) -> None:
         """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
-        name = self.mariadb.filled_database(ACCOUNTS)
-        mysql = self.mariadb.mysql_section(name)
-        redis = {"host": "127.0.0.1", "port": self.redis.port}
+        name = self._mariadb.filled_database(ACCOUNTS)
+        sections = {"mysql": self._mariadb.mysql_section(name), "redis": self._redis}
         few = {"waiting_limit": 10}
         with (
-            my_account(self.folder, self.workers, mysql=mysql, redis=redis, journal=few) as (address, process),
-            self.mariadb.connect(database=name) as connection,
+            my_account(self._folder, self._workers, **sections, journal=few) as (address, process),
+            self._mariadb.connect(database=name) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute("LOCK TABLES account WRITE")
-            result = wrk(address, "transfer", self.seconds, refusals=True)
-            self.note("MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
+            result = wrk(address, "transfer", self._seconds, refusals=True)
+            self._note("MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
             cursor.execute("UNLOCK TABLES")
 
-    def embedded(self) -> None:
-        with my_account(self.folder, 1, sqlite_file=str(self.folder / "money.db")) as (address, _):
-            fill_embedded(self.folder / "money.db", ACCOUNTS)
-            self.note("MyAccount, embedded", "uniform", wrk(address, "transfer", self.seconds))
+    def _database_alone(self, script: str, pattern: str) -> dict[str, Any]:
+        """Measure it with the number of threads that was the best when first tried."""
+        threads = self._threads.get((script, pattern))
+        tried = [
+            sysbench(self._mariadb, self._database, script, self._seconds, pattern, ACCOUNTS, number)
+            for number in ([threads] if threads else SYSBENCH_THREADS)
+        ]
+        best = max(tried, key=itemgetter("rate"))
+        self._threads[script, pattern] = best["threads"]
+        return best
+
+    def _load(self, who: str, what: str, script: str = "transfer", **options: Any) -> None:
+        result = wrk(self._addresses[who], script, self._seconds, **options)
+        if who == "MyAccount":
+            result["worker_mib"] = resident_mib(processes(self._process))
+        self._note(who, what, result)
+
+    def _note(self, who: str, what: str, result: dict[str, Any]) -> None:
+        self.samples.setdefault((who, what), []).append(result)
+        print(f"{who:24} {what:16} {result['rate']:9.0f}", flush=True)
 
 
-def compare(seconds: int, workers: int) -> None:
+def compare(seconds: int, workers: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mariadb = BenchMariaDB(folder / "mariadb").start()
         redis = Redis(folder / "redis").start()
         try:
-            bench = Bench(folder, mariadb, redis, seconds, workers)
-            bench.database_alone()
-            bench.peers()
-            bench.ceiling()
-            bench.own()
-            bench.overload()
-            bench.embedded()
+            with Bench(folder, mariadb, redis, seconds, workers) as bench:
+                for number in range(1, rounds + 1):
+                    print(f"Round {number} of {rounds}", flush=True)
+                    bench.round()
+                bench.overload()
         finally:
             mariadb.kill()
             redis.kill()
-    write_report(bench.rows, workers)
+    write_report(bench.samples, workers)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("compare", "scale", "endurance"), default="compare")
-    parser.add_argument("--seconds", type=int, default=10, help="how long each row is measured")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each row is measured, each round")
+    parser.add_argument("--rounds", type=int, default=5, help="how often all rows are measured")
     parser.add_argument(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="processes of each service"
     )
     options = parser.parse_args()
     if options.what == "compare":
-        compare(options.seconds, options.workers)
+        compare(options.seconds, options.workers, options.rounds)
     elif options.what == "scale":
-        scale.measure(options.seconds, options.workers)
+        scale.measure(options.seconds, options.workers, options.rounds)
     else:
         endurance.measure(options.workers)
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+from operator import truediv
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,47 +34,64 @@ RATIOS = (
         ("FastAPI", "uniform"),
         3.0,
     ),
+    ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 
 
+# Who did what, and each measurement of it, round by round.
+Samples = dict[tuple[str, str], list[dict[str, Any]]]
+
+
 class Row(NamedTuple):
-    """One measurement: who did what, at which rate a second, with which latency."""
+    """Who did what, at which rate a second, with which latency: medians of all rounds."""
 
     who: str
     what: str
     rate: float
     p50_ms: float | None
     p99_ms: float | None
-    details: dict[str, Any]
 
     def __str__(self) -> str:
         latency = f"{self.p50_ms:9.2f} {self.p99_ms:9.2f}" if self.p50_ms and self.p99_ms else " " * 19
-        return f"{self.who:24} {self.what:16} {self.rate:9.0f} {latency}"
+        return f"{self.who:24} {self.what:16} {self.rate:9.0f} {latency}".rstrip()
 
 
-def _best(rows: list[Row], who: str, what: str) -> float:
-    """Return the best rate of those whose name begins so; a peer has two drivers."""
-    exact = [row.rate for row in rows if row.who == who and row.what == what]
-    return max(exact or [row.rate for row in rows if row.who.startswith(who) and row.what == what])
+def _rows(samples: Samples) -> list[Row]:
+    def median(measured: list[dict[str, Any]], name: str) -> float | None:
+        return statistics.median(one[name] for one in measured) if name in measured[0] else None
+
+    return [
+        Row(who, what, median(measured, "rate") or 0, median(measured, "p50_ms"), median(measured, "p99_ms"))
+        for (who, what), measured in samples.items()
+    ]
 
 
-def ratios(rows: list[Row]) -> list[tuple[str, float, float]]:
-    """Return each ratio's name, its value, and the least it should be; latency's is the other way round."""
-    found = [(name, _best(rows, *one) / _best(rows, *other), least) for name, one, other, least in RATIOS]
-    alone = {row.who: row.p50_ms for row in rows if row.what == "alone" and row.p50_ms}
-    peer = min(latency for who, latency in alone.items() if who.startswith("FastAPI"))
-    return [*found, ("latency alone, median / the naive peer's (at most)", alone["MyAccount"] / peer, 1.0)]
+def ratios(samples: Samples) -> list[tuple[str, float, float]]:
+    """Return each ratio's name, its median over the rounds, and the least it should be."""
+    return [
+        (name, statistics.median(map(truediv, _best(samples, *one), _best(samples, *other))), least)
+        for name, one, other, least in RATIOS
+    ]
 
 
-def table(rows: list[Row]) -> str:
-    lines = [f"{'':24} {'':16} {'a second':>9} {'p50 ms':>9} {'p99 ms':>9}", *map(str, rows), ""]
-    lines += [f"{name:52} {value:6.2f}   {least:5.2f}" for name, value, least in ratios(rows)]
+def _best(samples: Samples, who: str, what: str) -> list[float]:
+    """Return each round's rate, or latency where one client is alone, of the best whose name begins so."""
+    names = [who] if (who, what) in samples else [name for name, done in samples if name.startswith(who)]
+    by_round = zip(*(samples[name, what] for name in dict.fromkeys(names)), strict=True)
+    if what == "alone":
+        return [min(one["p50_ms"] for one in round_) for round_ in by_round]
+    return [max(one["rate"] for one in round_) for round_ in by_round]
+
+
+def table(samples: Samples) -> str:
+    lines = [f"{'':24} {'':16} {'a second':>9} {'p50 ms':>9} {'p99 ms':>9}", *map(str, _rows(samples)), ""]
+    lines += [f"{name:52} {value:6.2f}   {least:5.2f}" for name, value, least in ratios(samples)]
     return "\n".join(lines) + "\n"
 
 
-def chart(rows: list[Row]) -> str:
+def chart(samples: Samples) -> str:
     """Return the transfers a second as bars, in SVG."""
-    bars = [row for row in rows if row.what in ("uniform", "hot")]
+    bars = [row for row in _rows(samples) if row.what in ("uniform", "hot")]
     most = max(row.rate for row in bars)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{40 + 26 * len(bars)}"'
@@ -93,18 +111,13 @@ def chart(rows: list[Row]) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def write_report(rows: list[Row], workers: int) -> None:
-    _write_json(
-        "results",
-        {
-            "workers": workers,
-            "rows": [row._asdict() for row in rows],
-            "ratios": [{"name": name, "value": value, "least": least} for name, value, least in ratios(rows)],
-        },
-    )
-    (FOLDER / "results.txt").write_text(table(rows))
-    (FOLDER / "results.svg").write_text(chart(rows))
-    print(table(rows))
+def write_report(samples: Samples, workers: int) -> None:
+    rows = [row._asdict() | {"rounds": samples[row.who, row.what]} for row in _rows(samples)]
+    found = [{"name": name, "value": value, "least": least} for name, value, least in ratios(samples)]
+    _write_json("results", {"workers": workers, "rows": rows, "ratios": found})
+    (FOLDER / "results.txt").write_text(table(samples))
+    (FOLDER / "results.svg").write_text(chart(samples))
+    print(table(samples))
 
 
 def write_scale(small: list[float], large: list[float], measured: dict[str, float]) -> None:

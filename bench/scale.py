@@ -16,7 +16,6 @@ from .servers import CHECKOUT, BenchMariaDB, my_account, processes, resident_mib
 
 SMALL = (10_000, 0)
 LARGE = (1_000_000, 10_000_000)
-ROUNDS = 5
 
 # The journal's indexes are made once it is full, which takes a tenth of the time. Each account has a million from
 # outside; now all pay one another a cent at a time, each as often as it is paid: seven and the number of accounts
@@ -48,7 +47,7 @@ def filled_database(mariadb: BenchMariaDB, accounts: int, orders: int) -> str:
     return name
 
 
-def measure(seconds: int, workers: int) -> None:
+def measure(seconds: int, workers: int, rounds: int) -> None:
     """Measure both by turns, so that a machine that slows down slows both."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -65,7 +64,7 @@ def measure(seconds: int, workers: int) -> None:
                 my_account(folder, workers, mysql=small, redis=queue) as (small_address, _),
                 my_account(folder, workers, mysql=large, redis=queue) as (large_address, process),
             ):
-                for _ in range(ROUNDS):
+                for _ in range(rounds):
                     for name, address, (accounts, _) in (
                         ("small", small_address, SMALL),
                         ("large", large_address, LARGE),
