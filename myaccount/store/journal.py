@@ -1,7 +1,7 @@
 """The journal writer: takes every order that waits into one transaction.
 
-The database's cost is paid once a batch, and a hot account costs one row lock a batch. While a batch is at
-the database the next one gathers by itself; nothing ever lingers for more.
+The database's cost is paid once a batch, and a hot account costs one row lock a batch. While a batch is at the
+database the next one gathers by itself, and then for a few milliseconds more where there were many.
 """
 
 import asyncio
