@@ -16,6 +16,7 @@ from .report import Samples, write_report
 from .servers import CHECKOUT, BenchMariaDB, fill_embedded, my_account, processes, resident_mib, service
 
 ACCOUNTS = 10_000
+PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
 
 class Bench:
@@ -33,13 +34,13 @@ class Bench:
         self.samples: Samples = {}
 
     def __enter__(self) -> Self:
-        for driver in ("aiomysql", "asyncmy"):
+        for who, driver in PEERS.items():
             port = free_port()
             url = self._mariadb.url(driver, self._mariadb.filled_database(ACCOUNTS))
             command = ["bench.peers.serve", str(port), str(self._workers)]
             address = f"http://127.0.0.1:{port}"
             self._stack.enter_context(service(command, f"{address}/docs", {"PEER_DATABASE": url}))
-            self._addresses[f"FastAPI, {driver}"] = address
+            self._addresses[who] = address
         port = free_port()
         command = ["gunicorn", "bench.peers.ceiling:application", "--bind", f"127.0.0.1:{port}"]
         command += ["--workers", str(self._workers), "--log-level", "warning"]
@@ -61,20 +62,21 @@ class Bench:
         self._stack.close()
 
     def round(self) -> None:
-        """Measure everything once. Rows of one round are close in time, and so their ratios are fair."""
-        for script, who in (("statements", "database, by statement"), ("procedure", "database, by procedure")):
-            for pattern in ("uniform", "hot"):
-                self._note(who, pattern, self._database_alone(script, pattern))
-        self._load("aiohttp's ceiling", "uniform")
+        """Measure everything once: what is compared is measured close in time, since machines have moods."""
+        self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
+        self._database_alone("procedure", "procedure", "uniform")
+        self._load("aiohttp's ceiling", "uniform")
         self._load("MyAccount", "hot", pattern="hot")
+        self._database_alone("statement", "statements", "hot")
+        self._database_alone("procedure", "procedure", "hot")
         self._load("MyAccount", "recharges", "recharge")
         self._load("MyAccount", "balance queries", "query")
-        self._load("MyAccount", "alone", connections=1)
         self._load("MyAccount, embedded", "uniform")
-        for who in ("FastAPI, aiomysql", "FastAPI, asyncmy"):
+        for who in PEERS:
             self._load(who, "uniform")
             self._load(who, "hot", pattern="hot")
+        for who in ("MyAccount", *PEERS):
             self._load(who, "alone", connections=1)
 
     def overload(self) -> None:
@@ -93,7 +95,7 @@ class Bench:
             self._note("MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
             cursor.execute("UNLOCK TABLES")
 
-    def _database_alone(self, script: str, pattern: str) -> dict[str, Any]:
+    def _database_alone(self, by: str, script: str, pattern: str) -> None:
         """Measure it with the number of threads that was the best when first tried."""
         threads = self._threads.get((script, pattern))
         tried = [
@@ -102,7 +104,7 @@ class Bench:
         ]
         best = max(tried, key=itemgetter("rate"))
         self._threads[script, pattern] = best["threads"]
-        return best
+        self._note(f"database, by {by}", pattern, best)
 
     def _load(self, who: str, what: str, script: str = "transfer", **options: Any) -> None:
         result = wrk(self._addresses[who], script, self._seconds, **options)
