@@ -10,6 +10,7 @@ from aiohttp import web
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
 from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfiguration, load_configuration, own_address
+from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app
 from .resources import working_path
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "verify":
             return asyncio.run(_verify(config))
         _serve(config)
-    except (WrongConfiguration, DatabaseNotReady, OSError) as error:
+    except (WrongConfiguration, DatabaseNotReady, Unavailable, OSError) as error:
         print(f"myaccount cannot {options.command}: {error}", file=sys.stderr)
         return 2 if options.command == "verify" else 1
     return 0

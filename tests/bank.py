@@ -88,8 +88,8 @@ class Bank:
     async def _client(self, number: int, orders: Iterable[int]) -> None:
         for n in orders:
             await self._order(f"o{number}-{n}")
-            if n % 10 == 0:
-                await self._read(self._random.choice(HOT + COLD))
+            if n % 20 == 0:
+                await asyncio.gather(*map(self._read, HOT + COLD))
 
     async def settle(self) -> None:
         """Send every order of unknown outcome again, until it has one."""

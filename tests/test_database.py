@@ -2,16 +2,20 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from sqlalchemy import TextClause, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.configuration import Config
 from myaccount.keys import database_key
+from myaccount.ledger.decide import Order
+from myaccount.ledger.errors import Unavailable
 from myaccount.model.tables import account, order
 from myaccount.store import database as database_module
 from myaccount.store.batches import BatchConnection
@@ -37,6 +41,17 @@ async def test_work_that_clashes_is_run_again_and_then_committed_once(database: 
 
     assert await database.write(work) == 1000
     assert tries == 2
+
+
+async def test_work_that_clashes_every_time_is_a_fault_and_is_told_as_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+    again = account.insert().values(
+        id=1, account_id="x", account_type="t", currency="CNY", balance=0, created_at=database_module.utc_now()
+    )
+    with pytest.raises(IntegrityError):
+        await database.write(lambda connection: connection.execute(again))
 
 
 async def test_a_statement_that_is_wrong_is_not_run_again(database: Database) -> None:
@@ -79,6 +94,32 @@ async def test_a_batch_that_fails_lets_go_of_what_it_locked(
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
+async def test_a_batch_whose_last_statement_fails_leaves_nothing(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+
+    async def work(batch: BatchConnection) -> None:
+        keys = await batch.find_first_accounts(["u1"])
+        await batch.begin(keys.values(), ["o1"])
+        # The table itself refuses a balance below the floor, after the order went in.
+        await batch.commit(
+            [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: -5}, database_module.utc_now()
+        )
+
+    with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
+        await client.app[database_key].batch(work)
+    assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order))) == 0
+    assert await balance(client, "u1") == "0.00"
+
+
+async def _then_fail(work: Awaitable[None]) -> None:
+    """Fail, so that nothing is left open."""
+    await work
+    raise ZeroDivisionError
+
+
 async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
     row = (await connection.execute(query)).first()
     return tuple(row) if row else None
@@ -96,7 +137,7 @@ class TestMariaDB:
     async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
         query = text("SELECT @@sql_mode, @@innodb_lock_wait_timeout, @@tx_isolation, @@character_set_client")
         row = await database.read(lambda connection: _row(connection, query))
-        assert row == ("STRICT_ALL_TABLES", 3, "READ-COMMITTED", "utf8mb4")
+        assert row == ("STRICT_ALL_TABLES", 2, "READ-COMMITTED", "utf8mb4")
 
     async def test_without_a_free_connection_a_503_comes_quickly(
         self, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
@@ -109,7 +150,7 @@ class TestMariaDB:
             assert {(query.result()[0], query.result()[1]["code"]) for query in done} == {(503, "overloaded")}
             cursor.execute("UNLOCK TABLES")
         answers = await asyncio.gather(*queries)
-        assert sorted(status for status, _, _ in answers) == [404] * 5 + [503] * 15
+        assert sorted(status for status, _, _ in answers) == [404] * 4 + [503] * 16
 
     async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them."""
@@ -263,13 +304,20 @@ class TestSQLite:
             query = text(f"PRAGMA {pragma}")
             assert await database.read(lambda connection, query=query: _row(connection, query)) == (value,)  # type: ignore[misc]
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(_: object) -> None:
             other = sqlite3.connect(config["sqlite_file"], timeout=0, isolation_level=None)
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
             other.close()
 
         await database.write(work)
+
+        async def batch_work(batch: BatchConnection) -> None:
+            await batch.begin([1], ["o1"])
+            await work(batch)
+
+        with pytest.raises(ZeroDivisionError):
+            await database.batch(lambda batch: _then_fail(batch_work(batch)))
 
     async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch

@@ -99,6 +99,44 @@ async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
     assert await balance(client, "u1") == "2.66"
 
 
+async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_waits_for_nobody(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    # For ever, as far as this test is concerned.
+    monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
+    batches: list[int] = []
+    original = Journal._post
+
+    async def counted(self: Journal, commands: Any) -> list[Outcome]:
+        batches.append(len(commands))
+        return await original(self, commands)
+
+    monkeypatch.setattr(Journal, "_post", counted)
+    async with asyncio.timeout(20), Journal(database) as journal:
+        for n in range(3):
+            await journal.submit(Recharge(f"alone-{n}", "u1", 1))
+        await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", 1)) for n in range(3)])
+        one = asyncio.ensure_future(journal.submit(Recharge("second-1", "u1", 1)))
+        two = asyncio.ensure_future(journal.submit(Recharge("second-2", "u1", 1)))
+        await asyncio.sleep(0.05)
+        assert not one.done()
+        await asyncio.gather(one, two, journal.submit(Recharge("second-3", "u1", 1)))
+    assert batches == [1, 1, 1, 3, 3]
+
+
+async def test_the_largest_batch_is_found_again_whole(client: Client, database: Database) -> None:
+    """Ids as long as they may be, of the widest characters: what comes back as one value is not cut."""
+    await open_users(client, "u1")
+    ids = [
+        f"{n:03}".translate({48 + d: 0x1F600 + d for d in range(10)}).ljust(45, "\U0001f4b0") for n in range(256)
+    ]
+    async with Journal(database) as journal:
+        for replayed in (False, True):
+            outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", 1)) for id_ in ids])
+            assert outcomes == [Outcome(replayed=replayed)] * len(ids)
+
+
 async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settled(
     client: Client, database: Database
 ) -> None:

@@ -35,6 +35,12 @@ async def _ask(together: Together[int], *keys: str) -> list["asyncio.Task[int | 
     return tasks
 
 
+async def _answers(tasks: list["asyncio.Task[int | None]"]) -> list[int | BaseException | None]:
+    # What is never answered is a failure, not a wait.
+    async with asyncio.timeout(20):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_what_comes_meanwhile_goes_together_and_each_gets_its_own_answer() -> None:
     squares = Squares()
     together = Together(squares.find)
@@ -42,7 +48,7 @@ async def test_what_comes_meanwhile_goes_together_and_each_gets_its_own_answer()
     rest = await _ask(together, "2", "3", "2", "nobody")
     for _ in range(2):
         squares.let_go.release()
-    assert await asyncio.gather(*first, *rest) == [1, 4, 9, 4, None]
+    assert await _answers([*first, *rest]) == [1, 4, 9, 4, None]
     assert squares.asked == [{"1"}, {"2", "3", "nobody"}]
     (again,) = await _ask(together, "4")
     squares.let_go.release()
@@ -55,7 +61,7 @@ async def test_no_answer_is_from_before_its_question() -> None:
     tasks = await _ask(together, "1") + await _ask(together, "1")
     for _ in range(2):
         squares.let_go.release()
-    await asyncio.gather(*tasks)
+    await _answers(tasks)
     assert squares.asked == [{"1"}, {"1"}]
 
 
@@ -65,7 +71,7 @@ async def test_more_than_the_limit_go_one_after_the_other() -> None:
     tasks = await _ask(together, *map(str, range(LIMIT + 2)))
     for _ in range(2):
         squares.let_go.release()
-    assert await asyncio.gather(*tasks) == [n * n for n in range(LIMIT + 2)]
+    assert await _answers(tasks) == [n * n for n in range(LIMIT + 2)]
     assert [len(asked) for asked in squares.asked] == [LIMIT, 2]
 
 
@@ -78,7 +84,7 @@ async def test_beyond_the_bound_a_question_is_refused(monkeypatch: pytest.Monkey
         await together.ask("4")
     for _ in range(2):
         squares.let_go.release()
-    assert await asyncio.gather(*tasks) == [1, 4, 9]
+    assert await _answers(tasks) == [1, 4, 9]
 
 
 async def test_a_failure_is_told_to_all_that_wait_and_the_next_is_asked_again() -> None:
@@ -86,8 +92,10 @@ async def test_a_failure_is_told_to_all_that_wait_and_the_next_is_asked_again() 
     together = Together(squares.find)
     tasks = await _ask(together, "poison") + await _ask(together, "1", "2")
     squares.let_go.release()
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    answers = await _answers(tasks)
     assert {type(answer) for answer in answers} == {ZeroDivisionError}
+    # Each its own: an error that is raised gathers where it went.
+    assert len({id(answer) for answer in answers}) == 3
     (next_,) = await _ask(together, "3")
     squares.let_go.release()
     assert await next_ == 9

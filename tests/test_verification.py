@@ -86,6 +86,19 @@ async def test_what_was_planted_is_found(books: Database, plant: Plant, differen
     assert await _differences(books) == differences
 
 
+async def test_what_went_through_an_account_may_be_more_than_64_bits(books: Database) -> None:
+    async def much(connection: AsyncConnection) -> None:
+        row = (await connection.execute(select(order).where(order.c.order_id == "t1"))).mappings().one()
+        there = {**row, "id": None, "amount": 2**62}
+        back = {**there, "from_account": row["to_account"], "to_account": row["from_account"]}
+        for n in range(3):
+            await connection.execute(insert(order).values({**there, "order_id": f"there-{n}"}))
+            await connection.execute(insert(order).values({**back, "order_id": f"back-{n}"}))
+
+    await books.write(much)
+    assert await _differences(books) == []
+
+
 async def test_pages_of_accounts_make_the_whole(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
     await books.write(_raise_a_balance)

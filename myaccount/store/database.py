@@ -29,11 +29,14 @@ Result = TypeVar("Result")
 
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.02
-# With all its attempts. No transaction of ours takes a fiftieth of this; one that does is stuck.
+# With all its attempts and whatever they wait for. Alone, none of our transactions takes a fiftieth of this.
 TRANSACTION_TIMEOUT_SECONDS: Final = 5
+# How long an attempt waits for a row that another program's transaction holds.
+LOCK_TIMEOUT_SECONDS: Final = 2
 
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
+SQLITE_CONNECTIONS: Final = 4
 
 
 def utc_now() -> datetime:
@@ -44,9 +47,10 @@ def utc_now() -> datetime:
 class Database:
     """The service's database; `name` is what its server, or the file system, calls it."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, batch_engine: AsyncEngine) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        # Batches have a connection of their own, so that no flood of anything else keeps orders waiting.
+        self._batch_engine = batch_engine
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
         sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if sqlite else nullcontext()
@@ -75,17 +79,21 @@ class Database:
         if the first time was committed after all. Raises Unavailable when that did not help, and Overloaded
         when no connection came free. What `work` raises itself rolls back and is raised as it is.
         """
-        async with self._turn:
-            return await self._again(self._writer.begin, work)
+        return await self._again(self._writing, work)
 
     async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
         """Like `write`, on a connection on which `work` itself begins and commits."""
-        async with self._turn:
-            return await self._again(self._batch_connection, work)
+        return await self._again(self._batching, work)
 
     @asynccontextmanager
-    async def _batch_connection(self) -> AsyncIterator[BatchConnection]:
-        async with self._engine.connect() as connection:
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        async with engine.connect() as connection, self._turn, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def _batching(self) -> AsyncIterator[BatchConnection]:
+        async with self._batch_engine.connect() as connection, self._turn:
             raw = await connection.get_raw_connection()
             try:
                 yield self._batch(raw.driver_connection)
@@ -96,15 +104,22 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection whose reads, however long they take, all see the database as at the first."""
+        """Give a connection whose reads, however long they take, all see the database as at the first.
+
+        Raises Unavailable if the database fails: nothing is read again.
+        """
         engine = self._engine
         if engine.dialect.name != "sqlite":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        async with engine.begin() as connection:
-            yield connection
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
 
     async def close(self) -> None:
         await self._engine.dispose()
+        await self._batch_engine.dispose()
 
     async def _again(
         self,
@@ -141,15 +156,18 @@ class Database:
 @asynccontextmanager
 async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Database]:
     """Give the database that the configuration names: MySQL or MariaDB, or else the embedded file."""
-    engine = _mysql(config["mysql"]) if "mysql" in config else _sqlite(sqlite_file)
-    database = Database(engine)
+    if "mysql" in config:
+        mysql = config["mysql"]
+        database = Database(_mysql(mysql, max(1, mysql["maxsize"] - 1)), _mysql(mysql, 1))
+    else:
+        database = Database(_sqlite(sqlite_file, SQLITE_CONNECTIONS), _sqlite(sqlite_file, 1))
     try:
         yield database
     finally:
         await database.close()
 
 
-def _mysql(config: MysqlConfig) -> AsyncEngine:
+def _mysql(config: MysqlConfig, connections: int) -> AsyncEngine:
     url = URL.create(
         "mysql+aiomysql",
         username=config["user"],
@@ -163,7 +181,7 @@ def _mysql(config: MysqlConfig) -> AsyncEngine:
         url,
         isolation_level="READ COMMITTED",
         # All are kept once they were needed: one that is closed after each use costs more than its query.
-        pool_size=config["maxsize"],
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         # Each transaction is ended by us, so a connection that comes back has nothing to undo; and one that
@@ -175,26 +193,23 @@ def _mysql(config: MysqlConfig) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "connect_timeout": config["connect_timeout"],
-            "init_command": (
-                "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION innodb_lock_wait_timeout = 3,"
-                # MariaDB cuts what it aggregates at this; a batch's JSON is far below.
-                " SESSION group_concat_max_len = 4194304"
-            ),
+            "init_command": f"SET SESSION sql_mode = 'STRICT_ALL_TABLES', "
+            f"SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_SECONDS}",
         },
     )
 
 
-def _sqlite(file: Path) -> AsyncEngine:
+def _sqlite(file: Path, connections: int) -> AsyncEngine:
     file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(file)),
-        pool_size=5,
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
         # Transactions are begun by the listener below, never by the driver on its own; the timeout, in
         # seconds, is how long an attempt waits for another program to let go of the file.
-        connect_args={"isolation_level": None, "timeout": 1},
+        connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT_SECONDS},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

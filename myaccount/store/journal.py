@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Final, Self
 
 from ..ledger.commands import OUTSIDE_WORLD, Command
@@ -102,7 +103,7 @@ class Journal:
         except (Overloaded, Unavailable) as error:
             # Those that came meanwhile would fare no better: a database that is away has had its time.
             for _, settled, _ in [*batch, *self._waiting]:
-                _fail(settled, type(error)(str(error)))
+                _fail(settled, copy(error))
             self._waiting.clear()
         except Exception as error:
             if len(batch) > 1:

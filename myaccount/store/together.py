@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from copy import copy
 from typing import Final, Generic, TypeVar
 
 from ..ledger.errors import Overloaded
@@ -42,7 +43,7 @@ class Together(Generic[Answer]):
                 # Those that came meanwhile would fare no better.
                 for _, answered in [*together, *self._waiting]:
                     if not answered.done():
-                        answered.set_exception(error)
+                        answered.set_exception(copy(error))
                 self._waiting = []
             else:
                 for key, answered in together:
