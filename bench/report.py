@@ -92,6 +92,7 @@ def table(samples: Samples) -> str:
 def chart(samples: Samples) -> str:
     """Return the transfers a second as bars, in SVG."""
     bars = [row for row in _rows(samples) if row.what in ("uniform", "hot")]
+    bars.sort(key=lambda row: (row.what != "uniform", -row.rate))
     most = max(row.rate for row in bars)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{40 + 26 * len(bars)}"'
