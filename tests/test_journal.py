@@ -79,18 +79,24 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
 
-async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await open_users(client, "u1")
-    batches: list[int] = []
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches so far."""
+    sizes: list[int] = []
     original = Journal._post
 
     async def counted(self: Journal, commands: Any) -> list[Outcome]:
-        batches.append(len(commands))
+        sizes.append(len(commands))
         return await original(self, commands)
 
     monkeypatch.setattr(Journal, "_post", counted)
+    return sizes
+
+
+async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
+    client: Client, database: Database, batches: list[int]
+) -> None:
+    await open_users(client, "u1")
     async with Journal(database) as journal:
         await asyncio.gather(
             *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(journal_module.BATCH_LIMIT + 10)]
@@ -100,19 +106,11 @@ async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
 
 
 async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_waits_for_nobody(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+    client: Client, database: Database, batches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
     # For ever, as far as this test is concerned.
     monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
-    batches: list[int] = []
-    original = Journal._post
-
-    async def counted(self: Journal, commands: Any) -> list[Outcome]:
-        batches.append(len(commands))
-        return await original(self, commands)
-
-    monkeypatch.setattr(Journal, "_post", counted)
     async with asyncio.timeout(20), Journal(database) as journal:
         for n in range(3):
             await journal.submit(Recharge(f"alone-{n}", "u1", 1))
