@@ -14,7 +14,7 @@ test: $(VENV)/test.stamp
 
 # The long forms of the bank and fault tests: about ten minutes.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=1000 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
