@@ -1,9 +1,7 @@
 """A database that fails for a moment is asked again; one that stays away makes a 503 and loses nothing."""
 
-import asyncio
 import sqlite3
-from collections.abc import Awaitable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable
 from typing import Any
 
 import pymysql
@@ -20,11 +18,9 @@ from myaccount.model.tables import account, order
 from myaccount.store import database as database_module
 from myaccount.store.batches import BatchConnection
 from myaccount.store.database import Database
-from myaccount.store.mysql_batch import MysqlBatch
 
-from .actions import assert_books_balance, balance, open_users, send, transfer
+from .actions import balance, open_users, send
 from .conftest import Client, Section
-from .servers import MariaDB
 
 
 async def test_work_that_clashes_is_run_again_and_then_committed_once(database: Database) -> None:
@@ -123,173 +119,6 @@ async def _then_fail(work: Awaitable[None]) -> None:
 async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
     row = (await connection.execute(query)).first()
     return tuple(row) if row else None
-
-
-class TestMariaDB:
-    @pytest.fixture
-    def backend(self, mysql_section: Section) -> Section:
-        return {"mysql": mysql_section}
-
-    @pytest.fixture
-    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
-
-    async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
-        query = text("SELECT @@sql_mode, @@innodb_lock_wait_timeout, @@tx_isolation, @@character_set_client")
-        row = await database.read(lambda connection: _row(connection, query))
-        assert row == ("STRICT_ALL_TABLES", 2, "READ-COMMITTED", "utf8mb4")
-
-    async def test_without_a_free_connection_a_503_comes_quickly(
-        self, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
-    ) -> None:
-        await open_users(client, "u1")
-        with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
-            cursor.execute("LOCK TABLES `order` WRITE")
-            queries = [asyncio.ensure_future(send(client, "/querorder", orderId="r1")) for _ in range(20)]
-            done, _ = await asyncio.wait(queries, return_when=asyncio.FIRST_COMPLETED)
-            assert {(query.result()[0], query.result()[1]["code"]) for query in done} == {(503, "overloaded")}
-            cursor.execute("UNLOCK TABLES")
-        answers = await asyncio.gather(*queries)
-        assert sorted(status for status, _, _ in answers) == [404] * 4 + [503] * 16
-
-    async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
-        """Two transactions that lock two rows in opposite order: the server ends one of them."""
-        both_have_one = asyncio.Barrier(2)
-        tries: list[int] = []
-
-        def locking(first: int, second: int) -> Any:
-            async def work(connection: AsyncConnection) -> None:
-                tries.append(first)
-                await connection.execute(update(account).where(account.c.id == first).values(floor=None))
-                if len(tries) <= 2:
-                    await both_have_one.wait()
-                await connection.execute(update(account).where(account.c.id == second).values(floor=None))
-
-            return work
-
-        two = account.insert().values(
-            id=2,
-            account_id="two",
-            account_type="t",
-            currency="CNY",
-            balance=0,
-            created_at=database_module.utc_now(),
-        )
-        await database.write(lambda connection: connection.execute(two))
-        await asyncio.gather(database.write(locking(1, 2)), database.write(locking(2, 1)))
-        assert len(tries) == 3
-
-    async def test_a_connection_cut_in_a_transaction_is_replaced(
-        self, database: Database, mariadb: MariaDB
-    ) -> None:
-        tries = 0
-
-        async def work(connection: AsyncConnection) -> int:
-            nonlocal tries
-            tries += 1
-            if tries == 1:
-                id_ = await connection.scalar(text("SELECT CONNECTION_ID()"))
-                with mariadb.connect() as other, other.cursor() as cursor:
-                    cursor.execute(f"KILL {id_}")
-            result = await connection.execute(update(account).values(floor=None))
-            return result.rowcount
-
-        assert await database.write(work) == 1
-        assert tries == 2
-
-    async def test_orders_wait_for_a_lock_held_elsewhere(
-        self, client: Client, mariadb: MariaDB, mysql_section: Section
-    ) -> None:
-        await open_users(client, "u1")
-        with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
-            other.begin()
-            cursor.execute("SELECT * FROM account FOR UPDATE")
-            order = asyncio.ensure_future(send(client, "/recharge", orderId="r1", userId="u1", amount="1"))
-            await asyncio.sleep(0.1)
-            assert not order.done()
-            other.rollback()
-        assert (await order)[0] == 200
-
-    async def test_work_whose_commit_was_not_answered_is_settled_by_its_order_id(
-        self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, impatient: None
-    ) -> None:
-        """The connection is lost after the server has committed and before it said so."""
-        await open_users(client, "u1")
-        lost = 0
-        original = MysqlBatch.commit
-
-        async def commit(self: MysqlBatch, *decided: Any) -> None:
-            nonlocal lost
-            await original(self, *decided)
-            lost += 1
-            if lost == 1:
-                raise ConnectionResetError("the answer never came")
-
-        monkeypatch.setattr(MysqlBatch, "commit", commit)
-        status, _, replayed = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
-        assert (status, replayed, lost) == (200, True, 2)
-        assert await balance(client, "u1") == "1.00"
-
-    async def test_a_database_that_does_not_answer_makes_a_503_in_time(
-        self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await open_users(client, "u1")
-        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.3)
-        mariadb.pause()
-        try:
-            answers = await asyncio.gather(
-                send(client, "/recharge", orderId="r1", userId="u1", amount="1"),
-                send(client, "/queryacc", userId="u1"),
-            )
-        finally:
-            mariadb.resume()
-        assert [(status, body["code"]) for status, body, _ in answers] == [(503, "unavailable")] * 2
-        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 5)
-        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
-        assert await balance(client, "u1") == "1.00"
-
-
-class TestMariaDBDies:
-    """A server of its own, since it is killed."""
-
-    @pytest.fixture
-    def mariadb(self, tmp_path: Path) -> Iterator[MariaDB]:
-        server = MariaDB(tmp_path / "mariadb").start()
-        yield server
-        server.kill()
-
-    @pytest.fixture
-    def backend(self, mysql_section: Section) -> Section:
-        return {"mysql": mysql_section}
-
-    async def test_killed_and_restarted_nothing_acknowledged_is_lost_and_orders_go_on(
-        self, client: Client, database: Database, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
-        await open_users(client, "u1", "u2")
-        await send(client, "/recharge", orderId="r0", userId="u1", amount="100")
-        acknowledged = [f"t{n}" for n in range(50) if (await transfer(client, f"t{n}", "u1", "u2", "1"))[0] == 200]
-        under_way = [asyncio.ensure_future(transfer(client, f"k{n}", "u1", "u2", "0.01")) for n in range(50)]
-        await asyncio.sleep(0)
-        mariadb.kill()
-        await asyncio.gather(*under_way)
-
-        async with client.post("/recharge", data={"orderId": "r1", "userId": "u1", "amount": "1"}) as response:
-            problem = await response.json(content_type=None)
-        assert (response.status, problem["code"]) == (503, "unavailable")
-        assert int(response.headers["Retry-After"]) > 0
-        assert (await send(client, "/openacc", userId="u3", userName="N", sex="F", cardNum="1", accountId="a3",
-                           accountType="01"))[0] == 503  # fmt: skip
-
-        mariadb.start()
-        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
-        answers = [await transfer(client, f"k{n}", "u1", "u2", "0.01") for n in range(50)]
-        assert {status for status, _, _ in answers} == {200}
-        assert len(acknowledged) == 50
-        known = select(func.count()).select_from(order).where(order.c.order_id.in_(acknowledged))
-        assert await database.read(lambda connection: connection.scalar(known)) == 50
-        assert await balance(client, "u2") == "50.50"
-        await assert_books_balance(database)
 
 
 class TestSQLite:
