@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import tempfile
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +12,16 @@ from tests.servers import Redis, free_port
 from . import endurance, scale
 from .load import SYSBENCH_THREADS, sysbench, wrk
 from .report import Samples, write_report
-from .servers import CHECKOUT, BenchMariaDB, fill_embedded, my_account, processes, resident_mib, service
+from .servers import (
+    CHECKOUT,
+    BenchMariaDB,
+    database_and_queue,
+    fill_embedded,
+    my_account,
+    processes,
+    resident_mib,
+    service,
+)
 
 ACCOUNTS = 10_000
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
@@ -118,19 +126,14 @@ class Bench:
 
 
 def compare(seconds: int, workers: int, rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        mariadb = BenchMariaDB(folder / "mariadb").start()
-        redis = Redis(folder / "redis").start()
-        try:
-            with Bench(folder, mariadb, redis, seconds, workers) as bench:
-                for number in range(1, rounds + 1):
-                    print(f"Round {number} of {rounds}", flush=True)
-                    bench.round()
-                bench.overload()
-        finally:
-            mariadb.kill()
-            redis.kill()
+    with (
+        database_and_queue() as (folder, mariadb, redis),
+        Bench(folder, mariadb, redis, seconds, workers) as bench,
+    ):
+        for number in range(1, rounds + 1):
+            print(f"Round {number} of {rounds}", flush=True)
+            bench.round()
+        bench.overload()
     write_report(bench.samples, workers)
 
 

@@ -4,15 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from tests.servers import Redis
-
 from .load import wrk
 from .report import write_scale
-from .servers import CHECKOUT, BenchMariaDB, my_account, processes, resident_mib
+from .servers import CHECKOUT, BenchMariaDB, database_and_queue, my_account, processes, resident_mib
 
 SMALL = (10_000, 0)
 LARGE = (1_000_000, 10_000_000)
@@ -49,34 +46,27 @@ def filled_database(mariadb: BenchMariaDB, accounts: int, orders: int) -> str:
 
 def measure(seconds: int, workers: int, rounds: int) -> None:
     """Measure both by turns, so that a machine that slows down slows both."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        mariadb = BenchMariaDB(folder / "mariadb").start()
-        redis = Redis(folder / "redis").start()
-        try:
-            rates: dict[str, list[float]] = {"small": [], "large": []}
-            queue = {"host": "127.0.0.1", "port": redis.port}
-            began = time.monotonic()
-            small = mariadb.mysql_section(filled_database(mariadb, *SMALL))
-            large = mariadb.mysql_section(filled_database(mariadb, *LARGE))
-            print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
-            with (
-                my_account(folder, workers, mysql=small, redis=queue) as (small_address, _),
-                my_account(folder, workers, mysql=large, redis=queue) as (large_address, process),
-            ):
-                for _ in range(rounds):
-                    for name, address, (accounts, _) in (
-                        ("small", small_address, SMALL),
-                        ("large", large_address, LARGE),
-                    ):
-                        rates[name].append(wrk(address, "transfer", seconds, accounts=accounts)["rate"])
-                        print(f"{name:6} {rates[name][-1]:9.0f} a second", flush=True)
-                worker_mib = resident_mib(processes(process))
-            measured = {"worker_mib": worker_mib, **_verification(folder, large)}
-            write_scale(rates["small"], rates["large"], measured)
-        finally:
-            mariadb.kill()
-            redis.kill()
+    with database_and_queue() as (folder, mariadb, redis):
+        rates: dict[str, list[float]] = {"small": [], "large": []}
+        queue = {"host": "127.0.0.1", "port": redis.port}
+        began = time.monotonic()
+        small = mariadb.mysql_section(filled_database(mariadb, *SMALL))
+        large = mariadb.mysql_section(filled_database(mariadb, *LARGE))
+        print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
+        with (
+            my_account(folder, workers, mysql=small, redis=queue) as (small_address, _),
+            my_account(folder, workers, mysql=large, redis=queue) as (large_address, process),
+        ):
+            for _ in range(rounds):
+                for name, address, (accounts, _) in (
+                    ("small", small_address, SMALL),
+                    ("large", large_address, LARGE),
+                ):
+                    rates[name].append(wrk(address, "transfer", seconds, accounts=accounts)["rate"])
+                    print(f"{name:6} {rates[name][-1]:9.0f} a second", flush=True)
+            worker_mib = resident_mib(processes(process))
+        measured = {"worker_mib": worker_mib, **_verification(folder, large)}
+        write_scale(rates["small"], rates["large"], measured)
 
 
 def _verification(folder: Path, mysql: dict[str, object]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.servers import MariaDB, free_port, wait_until
+from tests.servers import MariaDB, Redis, free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -70,6 +71,20 @@ class BenchMariaDB(MariaDB):
 
     def url(self, driver: str, database: str) -> str:
         return f"mysql+{driver}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}?charset=utf8mb4"
+
+
+@contextmanager
+def database_and_queue() -> Iterator[tuple[Path, BenchMariaDB, Redis]]:
+    """Run private servers; give a folder of theirs that may be used too, and both."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mariadb = BenchMariaDB(folder / "mariadb").start()
+        redis = Redis(folder / "redis").start()
+        try:
+            yield folder, mariadb, redis
+        finally:
+            mariadb.kill()
+            redis.kill()
 
 
 def fill_embedded(file: Path, accounts: int) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import TextClause, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.model.tables import account, order
 from myaccount.store.database import Database
@@ -56,3 +57,9 @@ async def assert_books_balance(database: Database) -> None:
     assert {key: balance for key, (balance, _) in held.items()} == moved
     assert sum(moved.values()) == 0
     assert all(floor is None or balance >= floor for balance, floor in held.values())
+
+
+async def first_row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
+    """Return what a query finds first."""
+    row = (await connection.execute(query)).first()
+    return tuple(row) if row else None

@@ -2,11 +2,10 @@
 
 import sqlite3
 from collections.abc import Awaitable
-from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import TextClause, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +18,7 @@ from myaccount.store import database as database_module
 from myaccount.store.batches import BatchConnection
 from myaccount.store.database import Database
 
-from .actions import balance, open_users, send
+from .actions import balance, first_row, open_users, send
 from .conftest import Client, Section
 
 
@@ -116,11 +115,6 @@ async def _then_fail(work: Awaitable[None]) -> None:
     raise ZeroDivisionError
 
 
-async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
-    row = (await connection.execute(query)).first()
-    return tuple(row) if row else None
-
-
 class TestSQLite:
     @pytest.fixture
     def backend(self) -> Section:
@@ -131,7 +125,7 @@ class TestSQLite:
     ) -> None:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
             query = text(f"PRAGMA {pragma}")
-            assert await database.read(lambda connection, query=query: _row(connection, query)) == (value,)  # type: ignore[misc]
+            assert await database.read(lambda connection, query=query: first_row(connection, query)) == (value,)  # type: ignore[misc]
 
         async def work(_: object) -> None:
             other = sqlite3.connect(config["sqlite_file"], timeout=0, isolation_level=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import TextClause, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.configuration import Config
@@ -15,14 +15,9 @@ from myaccount.store import database as database_module
 from myaccount.store.database import Database
 from myaccount.store.mysql_batch import MysqlBatch
 
-from .actions import assert_books_balance, balance, open_users, send, transfer
+from .actions import assert_books_balance, balance, first_row, open_users, send, transfer
 from .conftest import Client, Section
 from .servers import MariaDB
-
-
-async def _row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
-    row = (await connection.execute(query)).first()
-    return tuple(row) if row else None
 
 
 class TestMariaDB:
@@ -36,7 +31,7 @@ class TestMariaDB:
 
     async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
         query = text("SELECT @@sql_mode, @@innodb_lock_wait_timeout, @@tx_isolation, @@character_set_client")
-        row = await database.read(lambda connection: _row(connection, query))
+        row = await database.read(lambda connection: first_row(connection, query))
         assert row == ("STRICT_ALL_TABLES", 2, "READ-COMMITTED", "utf8mb4")
 
     async def test_without_a_free_connection_a_503_comes_quickly(

@@ -1,8 +1,8 @@
 """A batch's transaction, which leaves SQLAlchemy Core: the driver itself runs it, in two turns to the database.
 
 Core and the drivers take their time for every statement, row and value, and the database for every turn. So the
-statements of a turn travel together, and what they find comes back as one JSON value each. On four busy cores
-the service moved a third more money a second this way than with a statement a turn through Core.
+statements of a turn travel together, and what they find comes back as one JSON value each. An order alone costs
+the journal's process 0.7 milliseconds this way; with a turn for each statement it was 1.35, and through Core 1.65.
 
 What a client wrote is a parameter; the numbers and words of the service's own are written into the statement.
 """
