@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import os
+import re
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -10,13 +12,12 @@ from aiohttp import web
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
 from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfiguration, load_configuration, own_address
+from .inspection import print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
-from .main import create_app
+from .main import create_app, create_listener
 from .resources import working_path
-from .service.verification import verify_books
-from .store.database import open_database
-from .store.schema import DatabaseNotReady, prepare_schema
+from .store.schema import DatabaseNotReady
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
 
@@ -29,33 +30,43 @@ Try the pages at {address}/ or, from another window:
   curl -d userId=u1 {address}/queryacc
 Ctrl-C ends it."""
 
+COMMANDS = """\
+what to do:
+  serve     serve until SIGTERM or Ctrl-C (the default)
+  listen    tell what was committed until SIGTERM or Ctrl-C, without HTTP
+  events    list what waits to be told and what was set aside, with the error
+  verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
-    parser = argparse.ArgumentParser(prog="myaccount", description="A wallet ledger service.")
+    parser = argparse.ArgumentParser(
+        prog="myaccount",
+        description="A wallet ledger service.",
+        epilog=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
+    parser.add_argument("command", nargs="?", choices=("serve", "listen", "events", "verify"), default="serve")
     parser.add_argument(
-        "command",
-        nargs="?",
-        choices=("serve", "verify"),
-        default="serve",
-        help="serve until SIGTERM or Ctrl-C (the default); or verify that the books balance: exit status 1 if "
-        "they do not, 2 if that cannot be told",
+        "--resend",
+        metavar="NAME",
+        type=_name,
+        help="with events: try again what was set aside, by its name, or all",
     )
     options = parser.parse_args(arguments)
+    if options.resend and options.command != "events":
+        parser.error("--resend goes with the command events")
     try:
         if options.print_config_vars:
             config_from_options(options, CONFIGURATION)
         config = load_configuration(options.config, os.environ)
         if options.print_config or options.check_config:
             config_from_options(options, CONFIGURATION)
-        if options.command == "verify":
-            return asyncio.run(_verify(config))
-        _serve(config)
+        return _do(options.command, options.resend, config)
     except (WrongConfiguration, DatabaseNotReady, Unavailable, OSError) as error:
         print(f"myaccount cannot {options.command}: {error}", file=sys.stderr)
         return 2 if options.command == "verify" else 1
-    return 0
 
 
 def application_from_environment() -> web.Application:
@@ -65,35 +76,43 @@ def application_from_environment() -> web.Application:
     return create_app(config)
 
 
-def _serve(config: Config) -> None:
-    set_up_logging(config["log_level"], working_path(config["log_folder"]))
-    web.run_app(
-        create_app(config),
-        host=config["host"],
-        port=config["port"],
-        # The middleware writes the line a request, with its id.
-        access_log=None,
-        print=lambda _: print(_welcome(config), flush=True),
-    )
+def _do(command: str, name: str | None, config: Config) -> int:
+    if command == "verify":
+        return asyncio.run(print_differences(config))
+    if command == "events":
+        return asyncio.run(resend(config, name) if name else print_waiting(config))
+    if command == "listen":
+        # Beside the service, which has the log's file for itself.
+        set_up_logging(config["log_level"])
+        asyncio.run(_listen(config))
+    else:
+        set_up_logging(config["log_level"], working_path(config["log_folder"]))
+        web.run_app(
+            create_app(config),
+            host=config["host"],
+            port=config["port"],
+            # The middleware writes the line a request, with its id.
+            access_log=None,
+            print=lambda _: print(_welcome(config), flush=True),
+        )
+    return 0
 
 
-async def _verify(config: Config) -> int:
-    """Print each difference in the books; return 1 if there is one."""
-    differences = 0
-    async with open_database(config, working_path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded="mysql" not in config)
-        async for difference in verify_books(database, _show_progress):
-            print(difference)
-            differences += 1
-    print(f"{differences} differences." if differences else "The books balance.")
-    return 1 if differences else 0
+async def _listen(config: Config) -> None:
+    told_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
+    runner = web.AppRunner(create_listener(config))
+    await runner.setup()
+    print(f"MyAccount listens to {_queue(config)}. Ctrl-C ends it.", flush=True)
+    await told_to_end.wait()
+    await runner.cleanup()
 
 
-def _show_progress(done: int, count: int) -> None:
-    """Draw a bar where somebody looks."""
-    if sys.stderr.isatty():
-        bar = "#" * (40 * done // count)
-        print(f"\r[{bar:40}] {done} of {count} accounts", end="" if done < count else "\n", file=sys.stderr)
+def _name(text: str) -> str:
+    if re.fullmatch("all|(event|delivery)-[0-9]{1,18}", text):
+        return text
+    raise argparse.ArgumentTypeError("expected all, or a name that the list has, such as delivery-7")
 
 
 def _welcome(config: Config) -> str:
@@ -102,8 +121,10 @@ def _welcome(config: Config) -> str:
         data = f"the database {mysql['db']} at {mysql['host']}:{mysql['port']}"
     else:
         data = str(working_path(config["sqlite_file"]))
+    return WELCOME.format(address=own_address(config), data=data, queue=_queue(config))
+
+
+def _queue(config: Config) -> str:
     if "redis" in config:
-        queue = f"Redis at {config['redis']['host']}:{config['redis']['port']}"
-    else:
-        queue = "a queue in this process"
-    return WELCOME.format(address=own_address(config), data=data, queue=queue)
+        return f"Redis at {config['redis']['host']}:{config['redis']['port']}"
+    return "a queue in this process"

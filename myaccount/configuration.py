@@ -4,6 +4,7 @@ The file is YAML, checked by trafaret before anything starts. `${NAME}` in a val
 environment variable of that name.
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ import trafaret as t
 import yaml
 from trafaret_config import ConfigError, read_and_validate
 
+from .ledger.changes import ACCOUNT_OPENED, CHANGE_TYPES
 from .resources import resource
 
 DEFAULT_FILE: Final = resource("config/config.yaml")
@@ -46,7 +48,13 @@ class JournalConfig(TypedDict):
 
 
 class ListenerConfig(TypedDict):
-    url: NotRequired[str]
+    enabled: bool
+
+
+class CallbackConfig(TypedDict):
+    url: str
+    events: list[str]
+    secret: NotRequired[str]
     timeout_seconds: float
 
 
@@ -60,6 +68,7 @@ class Config(TypedDict):
     log_level: str
     journal: JournalConfig
     listener: ListenerConfig
+    callbacks: NotRequired[list[CallbackConfig]]
 
 
 def _number(least: int, most: int) -> t.Trafaret:
@@ -71,6 +80,21 @@ def _number(least: int, most: int) -> t.Trafaret:
         raise t.DataError(f"expected a whole number from {least} to {most}")
 
     return t.Call(whole)
+
+
+def _one_of(*words: str) -> t.Trafaret:
+    def known(value: object) -> object:
+        if value in words:
+            return value
+        raise t.DataError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+
+    return t.Call(known)
+
+
+def _flag(value: object) -> bool:
+    if str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    raise t.DataError("expected true or false")
 
 
 def _seconds(value: object) -> float:
@@ -95,6 +119,21 @@ def _address(value: object) -> str:
         if parts.scheme in ("http", "https") and parts.hostname:
             return parts.geturl()
     raise t.DataError("expected an address, such as http://127.0.0.1:9000/account-opened")
+
+
+def _signing_secret(value: object) -> str:
+    with suppress(ValueError):
+        prefix, key = _secret(value)[:6], base64.b64decode(_secret(value)[6:], validate=True)
+        if prefix == "whsec_" and 24 <= len(key) <= 64:
+            return f"{prefix}{base64.b64encode(key).decode()}"
+    raise t.DataError("expected whsec_ and 24 to 64 random bytes in base64")
+
+
+def _callbacks(value: list[CallbackConfig]) -> list[CallbackConfig]:
+    urls = [callback["url"] for callback in value]
+    if len(set(urls)) < len(urls):
+        raise t.DataError("expected each url once; one entry may name several events")
+    return value
 
 
 def _pool(value: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +170,15 @@ REDIS: Final = t.Dict(
     }
 ) & t.Call(_pool)
 
+CALLBACK: Final = t.Dict(
+    {
+        t.Key("url"): _address,
+        t.Key("events", default=list(CHANGE_TYPES)): t.List(_one_of(*CHANGE_TYPES), min_length=1),
+        t.Key("secret", optional=True): _signing_secret,
+        t.Key("timeout_seconds", default=5.0): _seconds,
+    }
+)
+
 CONFIGURATION: Final = t.Dict(
     {
         t.Key("host", default="127.0.0.1"): _text,
@@ -139,7 +187,7 @@ CONFIGURATION: Final = t.Dict(
         t.Key("redis", optional=True): REDIS,
         t.Key("sqlite_file", default="data/myaccount.db"): _text,
         t.Key("log_folder", default="logs"): _text,
-        t.Key("log_level", default="INFO"): t.Enum("DEBUG", "INFO", "WARNING", "ERROR"),
+        t.Key("log_level", default="INFO"): _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         t.Key("journal", default={}): t.Dict(
             {
                 t.Key("waiting_limit", default=10_000): _number(1, 1_000_000),
@@ -148,17 +196,17 @@ CONFIGURATION: Final = t.Dict(
         ),
         t.Key("listener", default={}): t.Dict(
             {
-                t.Key("url", optional=True): _address,
-                t.Key("timeout_seconds", default=5.0): _seconds,
+                t.Key("enabled", default=True): _flag,
             }
         ),
+        t.Key("callbacks", optional=True): t.List(CALLBACK) & t.Call(_callbacks),
     }
 )
 
 # What trafaret says of a fault, said so that it tells what was expected.
 _EXPECTED: Final = {
     "value is not a dict": "expected keys with their values",
-    "value doesn't match any variant": "expected DEBUG, INFO, WARNING or ERROR",
+    "value is not a list": "expected a list",
 }
 
 
@@ -170,6 +218,16 @@ def own_address(config: Config) -> str:
     """Return the address at which the configuration says that the service answers."""
     host = f"[{config['host']}]" if ":" in config["host"] else config["host"]
     return f"http://{host}:{config['port']}"
+
+
+def callbacks_of(config: Config) -> list[CallbackConfig]:
+    """Return who is told of what; if the configuration does not say, the service itself of each opening."""
+    default: CallbackConfig = {
+        "url": f"{own_address(config)}/opeacclistentest",
+        "events": [ACCOUNT_OPENED],
+        "timeout_seconds": 5.0,
+    }
+    return config.get("callbacks", [default])
 
 
 def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Config:

@@ -6,19 +6,21 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from .configuration import Config
-    from .listener.listener import Listener
+    from .listener.live import Live
     from .listener.queues import EventQueue
     from .store.accounts import Holding
     from .store.database import Database
+    from .store.inbox import Message
     from .store.journal import Journal
     from .store.together import Together
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
-account_queries_key: Final[web.AppKey["Together[Holding]"]] = web.AppKey("account_queries")
+account_queries_key: Final[web.AppKey["Together[str, Holding]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
-listener_key: Final[web.AppKey["Listener"]] = web.AppKey("listener")
+news_key: Final[web.AppKey["Together[tuple[str, int], list[Message]]"]] = web.AppKey("news")
+live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
 
 # Set by a handler whose answer is that of an earlier request with the same order id.
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

@@ -19,16 +19,18 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from .configuration import Config
-from .keys import account_queries_key, config_key, database_key, journal_key, listener_key, queue_key
-from .listener.callback import open_handlers
+from .configuration import Config, callbacks_of
+from .keys import account_queries_key, config_key, database_key, journal_key, live_key, news_key, queue_key
+from .listener.callbacks import open_endpoints
 from .listener.listener import Listener
+from .listener.live import Live
 from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
 from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
+from .service.messages import news_queries
 from .store.database import open_database
 from .store.journal import Journal
 from .store.schema import prepare_schema
@@ -49,9 +51,19 @@ def create_app(config: Config) -> web.Application:
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
-    app.cleanup_ctx.extend([database_context, queue_context, journal_context, listener_context])
-    # Before the last requests are waited for, or the listener's calls to ourselves would keep them coming.
-    app.on_shutdown.append(stop_listener)
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context])
+    if config["listener"]["enabled"]:
+        app.cleanup_ctx.append(listener_context)
+    # Before the last requests are waited for: a stream would never end.
+    app.on_shutdown.append(close_streams)
+    return app
+
+
+def create_listener(config: Config) -> web.Application:
+    """Return what listens alone: an application whose resources are opened, and which nobody can reach."""
+    app = web.Application()
+    app[config_key] = config
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, listener_context])
     return app
 
 
@@ -61,6 +73,7 @@ async def database_context(app: web.Application) -> AsyncIterator[None]:
         await prepare_schema(database, embedded="mysql" not in config)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
+        app[news_key] = news_queries(database)
         yield
 
 
@@ -73,26 +86,48 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
     # Loaded only where it is used: it is a part of the embedded service's start and memory worth sparing.
     from .listener.redis_queue import RedisQueue
 
-    # Services that share a Redis each have a database of their own, and so a stream of their own.
-    async with RedisQueue(config["redis"], f"myaccount:{app[database_key].name}:events") as queue:
+    async with RedisQueue(config["redis"], _redis_name(app, "events")) as queue:
         app[queue_key] = queue
         yield
 
 
+async def live_context(app: web.Application) -> AsyncIterator[None]:
+    config = app[config_key]
+    if "redis" not in config:
+        app[live_key] = Live()
+        yield
+        return
+    from .listener.redis_live import RedisLive
+
+    async with RedisLive(config["redis"], _redis_name(app, "live")) as live:
+        app[live_key] = live
+        yield
+
+
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
-    async with Journal(app[database_key], **app[config_key]["journal"]) as journal:
+    async with Journal(app[database_key], app[queue_key].announce, **app[config_key]["journal"]) as journal:
         app[journal_key] = journal
         yield
 
 
 async def listener_context(app: web.Application) -> AsyncIterator[None]:
+    database = app[database_key]
     async with (
-        open_handlers(app[config_key]) as handlers,
-        Listener(app[database_key], app[queue_key], handlers) as listener,
+        open_endpoints(database, callbacks_of(app[config_key])) as endpoints,
+        Listener(database, app[queue_key], app[live_key], endpoints) as listener,
     ):
-        app[listener_key] = listener
+        # First at shutdown, or its requests to ourselves would keep the last ones coming.
+        async def stop(app: web.Application) -> None:
+            await listener.stop()
+
+        app.on_shutdown.append(stop)
         yield
 
 
-async def stop_listener(app: web.Application) -> None:
-    await app[listener_key].stop()
+async def close_streams(app: web.Application) -> None:
+    app[live_key].close()
+
+
+def _redis_name(app: web.Application, what: str) -> str:
+    # Services that share a Redis each have a database of their own, and so names of their own.
+    return f"myaccount:{app[database_key].name}:{what}"

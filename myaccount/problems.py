@@ -15,6 +15,7 @@ ERRORS: Final[tuple[tuple[str, int, str], ...]] = (
     ("same_account", 400, "Payer and payee are one account."),
     ("user_not_found", 404, "There is no user by that id. Nothing was recorded."),
     ("account_not_found", 404, "There is no account by that id. Nothing was recorded."),
+    ("team_not_found", 404, "There is no team by that id. Nothing was recorded."),
     ("order_not_found", 404, "There is no order by that id."),
     ("not_found", 404, "There is nothing at that address."),
     (
@@ -22,6 +23,7 @@ ERRORS: Final[tuple[tuple[str, int, str], ...]] = (
         405,
         "That address does not take this method; the header Allow tells which it takes.",
     ),
+    ("not_a_member", 403, "Only a member writes to a team. Nothing was written."),
     ("request_timeout", 408, "The body did not arrive in time."),
     ("user_exists", 409, "The user id is taken."),
     ("account_exists", 409, "The account id is taken."),

@@ -6,8 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from .controller.accounts import opeacclistentest, openacc, queryacc
+from .controller.messages import messages, read, stream, teammessages
 from .controller.orders import querorder, recharge, transfer
 from .controller.pages import FILES, PAGES, errors, file, form, index
+from .controller.teams import team, teammessage
 
 
 def setup_routes(app: web.Application) -> None:
@@ -16,14 +18,22 @@ def setup_routes(app: web.Application) -> None:
     _post(app, "/recharge", recharge)
     _post(app, "/transfer", transfer)
     _post(app, "/querorder", querorder)
+    _post(app, "/team", team)
+    _post(app, "/teammessage", teammessage)
+    for path, handler in (("/messages", messages), ("/teammessages", teammessages)):
+        _post(app, path, handler)
+        _get(app, path, handler)
+    _post(app, "/messages/read", read)
+    _get(app, "/messages/stream", stream)
+    _post(app, "/opeacclistentest", opeacclistentest)
     _get(app, "/opeacclistentest", opeacclistentest)
     _get(app, "/", index)
     _get(app, "/errors", errors)
     for page in PAGES:
         for address in page.paths:
             _get(app, address, partial(form, page))
-    for path in FILES:
-        _get(app, f"/static/{path.name}", partial(file, path))
+    for static in FILES:
+        _get(app, f"/static/{static.name}", partial(file, static))
 
 
 # The handlers return what the middleware renders, which aiohttp's types do not know.

@@ -1,19 +1,79 @@
 -- Sets up an empty MySQL 8 or MariaDB 10.11 schema for MyAccount:  mariadb DATABASE < sql/sql.sql
--- Written by `make sql` from myaccount/model/tables.py; a test holds the two together.
+-- Written by `make sql` from myaccount/model; a test holds the two together.
+
+CREATE TABLE delivery (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    endpoint VARCHAR(16) NOT NULL,
+    webhook_id VARCHAR(45) NOT NULL,
+    body MEDIUMTEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_at DATETIME(6),
+    error VARCHAR(500),
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_delivery_endpoint ON delivery (endpoint, due_at);
+
+CREATE TABLE endpoint_off (
+    endpoint VARCHAR(16) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (endpoint)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event (
     id BIGINT NOT NULL AUTO_INCREMENT,
-    event_type VARCHAR(45) NOT NULL,
     body MEDIUMTEXT NOT NULL,
     attempts INTEGER NOT NULL,
-    due_at DATETIME(6) NOT NULL,
-    set_aside_at DATETIME(6),
+    due_at DATETIME(6),
     error VARCHAR(500),
     created_at DATETIME(6) NOT NULL,
     PRIMARY KEY (id)
 ) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_event_due_at ON event (due_at);
+
+CREATE TABLE folder (
+    reader_id VARCHAR(45) NOT NULL,
+    team_id VARCHAR(45) NOT NULL,
+    message_type VARCHAR(20) NOT NULL,
+    own BOOL NOT NULL,
+    total INTEGER NOT NULL,
+    unread INTEGER NOT NULL,
+    PRIMARY KEY (reader_id, team_id, message_type, own)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE message (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    reader_id VARCHAR(45) NOT NULL,
+    team_id VARCHAR(45) NOT NULL,
+    message_type VARCHAR(20) NOT NULL,
+    own BOOL NOT NULL,
+    unread BOOL NOT NULL,
+    source_id VARCHAR(45) NOT NULL,
+    user_id VARCHAR(45) NOT NULL,
+    user_name VARCHAR(45) NOT NULL,
+    team_name VARCHAR(45) NOT NULL,
+    receiver_id VARCHAR(45) NOT NULL,
+    title VARCHAR(100) NOT NULL,
+    body TEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_message_source_id UNIQUE (source_id, reader_id, team_id, message_type)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_message_reader ON message (reader_id, id);
+
+CREATE INDEX ix_message_reader_id ON message (reader_id, team_id, message_type, own, unread, id);
+
+CREATE TABLE team (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    team_id VARCHAR(45) NOT NULL,
+    team_name VARCHAR(45) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_team_team_id UNIQUE (team_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE user (
     id BIGINT NOT NULL AUTO_INCREMENT,
@@ -34,14 +94,28 @@ CREATE TABLE account (
     currency VARCHAR(3) NOT NULL,
     balance BIGINT NOT NULL,
     floor BIGINT,
+    team_id VARCHAR(45),
     created_at DATETIME(6) NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT ck_account_floor CHECK (floor IS NULL OR balance >= floor),
     CONSTRAINT uq_account_account_id UNIQUE (account_id),
-    CONSTRAINT fk_account_user_id FOREIGN KEY(user_id) REFERENCES user (user_id)
+    CONSTRAINT fk_account_user_id FOREIGN KEY(user_id) REFERENCES user (user_id),
+    CONSTRAINT fk_account_team_id FOREIGN KEY(team_id) REFERENCES team (team_id)
 ) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE INDEX ix_account_team_id ON account (team_id);
+
 CREATE INDEX ix_account_user_id ON account (user_id);
+
+CREATE TABLE team_member (
+    team_id VARCHAR(45) NOT NULL,
+    user_id VARCHAR(45) NOT NULL,
+    PRIMARY KEY (team_id, user_id),
+    CONSTRAINT fk_team_member_team_id FOREIGN KEY(team_id) REFERENCES team (team_id),
+    CONSTRAINT fk_team_member_user_id FOREIGN KEY(user_id) REFERENCES user (user_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_team_member_user_id ON team_member (user_id);
 
 CREATE TABLE `order` (
     id BIGINT NOT NULL AUTO_INCREMENT,

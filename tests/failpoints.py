@@ -34,10 +34,11 @@ def main() -> None:
 
     original = BatchConnection.commit
 
-    async def commit(self: BatchConnection, *decided: Any) -> None:
+    async def commit(self: BatchConnection, *decided: Any) -> int | None:
         reached(BEFORE_THE_INSERTS)
-        await original(self, *decided)
+        event_id = await original(self, *decided)
         reached(BEFORE_THE_REPLIES)
+        return event_id
 
     def one_by_one(run: Callable[..., Awaitable[list[list[Any]]]]) -> Callable[..., Awaitable[list[list[Any]]]]:
         async def _run(self: BatchConnection, *statements: Bound) -> list[list[Any]]:

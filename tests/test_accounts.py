@@ -35,7 +35,15 @@ async def test_an_opened_account_is_shown_with_its_balance(client: Client) -> No
                 "USER_NAME": "Alice",
                 "SEX": "F",
                 "CARD_NUM": "6222020001",
-                "ACCOUNTS": [{"ACCOUNT_ID": "a1", "ACCOUNT_TYPE": "01", "CURRENCY": "CNY", "BALANCE": "1.50"}],
+                "ACCOUNTS": [
+                    {
+                        "ACCOUNT_ID": "a1",
+                        "ACCOUNT_TYPE": "01",
+                        "TEAM_ID": None,
+                        "CURRENCY": "CNY",
+                        "BALANCE": "1.50",
+                    }
+                ],
             }
         ]
     }

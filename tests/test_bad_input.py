@@ -9,7 +9,9 @@ from sqlalchemy import select
 from yarl import URL
 
 from myaccount.controller import body
-from myaccount.model.tables import account, event, order, user
+from myaccount.model.inbox import message, team
+from myaccount.model.outbox import event
+from myaccount.model.tables import account, order, user
 from myaccount.store.database import Database
 
 from .conftest import Client, eventually
@@ -131,7 +133,10 @@ STATUS = {
 
 async def _tables(database: Database) -> list[Any]:
     async def work(connection: Any) -> list[Any]:
-        return [list((await connection.execute(select(table))).all()) for table in (user, account, order, event)]
+        return [
+            list((await connection.execute(select(table))).all())
+            for table in (user, account, order, team, message, event)
+        ]
 
     return await database.read(work)
 

@@ -50,11 +50,18 @@ def test_the_shipped_file_is_the_embedded_default() -> None:
     assert (config["host"], config["port"]) == ("127.0.0.1", 8080)
 
 
-def test_the_shipped_file_shows_both_sections_ready_to_fill_in(tmp_path: Path) -> None:
+def test_the_shipped_file_shows_each_section_ready_to_fill_in(tmp_path: Path) -> None:
     lines = DEFAULT_FILE.read_text("utf-8").splitlines()
-    sections = [line.removeprefix("# ") for line in lines if line.startswith(("# mysql:", "# redis:", "#   "))]
-    config = _load(tmp_path, "\n".join(sections), MYACCOUNT_MYSQL_PASSWORD="one", MYACCOUNT_REDIS_PASSWORD="two")
+    sections = [
+        line.removeprefix("# ")
+        for line in lines
+        if line.startswith(("# mysql:", "# redis:", "# callbacks:", "#   "))
+    ]
+    secret = f"whsec_{'c2VjcmV0' * 4}"
+    passwords = {"MYACCOUNT_MYSQL_PASSWORD": "one", "MYACCOUNT_REDIS_PASSWORD": "two"}
+    config = _load(tmp_path, "\n".join(sections), MYACCOUNT_CALLBACK_SECRET=secret, **passwords)
     assert (config["mysql"]["password"], config["redis"]["password"]) == ("one", "two")
+    assert config["callbacks"][0]["secret"] == secret
 
 
 def test_the_demos_file_is_taken_unchanged(tmp_path: Path) -> None:
@@ -88,14 +95,26 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         (DEMO.replace("123qwe", "abc$ecret9"), "/config.yaml:6: expected, after $, the name"),
         ("mysql: 3\n", "/config.yaml:1: mysql: expected keys with their values"),
         ("log_level: LOUD\n", "/config.yaml:1: log_level: expected DEBUG, INFO, WARNING or ERROR"),
-        ("listener:\n  url: over there\n", "/config.yaml:2: listener.url: expected an address"),
-        ("listener:\n  url: ftp://there/\n", "/config.yaml:2: listener.url: expected an address"),
-        ("listener:\n  url: http://[/\n", "/config.yaml:2: listener.url: expected an address"),
+        ("callbacks:\n- url: over there\n", "/config.yaml:2: callbacks[0].url: expected an address"),
+        ("callbacks:\n- url: ftp://there/\n", "/config.yaml:2: callbacks[0].url: expected an address"),
+        ("callbacks:\n- url: http://[/\n", "/config.yaml:2: callbacks[0].url: expected an address"),
         ("port: !!int abc\n", "/config.yaml:1: expected YAML"),
         ("x: 2024-99-99\n", "/config.yaml:1: expected YAML"),
-        ("listener:\n  url: http:///path\n", "/config.yaml:2: listener.url: expected an address"),
-        ("listener:\n  timeout_seconds: 0\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
-        ("listener:\n  timeout_seconds: .nan\n", "/config.yaml:2: listener.timeout_seconds: expected seconds"),
+        ("callbacks:\n- url: http:///path\n", "/config.yaml:2: callbacks[0].url: expected an address"),
+        ("journal:\n  waiting_seconds: 0\n", "/config.yaml:2: journal.waiting_seconds: expected seconds"),
+        ("journal:\n  waiting_seconds: .nan\n", "/config.yaml:2: journal.waiting_seconds: expected seconds"),
+        ("listener:\n  enabled: perhaps\n", "/config.yaml:2: listener.enabled: expected true or false"),
+        ("callbacks: no\n", "/config.yaml:1: callbacks: expected a list"),
+        ("callbacks:\n- events: [transfer]\n", "/config.yaml:2: callbacks[0].url: is required"),
+        ("callbacks:\n- url: http://a\n  events: [x]\n",
+         "/config.yaml:2: callbacks[0].events[0]: expected account_opened, recharge, transfer or decline"),
+        ("callbacks:\n- url: http://a\n- url: http://a\n", "/config.yaml:1: callbacks: expected each url once"),
+        ("callbacks:\n- url: http://a\n  secret: whsec_c2hvcnQ=\n",
+         "/config.yaml:2: callbacks[0].secret: expected whsec_ and 24 to 64 random bytes in base64"),
+        ("callbacks:\n- url: http://a\n  secret: 5\n",
+         "/config.yaml:2: callbacks[0].secret: expected whsec_"),
+        ("callbacks:\n- url: http://a\n  timeout_seconds: 0\n",
+         "/config.yaml:2: callbacks[0].timeout_seconds: expected seconds"),
         ("", "/config.yaml:1: expected keys with their values"),
         ("- port\n", "/config.yaml:1: expected keys with their values"),
         ("port: [\n", "/config.yaml:2: expected YAML"),
@@ -118,7 +137,7 @@ def test_a_refusal_never_shows_a_value(tmp_path: Path) -> None:
 
 def test_an_address_within_a_network_is_taken(tmp_path: Path) -> None:
     assert (
-        _load(tmp_path, "listener:\n  url: http://notify:9000/hook\n")["listener"]["url"]
+        _load(tmp_path, "callbacks:\n- url: http://notify:9000/hook\n")["callbacks"][0]["url"]
         == "http://notify:9000/hook"
     )
 

@@ -19,6 +19,10 @@ from .actions import assert_books_balance, balance, open_users, send
 from .conftest import Client
 
 
+def announce_to_nobody(event_id: int) -> None:
+    """The sweeper of the running service finds the event all the same."""
+
+
 async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Client, database: Database) -> None:
     """A second journal on the same database stands for another process."""
     await open_users(client, "u1", "u2", "u3")
@@ -26,7 +30,7 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Clie
     for n in range(60):
         payer, payee = 1 + n % 3, 1 + (n + 1 + n // 3 % 2) % 3
         commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", 7 + n % 5))
-    async with Journal(database) as one, Journal(database) as two:
+    async with Journal(database, announce_to_nobody) as one, Journal(database, announce_to_nobody) as two:
         first, second = await asyncio.gather(
             asyncio.gather(*map(one.submit, commands)), asyncio.gather(*map(two.submit, reversed(commands)))
         )
@@ -37,7 +41,7 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Clie
 
 async def test_two_processes_that_move_the_same_money_lose_no_update(client: Client, database: Database) -> None:
     await open_users(client, "u1", "u2")
-    async with Journal(database) as one, Journal(database) as two:
+    async with Journal(database, announce_to_nobody) as one, Journal(database, announce_to_nobody) as two:
         for round_ in range(10):
             waiting = [
                 journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
@@ -62,7 +66,7 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
         raise Unavailable("away")
 
     monkeypatch.setattr(Database, "batch", away)
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * journal_module.BATCH_LIMIT)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
@@ -97,7 +101,7 @@ async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
     client: Client, database: Database, batches: list[int]
 ) -> None:
     await open_users(client, "u1")
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         await asyncio.gather(
             *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(journal_module.BATCH_LIMIT + 10)]
         )
@@ -111,7 +115,7 @@ async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_wai
     await open_users(client, "u1")
     # For ever, as far as this test is concerned.
     monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
-    async with asyncio.timeout(20), Journal(database) as journal:
+    async with asyncio.timeout(20), Journal(database, announce_to_nobody) as journal:
         for n in range(3):
             await journal.submit(Recharge(f"alone-{n}", "u1", 1))
         await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", 1)) for n in range(3)])
@@ -129,7 +133,7 @@ async def test_the_largest_batch_is_found_again_whole(client: Client, database: 
     ids = [
         f"{n:03}".translate({48 + d: 0x1F600 + d for d in range(10)}).ljust(45, "\U0001f4b0") for n in range(256)
     ]
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         for replayed in (False, True):
             outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", 1)) for id_ in ids])
             assert outcomes == [Outcome(replayed=replayed)] * len(ids)
@@ -139,7 +143,7 @@ async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settl
     client: Client, database: Database
 ) -> None:
     await open_users(client, "u1")
-    async with Journal(database, waiting_limit=5) as journal:
+    async with Journal(database, announce_to_nobody, waiting_limit=5) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(8)], return_exceptions=True
         )
@@ -161,7 +165,7 @@ async def test_while_the_oldest_waits_too_long_more_are_refused_and_it_is_settle
 
     monkeypatch.setattr(Journal, "_post", slow)
     # The bound is a time, so this test takes some; it fails neither on a slow machine nor on a fast one.
-    async with Journal(database, waiting_seconds=0.5) as journal:
+    async with Journal(database, announce_to_nobody, waiting_seconds=0.5) as journal:
         at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
         await asyncio.sleep(0.7)
         # What is at the database waits no more, however long that takes.
@@ -198,7 +202,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
         return decide(commands, *others)
 
     monkeypatch.setattr(journal_module, "decide", faulty)
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(id_, "u1", 1)) for id_ in ("r1", "poison", "r2")],
             return_exceptions=True,
@@ -210,7 +214,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
 
 async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, database: Database) -> None:
     await open_users(client, "u1")
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(20)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [Outcome()] * 20
@@ -220,7 +224,7 @@ async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, da
 
 async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Client, database: Database) -> None:
     await open_users(client, "u1")
-    async with Journal(database) as journal:
+    async with Journal(database, announce_to_nobody) as journal:
         abandoned = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
         kept = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
         await asyncio.sleep(0)

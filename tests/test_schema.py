@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, DateTime, Integer, String, create_engine, inspect
+from sqlalchemy import Boolean, Connection, DateTime, Integer, String, create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from myaccount.configuration import CONFIGURATION
 from myaccount.main import create_app
+from myaccount.model.columns import metadata
 from myaccount.model.schema import create_tables, missing_tables, mysql_script
-from myaccount.model.tables import metadata
 from myaccount.resources import resource
 from myaccount.store.schema import DatabaseNotReady
 
@@ -44,6 +44,9 @@ def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
     """Return whether it may be null, its kind, and a text's length; SQLite has one kind of whole number."""
     kind = column["type"].as_generic()
     length = getattr(kind, "length", None)
+    if isinstance(kind, Boolean):
+        # MySQL has it as a small number.
+        kind = Integer()
     for family in (Integer, DateTime, String):
         if isinstance(kind, family):
             return column["nullable"], family, length
@@ -115,8 +118,24 @@ async def test_a_database_without_the_schema_is_refused_with_what_to_run(
     config = CONFIGURATION.check({"mysql": mysql_section | {"db": empty}, "log_folder": str(tmp_path)})
     runner = web.AppRunner(create_app(config))
     with pytest.raises(
-        DatabaseNotReady, match=rf"event, user, account, order.*mariadb {empty} < .*sql/sql.sql"
+        DatabaseNotReady, match=rf"delivery.*user, account.*order.*mariadb {empty} < .*sql/sql.sql"
     ) as raised:
         await runner.setup()
     assert mariadb.password not in str(raised.value)
+    await runner.cleanup()
+
+
+async def test_a_database_of_an_earlier_version_is_refused_with_what_it_lacks(
+    backend: Section, mariadb: MariaDB, tmp_path: Path
+) -> None:
+    file = tmp_path / "embedded.db"
+    engine = _mysql(mariadb, backend["mysql"]["db"]) if backend else create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        create_tables(connection)
+        connection.exec_driver_sql("ALTER TABLE message DROP COLUMN title")
+    engine.dispose()
+    config = CONFIGURATION.check(backend | {"sqlite_file": str(file), "log_folder": str(tmp_path)})
+    runner = web.AppRunner(create_app(config))
+    with pytest.raises(DatabaseNotReady, match=r"lacks the columns message\.title"):
+        await runner.setup()
     await runner.cleanup()

@@ -28,7 +28,7 @@ class Squares:
         return {key: int(key) ** 2 for key in keys if key.isdigit()}
 
 
-async def _ask(together: Together[int], *keys: str) -> list["asyncio.Task[int | None]"]:
+async def _ask(together: Together[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
     tasks = [asyncio.create_task(together.ask(key)) for key in keys]
     await asyncio.sleep(0)
     await asyncio.sleep(0)

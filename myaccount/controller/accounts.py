@@ -9,7 +9,7 @@ from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
 from ..service.accounts import open_account
 from ..store.accounts import Holding
-from .forms import Form, identifier, text
+from .forms import Form, Optional, identifier, text
 
 OPEN: Final = Form(
     OpenAccount,
@@ -19,6 +19,7 @@ OPEN: Final = Form(
     cardNum=text(),
     accountId=identifier,
     accountType=text(),
+    teamId=Optional(identifier),
 )
 QUERY: Final = Form(str, userId=identifier)
 
@@ -52,6 +53,7 @@ def _row(holding: Holding) -> dict[str, object]:
             {
                 "ACCOUNT_ID": account.account_id,
                 "ACCOUNT_TYPE": account.account_type,
+                "TEAM_ID": account.team_id,
                 "CURRENCY": account.currency,
                 "BALANCE": format_amount(account.balance),
             }

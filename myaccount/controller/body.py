@@ -51,6 +51,14 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
         raise InvalidRequest("The body is not UTF-8.") from None
 
 
+def read_query(request: web.Request) -> dict[str, str]:
+    """Return the fields of the address. Raises InvalidRequest if they are not UTF-8, or one is there twice."""
+    try:
+        return _parse_form(request.rel_url.raw_query_string)
+    except UnicodeDecodeError:
+        raise InvalidRequest("The query is not UTF-8.") from None
+
+
 def _parser(request: web.Request) -> Callable[[str], dict[str, Any]]:
     if request.headers.get("Content-Type") == _FORM and "Content-Encoding" not in request.headers:
         # As nearly all write it.

@@ -2,79 +2,144 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiohttp import web
 
 from ..ledger.errors import InvalidRequest
 from ..ledger.money import parse_amount
-from .body import JsonNumber, read_fields, shown
+from .body import JsonNumber, read_fields, read_query, shown
 
 Made = TypeVar("Made")
-# Returns the field's value, or raises ValueError saying what it must be.
-Check = Callable[[str], Any]
 
 TEXT_LIMIT: Final = 45
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _CONTROL: Final = re.compile(f"[{_CONTROLS}]")
+# Tabs and line ends are part of a longer text.
+_CONTROL_IN_LINES: Final = re.compile(f"(?![\t\n\r])[{_CONTROLS}]")
 _IDENTIFIER: Final = re.compile(rf"[^\s{_CONTROLS}]{{1,{TEXT_LIMIT}}}")
 
 
-def text(limit: int = TEXT_LIMIT) -> Check:
-    """Take 1 to `limit` characters of text, on one line."""
+class Check(NamedTuple):
+    """What a field must be. A form has text only; a JSON object may have a value of `json_type` as well.
 
-    def check(value: str) -> str:
+    `parse` returns the field's value, or raises ValueError saying what it must be; so does a value of any other
+    type, in the words of `must_be`.
+    """
+
+    parse: Callable[[Any], Any]
+    json_type: type = str
+    must_be: str = "must be text"
+
+
+class Optional(NamedTuple):
+    """A field that may be left out, and its value then."""
+
+    check: Check
+    default: Any = None
+
+
+def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Check:
+    """Take 1 to `limit` characters of text, on one line unless it may have several."""
+    controls = _CONTROL_IN_LINES if lines else _CONTROL
+
+    def parse(value: str) -> str:
         if not value.strip():
             raise ValueError("must not be empty")
         if len(value) > limit:
             raise ValueError(f"must be at most {limit} characters long")
-        if _CONTROL.search(value):
+        if controls.search(value):
             raise ValueError("must not hold control characters")
         return value
 
-    return check
+    return Check(parse)
 
 
 _text: Final = text()
 
 
-def identifier(value: str) -> str:
-    """Take 1 to 45 characters with no white space among them; they are compared exactly."""
+def _identifier(value: str) -> str:
     if not _IDENTIFIER.fullmatch(value):
         # The same for all text, but for one thing.
-        _text(value)
+        _text.parse(value)
         raise ValueError("must not hold white space")
     return value
+
+
+def _identifiers(value: str | list[object]) -> list[str]:
+    ids = value.split() if isinstance(value, str) else value
+    return list(dict.fromkeys(_identifier(id_) if type(id_) is str else _refuse_item() for id_ in ids))
+
+
+def _refuse_item() -> str:
+    raise ValueError("must hold ids as text")
+
+
+def _flag(value: str | bool) -> bool:
+    if value not in ("true", "false", True, False):
+        raise ValueError("must be true or false")
+    return value in ("true", True)
+
+
+def whole(least: int, most: int) -> Check:
+    """Take a whole number in digits."""
+
+    def parse(value: str) -> int:
+        if re.fullmatch("[0-9]{1,19}", value) and least <= int(value) <= most:
+            return int(value)
+        raise ValueError(f"must be a whole number from {least} to {most}")
+
+    return Check(parse, JsonNumber, "must be a whole number")
+
+
+# 1 to 45 characters with no white space among them; they are compared exactly.
+identifier: Final = Check(_identifier)
+# Several, with white space between them, or a JSON array; each once.
+identifiers: Final = Check(_identifiers, list, "must be ids: an array, or with white space between them")
+flag: Final = Check(_flag, bool, "must be true or false")
+amount: Final = Check(parse_amount, JsonNumber, "must be text")
 
 
 class Form(Generic[Made]):
     """A route's fields, by their names on the wire, in the order of what they make."""
 
-    def __init__(self, make: Callable[..., Made], **checks: Check) -> None:
+    def __init__(self, make: Callable[..., Made], /, **fields: Check | Optional) -> None:
         self._make = make
-        self._checks = checks
+        self._checks = {
+            name: field.check if isinstance(field, Optional) else field for name, field in fields.items()
+        }
+        self._defaults = {name: field.default for name, field in fields.items() if isinstance(field, Optional)}
 
     async def read(self, request: web.Request) -> Made:
-        """Return what the request's fields make. Raises InvalidRequest, naming the field at fault."""
-        fields = await read_fields(request)
-        if fields.keys() != self._checks.keys():
-            raise self._misfit(fields)
-        return self._make(*[_checked(name, check, fields[name]) for name, check in self._checks.items()])
+        """Return what the request's fields make: those of its body or, if it is a GET, of its query.
 
-    def _misfit(self, fields: dict[str, Any]) -> InvalidRequest:
+        Raises InvalidRequest, naming the field at fault.
+        """
+        fields = await read_fields(request) if request.method == "POST" else read_query(request)
+        if fields.keys() != self._checks.keys():
+            self._see_that_they_fit(fields)
+        return self._make(
+            *[
+                _checked(name, check, fields[name]) if name in fields else self._defaults[name]
+                for name, check in self._checks.items()
+            ]
+        )
+
+    def _see_that_they_fit(self, fields: dict[str, Any]) -> None:
         known = ", ".join(self._checks)
         for name in fields:
             if name not in self._checks:
                 field = shown(name)
-                return InvalidRequest(f"There is no field {field!r} here; there are {known}.", field=field)
-        missing = next(name for name in self._checks if name not in fields)
-        return InvalidRequest(f"The field {missing} is missing.", field=missing)
+                raise InvalidRequest(f"There is no field {field!r} here; there are {known}.", field=field)
+        for name in self._checks:
+            if name not in fields and name not in self._defaults:
+                raise InvalidRequest(f"The field {name} is missing.", field=name)
 
 
 def _checked(name: str, check: Check, value: Any) -> Any:
-    if not isinstance(value, str) or (isinstance(value, JsonNumber) and check is not parse_amount):
-        raise InvalidRequest(f"The field {name} must be text.", field=name)
+    if type(value) is not str and type(value) is not check.json_type:
+        raise InvalidRequest(f"The field {name} {check.must_be}.", field=name)
     try:
-        return check(value)
+        return check.parse(value)
     except ValueError as error:
         raise InvalidRequest(f"The field {name} {error}.", field=name) from None

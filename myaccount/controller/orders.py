@@ -6,14 +6,12 @@ from aiohttp import web
 
 from ..keys import database_key, journal_key, replayed_key
 from ..ledger.commands import Command, Recharge, Transfer
-from ..ledger.money import format_amount, parse_amount
+from ..ledger.money import format_amount
 from ..service.orders import query_order
-from .forms import Form, identifier
+from .forms import Form, amount, identifier
 
-RECHARGE: Final = Form(Recharge, orderId=identifier, userId=identifier, amount=parse_amount)
-TRANSFER: Final = Form(
-    Transfer, orderId=identifier, fromuserId=identifier, touserId=identifier, amount=parse_amount
-)
+RECHARGE: Final = Form(Recharge, orderId=identifier, userId=identifier, amount=amount)
+TRANSFER: Final = Form(Transfer, orderId=identifier, fromuserId=identifier, touserId=identifier, amount=amount)
 QUERY: Final = Form(str, orderId=identifier)
 
 

@@ -17,6 +17,8 @@ class OpenAccount:
     card_num: str
     account_id: str
     account_type: str
+    # Whose members are told of what the account's money does.
+    team_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,18 @@ class UserNotFound(LedgerError):
     code = "user_not_found"
 
 
+class TeamNotFound(LedgerError):
+    """There is no such team."""
+
+    code = "team_not_found"
+
+
+class NotAMember(LedgerError):
+    """The user is not a member of the team."""
+
+    code = "not_a_member"
+
+
 class OrderNotFound(LedgerError):
     """There is no such order."""
 

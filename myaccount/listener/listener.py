@@ -1,57 +1,58 @@
-"""Takes notices from the queue, has each event handled, and sends again what was not."""
+"""Takes notices from the queue, has their events told, and sends again what was not."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Self
 
 from aiojobs import Scheduler
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import LedgerError
+from ..model.outbox import event
+from ..service.telling import tell
 from ..store.database import Database, utc_now
-from ..store.events import Event, delete_event, find_event, postpone_event, take_due_events
-from .queues import EventQueue, Notice
+from ..store.events import RESEND_SECONDS
+from ..store.retries import postpone, take_due
+from .callbacks import Endpoint
+from .live import Live
+from .queues import EventQueue
 
 _logger = logging.getLogger(__name__)
 
-# Calls the world outside: it may fail, and then the event comes again. So it may come more than once.
-EventHandler = Callable[[Event], Awaitable[None]]
-
-HANDLED_AT_ONCE: Final = 16
 SWEEP_SECONDS: Final = 2
+SWEEP_LIMIT: Final = 1000
 AFTER_FAULT_SECONDS: Final = 1
+# A person should see what fails so often: about ten minutes, as the pauses grow.
+ATTEMPTS: Final = 8
 
 
 class Listener:
-    """Has each event handled at least once, by the handler of its type.
+    """Has each event told exactly once: its messages are written, and the endpoints are owed their requests.
 
-    `async with` starts it, under a scheduler of its own; `stop` ends it at once. What it had begun and not
-    finished is begun again by whoever listens next.
+    `async with` starts it, under a scheduler of its own, and the endpoints' deliveries with it; `stop` ends it at
+    once. What it had begun and not finished is begun again by whoever listens next.
     """
 
-    def __init__(self, database: Database, queue: EventQueue, handlers: Mapping[str, EventHandler]) -> None:
+    def __init__(self, database: Database, queue: EventQueue, live: Live, endpoints: Sequence[Endpoint]) -> None:
         self._database = database
         self._queue = queue
-        self._handlers = handlers
-        self._in_hand: set[int] = set()
-        self._places = asyncio.Semaphore(HANDLED_AT_ONCE)
-        # The places bound what runs; a limit of the scheduler's own would count the endless jobs too.
+        self._live = live
+        self._endpoints = {endpoint.key: endpoint for endpoint in endpoints}
+        self._wanted = {endpoint.key: endpoint.change_types for endpoint in endpoints}
+        # A limit would only keep some of the endless jobs from beginning.
         self._scheduler = Scheduler(limit=None)
 
     async def __aenter__(self) -> Self:
-        self._endless = [
-            await self._scheduler.spawn(self._for_ever(self._sweep)),
-            await self._scheduler.spawn(self._for_ever(self._listen)),
-        ]
+        for step in (self._sweep, self._listen, *[endpoint.deliver for endpoint in self._endpoints.values()]):
+            await self._scheduler.spawn(self._for_ever(step))
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.stop()
 
     async def stop(self) -> None:
-        # First what would begin more.
-        for job in self._endless:
-            await job.close()
         await self._scheduler.close()
 
     async def _for_ever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -65,43 +66,48 @@ class Listener:
                 await asyncio.sleep(AFTER_FAULT_SECONDS)
 
     async def _listen(self) -> None:
-        """Give each notice that comes to a job of its own."""
-        for notice in await self._queue.take():
-            await self._places.acquire()
-            await self._scheduler.spawn(self._handle(notice))
+        """Tell what comes, together what comes together."""
+        notices = await self._queue.take()
+        if notices:
+            await self._tell([notice.event_id for notice in notices])
+            await self._queue.acknowledge(notices)
 
     async def _sweep(self) -> None:
-        """Announce again what should have been handled by now: the queue may have lost it."""
-        for event_id in await self._database.write(lambda connection: take_due_events(connection, utc_now())):
+        """Announce again what should have been told by now: the queue may have lost it."""
+        work = partial(take_due, table=event, now=utc_now(), limit=SWEEP_LIMIT, keep_seconds=RESEND_SECONDS)
+        for event_id in await self._database.write(work):
             self._queue.announce(event_id)
         await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _handle(self, notice: Notice) -> None:
-        try:
-            # The same event may come twice, once from the sweeper: it is handled once at a time.
-            if notice.event_id not in self._in_hand:
-                self._in_hand.add(notice.event_id)
-                try:
-                    await self._settle(notice.event_id)
-                finally:
-                    self._in_hand.discard(notice.event_id)
-            await self._queue.acknowledge(notice)
-        except LedgerError as error:
-            # Not acknowledged, and its row is still there: the sweeper sends it again.
-            _logger.warning("Event %s waits: %s", notice.event_id, error)
-        finally:
-            self._places.release()
+    async def _tell(self, event_ids: Sequence[int]) -> None:
+        """Tell the events or, of those that cannot be told, record why.
 
-    async def _settle(self, event_id: int) -> None:
-        """Handle the event and delete its row, or record why it was not handled."""
-        event = await self._database.read(lambda connection: find_event(connection, event_id))
-        if event is None:
-            return
-        try:
-            await self._handlers[event.event_type](event)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            _logger.warning("Event %s (%s) failed: %s", event.id, event.event_type, reason)
-            await self._database.write(lambda connection: postpone_event(connection, event_id, reason, utc_now()))
-        else:
-            await self._database.write(lambda connection: delete_event(connection, event_id))
+        Raises LedgerError if the database is away: then they are still there for the sweeper.
+        """
+        while event_ids:
+            work = partial(tell, event_ids=event_ids, wanted=self._wanted, now=utc_now())
+            try:
+                told = await self._database.write(work)
+            except LedgerError:
+                raise
+            except Exception as error:
+                if len(event_ids) == 1:
+                    await self._postpone(event_ids[0], error)
+                    return
+                # What one event caused must not keep the others.
+                for event_id in event_ids:
+                    await self._tell([event_id])
+                return
+            self._live.publish(told.readers)
+            for endpoint in told.endpoints:
+                self._endpoints[endpoint].wake()
+            event_ids = told.unfinished
+
+    async def _postpone(self, event_id: int, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
+        _logger.warning("Event %s was not told: %s", event_id, reason)
+
+        async def work(connection: AsyncConnection) -> None:
+            await postpone(connection, event, {event_id: reason}, utc_now(), ATTEMPTS)
+
+        await self._database.write(work)

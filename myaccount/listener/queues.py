@@ -5,10 +5,13 @@ never waits and never fails.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 # What is announced beyond this, while nobody takes it, is left to the sweeper.
 WAITING_LIMIT: Final = 10_000
+# How many events are handled together.
+TAKE_LIMIT: Final = 16
 
 
 class Notice(NamedTuple):
@@ -27,8 +30,8 @@ class EventQueue(Protocol):
     async def take(self) -> list[Notice]:
         """Return the next notices once there are some; at times an empty list."""
 
-    async def acknowledge(self, notice: Notice) -> None:
-        """Tell the queue that the event was handled; never raise."""
+    async def acknowledge(self, notices: Sequence[Notice]) -> None:
+        """Tell the queue that the events were handled; never raise."""
 
 
 class MemoryQueue:
@@ -42,7 +45,10 @@ class MemoryQueue:
             self._ids.put_nowait(event_id)
 
     async def take(self) -> list[Notice]:
-        return [Notice(await self._ids.get(), "")]
+        ids = [await self._ids.get()]
+        while len(ids) < TAKE_LIMIT and not self._ids.empty():
+            ids.append(self._ids.get_nowait())
+        return [Notice(id_, "") for id_ in ids]
 
-    async def acknowledge(self, notice: Notice) -> None:
+    async def acknowledge(self, notices: Sequence[Notice]) -> None:
         """Do nothing: what was taken from memory is gone from it."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any, Final, Self, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -12,18 +13,23 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from ..configuration import RedisConfig
-from .queues import WAITING_LIMIT, Notice
+from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
 
 _logger = logging.getLogger(__name__)
 
 GROUP: Final = "listeners"
 STREAM_LIMIT: Final = 100_000
-READ_LIMIT: Final = 100
 BLOCK_SECONDS: Final = 2
+# Whoever has had a notice for this long has died: handling takes a few seconds at most.
+DEAD_SECONDS: Final = 30
+CLAIM_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.5
 POOL_TIMEOUT_SECONDS: Final = 10
 
-_AWAY: Final = (RedisError, OSError)
+# Receipts, and what they are for.
+_Entries = list[tuple[str, dict[str, str]]]
+
+AWAY: Final = (RedisError, OSError)
 
 
 class RedisQueue:
@@ -34,9 +40,10 @@ class RedisQueue:
         self._consumer = f"{socket.gethostname()}:{os.getpid()}"
         self._announced: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
         self._reachable = True
-        self._client = _client(config, config["maxsize"])
+        self._next_claim = 0.0
+        self._client = redis_client(config, config["maxsize"])
         # A reader that blocks has a connection to itself.
-        self._reader = _client(config, 1)
+        self._reader = redis_client(config, 1)
 
     async def __aenter__(self) -> Self:
         self._sender = asyncio.create_task(self._send(), name="event sender")
@@ -54,9 +61,15 @@ class RedisQueue:
 
     async def take(self) -> list[Notice]:
         try:
-            reply = await self._reader.xreadgroup(
-                GROUP, self._consumer, {self._stream: ">"}, count=READ_LIMIT, block=BLOCK_SECONDS * 1000
-            )
+            now = asyncio.get_running_loop().time()
+            if now >= self._next_claim:
+                self._next_claim = now + CLAIM_SECONDS
+                await self._forget_the_dead()
+                if notices := await self._claim():
+                    # Perhaps there are more.
+                    self._next_claim = now
+                    return notices
+            return await self._read()
         except ResponseError as error:
             # A Redis that is new, or has lost its memory, has no group yet.
             if "NOGROUP" in str(error):
@@ -64,20 +77,38 @@ class RedisQueue:
             else:
                 await self._wait_for_redis(error)
             return []
-        except _AWAY as error:
+        except AWAY as error:
             await self._wait_for_redis(error)
             return []
+
+    async def acknowledge(self, notices: Sequence[Notice]) -> None:
+        try:
+            await self._client.xack(self._stream, GROUP, *[notice.receipt for notice in notices])
+        except AWAY:
+            # The events' rows are gone, so whoever is given these notices again skips them.
+            _logger.info("Redis did not take the acknowledgement of %s events.", len(notices))
+
+    async def _read(self) -> list[Notice]:
+        reply = await self._reader.xreadgroup(
+            GROUP, self._consumer, {self._stream: ">"}, count=TAKE_LIMIT, block=BLOCK_SECONDS * 1000
+        )
         self._reachable = True
         # redis-py's types cover every protocol's shape; with ours it is a list of (stream, entries).
-        streams = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", reply)
-        return [Notice(_event_id(fields), receipt) for _, entries in streams for receipt, fields in entries]
+        streams = cast("list[tuple[str, _Entries]]", reply)
+        return [notice for _, entries in streams for notice in _notices(entries)]
 
-    async def acknowledge(self, notice: Notice) -> None:
-        try:
-            await self._client.xack(self._stream, GROUP, notice.receipt)
-        except _AWAY:
-            # The event's row is gone, so whoever is given this notice again skips it.
-            _logger.info("Redis did not take the acknowledgement of event %s.", notice.event_id)
+    async def _claim(self) -> list[Notice]:
+        """Take over what readers that died had taken and not finished."""
+        reply = await self._reader.xautoclaim(
+            self._stream, GROUP, self._consumer, DEAD_SECONDS * 1000, "0-0", count=TAKE_LIMIT
+        )
+        return _notices(cast("_Entries", reply[1]))
+
+    async def _forget_the_dead(self) -> None:
+        """Remove readers that are not heard of any more and have nothing left: each process is a new one."""
+        for reader in await self._reader.xinfo_consumers(self._stream, GROUP):
+            if reader["pending"] == 0 and reader["idle"] > DEAD_SECONDS * 1000:
+                await self._reader.xgroup_delconsumer(self._stream, GROUP, reader["name"])
 
     async def _send(self) -> None:
         """Carry what is announced to the stream, for ever; while Redis is away, hold on to it."""
@@ -87,13 +118,13 @@ class RedisQueue:
                 try:
                     await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
                     break
-                except _AWAY as error:
+                except AWAY as error:
                     await self._wait_for_redis(error)
 
     async def _make_group(self) -> None:
         try:
             await self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
-        except _AWAY as error:
+        except AWAY as error:
             # Unless another process made it in this moment.
             if "BUSYGROUP" not in str(error):
                 await self._wait_for_redis(error)
@@ -105,13 +136,17 @@ class RedisQueue:
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
+def _notices(entries: _Entries) -> list[Notice]:
+    return [Notice(_event_id(fields), receipt) for receipt, fields in entries]
+
+
 def _event_id(fields: dict[str, str]) -> int:
     # What is not of our writing is no event; there is none by 0, so it is acknowledged and forgotten.
     id_ = fields.get("event", "")
     return int(id_) if id_.isdecimal() else 0
 
 
-def _client(config: RedisConfig, connections: int) -> Redis:
+def redis_client(config: RedisConfig, connections: int) -> Redis:
     # This pool lets those wait for whom there is no connection; the usual one refuses them.
     pool = BlockingConnectionPool(
         timeout=POOL_TIMEOUT_SECONDS,

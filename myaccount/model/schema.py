@@ -7,7 +7,10 @@ from sqlalchemy import Connection, inspect, select
 from sqlalchemy.dialects.mysql import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-from .tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account, metadata
+# Imported for their tables, which the metadata then has.
+from . import inbox, outbox  # noqa: F401
+from .columns import metadata
+from .tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 
 # The account that makes every recharge a double entry.
 EXTERNAL_ROW: Final = {
@@ -22,7 +25,7 @@ EXTERNAL_ROW: Final = {
 
 SCRIPT_HEADER: Final = """\
 -- Sets up an empty MySQL 8 or MariaDB 10.11 schema for MyAccount:  mariadb DATABASE < sql/sql.sql
--- Written by `make sql` from myaccount/model/tables.py; a test holds the two together.
+-- Written by `make sql` from myaccount/model; a test holds the two together.
 """
 
 
@@ -30,6 +33,23 @@ def missing_tables(connection: Connection) -> list[str]:
     """Return the names of our tables that the database does not have."""
     present = set(inspect(connection).get_table_names())
     return [table.name for table in metadata.sorted_tables if table.name not in present]
+
+
+def missing_columns(connection: Connection) -> list[str]:
+    """Return the names of our columns that those tables lack that the database has: it is of an earlier version."""
+    inspector = inspect(connection)
+    present = {
+        f"{table}.{column['name']}"
+        for table in inspector.get_table_names()
+        for column in inspector.get_columns(table)
+    }
+    tables = {name.partition(".")[0] for name in present}
+    return [
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.c
+        if table.name in tables and f"{table.name}.{column.name}" not in present
+    ]
 
 
 def create_tables(connection: Connection) -> None:

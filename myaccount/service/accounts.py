@@ -3,24 +3,23 @@
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..ledger.changes import opening
 from ..ledger.commands import OpenAccount
-from ..ledger.errors import AccountExists, UserExists
+from ..ledger.errors import AccountExists, TeamNotFound, UserExists
 from ..store.accounts import Holding, account_exists, find_holdings, insert_user
 from ..store.database import Database, utc_now
 from ..store.events import insert_event
+from ..store.teams import find_team
 from ..store.together import Together
-
-ACCOUNT_OPENED: Final = "account_opened"
 
 
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
     """Make the user and the account, and announce it once that is committed.
 
-    Raises UserExists or AccountExists if either id is taken: then nothing is made.
+    Raises UserExists or AccountExists if either id is taken, or TeamNotFound: then nothing is made.
     """
     opened_at = utc_now()
 
@@ -33,16 +32,17 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
             raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
         if await account_exists(connection, command.account_id):
             raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
+        if command.team_id is not None and await find_team(connection, command.team_id) is None:
+            raise TeamNotFound(f"There is no team {command.team_id!r}.", field="teamId")
         await insert_user(connection, command, opened_at)
-        body = {"user_id": command.user_id, "account_id": command.account_id}
-        return await insert_event(connection, ACCOUNT_OPENED, body, opened_at)
+        return await insert_event(connection, [opening(command)], opened_at)
 
     event_id = await database.write(work)
     if event_id is not None:
         announce(event_id)
 
 
-def account_queries(database: Database) -> Together[Holding]:
+def account_queries(database: Database) -> Together[str, Holding]:
     """Return the way to ask for a user's accounts by user id."""
 
     async def find(user_ids: Collection[str]) -> dict[str, Holding]:
@@ -55,6 +55,5 @@ def _is_own(holding: Holding, command: OpenAccount, opened_at: datetime) -> bool
     """Tell whether this very command made the user: in the same microsecond, and with the same content."""
     user = holding.user
     return user.created_at == opened_at and command in [
-        OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, held.account_id, held.account_type)
-        for held in holding.accounts
+        OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, *held[:3]) for held in holding.accounts
     ]

@@ -16,7 +16,7 @@ _TIME = user.c.created_at.type
 _FIND_HOLDINGS = (
     text(
         "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
-        " account_id, account_type, currency, balance"
+        " account_id, account_type, team_id, currency, balance"
         " FROM user LEFT JOIN account ON account.user_id = user.user_id"
         " WHERE user.user_id IN :user_ids ORDER BY account.id"
     )
@@ -29,8 +29,8 @@ _INSERT_USER = text(
     " VALUES (:user_id, :user_name, :sex, :card_num, :created_at)"
 ).bindparams(bindparam("created_at", type_=_TIME))
 _INSERT_ACCOUNT = text(
-    "INSERT INTO account (account_id, account_type, user_id, currency, balance, floor, created_at)"
-    " VALUES (:account_id, :account_type, :user_id, :currency, 0, 0, :created_at)"
+    "INSERT INTO account (account_id, account_type, user_id, team_id, currency, balance, floor, created_at)"
+    " VALUES (:account_id, :account_type, :user_id, :team_id, :currency, 0, 0, :created_at)"
 ).bindparams(bindparam("created_at", type_=_TIME))
 
 
@@ -50,6 +50,7 @@ class HeldAccount(NamedTuple):
 
     account_id: str
     account_type: str
+    team_id: str | None
     currency: str
     balance: int
 
@@ -93,6 +94,7 @@ async def insert_user(connection: AsyncConnection, command: OpenAccount, created
             "account_id": command.account_id,
             "account_type": command.account_type,
             "user_id": command.user_id,
+            "team_id": command.team_id,
             "currency": CNY.code,
             "created_at": created_at,
         },

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..ledger.decide import Account, Order
+from .events import due_after
 
 # The columns of an order that `decide` knows; the key and the time come on the way to the table.
 DECIDED: Final = "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
@@ -43,14 +44,21 @@ class BatchConnection(ABC):
         accounts, orders = await self._run(self._lock_accounts(keys), self._find_orders(order_ids))
         return {row[0]: Account(*row) for row in accounts}, {row[0]: Order(*row) for row in orders}
 
-    async def commit(self, orders: Sequence[Order], balances: Mapping[int, int], created_at: datetime) -> None:
-        """Insert the orders, write the balances by account key, and end the transaction."""
+    async def commit(
+        self, orders: Sequence[Order], balances: Mapping[int, int], event: str, created_at: datetime
+    ) -> int | None:
+        """Insert the orders and their event, write the balances by account key, and end the transaction.
+
+        Return the event's id; without orders there is none.
+        """
         statements: list[Bound] = []
         if orders:
-            statements.append(self._insert_orders(orders, created_at.isoformat(" ", "microseconds")))
+            statements.append(self._insert_orders(orders, _written(created_at)))
+            statements += self._insert_event(event, _written(created_at), _written(due_after(created_at)))
         if balances:
             statements.append(self._write_balances(balances))
-        await self._run(*statements, ("COMMIT", ()))
+        found = await self._run(*statements, ("COMMIT", ()))
+        return found[0][0] if found else None
 
     @abstractmethod
     async def _run(self, *statements: Bound) -> list[list[Any]]:
@@ -69,4 +77,12 @@ class BatchConnection(ABC):
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound: ...
 
     @abstractmethod
+    def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
+        """Return the insert and the query of its id."""
+
+    @abstractmethod
     def _write_balances(self, balances: Mapping[int, int]) -> Bound: ...
+
+
+def _written(time: datetime) -> str:
+    return time.isoformat(" ", "microseconds")

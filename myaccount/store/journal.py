@@ -6,17 +6,19 @@ database the next one gathers by itself, and then for a few milliseconds more wh
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Final, Self
 
+from ..ledger.changes import settlement
 from ..ledger.commands import OUTSIDE_WORLD, Command
-from ..ledger.decide import Outcome, decide
+from ..ledger.decide import Order, Outcome, decide
 from ..ledger.errors import Overloaded, Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
 from .database import Database, utc_now
+from .events import event_body
 
 BATCH_LIMIT: Final = 256
 # A client alone never waits for this: it is kept only after a batch of several.
@@ -30,12 +32,21 @@ _Waiting = tuple[Command, "asyncio.Future[Outcome]", float]
 class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and ends its writer.
 
-    At the end the writer settles what was accepted before it stops. `waiting_limit` and `waiting_seconds` bound
-    the commands that wait, by number and by the age of the oldest: beyond either, more are refused at once.
+    `announce` is told the id of each event that was committed. At the end the writer settles what was accepted
+    before it stops. `waiting_limit` and `waiting_seconds` bound the commands that wait, by number and by the age
+    of the oldest: beyond either, more are refused at once.
     """
 
-    def __init__(self, database: Database, *, waiting_limit: int = 10_000, waiting_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        announce: Callable[[int], None],
+        *,
+        waiting_limit: int = 10_000,
+        waiting_seconds: float = 2.0,
+    ) -> None:
         self._database = database
+        self._announce = announce
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
         self._waiting: deque[_Waiting] = deque()
@@ -119,17 +130,21 @@ class Journal:
                     settled.set_result(outcome)
 
     async def _post(self, commands: Sequence[Command]) -> list[Outcome]:
-        async def work(batch: BatchConnection) -> list[Outcome]:
+        async def work(batch: BatchConnection) -> tuple[list[Outcome], int | None]:
             keys = await self._find_keys(batch, commands)
             locked, earlier_orders = await batch.begin(
                 set(keys.values()), {command.order_id for command in commands}
             )
             accounts = {party: locked[key] for party, key in keys.items()}
             decision = decide(commands, accounts, earlier_orders)
-            await batch.commit(decision.orders, decision.balances, utc_now())
-            return decision.outcomes
+            event = _event(decision.orders, keys)
+            event_id = await batch.commit(decision.orders, decision.balances, event, utc_now())
+            return decision.outcomes, event_id
 
-        return await self._database.batch(work)
+        outcomes, event_id = await self._database.batch(work)
+        if event_id is not None:
+            self._announce(event_id)
+        return outcomes
 
     async def _find_keys(self, batch: BatchConnection, commands: Sequence[Command]) -> dict[str, int]:
         """Return the account key of each party that has an account."""
@@ -140,6 +155,12 @@ class Journal:
         if unknown:
             self._first_accounts |= await batch.find_first_accounts(unknown)
         return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
+
+
+def _event(orders: Sequence[Order], keys: Mapping[str, int]) -> str:
+    """Return what the batch's event tells; `keys` has the account key of each party."""
+    parties = {key: party for party, key in keys.items()}
+    return event_body(settlement(o, parties[o.from_account], parties[o.to_account]) for o in orders)
 
 
 def _fail(settled: "asyncio.Future[Outcome]", error: Exception) -> None:

@@ -57,6 +57,11 @@ class MysqlBatch(BatchConnection):
             [order.order_id for order in orders],
         )
 
+    def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
+        row = f"(%s,0,{_word(due_at)},{_word(created_at)})"
+        insert = f"INSERT INTO event (body, attempts, due_at, created_at) VALUES {row}"
+        return (insert, (body,)), ("SELECT JSON_ARRAY(LAST_INSERT_ID())", ())
+
     def _write_balances(self, balances: Mapping[int, int]) -> Bound:
         # INTERVAL finds the key's place among the sorted ones by halves, and ELT the balance in that place.
         keys = sorted(balances)

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from ..ledger.errors import Unavailable
-from ..model.schema import create_tables, has_external_account, missing_tables
+from ..model.schema import create_tables, has_external_account, missing_columns, missing_tables
 from ..resources import resource
 from .database import Database
 
@@ -13,19 +13,20 @@ class DatabaseNotReady(Exception):
 
 
 async def prepare_schema(database: Database, *, embedded: bool) -> None:
-    """Create the embedded file's tables; of any other database, see that it has them.
+    """Create the embedded file's tables; see that the database has all that is ours.
 
-    Raises DatabaseNotReady if it lacks one, or cannot be reached.
+    Raises DatabaseNotReady if it lacks something, or cannot be reached.
     """
     try:
         if embedded:
             await database.write(lambda connection: connection.run_sync(create_tables))
-            return
         missing = await database.read(lambda connection: connection.run_sync(_missing))
     except Unavailable:
         raise DatabaseNotReady(
             f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
         ) from None
+    if missing and embedded:
+        raise DatabaseNotReady(f"{database.name} is an earlier version's: it lacks {missing}. Move it elsewhere.")
     if missing:
         raise DatabaseNotReady(
             f"the database {database.name} lacks {missing}. "
@@ -37,4 +38,6 @@ def _missing(connection: Connection) -> str:
     """Return what the schema lacks, in words, or nothing."""
     if tables := missing_tables(connection):
         return f"the tables {', '.join(tables)}"
+    if columns := missing_columns(connection):
+        return f"the columns {', '.join(columns)}"
     return "" if has_external_account(connection) else "the external account, row 1 of the table account"

@@ -53,6 +53,10 @@ class SqliteBatch(BatchConnection):
             (created_at, json.dumps(orders)),
         )
 
+    def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
+        insert = "INSERT INTO event (body, attempts, due_at, created_at) VALUES (?, 0, ?, ?)"
+        return (insert, (body, due_at, created_at)), ("SELECT json_array(last_insert_rowid())", ())
+
     def _write_balances(self, balances: Mapping[int, int]) -> Bound:
         return (
             "UPDATE account SET balance = new_balance.value ->> 1 FROM json_each(?) AS new_balance"

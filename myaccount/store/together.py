@@ -1,30 +1,31 @@
 """Questions asked of the database together: those that come while one is there go in the next, as one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from copy import copy
 from typing import Final, Generic, TypeVar
 
 from ..ledger.errors import Overloaded
 
+Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
 LIMIT: Final = 256
 WAITING_LIMIT: Final = 10_000
 
 
-class Together(Generic[Answer]):
+class Together(Generic[Key, Answer]):
     """Answers many questions with one: `find` returns, by key, the answers there are.
 
     No question is answered from before it was asked: one that comes while `find` is under way waits for the next.
     """
 
-    def __init__(self, find: Callable[[Collection[str]], Awaitable[Mapping[str, Answer]]]) -> None:
+    def __init__(self, find: Callable[[Collection[Key]], Awaitable[Mapping[Key, Answer]]]) -> None:
         self._find = find
-        self._waiting: list[tuple[str, asyncio.Future[Answer | None]]] = []
+        self._waiting: list[tuple[Key, asyncio.Future[Answer | None]]] = []
         self._asking: asyncio.Task[None] | None = None
 
-    async def ask(self, key: str) -> Answer | None:
+    async def ask(self, key: Key) -> Answer | None:
         """Return the key's answer, or None if there is none. Raises Overloaded, or what `find` raises."""
         if len(self._waiting) >= WAITING_LIMIT:
             raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")

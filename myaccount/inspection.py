@@ -1,0 +1,69 @@
+"""What people look at on the command line: whether the books balance, and what waits to be told."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from .configuration import Config, callbacks_of
+from .resources import working_path
+from .service.verification import verify_books
+from .service.waiting import list_waiting, resend_set_aside
+from .store.database import Database, open_database
+from .store.deliveries import endpoint_key
+from .store.schema import prepare_schema
+
+
+async def print_differences(config: Config) -> int:
+    """Print each difference in the books; return 1 if there is one."""
+    differences = 0
+    async with _database(config) as database:
+        async for difference in verify_books(database, _show_progress):
+            print(difference)
+            differences += 1
+    print(f"{differences} differences." if differences else "The books balance.")
+    return 1 if differences else 0
+
+
+async def print_waiting(config: Config) -> int:
+    """Print what waits to be told and what was set aside, one a line."""
+    hosts = {
+        endpoint_key(callback["url"]): urlsplit(callback["url"]).hostname for callback in callbacks_of(config)
+    }
+    waiting = set_aside = 0
+    async with _database(config) as database:
+        async for row in list_waiting(database):
+            if row.due_at is None:
+                set_aside += 1
+                state = f"set aside after {row.attempts} attempts"
+            else:
+                waiting += 1
+                state = f"{row.attempts} attempts, next at {row.due_at:%Y-%m-%dT%H:%M:%SZ}"
+            # Not the address, which may hold a password.
+            target = f" to {hosts.get(row.endpoint, 'an endpoint no longer configured')}" if row.endpoint else ""
+            reason = f": {row.error}" if row.error else ""
+            print(f"{row.name} of {row.created_at:%Y-%m-%dT%H:%M:%SZ}{target}, {state}{reason}")
+    print(f"{waiting} waiting, {set_aside} set aside.")
+    return 0
+
+
+async def resend(config: Config, name: str) -> int:
+    """Have what was set aside tried again; return 1 if there was nothing of that name."""
+    async with _database(config) as database:
+        count = await resend_set_aside(database, name)
+    print(f"{count} sent again." if count else "Nothing of that name was set aside.")
+    return 0 if count or name == "all" else 1
+
+
+@asynccontextmanager
+async def _database(config: Config) -> AsyncIterator[Database]:
+    async with open_database(config, working_path(config["sqlite_file"])) as database:
+        await prepare_schema(database, embedded="mysql" not in config)
+        yield database
+
+
+def _show_progress(done: int, count: int) -> None:
+    """Draw a bar where somebody looks."""
+    if sys.stderr.isatty():
+        bar = "#" * (40 * done // count)
+        print(f"\r[{bar:40}] {done} of {count} accounts", end="" if done < count else "\n", file=sys.stderr)

@@ -1,0 +1,70 @@
+"""The requests that are owed to the endpoints of callbacks."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..model.outbox import delivery, endpoint_off
+from .retries import take_due
+
+
+class Delivery(NamedTuple):
+    """One request that is owed; a receiver knows it by its webhook id."""
+
+    id: int
+    webhook_id: str
+    body: str
+
+
+def endpoint_key(url: str) -> str:
+    """Return what stands for an address in the tables: the address itself may hold a password."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+async def insert_deliveries(
+    connection: AsyncConnection, bodies: Collection[tuple[str, str]], now: datetime
+) -> None:
+    """Owe each endpoint a request with that body, from now on."""
+    rows = [
+        {
+            "endpoint": endpoint,
+            "webhook_id": f"msg_{secrets.token_hex(16)}",
+            "body": body,
+            "attempts": 0,
+            "due_at": now,
+            "created_at": now,
+        }
+        for endpoint, body in bodies
+    ]
+    if rows:
+        await connection.execute(insert(delivery), rows)
+
+
+async def take_deliveries(
+    connection: AsyncConnection, endpoint: str, now: datetime, limit: int, keep_seconds: float
+) -> list[Delivery]:
+    """Return what is due to the endpoint; nobody else is given it while it is kept."""
+    ids = await take_due(connection, delivery, now, limit, keep_seconds, delivery.c.endpoint == endpoint)
+    taken = select(delivery.c.id, delivery.c.webhook_id, delivery.c.body).where(delivery.c.id.in_(ids))
+    return [Delivery(*row) for row in await connection.execute(taken.order_by(delivery.c.id))] if ids else []
+
+
+async def switch_off(connection: AsyncConnection, endpoint: str, error: str, now: datetime) -> None:
+    """Owe the endpoint nothing more, and set aside what it was owed."""
+    if endpoint not in await endpoints_off(connection):
+        await connection.execute(insert(endpoint_off).values(endpoint=endpoint, created_at=now))
+    owed = update(delivery).where(delivery.c.endpoint == endpoint, delivery.c.due_at.is_not(None))
+    await connection.execute(owed.values(due_at=None, error=error))
+
+
+async def switch_on(connection: AsyncConnection, endpoints: Collection[str]) -> None:
+    await connection.execute(delete(endpoint_off).where(endpoint_off.c.endpoint.in_(endpoints)))
+
+
+async def endpoints_off(connection: AsyncConnection) -> set[str]:
+    return set((await connection.execute(select(endpoint_off.c.endpoint))).scalars())

@@ -1,0 +1,64 @@
+"""What is tried again until it succeeds: events and deliveries wait alike, in rows with the same columns.
+
+A row is due at a time. Whoever takes it moves that time on, so that nobody else takes it meanwhile, and that it
+is tried again if the taker dies; after its last attempt it is set aside, due at no time.
+"""
+
+import random
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Table, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# The pauses grow from this, each twice the one before, and vary by a fifth so that what failed together does not
+# come again together. 15 attempts take about a day.
+FIRST_PAUSE_SECONDS: Final = 5
+JITTER: Final = 0.2
+ERROR_LIMIT: Final = 500
+
+
+async def take_due(
+    connection: AsyncConnection, table: Table, now: datetime, limit: int, keep_seconds: float, *which: Any
+) -> list[int]:
+    """Return the ids of rows that are due, first those due first, and keep them for so long."""
+    due = select(table.c.id).where(table.c.due_at <= now, *which).order_by(table.c.due_at).limit(limit)
+    ids = list((await connection.execute(due.with_for_update(skip_locked=True))).scalars())
+    if ids:
+        again = now + timedelta(seconds=keep_seconds)
+        await connection.execute(update(table).where(table.c.id.in_(ids)).values(due_at=again))
+    return ids
+
+
+async def postpone(
+    connection: AsyncConnection, table: Table, errors: Mapping[int, str], now: datetime, last_attempt: int
+) -> None:
+    """Record a failed attempt of each id: the next comes after a growing pause, after the last there is none."""
+    tried = select(table.c.id, table.c.attempts).where(table.c.id.in_(errors)).with_for_update()
+    for id_, attempts in list(await connection.execute(tried)):
+        # The jitter is no secret.
+        pause_seconds = FIRST_PAUSE_SECONDS * 2**attempts * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        changes = {
+            "attempts": attempts + 1,
+            "error": errors[id_][:ERROR_LIMIT],
+            "due_at": None if attempts + 1 >= last_attempt else now + timedelta(seconds=pause_seconds),
+        }
+        await connection.execute(update(table).where(table.c.id == id_).values(changes))
+
+
+async def remove(connection: AsyncConnection, table: Table, ids: Collection[int]) -> None:
+    await connection.execute(delete(table).where(table.c.id.in_(ids)))
+
+
+async def resend(connection: AsyncConnection, table: Table, now: datetime, *which: ColumnElement[bool]) -> int:
+    """Let those rows begin anew; return how many they are."""
+    again = update(table).where(*which).values(attempts=0, due_at=now)
+    return int((await connection.execute(again)).rowcount)
+
+
+async def list_rows(connection: AsyncConnection, table: Table, after: int, limit: int) -> list[Any]:
+    """Return a page of what waits or was set aside, in the order of its making, without the bodies."""
+    columns = [column for column in table.c if column.name != "body"]
+    page = select(*columns).where(table.c.id > after).order_by(table.c.id).limit(limit)
+    return list(await connection.execute(page))

@@ -1,0 +1,69 @@
+"""Teams, their members, and the accounts whose money they watch."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..model.inbox import team, team_member
+from ..model.tables import account, user
+
+
+class Team(NamedTuple):
+    """A team and the user ids of its members, in order."""
+
+    team_id: str
+    name: str
+    members: list[str]
+
+
+async def find_team(connection: AsyncConnection, team_id: str, *, lock: bool = False) -> Team | None:
+    """Return the team; with `lock`, nobody else changes it, or does this, until the transaction ends."""
+    named = select(team.c.team_name).where(team.c.team_id == team_id)
+    name = (await connection.execute(named.with_for_update() if lock else named)).scalar()
+    if name is None:
+        return None
+    members = select(team_member.c.user_id).where(team_member.c.team_id == team_id)
+    return Team(team_id, name, list((await connection.execute(members.order_by(team_member.c.user_id))).scalars()))
+
+
+async def insert_team(connection: AsyncConnection, team_id: str, name: str, now: datetime) -> None:
+    await connection.execute(insert(team).values(team_id=team_id, team_name=name, created_at=now))
+
+
+async def rename_team(connection: AsyncConnection, team_id: str, name: str) -> None:
+    await connection.execute(update(team).where(team.c.team_id == team_id).values(team_name=name))
+
+
+async def add_members(connection: AsyncConnection, team_id: str, user_ids: Collection[str]) -> None:
+    rows = [{"team_id": team_id, "user_id": user_id} for user_id in user_ids]
+    if rows:
+        await connection.execute(insert(team_member), rows)
+
+
+async def remove_members(connection: AsyncConnection, team_id: str, user_ids: Collection[str]) -> None:
+    of_team = team_member.c.team_id == team_id
+    await connection.execute(delete(team_member).where(of_team, team_member.c.user_id.in_(user_ids)))
+
+
+async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
+    """Return the names of those users that there are, by user id."""
+    names = select(user.c.user_id, user.c.user_name).where(user.c.user_id.in_(user_ids))
+    return {row.user_id: row.user_name for row in await connection.execute(names)}
+
+
+async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Team]:
+    """Return, by user id, the team that watches the user's account, where there is one with members."""
+    watched = (
+        select(account.c.user_id, team.c.team_id, team.c.team_name, team_member.c.user_id)
+        .join_from(account, team, team.c.team_id == account.c.team_id)
+        .join(team_member, team_member.c.team_id == team.c.team_id)
+        .where(account.c.user_id.in_(user_ids))
+        .order_by(team_member.c.user_id)
+    )
+    teams: dict[str, Team] = {}
+    for user_id, team_id, name, member in await connection.execute(watched):
+        teams.setdefault(user_id, Team(team_id, name, [])).members.append(member)
+    return teams
