@@ -15,10 +15,11 @@ from myaccount.resources import resource, working_path
 from myaccount.store.database import Database, open_database
 
 from .bank import bank_of
+from .receivers import receiver, receiving
 from .servers import MariaDB, Redis, free_port
 from .services import start
 
-__all__ = ["bank_of", "start"]
+__all__ = ["bank_of", "receiver", "receiving", "start"]
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
@@ -29,6 +30,13 @@ class Server(TestServer):
 
     async def _make_runner(self, **kwargs: Any) -> BaseRunner:
         return await super()._make_runner(**kwargs | {"handler_cancellation": False})
+
+
+class ClientOf(Client):
+    """A client whose server is another's to close."""
+
+    async def close(self) -> None:
+        await self.session.close()
 
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 20) -> None:

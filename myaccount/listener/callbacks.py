@@ -21,6 +21,8 @@ from .signature import signature
 REQUESTS_AT_ONCE: Final = 16
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
 POLL_SECONDS: Final = 2
+# What comes meanwhile is sent at the same time; what waits already does not wait for this.
+GATHERING_SECONDS: Final = 0.1
 # How much longer than a request may take its delivery is kept from others.
 MARGIN_SECONDS: Final = 15
 # About a day, as the pauses grow.
@@ -62,6 +64,8 @@ class Endpoint:
         if due:
             errors = await asyncio.gather(*map(self._send, due))
             await self._database.write(partial(self._settle, dict(zip(due, errors, strict=True))))
+            if len(due) < REQUESTS_AT_ONCE:
+                await asyncio.sleep(GATHERING_SECONDS)
         else:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

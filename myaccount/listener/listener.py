@@ -17,13 +17,16 @@ from ..store.events import RESEND_SECONDS
 from ..store.retries import postpone, take_due
 from .callbacks import Endpoint
 from .live import Live
-from .queues import EventQueue
+from .queues import TAKE_LIMIT, EventQueue
 
 _logger = logging.getLogger(__name__)
 
+# What comes meanwhile is told together: each time costs the database and the worker as much as some dozen messages.
+GATHERING_SECONDS: Final = 0.05
 SWEEP_SECONDS: Final = 2
 SWEEP_LIMIT: Final = 1000
 AFTER_FAULT_SECONDS: Final = 1
+CLOSE_SECONDS: Final = 5
 # A person should see what fails so often: about ten minutes, as the pauses grow.
 ATTEMPTS: Final = 8
 
@@ -41,8 +44,9 @@ class Listener:
         self._live = live
         self._endpoints = {endpoint.key: endpoint for endpoint in endpoints}
         self._wanted = {endpoint.key: endpoint.change_types for endpoint in endpoints}
-        # A limit would only keep some of the endless jobs from beginning.
-        self._scheduler = Scheduler(limit=None)
+        # A limit would only keep some of the endless jobs from beginning. What is at the database needs a while to
+        # be broken off.
+        self._scheduler = Scheduler(limit=None, close_timeout=CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:
         for step in (self._sweep, self._listen, *[endpoint.deliver for endpoint in self._endpoints.values()]):
@@ -71,12 +75,14 @@ class Listener:
         if notices:
             await self._tell([notice.event_id for notice in notices])
             await self._queue.acknowledge(notices)
+        if len(notices) < TAKE_LIMIT:
+            await asyncio.sleep(GATHERING_SECONDS)
 
     async def _sweep(self) -> None:
         """Announce again what should have been told by now: the queue may have lost it."""
         work = partial(take_due, table=event, now=utc_now(), limit=SWEEP_LIMIT, keep_seconds=RESEND_SECONDS)
-        for event_id in await self._database.write(work):
-            self._queue.announce(event_id)
+        for row in await self._database.write(work):
+            self._queue.announce(row.id)
         await asyncio.sleep(SWEEP_SECONDS)
 
     async def _tell(self, event_ids: Sequence[int]) -> None:

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Protocol
 
 # What is announced beyond this, while nobody takes it, is left to the sweeper.
 WAITING_LIMIT: Final = 10_000
-# How many events are handled together.
-TAKE_LIMIT: Final = 16
+# How many are taken at once.
+TAKE_LIMIT: Final = 100
 
 
 class Notice(NamedTuple):

@@ -72,7 +72,7 @@ class RedisQueue:
             return await self._read()
         except ResponseError as error:
             # A Redis that is new, or has lost its memory, has no group yet.
-            if "NOGROUP" in str(error):
+            if "NOGROUP" in str(error) or "no such key" in str(error):
                 await self._make_group()
             else:
                 await self._wait_for_redis(error)

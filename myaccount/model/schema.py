@@ -36,7 +36,7 @@ def missing_tables(connection: Connection) -> list[str]:
 
 
 def missing_columns(connection: Connection) -> list[str]:
-    """Return the names of our columns that those tables lack that the database has: it is of an earlier version."""
+    """Return the names of our columns that tables lack which are there: they are an earlier version's."""
     inspector = inspect(connection)
     present = {
         f"{table}.{column['name']}"

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from ..store.database import Database, utc_now
-from ..store.messages import NewMessage, insert_messages, lock_readers, was_told
+from ..store.messages import NewMessage, was_told, write_messages
 from ..store.teams import add_members, find_team, find_users, insert_team, remove_members, rename_team
+from ..store.turns import turn
 
 NOTE: Final = "note"
 
@@ -83,7 +84,7 @@ async def write_note(database: Database, publish: Callable[[Collection[str]], No
                 raise NotAMember(f"User {user_id!r} is not a member of team {note.team_id!r}.", field=field)
         if await was_told(connection, note.team_id, NOTE, source_id):
             return None
-        names = await lock_readers(connection, team.members)
+        names = await find_users(connection, [note.user_id])
         messages = [
             NewMessage(
                 reader_id=member,
@@ -100,7 +101,7 @@ async def write_note(database: Database, publish: Callable[[Collection[str]], No
             )
             for member in team.members
         ]
-        await insert_messages(connection, messages)
+        await turn(connection, *write_messages(connection, messages))
         return team.members
 
     readers = await database.write(work)

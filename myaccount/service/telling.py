@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,15 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..ledger.changes import ACCOUNT_OPENED, DECLINE, RECHARGE, TRANSFER, Change
 from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.money import CNY, format_amount
-from ..model.outbox import event
-from ..store.deliveries import endpoints_off, insert_deliveries
-from ..store.events import keep_changes, lock_events
-from ..store.messages import NewMessage, insert_messages, lock_readers
-from ..store.retries import remove
-from ..store.teams import Team, find_watching_teams
+from ..store.deliveries import endpoints_off, owe
+from ..store.events import Event, keep_changes, lock_events
+from ..store.messages import NewMessage, write_messages
+from ..store.teams import Team, find_parties, find_watching_teams
+from ..store.turns import turn
 
-# About how many messages one transaction writes: a batch that large teams watch takes several.
-MESSAGES_LIMIT: Final = 500
+# How many changes one transaction tells, unless a single event has more.
+CHANGES_LIMIT: Final = 256
+# About how many messages it writes: an event that large teams watch takes several transactions.
+MESSAGES_LIMIT: Final = 2000
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 TRANSFER_OUT: Final = "transfer_out"
 TRANSFER_IN: Final = "transfer_in"
@@ -44,31 +48,45 @@ async def tell(
     `wanted` has, by endpoint, the types of changes that it is to be told of. Events that were told already, or are
     in another's hands, are passed over.
     """
-    events = await lock_events(connection, event_ids)
+    waiting = await lock_events(connection, event_ids)
+    events = _as_many_as_fit(waiting)
     parties = {user for event in events for c in event.changes for user in (c.payer, c.payee)} - {OUTSIDE_WORLD}
-    teams = await find_watching_teams(connection, parties)
-    names = await lock_readers(connection, parties.union(*[team.members for team in teams.values()]))
-    wanted = {endpoint: wanted[endpoint] for endpoint in wanted.keys() - await endpoints_off(connection)}
+    names, watched = await find_parties(connection, parties)
+    teams = await find_watching_teams(connection, watched)
+    if wanted:
+        wanted = {endpoint: wanted[endpoint] for endpoint in wanted.keys() - await endpoints_off(connection)}
     messages: list[NewMessage] = []
     owed: list[tuple[str, str]] = []
-    finished, unfinished = [], []
+    left: dict[int, Sequence[Change]] = {}
     for id_, changes, created_at in events:
-        told = 0
+        count = 0
         for change in changes:
             if len(messages) >= MESSAGES_LIMIT:
                 break
             messages += _messages(change, created_at, names, teams)
-            told += 1
-        owed += _requests(changes[:told], created_at, wanted)
-        if told < len(changes):
-            await keep_changes(connection, id_, changes[told:])
-            unfinished.append(id_)
-        else:
-            finished.append(id_)
-    await insert_messages(connection, messages)
-    await insert_deliveries(connection, owed, now)
-    await remove(connection, event, finished)
-    return Told({m.reader_id for m in messages}, {endpoint for endpoint, _ in owed}, unfinished)
+            count += 1
+        owed += _requests(changes[:count], created_at, wanted)
+        left[id_] = changes[count:]
+    await turn(
+        connection,
+        *owe(owed, now),
+        *[keep_changes(id_, changes) for id_, changes in left.items()],
+        *write_messages(connection, messages),
+        ("COMMIT", ()),
+    )
+    return Told(
+        {m.reader_id for m in messages},
+        {endpoint for endpoint, _ in owed},
+        [event.id for event in waiting if left.get(event.id, event.changes)],
+    )
+
+
+def _as_many_as_fit(events: Sequence[Event]) -> list[Event]:
+    """Return the first events, at least one, whose changes one transaction may tell."""
+    sizes = accumulate(len(event.changes) for event in events)
+    return [
+        event for n, (event, size) in enumerate(zip(events, sizes, strict=True)) if not n or size <= CHANGES_LIMIT
+    ]
 
 
 def _messages(
@@ -108,7 +126,7 @@ def _sides(change: Change, actor: str) -> list[tuple[str, str, str, int]]:
 
 def _body(change: Change, balance: int) -> str:
     if change.change_type == ACCOUNT_OPENED:
-        return json.dumps({"accountId": change.source_id}, ensure_ascii=False)
+        return _encode({"accountId": change.source_id})
     fields = {
         "orderId": change.source_id,
         "amount": format_amount(change.amount),
@@ -117,7 +135,7 @@ def _body(change: Change, balance: int) -> str:
     }
     if change.reason is not None:
         fields["reason"] = change.reason
-    return json.dumps(fields, ensure_ascii=False)
+    return _encode(fields)
 
 
 def _requests(
@@ -128,7 +146,7 @@ def _requests(
         told = [_told(change) for change in changes if change.change_type in types]
         if told:
             body = {"type": "changes", "timestamp": f"{created_at.isoformat()}Z", "data": told}
-            yield endpoint, json.dumps(body, ensure_ascii=False)
+            yield endpoint, _encode(body)
 
 
 def _told(change: Change) -> dict[str, object]:

@@ -14,12 +14,10 @@ from typing import Any, Final
 
 from ..ledger.decide import Account, Order
 from .events import due_after
+from .turns import Bound, written
 
 # The columns of an order that `decide` knows; the key and the time come on the way to the table.
 DECIDED: Final = "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
-
-# A statement and its parameters.
-Bound = tuple[str, Sequence[object]]
 
 
 class BatchConnection(ABC):
@@ -53,8 +51,8 @@ class BatchConnection(ABC):
         """
         statements: list[Bound] = []
         if orders:
-            statements.append(self._insert_orders(orders, _written(created_at)))
-            statements += self._insert_event(event, _written(created_at), _written(due_after(created_at)))
+            statements.append(self._insert_orders(orders, written(created_at)))
+            statements += self._insert_event(event, written(created_at), written(due_after(created_at)))
         if balances:
             statements.append(self._write_balances(balances))
         found = await self._run(*statements, ("COMMIT", ()))
@@ -82,7 +80,3 @@ class BatchConnection(ABC):
 
     @abstractmethod
     def _write_balances(self, balances: Mapping[int, int]) -> Bound: ...
-
-
-def _written(time: datetime) -> str:
-    return time.isoformat(" ", "microseconds")

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, endpoint_off
 from .retries import take_due
+from .turns import Bound, insert_rows, written
 
 
 class Delivery(NamedTuple):
@@ -26,32 +27,23 @@ def endpoint_key(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-async def insert_deliveries(
-    connection: AsyncConnection, bodies: Collection[tuple[str, str]], now: datetime
-) -> None:
-    """Owe each endpoint a request with that body, from now on."""
+def owe(bodies: Collection[tuple[str, str]], now: datetime) -> list[Bound]:
+    """Return the statements that owe each endpoint a request with that body, from now on."""
+    times = f"'{written(now)}','{written(now)}'"
     rows = [
-        {
-            "endpoint": endpoint,
-            "webhook_id": f"msg_{secrets.token_hex(16)}",
-            "body": body,
-            "attempts": 0,
-            "due_at": now,
-            "created_at": now,
-        }
-        for endpoint, body in bodies
+        (f"(%s,%s,%s,0,{times})", [endpoint, f"msg_{secrets.token_hex(16)}", body]) for endpoint, body in bodies
     ]
-    if rows:
-        await connection.execute(insert(delivery), rows)
+    return insert_rows("INSERT INTO delivery (endpoint, webhook_id, body, attempts, due_at, created_at)", rows)
 
 
 async def take_deliveries(
     connection: AsyncConnection, endpoint: str, now: datetime, limit: int, keep_seconds: float
 ) -> list[Delivery]:
     """Return what is due to the endpoint; nobody else is given it while it is kept."""
-    ids = await take_due(connection, delivery, now, limit, keep_seconds, delivery.c.endpoint == endpoint)
-    taken = select(delivery.c.id, delivery.c.webhook_id, delivery.c.body).where(delivery.c.id.in_(ids))
-    return [Delivery(*row) for row in await connection.execute(taken.order_by(delivery.c.id))] if ids else []
+    columns = [delivery.c.webhook_id, delivery.c.body]
+    of_endpoint = delivery.c.endpoint == endpoint
+    rows = await take_due(connection, delivery, now, limit, keep_seconds, of_endpoint, columns=columns)
+    return [Delivery(row.id, row.webhook_id, row.body) for row in rows]
 
 
 async def switch_off(connection: AsyncConnection, endpoint: str, error: str, now: datetime) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.changes import Change
 from ..model.outbox import event
+from .retries import for_us_alone
+from .turns import Bound
 
 # How long an event may be on its way before the sweeper sends it again.
 RESEND_SECONDS: Final = 5
@@ -49,10 +51,12 @@ async def lock_events(connection: AsyncConnection, ids: Collection[int]) -> list
     waiting = select(event.c.id, event.c.body, event.c.created_at).where(
         event.c.id.in_(ids), event.c.due_at.is_not(None)
     )
-    rows = await connection.execute(waiting.order_by(event.c.id).with_for_update(skip_locked=True))
+    rows = await connection.execute(for_us_alone(waiting.order_by(event.c.id), event))
     return [Event(row.id, [Change(*change) for change in json.loads(row.body)], row.created_at) for row in rows]
 
 
-async def keep_changes(connection: AsyncConnection, event_id: int, changes: Sequence[Change]) -> None:
-    """Let the event hold only what is still to be told."""
-    await connection.execute(update(event).where(event.c.id == event_id).values(body=event_body(changes)))
+def keep_changes(event_id: int, changes: Sequence[Change]) -> Bound:
+    """Return the statement that leaves in the event only what is still to be told or, for nothing, no event."""
+    if not changes:
+        return "DELETE FROM event WHERE id = %s", [event_id]
+    return "UPDATE event SET body = %s WHERE id = %s", [event_body(changes), event_id]

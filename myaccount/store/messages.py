@@ -5,24 +5,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import insert, select, text, true, update
+from sqlalchemy import select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.inbox import message
-from ..model.tables import user
+from .turns import Bound, insert_rows, is_sqlite, places, turn, written
 
-_COUNT_IN: Final = "INSERT INTO folder (reader_id, team_id, message_type, own, total, unread) VALUES"
-_COUNT_IN_BY_DIALECT: Final = {
-    "mysql": text(
-        f"{_COUNT_IN} (:reader_id, :team_id, :message_type, :own, :added, :added)"
-        " ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
-    ),
-    "sqlite": text(
-        f"{_COUNT_IN} (:reader_id, :team_id, :message_type, :own, :added, :added)"
-        " ON CONFLICT DO UPDATE SET total = total + excluded.total, unread = unread + excluded.unread"
-    ),
-}
-
+_MESSAGE: Final = (
+    "INSERT INTO message (reader_id, source_id, user_id, user_name, receiver_id, body, team_id, team_name, title,"
+    " message_type, created_at, own, unread)"
+)
+_FOLDER: Final = "INSERT INTO folder (reader_id, team_id, message_type, own, total, unread)"
+_COUNTED_BY_SQLITE: Final = (
+    "ON CONFLICT DO UPDATE SET total = total + excluded.total, unread = unread + excluded.unread"
+)
+_COUNTED: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
+# In the order of one index, whatever the optimiser thinks of a small table: two who want the same readers must
+# never wait for each other in a circle.
+_LOCK: Final = "SELECT JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 _COUNT_READ: Final = text(
     "UPDATE folder SET unread = unread - :marked WHERE reader_id = :reader_id AND team_id = :team_id"
     " AND message_type = :message_type AND own = :own"
@@ -50,45 +50,49 @@ class NewMessage(NamedTuple):
         return self.reader_id in (self.user_id, self.receiver_id)
 
 
-async def lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
-    """Return the names of users whose inboxes nobody else changes until the transaction ends.
+def write_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[Bound]:
+    """Return the statements that insert the messages and count them in their folders.
 
-    So the ids of a reader's messages grow as they are committed: whoever has read up to one has read all before.
+    They keep every other transaction from the readers' inboxes until theirs ends: so the ids of a reader's
+    messages grow as they are committed, and whoever has seen one has seen all before. A reader who has been told
+    of the same before makes an IntegrityError.
     """
-    # In the order of one index, whatever the optimiser thinks of a small table: two who want the same readers must
-    # never wait for each other in a circle.
-    names = (
-        select(user.c.user_id, user.c.user_name)
-        .where(user.c.user_id.in_(user_ids))
-        .with_hint(user, "FORCE INDEX (uq_user_user_id)", "mysql")
-        .with_hint(user, "FORCE INDEX (uq_user_user_id)", "mariadb")
-        .with_for_update()
-    )
-    return {row.user_id: row.user_name for row in await connection.execute(names)}
-
-
-async def insert_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) -> None:
-    """Insert the messages, whose readers the transaction has locked, and count them in their folders.
-
-    Raises IntegrityError if a reader has been told of the same before.
-    """
-    if not messages:
-        return
     folders = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
-    dialect = "sqlite" if connection.dialect.name == "sqlite" else "mysql"
-    await connection.execute(
-        _COUNT_IN_BY_DIALECT[dialect],
-        [
-            {"reader_id": reader, "team_id": team, "message_type": type_, "own": own, "added": added}
-            for (reader, team, type_, own), added in sorted(folders.items())
-        ],
-    )
-    await connection.execute(insert(message), [{**m._asdict(), "own": m.own, "unread": True} for m in messages])
+    counted = _COUNTED_BY_SQLITE if is_sqlite(connection) else _COUNTED
+    return [
+        *lock_readers(connection, {m.reader_id for m in messages}),
+        *insert_rows(_FOLDER, [_folder_row(*key, added) for key, added in sorted(folders.items())], counted),
+        *insert_rows(_MESSAGE, [_message_row(m) for m in messages]),
+    ]
+
+
+# Numbers and words of the service's own are written out: a parameter costs more than all the rest of them.
+def _folder_row(reader_id: str, team_id: str, message_type: str, own: bool, added: int) -> Bound:
+    if not team_id:
+        return f"(%s,'','{message_type}',{own:d},{added},{added})", [reader_id]
+    return f"(%s,%s,'{message_type}',{own:d},{added},{added})", [reader_id, team_id]
+
+
+def _message_row(m: NewMessage) -> Bound:
+    own = f"'{m.message_type}','{written(m.created_at)}',{m.own:d},1"
+    values = [m.reader_id, m.source_id, m.user_id, m.user_name, m.receiver_id, m.body]
+    if not m.team_id:
+        return f"(%s,%s,%s,%s,%s,%s,'','','',{own})", values
+    return f"(%s,%s,%s,%s,%s,%s,%s,%s,%s,{own})", [*values, m.team_id, m.team_name, m.title]
+
+
+def lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+    """Return the statement, if there need be one, that keeps the readers' inboxes for the transaction."""
+    if is_sqlite(connection) or not user_ids:
+        # There is one writer at a time.
+        return []
+    ids = sorted(user_ids)
+    return [(f"{_LOCK} ({places(ids)}) FOR UPDATE", ids)]
 
 
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:
     """Mark those of the messages that are the reader's and unread; return how many."""
-    await lock_readers(connection, [reader_id])
+    await turn(connection, *lock_readers(connection, [reader_id]))
     found = await connection.execute(
         select(message.c.id, message.c.team_id, message.c.message_type, message.c.own).where(
             message.c.id.in_(ids), message.c.reader_id == reader_id, message.c.unread == true()

@@ -1,28 +1,18 @@
 """A batch's statements as MySQL and MariaDB both speak them."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..ledger.decide import Order
-from .batches import DECIDED, BatchConnection, Bound
+from .batches import DECIDED, BatchConnection
+from .turns import Bound, mysql_turn
 
 
 class MysqlBatch(BatchConnection):
     """MySQL's or MariaDB's; a transaction begins by itself with its first statement."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
-        found = []
-        cursor = await self._driver.cursor()
-        await cursor.execute(
-            ";".join(statement for statement, _ in statements),
-            [parameter for _, parameters in statements for parameter in parameters],
-        )
-        while True:
-            if cursor.description:
-                found.append(json.loads((await cursor.fetchone())[0] or "[]"))
-            if not await cursor.nextset():
-                return found
+        return await mysql_turn(self._driver, statements)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (

@@ -5,11 +5,11 @@ is tried again if the taker dies; after its last attempt it is set aside, due at
 """
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # The pauses grow from this, each twice the one before, and vary by a fifth so that what failed together does not
@@ -20,15 +20,34 @@ ERROR_LIMIT: Final = 500
 
 
 async def take_due(
-    connection: AsyncConnection, table: Table, now: datetime, limit: int, keep_seconds: float, *which: Any
-) -> list[int]:
-    """Return the ids of rows that are due, first those due first, and keep them for so long."""
+    connection: AsyncConnection,
+    table: Table,
+    now: datetime,
+    limit: int,
+    keep_seconds: float,
+    *which: ColumnElement[bool],
+    columns: Sequence[Column[Any]] = (),
+) -> list[Row[Any]]:
+    """Return the ids, and those columns, of rows that are due, the first due first, and keep them for so long."""
     due = select(table.c.id).where(table.c.due_at <= now, *which).order_by(table.c.due_at).limit(limit)
-    ids = list((await connection.execute(due.with_for_update(skip_locked=True))).scalars())
-    if ids:
-        again = now + timedelta(seconds=keep_seconds)
-        await connection.execute(update(table).where(table.c.id.in_(ids)).values(due_at=again))
-    return ids
+    # Found first and then locked: while an index is searched, the row that ends the search is locked as well, and
+    # another's search would pass over it.
+    ids = list((await connection.execute(due)).scalars())
+    if not ids:
+        return []
+    free = select(table.c.id, *columns).where(table.c.id.in_(ids), table.c.due_at <= now).order_by(table.c.id)
+    rows = list(await connection.execute(for_us_alone(free, table)))
+    taken = update(table).where(table.c.id.in_([row.id for row in rows]))
+    await connection.execute(taken.values(due_at=now + timedelta(seconds=keep_seconds)))
+    return rows
+
+
+def for_us_alone(query: Select[Any], table: Table) -> Select[Any]:
+    """Lock the rows, which the query finds by their ids, and pass over those that another has locked."""
+    for dialect in ("mysql", "mariadb"):
+        # The optimiser would go through a small table as a whole, and lock for a moment what it does not want.
+        query = query.with_hint(table, "FORCE INDEX (PRIMARY)", dialect)
+    return query.with_for_update(skip_locked=True)
 
 
 async def postpone(

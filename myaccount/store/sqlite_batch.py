@@ -5,18 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..ledger.decide import Account, Order
-from .batches import DECIDED, BatchConnection, Bound
+from .batches import DECIDED, BatchConnection
+from .turns import Bound, sqlite_turn
 
 
 class SqliteBatch(BatchConnection):
     """The embedded file's: one writer at a time, which has the lock from its first statement."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
-        found = []
-        for statement, parameters in statements:
-            rows = await self._driver.execute_fetchall(statement, parameters)
-            found += [json.loads(row[0]) for row in rows]
-        return found
+        return await sqlite_turn(self._driver, statements)
 
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.inbox import team, team_member
 from ..model.tables import account, user
+from .turns import is_sqlite, places, turn
 
 
 class Team(NamedTuple):
@@ -54,8 +55,22 @@ async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> 
     return {row.user_id: row.user_name for row in await connection.execute(names)}
 
 
+async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -> tuple[dict[str, str], set[str]]:
+    """Return the names of users by their ids, and which of them have an account that a team watches."""
+    ids = list(user_ids)
+    if not ids:
+        return {}, set()
+    parties = f"FROM user JOIN account ON account.user_id = user.user_id WHERE user.user_id IN ({places(ids)})"
+    array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
+    query = f"SELECT {array}(user.user_id, user_name, team_id IS NOT NULL)) {parties}"
+    (found,) = await turn(connection, (query, ids))
+    return {user_id: name for user_id, name, _ in found}, {user_id for user_id, _, watched in found if watched}
+
+
 async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Team]:
     """Return, by user id, the team that watches the user's account, where there is one with members."""
+    if not user_ids:
+        return {}
     watched = (
         select(account.c.user_id, team.c.team_id, team.c.team_name, team_member.c.user_id)
         .join_from(account, team, team.c.team_id == account.c.team_id)
