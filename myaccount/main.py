@@ -94,13 +94,12 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
 async def live_context(app: web.Application) -> AsyncIterator[None]:
     config = app[config_key]
     if "redis" not in config:
-        app[live_key] = Live()
-        yield
+        async with Live() as app[live_key]:
+            yield
         return
     from .listener.redis_live import RedisLive
 
-    async with RedisLive(config["redis"], _redis_name(app, "live")) as live:
-        app[live_key] = live
+    async with RedisLive(config["redis"], _redis_name(app, "live")) as app[live_key]:
         yield
 
 

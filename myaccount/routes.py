@@ -8,7 +8,7 @@ from aiohttp import web
 from .controller.accounts import opeacclistentest, openacc, queryacc
 from .controller.messages import messages, read, stream, teammessages
 from .controller.orders import querorder, recharge, transfer
-from .controller.pages import FILES, PAGES, errors, file, form, index
+from .controller.pages import FILES, PAGES, errors, file, form, index, messagestest
 from .controller.teams import team, teammessage
 
 
@@ -29,6 +29,7 @@ def setup_routes(app: web.Application) -> None:
     _get(app, "/opeacclistentest", opeacclistentest)
     _get(app, "/", index)
     _get(app, "/errors", errors)
+    _get(app, "/messagestest", messagestest)
     for page in PAGES:
         for address in page.paths:
             _get(app, address, partial(form, page))

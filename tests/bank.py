@@ -53,7 +53,8 @@ class Bank:
 
     def __init__(self, session: aiohttp.ClientSession, addresses: Sequence[str], seed: int) -> None:
         self._session = session
-        self._addresses = addresses
+        # Of those that are sent to; the first is the one that is asked.
+        self.addresses = list(addresses)
         self._random = random.Random(seed)
         self.history: list[Sent] = []
         self.read_balances: list[str] = []
@@ -95,7 +96,7 @@ class Bank:
         """Send every order of unknown outcome again, until it has one."""
         for sent in self.history:
             while not sent.outcomes:
-                await self._send(sent, self._addresses[0])
+                await self._send(sent, self.addresses[0])
 
     async def _order(self, order_id: str) -> None:
         # One in fifty pays somebody who is not there.
@@ -105,7 +106,7 @@ class Bank:
         sent = Sent(order_id, payer, payee, self._random.choice([1, 50, 700, 1999]))
         self.history.append(sent)
         times = 2 if self._random.random() < TWICE else 1
-        await asyncio.gather(*[self._send(sent, a) for a in self._random.sample(list(self._addresses), times)])
+        await asyncio.gather(*[self._send(sent, a) for a in self._random.sample(self.addresses, times)])
 
     async def _send(self, sent: Sent, address: str) -> None:
         try:
@@ -127,7 +128,7 @@ class Bank:
 
     async def _read(self, user: str) -> None:
         try:
-            async with self._session.post(f"{self._addresses[0]}/queryacc", data={"userId": user}) as response:
+            async with self._session.post(f"{self.addresses[0]}/queryacc", data={"userId": user}) as response:
                 if response.status == 200:
                     body = await response.json()
                     self.read_balances.append(body["result"][0]["ACCOUNTS"][0]["BALANCE"])
@@ -135,7 +136,7 @@ class Bank:
             pass
 
     async def _post(self, path: str, fields: dict[str, str]) -> None:
-        async with self._session.post(self._addresses[0] + path, data=fields) as response:
+        async with self._session.post(self.addresses[0] + path, data=fields) as response:
             assert response.status == 200, await response.text()
 
 

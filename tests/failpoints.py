@@ -1,6 +1,6 @@
-"""The service, which kills itself at one point of a batch: python3 tests/failpoints.py POINT BATCHES -c FILE.
+"""The service, which kills itself at one point of its work: tests/failpoints.py POINT TIMES [listen] -c FILE.
 
-POINT is one of POINTS; it is reached for the last time after so many batches.
+POINT is one of POINTS, of a batch, or of LISTENER_POINTS; it is reached for the last time after so many times.
 """
 
 import os
@@ -14,14 +14,22 @@ BEFORE_THE_INSERTS = "before the inserts"
 BEFORE_COMMIT = "before COMMIT"
 BEFORE_THE_REPLIES = "after COMMIT, before the replies"
 POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
+TAKEN = "taken, before telling"
+TOLD = "told, before acknowledging"
+SENT = "sent, before noting it"
+LISTENER_POINTS = (TAKEN, TOLD, SENT)
 
 
 def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from myaccount import cli
-    from myaccount.store.batches import BatchConnection, Bound
+    from myaccount.listener.callbacks import Endpoint
+    from myaccount.listener.listener import Listener
+    from myaccount.listener.redis_queue import RedisQueue
+    from myaccount.store.batches import BatchConnection
     from myaccount.store.mysql_batch import MysqlBatch
     from myaccount.store.sqlite_batch import SqliteBatch
+    from myaccount.store.turns import Bound
 
     point, left = sys.argv[1], int(sys.argv[2])
 
@@ -54,6 +62,20 @@ def main() -> None:
     BatchConnection.commit = commit  # type: ignore[method-assign, assignment]
     for batch in (MysqlBatch, SqliteBatch):
         batch._run = one_by_one(batch._run)  # type: ignore[method-assign, assignment]
+
+    def killing(owner: type, name: str, here: str) -> None:
+        """Have the method reach the point before it does anything."""
+        original = getattr(owner, name)
+
+        async def method(*arguments: Any) -> Any:
+            reached(here)
+            return await original(*arguments)
+
+        setattr(owner, name, method)
+
+    killing(Listener, "_tell", TAKEN)
+    killing(RedisQueue, "acknowledge", TOLD)
+    killing(Endpoint, "_settle", SENT)
     sys.argv[1:3] = []
     sys.exit(cli.main())
 

@@ -92,23 +92,23 @@ class Receiving(NamedTuple):
 @pytest.fixture
 async def receiving(
     aiohttp_server: Callable[..., Awaitable[TestServer]],
-) -> Callable[[], Awaitable[Receiving]]:
+) -> Callable[..., Awaitable[Receiving]]:
     """Make receivers, each on a server of its own."""
 
     async def elsewhere(request: web.Request) -> web.Response:
         return web.Response()
 
-    async def make() -> Receiving:
+    async def make(port: int | None = None) -> Receiving:
         receiver = Receiver()
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/hook", receiver.answer)
         app.router.add_route("*", "/elsewhere", elsewhere)
-        server = await aiohttp_server(app)
+        server = await aiohttp_server(app, port=port)
         return Receiving(receiver, str(server.make_url("/hook")))
 
     return make
 
 
 @pytest.fixture
-async def receiver(receiving: Callable[[], Awaitable[Receiving]]) -> Receiving:
+async def receiver(receiving: Callable[..., Awaitable[Receiving]]) -> Receiving:
     return await receiving()

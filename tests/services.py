@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode
 
 import pytest
@@ -63,6 +64,32 @@ class Service:
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(STOP_SECONDS)
+
+
+class ListenerAlone:
+    """`myaccount listen`, or another command that does it, on a service's configuration with the listener on."""
+
+    def __init__(self, service: Service, *command: str) -> None:
+        settings = yaml.safe_load(service.configuration.read_text()) | {"listener": {"enabled": True}}
+        file = service.configuration.with_name("listener.yaml")
+        file.write_text(yaml.safe_dump(settings))
+        self.output = service.configuration.with_name("listener.txt")
+        words = command or ("myaccount",)
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                ["python3", *words, "listen", "-c", str(file)],
+                cwd=CHECKOUT,
+                stdout=output,
+                stderr=output,
+                env=ENVIRONMENT,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(STOP_SECONDS) in (0, -signal.SIGKILL), self.output.read_text()
 
 
 Start = Callable[..., Service]

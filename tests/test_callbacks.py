@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -154,7 +155,7 @@ class TestSigned:
         self, quick: None, monkeypatch: pytest.MonkeyPatch, client: ClientOf, receiver: Receiving
     ) -> None:
         now = 2_000_000_000.0
-        monkeypatch.setattr(callbacks_module.time, "time", lambda: now)
+        monkeypatch.setattr(time, "time", lambda: now)
         receiver.receiver.answers = [500]
         await open_users(client, "u1")
         await receiver.receiver.until_called(1)
@@ -185,17 +186,18 @@ async def _until_nothing_is_owed_after(receiver: Receiving, database: Database) 
 
 
 async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
-    quick: None, backend: Section, tmp_path: Path, receiving: Callable[[], Awaitable[Receiving]]
+    quick: None, backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
 ) -> None:
     good = await receiving()
     refusing = f"http://127.0.0.1:{free_port()}/hook"
     config = _config(backend, tmp_path, [{"url": refusing}, {"url": good.url}])
-    async with Server(create_app(config)) as server, ClientOf(server) as client:
+    app = create_app(config)
+    async with Server(app) as server, ClientOf(server) as client:
         await open_users(client, "u1")
         await good.receiver.until_called(1)
 
         async def failed() -> bool:
-            return [row.error for row in await _owed(server.app[database_key])] == [
+            return [row.error for row in await _owed(app[database_key])] == [
                 "the request failed: ClientConnectorError"
             ]
 
@@ -203,7 +205,7 @@ async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
 
 
 async def test_a_receiver_that_hangs_slows_neither_orders_nor_other_receivers(
-    backend: Section, tmp_path: Path, receiving: Callable[[], Awaitable[Receiving]]
+    backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
 ) -> None:
     slow, good = await receiving(), await receiving()
     slow.receiver.answers = [hang] * 1000

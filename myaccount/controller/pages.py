@@ -1,4 +1,4 @@
-"""The browser pages: a form for each thing that the service does, and a list of what it may refuse."""
+"""The browser pages: a form for each thing that the service does, an inbox, and a list of what it may refuse."""
 
 from dataclasses import dataclass, replace
 from mimetypes import guess_type
@@ -129,9 +129,7 @@ PAGES: Final = (
 
 
 async def index(request: web.Request) -> web.Response:
-    # A Host header may hold bytes that no page can show.
-    host = request.host.encode("ascii", "replace").decode()
-    return _render(request, "index.html", origin=f"{request.scheme}://{host}")
+    return _render(request, "index.html", origin=_origin(request))
 
 
 async def form(page: Page, request: web.Request) -> web.Response:
@@ -143,8 +141,18 @@ async def file(path: Path, request: web.Request) -> web.Response:
     return web.Response(body=path.read_bytes(), content_type=guess_type(path)[0] or "")  # noqa: ASYNC240
 
 
+async def messagestest(request: web.Request) -> web.Response:
+    return _render(request, "messages.html", origin=_origin(request))
+
+
 async def errors(request: web.Request) -> web.Response:
     return _render(request, "errors.html", errors=ERRORS)
+
+
+def _origin(request: web.Request) -> str:
+    # A Host header may hold bytes that no page can show.
+    host = request.host.encode("ascii", "replace").decode()
+    return f"{request.scheme}://{host}"
 
 
 def _render(request: web.Request, template: str, **context: object) -> web.Response:

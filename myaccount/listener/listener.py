@@ -21,7 +21,7 @@ from .queues import TAKE_LIMIT, EventQueue
 
 _logger = logging.getLogger(__name__)
 
-# What comes meanwhile is told together: each time costs the database and the worker as much as some dozen messages.
+# What comes meanwhile is told together: each time costs the database and the worker as much as dozens of messages.
 GATHERING_SECONDS: Final = 0.05
 SWEEP_SECONDS: Final = 2
 SWEEP_LIMIT: Final = 1000

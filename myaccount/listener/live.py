@@ -1,9 +1,9 @@
 """Who looks at an inbox at this moment, and word to them that it has something new."""
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 # Word may be lost on its way between processes; so everyone looks again after this, whatever was heard.
 LOOK_SECONDS: Final = 30
@@ -12,12 +12,27 @@ LOOK_SECONDS: Final = 30
 class Live:
     """The watchers of one process; `publish` reaches those of every process that shares its courier.
 
+    `async with` begins and ends what it does by itself.
+
     What is told is only that there is news: whoever is told looks for it in the database.
     """
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self.closed = False
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(endless, name="live") for endless in self._endless()]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _endless(self) -> list[Coroutine[None, None, None]]:
+        """Return what goes on from the beginning to the end."""
+        return [self._look_at_times()]
 
     def publish(self, reader_ids: Collection[str]) -> None:
         """Tell the watchers of these inboxes, in every process, without waiting; never raise."""
@@ -44,7 +59,7 @@ class Live:
     def wake_all(self) -> None:
         self.wake(self._watchers.keys())
 
-    async def look_at_times(self) -> None:
+    async def _look_at_times(self) -> None:
         """Have everyone look, for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)

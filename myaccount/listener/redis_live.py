@@ -3,9 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
-from typing import Final, Self
+from typing import Final
 
 from ..configuration import RedisConfig
 from .live import Live
@@ -19,7 +19,7 @@ QUIET_SECONDS: Final = 10
 
 
 class RedisLive(Live):
-    """The watchers of a process among others; `async with` connects it to them."""
+    """The watchers of a process among others, which tell each other."""
 
     def __init__(self, config: RedisConfig, channel: str) -> None:
         super().__init__()
@@ -29,17 +29,11 @@ class RedisLive(Live):
         self._client = redis_client(config, 1)
         self._listening = redis_client(config, 1)
 
-    async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._tell(), name="live sender"),
-            asyncio.create_task(self._hear(), name="live receiver"),
-        ]
-        return self
+    def _endless(self) -> list[Coroutine[None, None, None]]:
+        return [*super()._endless(), self._tell(), self._hear()]
 
     async def __aexit__(self, *error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().__aexit__(*error)
         await self._listening.aclose()
         await self._client.aclose()
 

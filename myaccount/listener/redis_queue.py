@@ -21,7 +21,7 @@ GROUP: Final = "listeners"
 STREAM_LIMIT: Final = 100_000
 BLOCK_SECONDS: Final = 2
 # Whoever has had a notice for this long has died: handling takes a few seconds at most.
-DEAD_SECONDS: Final = 30
+DEAD_MILLISECONDS: Final = 30_000
 CLAIM_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.5
 POOL_TIMEOUT_SECONDS: Final = 10
@@ -100,14 +100,14 @@ class RedisQueue:
     async def _claim(self) -> list[Notice]:
         """Take over what readers that died had taken and not finished."""
         reply = await self._reader.xautoclaim(
-            self._stream, GROUP, self._consumer, DEAD_SECONDS * 1000, "0-0", count=TAKE_LIMIT
+            self._stream, GROUP, self._consumer, DEAD_MILLISECONDS, "0-0", count=TAKE_LIMIT
         )
         return _notices(cast("_Entries", reply[1]))
 
     async def _forget_the_dead(self) -> None:
         """Remove readers that are not heard of any more and have nothing left: each process is a new one."""
         for reader in await self._reader.xinfo_consumers(self._stream, GROUP):
-            if reader["pending"] == 0 and reader["idle"] > DEAD_SECONDS * 1000:
+            if reader["pending"] == 0 and reader["idle"] > DEAD_MILLISECONDS:
                 await self._reader.xgroup_delconsumer(self._stream, GROUP, reader["name"])
 
     async def _send(self) -> None:

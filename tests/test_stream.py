@@ -1,0 +1,243 @@
+"""Following an inbox live: each message once, in order, across interruptions and processes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiohttp import ClientResponse
+
+from myaccount.configuration import Config
+from myaccount.controller import messages as messages_module
+from myaccount.keys import live_key
+from myaccount.listener import live as live_module
+from myaccount.listener.live import Live
+from myaccount.main import create_app
+from myaccount.store import inbox as inbox_module
+
+from .actions import open_users, send
+from .conftest import Client, ClientOf, Section, Server, eventually
+from .servers import Redis
+
+WAIT_SECONDS = 20
+
+
+class Stream:
+    """A stream as a browser reads it."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self.response = response
+
+    async def next(self) -> tuple[int, dict[str, Any]]:
+        """Return the next message and the id of its event."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not fields or line:
+                line = (await self.response.content.readline()).decode().rstrip("\r\n")
+                name, _, value = line.partition(": ")
+                if name:
+                    fields[name] = value
+        return int(fields["id"]), json.loads(fields["data"])
+
+    async def sources(self, count: int) -> list[str]:
+        return [(await self.next())[1]["BODY"]["orderId"] for _ in range(count)]
+
+
+@asynccontextmanager
+async def _open(client: Client, user_id: str, last: int | None = None) -> AsyncIterator[Stream]:
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    async with client.get("/messages/stream", params={"userId": user_id}, headers=headers) as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        # It is followed from here on.
+        assert await response.content.readline() == b": open\n"
+        yield Stream(response)
+
+
+async def _recharge(client: Client, order_id: str, user_id: str = "u1") -> None:
+    assert (await send(client, "/recharge", orderId=order_id, userId=user_id, amount="1"))[0] == 200
+
+
+@pytest.fixture(params=["memory", "redis"])
+def queue(request: pytest.FixtureRequest) -> Section:
+    return {} if request.param == "memory" else {"redis": request.getfixturevalue("redis_section")}
+
+
+async def test_messages_come_live_and_only_to_their_reader(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    await _until_welcome(client, "u1", "u2")
+    async with _open(client, "u1") as one, _open(client, "u2") as two, _open(client, "u1") as another:
+        await _recharge(client, "r1")
+        await _recharge(client, "r2", "u2")
+        await _recharge(client, "r3")
+        assert await one.sources(2) == await another.sources(2) == ["r1", "r3"]
+        number, row = await two.next()
+        async with client.get("/messages", params={"userId": "u2", "pageSize": "1"}) as response:
+            assert (await response.json())["result"] == [row]
+        assert number == row["NID"]
+
+
+async def _until_welcome(client: Client, *users: str) -> None:
+    async def welcome() -> bool:
+        for user in users:
+            async with client.get("/messages", params={"userId": user}) as response:
+                if not (await response.json())["total"]:
+                    return False
+        return True
+
+    await eventually(welcome)
+
+
+async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "NEWS_LIMIT", 3)
+    inbox_module._news.cache_clear()
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r0")
+        seen, _ = await stream.next()
+    for n in range(1, 9):
+        await _recharge(client, f"r{n}")
+    async with _open(client, "u1", seen) as stream:
+        assert await stream.sources(8) == [f"r{n}" for n in range(1, 9)]
+        await _recharge(client, "r9")
+        assert await stream.sources(1) == ["r9"]
+    inbox_module._news.cache_clear()
+
+
+async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Client) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    headers = {"Last-Event-ID": "99999999999999999999999"}
+    async with client.get("/messages/stream", params={"userId": "u1"}, headers=headers) as response:
+        await response.content.readline()
+        await _recharge(client, "r1")
+        assert await Stream(response).sources(1) == ["r1"]
+
+
+async def test_a_quiet_stream_has_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages_module, "HEARTBEAT_SECONDS", 0.05)
+    await open_users(client, "u1")
+    async with asyncio.timeout(WAIT_SECONDS), _open(client, "u1") as stream:
+        async for line in stream.response.content:
+            if line.startswith(b": ping"):
+                break
+
+
+async def test_who_is_not_told_of_news_looks_after_a_while(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    live = client.app[live_key]
+    monkeypatch.setattr(type(live), "publish", lambda self, readers: None)
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r1")
+        # As it does by itself from time to time.
+        monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.05)
+        look = asyncio.create_task(live._look_at_times())
+        assert await stream.sources(1) == ["r1"]
+        look.cancel()
+
+
+async def test_a_client_that_leaves_is_watched_for_no_longer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages_module, "HEARTBEAT_SECONDS", 0.05)
+    await open_users(client, "u1")
+    live = client.app[live_key]
+    async with _open(client, "u1"):
+        assert live._watchers
+
+    def left() -> bool:
+        live.wake_all()
+        return not live._watchers
+
+    await eventually(left)
+
+
+async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        async with _open(client, "u1") as stream:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await server.close()
+                while await stream.response.content.readline():
+                    pass
+
+
+async def test_a_stream_of_nobodys_inbox_is_refused(client: Client) -> None:
+    async with client.get("/messages/stream", params={"userId": "u1"}) as response:
+        assert response.status == 404
+        assert (await response.json(content_type=None))["code"] == "user_not_found"
+    async with client.get("/messages/stream", params={"userId": "u1", "x": "1"}) as response:
+        assert (await response.json(content_type=None))["field"] == "x"
+
+
+async def test_each_stream_has_its_language(client: Client) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with client.get("/messages/stream", params={"userId": "u1", "language": "en"}) as response:
+        await response.content.readline()
+        await _recharge(client, "r1")
+        assert (await Stream(response).next())[1]["TITLE"] == "Top-up of 1.00 CNY"
+
+
+class TestRedis:
+    @pytest.fixture
+    def queue(self, redis_section: Section) -> Section:
+        return {"redis": redis_section}
+
+    async def test_a_message_that_another_process_writes_comes_live(self, config: Config) -> None:
+        async with Server(create_app(config)) as writing:
+            config["listener"]["enabled"] = False
+            async with Server(create_app(config)) as reading, ClientOf(writing) as one, ClientOf(reading) as other:
+                await open_users(one, "u1")
+                await _until_welcome(one, "u1")
+                async with _open(other, "u1") as stream:
+                    for n in range(5):
+                        await _recharge(one, f"r{n}")
+                    assert await stream.sources(5) == [f"r{n}" for n in range(5)]
+
+    async def test_a_stream_outlives_redis(self, config: Config, redis_server: Redis) -> None:
+        async with Server(create_app(config)) as server, ClientOf(server) as client:
+            await open_users(client, "u1")
+            await _until_welcome(client, "u1")
+            async with _open(client, "u1") as stream:
+                redis_server.kill()
+                try:
+                    await _recharge(client, "r1")
+                finally:
+                    redis_server.start()
+                assert await stream.sources(1) == ["r1"]
+                await _recharge(client, "r2")
+                assert await stream.sources(1) == ["r2"]
+
+    async def test_what_is_not_ours_on_the_channel_is_passed_over(
+        self, client: Client, redis_server: Redis
+    ) -> None:
+        await open_users(client, "u1")
+        await _until_welcome(client, "u1")
+        with redis_server.client() as redis:
+            (channel,) = cast("list[str]", redis.pubsub_channels("myaccount:*:live"))
+            for word in ("{", "5", "[[]]", '{"a": 1}'):
+                redis.publish(channel, word)
+        async with _open(client, "u1") as stream:
+            await _recharge(client, "r1")
+            assert await stream.sources(1) == ["r1"]
+
+
+async def test_watchers_of_one_inbox_do_not_disturb_each_other() -> None:
+    live = Live()
+    with live.watch("u1") as one:
+        with live.watch("u1") as two:
+            live.wake(["u1", "u2"])
+            assert one.is_set()
+            assert two.is_set()
+        one.clear()
+        live.wake(["u1"])
+        assert one.is_set()
