@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from tests.servers import Redis, free_port
 
-from . import endurance, scale
+from . import endurance, inbox, scale
 from .load import SYSBENCH_THREADS, sysbench, wrk
 from .report import Samples, write_report
 from .servers import (
@@ -22,6 +22,7 @@ from .servers import (
     resident_mib,
     service,
 )
+from .telling import telling
 
 ACCOUNTS = 10_000
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
@@ -56,12 +57,16 @@ class Bench:
         self._stack.enter_context(service(command, f"{address}/transfer", {}))
         self._addresses["aiohttp's ceiling"] = address
         mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
-        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis)
+        # Everything is written, events and all, and nobody tells it: that is a row of its own.
+        quiet = {"listener": {"enabled": False}}
+        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **quiet)
         self._addresses["MyAccount"], self._process = self._stack.enter_context(own)
         file = self._folder / "money.db"
         embedded = my_account(self._folder, 1, sqlite_file=str(file))
         self._addresses["MyAccount, embedded"], _ = self._stack.enter_context(embedded)
         fill_embedded(file, ACCOUNTS)
+        told = telling(self._folder, self._mariadb, self._redis, self._workers, ACCOUNTS)
+        self._telling = self._stack.enter_context(told)
         self._database = self._mariadb.filled_database(ACCOUNTS)
         self._mariadb.run_script(self._database, CHECKOUT / "bench" / "database" / "procedure.sql")
         return self
@@ -74,6 +79,7 @@ class Bench:
         self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
         self._database_alone("procedure", "procedure", "uniform")
+        self._note("MyAccount, telling", "uniform", self._telling.load(self._seconds))
         self._load("aiohttp's ceiling", "uniform")
         self._load("MyAccount", "hot", pattern="hot")
         self._database_alone("statement", "statements", "hot")
@@ -86,6 +92,15 @@ class Bench:
             self._load(who, "hot", pattern="hot")
         for who in ("MyAccount", *PEERS):
             self._load(who, "alone", connections=1)
+
+    def messages(self) -> None:
+        """Measure what is not worth a row in every round."""
+        self._note("MyAccount, telling", "a minute", self._telling.load(60))
+        self._note("MyAccount, telling", "delay at 1,000/s", self._telling.delay())
+        with telling(self._folder, self._mariadb, self._redis, 1, ACCOUNTS) as one_process:
+            self._note("MyAccount, telling", "5,000 streams", one_process.streams())
+        for name, result in inbox.measure(self._folder, self._mariadb).items():
+            self._note("inbox of 1,000,000", name, result)
 
     def overload(self) -> None:
         """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
@@ -134,6 +149,7 @@ def compare(seconds: int, workers: int, rounds: int) -> None:
             print(f"Round {number} of {rounds}", flush=True)
             bench.round()
         bench.overload()
+        bench.messages()
     write_report(bench.samples, workers)
 
 

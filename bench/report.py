@@ -34,6 +34,12 @@ RATIOS = (
         ("FastAPI", "uniform"),
         3.0,
     ),
+    (
+        "transfers taken and told / transfers taken",
+        ("MyAccount, telling", "uniform"),
+        ("MyAccount", "uniform"),
+        0.5,
+    ),
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from .configuration import Config
     from .listener.live import Live
     from .listener.queues import EventQueue
+    from .service.messages import News
     from .store.accounts import Holding
     from .store.database import Database
-    from .store.inbox import Message
     from .store.journal import Journal
     from .store.together import Together
 
@@ -19,7 +19,7 @@ database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Together[str, Holding]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
-news_key: Final[web.AppKey["Together[tuple[str, int], list[Message]]"]] = web.AppKey("news")
+news_key: Final[web.AppKey["News"]] = web.AppKey("news")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
 
 # Set by a handler whose answer is that of an earlier request with the same order id.

@@ -30,7 +30,7 @@ from .middlewares import MIDDLEWARES
 from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
-from .service.messages import news_queries
+from .service.messages import News
 from .store.database import open_database
 from .store.journal import Journal
 from .store.schema import prepare_schema
@@ -73,7 +73,7 @@ async def database_context(app: web.Application) -> AsyncIterator[None]:
         await prepare_schema(database, embedded="mysql" not in config)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
-        app[news_key] = news_queries(database)
+        app[news_key] = News(database)
         yield
 
 

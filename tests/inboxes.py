@@ -26,13 +26,9 @@ TYPES = ("recharge", "transfer_out", "transfer_in", "decline", "account_opened")
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5)
 _BODY = {
-    "orderId": "o",
-    "accountId": "a",
-    "amount": "1.00",
-    "currency": "CNY",
-    "balance": "1.00",
-    "reason": "none",
-}
+    "orderId": "o", "accountId": "a", "amount": "1.00", "currency": "CNY", "balance": "1.00", "reason": "none",
+    "fromUserName": "N", "toUserName": "N",
+}  # fmt: skip
 
 
 async def until_told(database: Database) -> None:

@@ -19,18 +19,18 @@ from .inboxes import TYPES, Row, add_users, mark, mixed_inbox, new_message, nids
 ENGLISH = [
     ("decline", "Declined: 99.00 CNY", "No money moved: the balance does not cover the amount."
      " The balance is 7.50."),
-    ("transfer_out", "Paid 2.50 CNY", "Alice paid 2.50 CNY to u2. The balance is 7.50."),
+    ("transfer_out", "Paid 2.50 CNY", "Alice paid 2.50 CNY to 小明. The balance is 7.50."),
     ("recharge", "Top-up of 10.00 CNY", "Alice topped up 10.00 CNY. The balance is 10.00."),
     ("account_opened", "Welcome, Alice", "Your account a-u1 is open."),
-    ("transfer_in", "Received 2.50 CNY", "u2 received 2.50 CNY from Alice. The balance is 2.50."),
+    ("transfer_in", "Received 2.50 CNY", "小明 received 2.50 CNY from Alice. The balance is 2.50."),
     ("account_opened", "Welcome, 小明", "Your account a-u2 is open."),
 ]  # fmt: skip
 CHINESE = [
     ("decline", "未成功：99.00 CNY", "资金未变动：余额不足。余额 7.50。"),
-    ("transfer_out", "付款 2.50 CNY", "Alice 向 u2 付款 2.50 CNY，余额 7.50。"),
+    ("transfer_out", "付款 2.50 CNY", "Alice 向 小明 付款 2.50 CNY，余额 7.50。"),
     ("recharge", "充值 10.00 CNY", "Alice 充值 10.00 CNY，余额 10.00。"),
     ("account_opened", "欢迎，Alice", "您的账户 a-u1 已开立。"),
-    ("transfer_in", "收款 2.50 CNY", "u2 收到 Alice 的 2.50 CNY，余额 2.50。"),
+    ("transfer_in", "收款 2.50 CNY", "小明 收到 Alice 的 2.50 CNY，余额 2.50。"),
     ("account_opened", "欢迎，小明", "您的账户 a-u2 已开立。"),
 ]
 
@@ -67,7 +67,7 @@ async def test_each_change_is_told_to_whom_it_concerns_and_to_nobody_else(
     began = datetime.now(UTC)
     await _money_moves(client, database)
     alice, ming = ("u1", "Alice"), ("u2", "小明")
-    money = {"orderId": "t1", "amount": "2.50", "currency": "CNY"}
+    money = {"orderId": "t1", "amount": "2.50", "currency": "CNY", "fromUserName": "Alice", "toUserName": "小明"}
     declined = {"orderId": "t2", "amount": "99.00", "currency": "CNY", "balance": "7.50",
                 "reason": "insufficient_funds"}  # fmt: skip
     topped_up = {"orderId": "r1", "amount": "10.00", "currency": "CNY", "balance": "10.00"}
@@ -151,6 +151,7 @@ async def test_pages_are_twelve_messages_unless_another_size_is_asked_for(
         page = await read_page(client, userId="u1", pageNo=str(number))
         assert [row["NID"] for row in page["result"]] == everything[(number - 1) * 12 :][:12]
         del page["result"]
+        # The place to go on from, if there is more.
         before = f"unread-{everything[number * 12 - 1]}" if number < 11 else None
         assert page == {"total": 130, "unread": 130, "pageNo": number, "pageSize": 12, "before": before}
     assert await nids(client, userId="u1", pageSize="1", pageNo="130") == everything[129:]
@@ -170,7 +171,10 @@ async def test_unread_messages_come_before_read_ones_and_the_newest_first(
     page = await read_page(client, userId="u1")
     assert [row["NID"] for row in page["result"]] == newest_first[::2] + marked
     assert [row["READ"] for row in page["result"]] == [False] * 6 + [True] * 6
-    assert page["before"] == f"read-{marked[-1]}"
+    assert page["before"] is None
+    for size, place in [(5, f"unread-{newest_first[8]}"), (6, f"unread-{newest_first[10]}"),
+                        (7, f"read-{marked[0]}"), (11, f"read-{marked[4]}")]:  # fmt: skip
+        assert (await read_page(client, userId="u1", pageSize=str(size)))["before"] == place
 
 
 @pytest.fixture

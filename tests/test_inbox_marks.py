@@ -83,11 +83,10 @@ async def test_what_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
     marked: list[int] = []
 
     async def interrupted(self: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
-        query = str(statement)
-        finds_rows = "message.body" in query
-        if not marked and "FROM message" in query and finds_rows == (step == "before their rows are read"):
+        finds = step == "before its messages are found"
+        if not marked and ("FROM message" if finds else "message.body") in str(statement):
             # All of them, or just the last of the page, which the cursor is made of.
-            marked.extend(everything[3:4] if finds_rows else everything)
+            marked.extend(everything if finds else everything[3:4])
             assert await mark_some(database, "u1", marked) == len(marked)
         return await execute(self, statement, *args, **options)
 

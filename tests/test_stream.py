@@ -34,6 +34,7 @@ class Stream:
         """Return the next message and the id of its event."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(WAIT_SECONDS):
+            line = ""
             while not fields or line:
                 line = (await self.response.content.readline()).decode().rstrip("\r\n")
                 name, _, value = line.partition(": ")
@@ -51,8 +52,10 @@ async def _open(client: Client, user_id: str, last: int | None = None) -> AsyncI
     async with client.get("/messages/stream", params={"userId": user_id}, headers=headers) as response:
         assert response.status == 200
         assert response.content_type == "text/event-stream"
-        # It is followed from here on.
-        assert await response.content.readline() == b": open\n"
+        # It is followed from here on, and so it is after an interruption, even if nothing came.
+        opening = await response.content.readline()
+        assert opening.startswith(b"id: ") if last is None else opening == f"id: {last}\n".encode()
+        assert await response.content.readline() == b"\n"
         yield Stream(response)
 
 
@@ -93,7 +96,8 @@ async def _until_welcome(client: Client, *users: str) -> None:
 async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox_module, "NEWS_LIMIT", 3)
+    for module in (inbox_module, messages_module):
+        monkeypatch.setattr(module, "NEWS_LIMIT", 3)
     inbox_module._news.cache_clear()
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
@@ -114,7 +118,7 @@ async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Clie
     await _until_welcome(client, "u1")
     headers = {"Last-Event-ID": "99999999999999999999999"}
     async with client.get("/messages/stream", params={"userId": "u1"}, headers=headers) as response:
-        await response.content.readline()
+        await response.content.readuntil(b"\n\n")
         await _recharge(client, "r1")
         assert await Stream(response).sources(1) == ["r1"]
 
@@ -160,6 +164,21 @@ async def test_a_client_that_leaves_is_watched_for_no_longer(
     await eventually(left)
 
 
+async def test_a_client_that_left_when_a_message_comes_is_no_failure(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await open_users(client, "u1")
+    live = client.app[live_key]
+    async with _open(client, "u1") as stream:
+        assert stream.response.connection is not None
+        assert stream.response.connection.transport is not None
+        stream.response.connection.transport.abort()
+    for n in range(3):
+        await _recharge(client, f"r{n}")
+    await eventually(lambda: not live._watchers)
+    assert "failed" not in caplog.text
+
+
 async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1")
@@ -182,7 +201,7 @@ async def test_each_stream_has_its_language(client: Client) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
     async with client.get("/messages/stream", params={"userId": "u1", "language": "en"}) as response:
-        await response.content.readline()
+        await response.content.readuntil(b"\n\n")
         await _recharge(client, "r1")
         assert (await Stream(response).next())[1]["TITLE"] == "Top-up of 1.00 CNY"
 

@@ -114,6 +114,18 @@ async def test_many_who_make_and_fill_the_same_team_at_once_all_succeed(
     assert await _members(database) == users
 
 
+async def test_many_who_fill_a_team_at_once_do_not_pass_its_limit(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teams_module, "MEMBERS_LIMIT", 3)
+    users = [f"u{n}" for n in range(12)]
+    await add_users(database, *users)
+    await add_team(database, "t")
+    answers = await asyncio.gather(*[post_json(client, "/team", {"teamId": "t", "add": [u]}) for u in users])
+    assert sorted(status for status, _ in answers) == [200] * 3 + [400] * 9
+    assert len(await _members(database)) == 3
+
+
 async def test_a_note_reaches_each_member_once_and_nobody_else(client: Client, database: Database) -> None:
     await add_users(database, "u1", "u2", "u3", "stranger")
     await add_team(database, "t", "u1", "u2", "u3")

@@ -1,6 +1,7 @@
 """Reading an inbox, marking what was read, and following it live."""
 
 import json
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
@@ -9,8 +10,8 @@ from aiohttp_sse import sse_response
 from ..keys import database_key, live_key, news_key
 from ..ledger.errors import InvalidRequest
 from ..logsetup import request_id
-from ..service.messages import list_messages, mark_all, mark_some, newest_of
-from ..store.inbox import Cursor, Message, Wanted
+from ..service.messages import list_messages, mark_all, mark_some
+from ..store.inbox import NEWS_LIMIT, Cursor, Message, Wanted
 from .forms import Check, Form, Optional, flag, identifier, text, whole
 from .wording import LANGUAGES, described
 
@@ -113,21 +114,24 @@ async def stream(request: web.Request) -> web.StreamResponse:
     user_id, language = await STREAM.read(request)
     app, live = request.app, request.app[live_key]
     with live.watch(user_id) as news:
-        newest = await newest_of(app[database_key], user_id)
+        newest = await app[news_key].newest(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
         place = int(last_seen) if _nid_fits(last_seen) else newest
         headers = {"X-Request-ID": request_id.get()}
         async with sse_response(request, headers=headers, ping_interval=HEARTBEAT_SECONDS) as response:
-            await response.write(b": open\n\n")
-            while response.is_connected() and not live.closed:
-                news.clear()
-                for message in await app[news_key].ask((user_id, place)) or ():
-                    place = message.id
-                    row = json.dumps(_row(message, language), ensure_ascii=False)
-                    await response.send(row, id=str(place))
-                    # There may be more than are given at once.
-                    news.set()
-                await news.wait()
+            with suppress(ConnectionResetError):
+                # Whoever is cut off before the first message goes on from here all the same.
+                await response.write(f"id: {place}\n\n".encode())
+                while response.is_connected() and not live.closed:
+                    news.clear()
+                    found = await app[news_key].after(user_id, place)
+                    for message in found:
+                        place = message.id
+                        row = json.dumps(_row(message, language), ensure_ascii=False)
+                        await response.send(row, id=str(place))
+                    # When as many are found as are given at once, there may be more.
+                    if len(found) < NEWS_LIMIT:
+                        await news.wait()
     return response
 
 
@@ -144,7 +148,7 @@ async def _page(request: web.Request, query: Query) -> dict[str, object]:
         "unread": page.unread,
         "pageNo": number,
         "pageSize": query.page_size,
-        "before": _place_after(page.messages[-1]) if len(page.messages) == query.page_size else None,
+        "before": _place_after(page.messages[-1]) if page.more else None,
     }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import TeamNotFound, UserNotFound
 from ..store.database import Database
-from ..store.inbox import Cursor, Message, Wanted, find_folders, find_news, find_page, newest_message
+from ..store.inbox import Cursor, Message, Wanted, find_folders, find_newest, find_news, find_page
 from ..store.messages import mark_read
 from ..store.teams import find_team, find_users
 from ..store.together import Together
@@ -18,11 +18,12 @@ MARK_LIMIT: Final = 1000
 
 
 class Page(NamedTuple):
-    """Some messages, how many there are in all of those asked for, and how many of them are unread."""
+    """Some messages; how many are like those asked for, and how many of them unread; whether more follow."""
 
     messages: list[Message]
     total: int
     unread: int
+    more: bool
 
 
 async def list_messages(
@@ -37,11 +38,11 @@ async def list_messages(
         total = sum(part.count(wanted.unread) for part in folders)
         unread = 0 if wanted.unread is False else sum(part.unread for part in folders)
         offset = (page_number - 1) * page_size
-        # Beyond the end nothing need be looked for.
-        messages = (
-            await find_page(connection, wanted, folders, before, offset, page_size) if offset < total else []
-        )
-        return Page(messages, total, unread)
+        if offset >= total:
+            return Page([], total, unread, more=False)
+        # One more than is shown, to know whether there is one.
+        messages = await find_page(connection, wanted, folders, before, offset, page_size + 1)
+        return Page(messages[:page_size], total, unread, more=len(messages) > page_size)
 
     return await database.read(work)
 
@@ -72,28 +73,38 @@ async def mark_all(database: Database, reader_id: str, team_id: str, up_to: int)
     return marked
 
 
-async def newest_of(database: Database, reader_id: str) -> int:
-    """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
+class News:
+    """What is new in inboxes; those who ask at once are answered by one query."""
 
-    async def work(connection: AsyncConnection) -> int:
-        await _look_up(connection, reader_id, "")
-        return await newest_message(connection, reader_id)
+    def __init__(self, database: Database) -> None:
+        async def find_first(user_ids: Collection[str]) -> dict[str, int]:
+            return await database.read(partial(find_newest, reader_ids=user_ids))
 
-    return await database.read(work)
+        async def find(asked: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[Message]]:
+            return await database.read(partial(find_news, asked=asked))
 
+        self._newest = Together(find_first)
+        self._after = Together(find)
 
-def news_queries(database: Database) -> Together[tuple[str, int], list[Message]]:
-    """Return the way to ask for a reader's first messages after an id."""
+    async def newest(self, reader_id: str) -> int:
+        """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
+        newest = await self._newest.ask(reader_id)
+        if newest is None:
+            raise _no_user(reader_id)
+        return newest
 
-    async def find(asked: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[Message]]:
-        return await database.read(partial(find_news, asked=asked))
-
-    return Together(find)
+    async def after(self, reader_id: str, message_id: int) -> list[Message]:
+        """Return the first of the reader's messages after that one, at most NEWS_LIMIT, the oldest first."""
+        return await self._after.ask((reader_id, message_id)) or []
 
 
 async def _look_up(connection: AsyncConnection, reader_id: str, team_id: str) -> None:
     """See that there are such a reader and, unless its id is empty, such a team."""
     if not await find_users(connection, [reader_id]):
-        raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
+        raise _no_user(reader_id)
     if team_id and await find_team(connection, team_id) is None:
         raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
+
+
+def _no_user(user_id: str) -> UserNotFound:
+    return UserNotFound(f"There is no user {user_id!r}.", field="userId")

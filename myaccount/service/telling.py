@@ -102,7 +102,7 @@ def _messages(
             user_id=actor,
             user_name=names.get(actor, ""),
             receiver_id=receiver_id,
-            body=_body(change, balance),
+            body=_body(change, balance, names),
             created_at=created_at,
         )
         yield write(user_id)
@@ -124,7 +124,7 @@ def _sides(change: Change, actor: str) -> list[tuple[str, str, str, int]]:
     return [(change.change_type, actor, actor, balance)]
 
 
-def _body(change: Change, balance: int) -> str:
+def _body(change: Change, balance: int, names: Mapping[str, str]) -> str:
     if change.change_type == ACCOUNT_OPENED:
         return _encode({"accountId": change.source_id})
     fields = {
@@ -133,6 +133,8 @@ def _body(change: Change, balance: int) -> str:
         "currency": CNY.code,
         "balance": format_amount(balance),
     }
+    if change.change_type == TRANSFER:
+        fields |= {"fromUserName": names.get(change.payer, ""), "toUserName": names.get(change.payee, "")}
     if change.reason is not None:
         fields["reason"] = change.reason
     return _encode(fields)

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import product
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Boolean, Select, TextualSelect, func, select, text, union_all
+from sqlalchemy import Boolean, TextualSelect, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.inbox import folder, message
+from ..model.tables import user
 
 # How many new messages a reader is given at once.
 NEWS_LIMIT: Final = 100
@@ -60,7 +62,8 @@ class Cursor(NamedTuple):
     id: int
 
 
-_COLUMNS: Final = [message.c[name] for name in Message._fields]
+# What a query that is written by hand does not say of its columns.
+_TYPES: Final[dict[str, Any]] = {"created_at": message.c.created_at.type, "unread": Boolean}
 
 
 async def find_folders(connection: AsyncConnection, wanted: Wanted) -> list[Folder]:
@@ -82,39 +85,56 @@ async def find_page(
     limit: int,
 ) -> list[Message]:
     """Return the messages of those folders, unread before read and then newest first, from a place on."""
-    pieces = [
-        _piece(wanted, part, unread, before, offset + limit)
-        for part in folders
-        for unread in (True, False)
-        if wanted.unread in (None, unread) and part.count(unread) and (before is None or unread <= before.unread)
-    ]
-    if not pieces:
+    states, offset = _states(wanted.unread, before, sum(part.unread for part in folders), offset, limit)
+    parts = list(product(folders, states))
+    if not parts:
         return []
-    merged = union_all(*[select(piece.subquery()) for piece in pieces]).order_by(text("unread DESC, id DESC"))
-    ids = list((await connection.execute(merged.limit(limit).offset(offset))).scalars())
-    rows = await connection.execute(select(*_COLUMNS).where(message.c.id.in_(ids)))
-    by_id = {row.id: Message(*row) for row in rows}
-    return [by_id[id_] for id_ in ids]
+    pieces = [_piece(n, part.own, unread, before, offset + limit) for n, (part, unread) in enumerate(parts)]
+    page = f"{' UNION ALL '.join(pieces)} ORDER BY unread DESC, id DESC LIMIT {limit} OFFSET {offset}"
+    columns = ", ".join(f"message.{name}" for name in Message._fields)
+    query = text(
+        f"SELECT {columns} FROM ({page}) AS page JOIN message ON message.id = page.id"
+        " ORDER BY message.unread DESC, message.id DESC"
+    ).columns(**_TYPES)
+    parameters: dict[str, object] = {"reader": wanted.reader_id, "team": wanted.team_id}
+    parameters |= {f"type{n}": part.message_type for n, (part, _) in enumerate(parts)}
+    return [Message(*row) for row in await connection.execute(query, parameters)]
 
 
-def _piece(wanted: Wanted, part: Folder, unread: bool, before: Cursor | None, limit: int) -> Select[Any]:
+def _states(
+    unread: bool | None, before: Cursor | None, unread_count: int, offset: int, limit: int
+) -> tuple[list[bool], int]:
+    """Return whether a page takes of the unread, the read, or both, and from which place on.
+
+    What a numbered page cannot hold, by the counts, is not looked for. A cursor's page does not trust them: what
+    is marked at this moment must be found as either.
+    """
+    if unread is not None:
+        states = [unread]
+    elif before is None and offset >= unread_count:
+        states, offset = [False], offset - unread_count
+    elif before is None and offset + limit <= unread_count:
+        states = [True]
+    else:
+        states = [True, False]
+    return [state for state in states if before is None or state <= before.unread], offset
+
+
+def _piece(number: int, own: bool, unread: bool, before: Cursor | None, limit: int) -> str:
     """Select the newest of a folder that are unread, or read: a piece of the index, from its end."""
-    statement = select(message.c.id, message.c.unread).where(
-        message.c.reader_id == wanted.reader_id,
-        message.c.team_id == wanted.team_id,
-        message.c.message_type == part.message_type,
-        message.c.own == part.own,
-        message.c.unread == unread,
+    place = f" AND id < {before.id}" if before is not None and before.unread == unread else ""
+    return (
+        "SELECT * FROM (SELECT id, unread FROM message WHERE reader_id = :reader AND team_id = :team"
+        f" AND message_type = :type{number} AND own = {own:d} AND unread = {unread:d}{place}"
+        f" ORDER BY id DESC LIMIT {limit}) AS piece{number}"
     )
-    if before is not None and before.unread == unread:
-        statement = statement.where(message.c.id < before.id)
-    return statement.order_by(message.c.id.desc()).limit(limit)
 
 
-async def newest_message(connection: AsyncConnection, reader_id: str) -> int:
-    """Return the id of the reader's newest message, or 0."""
-    newest = select(func.max(message.c.id)).where(message.c.reader_id == reader_id)
-    return int(await connection.scalar(newest) or 0)
+async def find_newest(connection: AsyncConnection, reader_ids: Collection[str]) -> dict[str, int]:
+    """Return, by user id, the id of each user's newest message, or 0; users that there are not are left out."""
+    newest = select(func.max(message.c.id)).where(message.c.reader_id == user.c.user_id).scalar_subquery()
+    rows = await connection.execute(select(user.c.user_id, newest).where(user.c.user_id.in_(reader_ids)))
+    return {user_id: id_ or 0 for user_id, id_ in rows}
 
 
 async def find_news(
@@ -139,4 +159,4 @@ def _news(count: int) -> TextualSelect:
         f" WHERE reader_id = :reader{n} AND id > :after{n} ORDER BY id LIMIT {NEWS_LIMIT}) AS part{n}"
         for n in range(count)
     ]
-    return text(" UNION ALL ".join(parts)).columns(created_at=message.c.created_at.type, unread=Boolean)
+    return text(" UNION ALL ".join(parts)).columns(**_TYPES)

@@ -1,0 +1,175 @@
+"""What telling costs: messages, the listener and a callback for every change, all on."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import aiohttp
+
+from tests.servers import free_port
+
+from .load import wrk
+from .servers import BenchMariaDB, my_account, processes, resident_mib, service
+
+# Nothing is left behind for longer than this, however fast the orders come.
+DRAIN_SECONDS = 10
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+DELAY_RATE = 1000
+DELAY_SECONDS = 20
+WATCHED = 50
+STREAMS = 5000
+
+
+class Telling:
+    """A service that tells everything, and how far it is behind."""
+
+    def __init__(self, address: str, process: "Popen[bytes]", mariadb: BenchMariaDB, database: str) -> None:
+        self.address = address
+        self._process = process
+        self._mariadb = mariadb
+        self._database = database
+
+    def load(self, seconds: int) -> dict[str, Any]:
+        """Return the rate at which orders were taken and told: the time counts until the last of them is."""
+        result = wrk(self.address, "transfer", seconds)
+        began = time.monotonic()
+        left = self._waiting()
+        while self._waiting():
+            if time.monotonic() - began > DRAIN_SECONDS:
+                raise RuntimeError(f"{self._waiting()} events and deliveries are left behind")
+            time.sleep(0.02)
+        drain_seconds = time.monotonic() - began
+        return {
+            **result,
+            "rate": result["requests"] / (result["seconds"] + drain_seconds),
+            "left": left,
+            "drain_seconds": drain_seconds,
+            "worker_mib": resident_mib(processes(self._process)),
+        }
+
+    def delay(self) -> dict[str, Any]:
+        """Return the time in milliseconds from an order's answer to its message on the payee's stream."""
+        delays = asyncio.run(_delays(self.address))
+        return {"rate": DELAY_RATE, **_quantiles(delays)}
+
+    def streams(self) -> dict[str, Any]:
+        """Return the memory of a process with so many streams open, and how late a message comes on them."""
+        before = resident_mib(processes(self._process))
+        delays, after = asyncio.run(_streams(self.address, lambda: resident_mib(processes(self._process))))
+        return {"rate": STREAMS, "before_mib": before, "worker_mib": after, **_quantiles(delays)}
+
+    def _waiting(self) -> int:
+        with self._mariadb.connect(database=self._database) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT (SELECT COUNT(*) FROM event) + (SELECT COUNT(*) FROM delivery)")
+            (count,) = cursor.fetchone() or (0,)
+        return int(count)
+
+
+@contextmanager
+def telling(
+    folder: Path, mariadb: BenchMariaDB, redis: dict[str, Any], workers: int, accounts: int
+) -> Iterator[Telling]:
+    """Run a service that tells everything, and a receiver of its callback."""
+    database = mariadb.filled_database(accounts)
+    receiver = f"http://127.0.0.1:{(port := free_port())}/"
+    sections = {
+        "mysql": mariadb.mysql_section(database),
+        "redis": redis,
+        "callbacks": [{"url": receiver, "secret": SECRET}],
+    }
+    with (
+        service(["bench.peers.receiver", str(port)], receiver, {}),
+        my_account(folder, workers, **sections) as (address, process),
+    ):
+        yield Telling(address, process, mariadb, database)
+
+
+def _quantiles(delays: list[float]) -> dict[str, float]:
+    return {"p50_ms": statistics.median(delays) * 1000, "p99_ms": statistics.quantiles(delays, n=100)[98] * 1000}
+
+
+async def _delays(address: str) -> list[float]:
+    """Send transfers at a steady rate, one in twenty to somebody who is watched."""
+    arrived: dict[str, float] = {}
+    answered: dict[str, float] = {}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        watchers = [await _watch(session, address, f"u{n}", arrived) for n in range(1, WATCHED + 1)]
+        began = time.monotonic()
+        orders = []
+        for n in range(DELAY_RATE * DELAY_SECONDS):
+            payee = 1 + n // 20 % WATCHED if n % 20 == 0 else 100 + n % 5000
+            orders.append(
+                asyncio.create_task(_transfer(session, address, f"delay-{n}", 6000 + n % 3000, payee, answered))
+            )
+            if n % 10 == 0:
+                await asyncio.sleep(max(0, began + n / DELAY_RATE - time.monotonic()))
+        await asyncio.gather(*orders)
+        watched = {f"delay-{n}" for n in range(0, DELAY_RATE * DELAY_SECONDS, 20)}
+        await _until(lambda: watched <= arrived.keys())
+        for watcher in watchers:
+            watcher.cancel()
+    return [arrived[order] - answered[order] for order in watched]
+
+
+async def _streams(address: str, memory: Any) -> tuple[list[float], float]:
+    arrived: dict[str, float] = {}
+    answered: dict[str, float] = {}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        watchers: list[asyncio.Task[None]] = []
+        for start in range(1, STREAMS + 1, 100):
+            opening = [_watch(session, address, f"u{n}", arrived) for n in range(start, start + 100)]
+            watchers += await asyncio.gather(*opening)
+        # A few at a time, or this client would be what is late.
+        for start in range(1, STREAMS + 1, 10):
+            orders = [
+                _transfer(session, address, f"stream-{n}", 6000 + n % 3000, n, answered)
+                for n in range(start, start + 10)
+            ]
+            await asyncio.gather(*orders)
+        await _until(lambda: len(arrived) == STREAMS)
+        resident = memory()
+        for watcher in watchers:
+            watcher.cancel()
+    return [arrived[order] - answered[order] for order in arrived], resident
+
+
+async def _watch(
+    session: aiohttp.ClientSession, address: str, user_id: str, arrived: dict[str, float]
+) -> "asyncio.Task[None]":
+    """Follow an inbox, once the stream is open, and note when each order's message comes."""
+    response = await session.get(
+        f"{address}/messages/stream", params={"userId": user_id}, timeout=aiohttp.ClientTimeout(total=None)
+    )
+    await response.content.readuntil(b"\n\n")
+
+    async def follow() -> None:
+        with suppress(RuntimeError):
+            # Until the session is closed.
+            async for line in response.content:
+                if line.startswith(b"data: "):
+                    arrived[line.partition(b'"orderId": "')[2].partition(b'"')[0].decode()] = time.monotonic()
+
+    return asyncio.create_task(follow())
+
+
+async def _transfer(
+    session: aiohttp.ClientSession, address: str, order: str, payer: int, payee: int, answered: dict[str, float]
+) -> None:
+    form = {"orderId": order, "fromuserId": f"u{payer}", "touserId": f"u{payee}", "amount": "0.01"}
+    async with session.post(f"{address}/transfer", data=form) as response:
+        if response.status != 200:
+            raise RuntimeError(await response.text())
+    answered[order] = time.monotonic()
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(60):
+        # Nothing tells when it is so.
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
