@@ -21,7 +21,7 @@ FLOORS = [
     {"model"},
     {"middlewares"},
     {"keys", "logsetup", "configuration", "problems"},
-    {"ledger", "resources"},
+    {"ledger", "resources", "cancellation"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

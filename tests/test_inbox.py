@@ -172,6 +172,12 @@ async def test_unread_messages_come_before_read_ones_and_the_newest_first(
     assert [row["NID"] for row in page["result"]] == newest_first[::2] + marked
     assert [row["READ"] for row in page["result"]] == [False] * 6 + [True] * 6
     assert page["before"] is None
+    # Pages of the unread, of both, and of the read.
+    for size in (1, 2, 4, 5):
+        seen = []
+        for number in range(1, 14):
+            seen += await nids(client, userId="u1", pageSize=str(size), pageNo=str(number))
+        assert seen == newest_first[::2] + marked, size
     for size, place in [(5, f"unread-{newest_first[8]}"), (6, f"unread-{newest_first[10]}"),
                         (7, f"read-{marked[0]}"), (11, f"read-{marked[4]}")]:  # fmt: skip
         assert (await read_page(client, userId="u1", pageSize=str(size)))["before"] == place

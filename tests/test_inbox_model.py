@@ -73,7 +73,7 @@ steps = st.one_of(
 maybe = st.one_of(st.none(), st.booleans())
 questions = st.builds(
     Question, readers, teams, maybe, st.one_of(st.none(), types), maybe,
-    st.one_of(st.none(), st.tuples(st.booleans(), places)), st.integers(1, 4), st.integers(1, 7),
+    st.one_of(st.none(), st.tuples(st.booleans(), places)), st.integers(1, 4), st.integers(1, 4),
 )  # fmt: skip
 numbers = count()
 
@@ -83,7 +83,7 @@ ROWS_READ_LIMIT = 1000
 
 class TestModel:
     @settings(
-        max_examples=20, deadline=None, derandomize=True, database=None,
+        max_examples=60, deadline=None, derandomize=True, database=None,
         # Each example has readers and teams of its own in the same database.
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )  # fmt: skip

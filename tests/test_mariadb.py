@@ -185,3 +185,26 @@ class TestMariaDBDies:
         assert await database.read(lambda connection: connection.scalar(known)) == 50
         assert await balance(client, "u2") == "50.50"
         await assert_books_balance(database)
+
+
+async def test_work_that_is_broken_off_ends_and_leaves_only_sound_connections(
+    client: Client, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiomysql closes the connection under it, and tells of that instead of the cancellation."""
+
+    async def sleep(connection: AsyncConnection) -> None:
+        begun.set()
+        await connection.execute(text("SELECT SLEEP(30)"))
+
+    for way in (database.read, database.write):
+        for _ in range(5):
+            begun = asyncio.Event()
+            task = asyncio.create_task(way(sleep))
+            await begun.wait()
+            await asyncio.sleep(0)
+            task.cancel()
+            async with asyncio.timeout(10):
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert await database.read(lambda c: first_row(c, text("SELECT 1"))) == (1,)
+    assert "Transaction failed" not in caplog.text

@@ -12,12 +12,13 @@ from ..ledger.errors import InvalidRequest
 from ..logsetup import request_id
 from ..service.messages import list_messages, mark_all, mark_some
 from ..store.inbox import NEWS_LIMIT, Cursor, Message, Wanted
-from .forms import Check, Form, Optional, flag, identifier, text, whole
+from .forms import Check, Form, Optional, flag, identifier, whole
 from .wording import LANGUAGES, described
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
 NID_LIMIT: Final = 2**63 - 2
+THE_BEGINNING: Final = Cursor(True, NID_LIMIT + 1)
 HEARTBEAT_SECONDS: Final = 15
 
 
@@ -75,7 +76,7 @@ _PAGING: Final[dict[str, Check | Optional]] = {
     "pageSize": Optional(whole(1, PAGE_LIMIT), PAGE_SIZE),
     "pageNo": Optional(whole(1, 1_000_000_000)),
     "unread": Optional(flag),
-    "messageType": Optional(text(20)),
+    "messageType": Optional(identifier),
     "before": Optional(Check(_cursor)),
     "language": _LANGUAGE,
 }
@@ -138,10 +139,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _page(request: web.Request, query: Query) -> dict[str, object]:
     if query.before is not None and query.page_number is not None:
         raise InvalidRequest("Send either pageNo or before.", field="before")
+    # Without a number, a page may be the first of many by cursor.
+    before = query.before or (THE_BEGINNING if query.page_number is None else None)
     own = True if query.own else None
     wanted = Wanted(query.user_id, query.team_id, own, query.message_type, query.unread)
     number = query.page_number or 1
-    page = await list_messages(request.app[database_key], wanted, query.before, number, query.page_size)
+    page = await list_messages(request.app[database_key], wanted, before, number, query.page_size)
     return {
         "result": [_row(message, query.language) for message in page.messages],
         "total": page.total,

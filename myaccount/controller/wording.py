@@ -16,7 +16,6 @@ LANGUAGES: Final = ("zh", "en")
 _templates: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(resource("templates/messages")),
     autoescape=False,  # noqa: S701
-    undefined=jinja2.StrictUndefined,
 )
 
 

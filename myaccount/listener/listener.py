@@ -9,6 +9,7 @@ from typing import Final, Self
 from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..cancellation import raise_if_cancelled
 from ..ledger.errors import LedgerError
 from ..model.outbox import event
 from ..service.telling import tell
@@ -61,6 +62,7 @@ class Listener:
 
     async def _for_ever(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
+            raise_if_cancelled()
             try:
                 await step()
             except Exception as error:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from typing import Final
 
+from ..cancellation import raise_if_cancelled
 from ..configuration import RedisConfig
 from .live import Live
 from .redis_queue import AWAY, RECONNECT_SECONDS, redis_client
@@ -46,6 +47,7 @@ class RedisLive(Live):
     async def _tell(self) -> None:
         """Carry what is published to the channel, all that came meanwhile at once, for ever."""
         while True:
+            raise_if_cancelled()
             await self._something_untold.wait()
             self._something_untold.clear()
             readers, self._untold = self._untold, set()
@@ -58,6 +60,7 @@ class RedisLive(Live):
     async def _hear(self) -> None:
         """Wake whom the channel names, for ever; after an interruption everyone, since word may have been lost."""
         while True:
+            raise_if_cancelled()
             with suppress(*AWAY):
                 async with self._listening.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(self._channel)

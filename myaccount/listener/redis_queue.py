@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from ..cancellation import raise_if_cancelled
 from ..configuration import RedisConfig
 from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
 
@@ -113,12 +114,14 @@ class RedisQueue:
     async def _send(self) -> None:
         """Carry what is announced to the stream, for ever; while Redis is away, hold on to it."""
         while True:
+            raise_if_cancelled()
             entry: dict[Any, Any] = {"event": await self._announced.get()}
             while True:
                 try:
                     await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
                     break
                 except AWAY as error:
+                    raise_if_cancelled()
                     await self._wait_for_redis(error)
 
     async def _make_group(self) -> None:

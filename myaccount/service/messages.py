@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..ledger.errors import TeamNotFound, UserNotFound
 from ..store.database import Database
 from ..store.inbox import Cursor, Message, Wanted, find_folders, find_newest, find_news, find_page
-from ..store.messages import mark_read
+from ..store.messages import lock_inbox, mark_read
 from ..store.teams import find_team, find_users
 from ..store.together import Together
 
@@ -29,7 +29,10 @@ class Page(NamedTuple):
 async def list_messages(
     database: Database, wanted: Wanted, before: Cursor | None, page_number: int, page_size: int
 ) -> Page:
-    """Return a page, unread before read and then newest first. Raises UserNotFound and TeamNotFound."""
+    """Return a page, unread before read and then newest first, by its number or from a place on.
+
+    Raises UserNotFound and TeamNotFound.
+    """
 
     async def work(connection: AsyncConnection) -> Page:
         folders = await find_folders(connection, wanted)
@@ -50,11 +53,16 @@ async def list_messages(
 async def mark_some(database: Database, reader_id: str, ids: Collection[int]) -> int:
     """Mark those of the messages that are the reader's and unread; return how many. Raises UserNotFound."""
     await database.read(partial(_look_up, reader_id=reader_id, team_id=""))
-    return await database.write(partial(mark_read, reader_id=reader_id, ids=ids))
+
+    async def work(connection: AsyncConnection) -> int:
+        await lock_inbox(connection, reader_id)
+        return await mark_read(connection, reader_id, ids)
+
+    return await database.write(work)
 
 
 async def mark_all(database: Database, reader_id: str, team_id: str, up_to: int) -> int:
-    """Mark all messages of the inbox, or of the team's part of it, up to that id; return how many.
+    """Mark all messages of the reader's own account, or of a team, up to that id; return how many.
 
     It is done a part at a time, so that an inbox of any size keeps nobody waiting. Raises UserNotFound and
     TeamNotFound.
@@ -63,6 +71,8 @@ async def mark_all(database: Database, reader_id: str, team_id: str, up_to: int)
     wanted = Wanted(reader_id, team_id, unread=True)
 
     async def work(connection: AsyncConnection) -> int:
+        # First: what another marks meanwhile must not look as if nothing were left.
+        await lock_inbox(connection, reader_id)
         folders = await find_folders(connection, wanted)
         page = await find_page(connection, wanted, folders, Cursor(True, up_to + 1), 0, MARK_LIMIT)
         return await mark_read(connection, reader_id, [message.id for message in page]) if page else 0

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ..cancellation import raise_if_cancelled
 from ..configuration import Config, MysqlConfig
 from ..ledger.errors import Overloaded, Unavailable
 from .batches import BatchConnection
@@ -135,6 +136,7 @@ class Database:
                     except self._faults_of_ours:
                         raise
                     except (DBAPIError, self._driver.Error, OSError) as error:
+                        raise_if_cancelled()
                         self._note(error, attempt)
                     # The jitter is no secret.
                     await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
@@ -177,7 +179,7 @@ def _mysql(config: MysqlConfig, connections: int) -> AsyncEngine:
         database=config["db"],
         query={"charset": "utf8mb4"},
     )
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         isolation_level="READ COMMITTED",
         # All are kept once they were needed: one that is closed after each use costs more than its query.
@@ -197,6 +199,14 @@ def _mysql(config: MysqlConfig, connections: int) -> AsyncEngine:
             f"SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_SECONDS}",
         },
     )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def throw_away(context: ExceptionContext) -> None:
+        # So the driver says that it has closed the connection; SQLAlchemy would keep it in the pool.
+        if isinstance(context.original_exception, engine.dialect.loaded_dbapi.InterfaceError):
+            context.is_disconnect = True
+
+    return engine
 
 
 def _sqlite(file: Path, connections: int) -> AsyncEngine:

@@ -60,7 +60,7 @@ def write_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) 
     folders = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
     counted = _COUNTED_BY_SQLITE if is_sqlite(connection) else _COUNTED
     return [
-        *lock_readers(connection, {m.reader_id for m in messages}),
+        *_lock_readers(connection, {m.reader_id for m in messages}),
         *insert_rows(_FOLDER, [_folder_row(*key, added) for key, added in sorted(folders.items())], counted),
         *insert_rows(_MESSAGE, [_message_row(m) for m in messages]),
     ]
@@ -81,7 +81,7 @@ def _message_row(m: NewMessage) -> Bound:
     return f"(%s,%s,%s,%s,%s,%s,%s,%s,%s,{own})", [*values, m.team_id, m.team_name, m.title]
 
 
-def lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+def _lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
     """Return the statement, if there need be one, that keeps the readers' inboxes for the transaction."""
     if is_sqlite(connection) or not user_ids:
         # There is one writer at a time.
@@ -90,9 +90,13 @@ def lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list
     return [(f"{_LOCK} ({places(ids)}) FOR UPDATE", ids)]
 
 
+async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:
+    """Keep every other transaction from changing the inbox until this one ends."""
+    await turn(connection, *_lock_readers(connection, [reader_id]))
+
+
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:
-    """Mark those of the messages that are the reader's and unread; return how many."""
-    await turn(connection, *lock_readers(connection, [reader_id]))
+    """Mark those of the messages that are the reader's, whose inbox is locked, and unread; return how many."""
     found = await connection.execute(
         select(message.c.id, message.c.team_id, message.c.message_type, message.c.own).where(
             message.c.id.in_(ids), message.c.reader_id == reader_id, message.c.unread == true()
