@@ -51,7 +51,7 @@ IDS = ["", "+", "a+b", "a%09", "a%0Ab", "a%00", "%00", "a" * 46, "%C2%A0", "%E3%
 CURSORS = ["", "5", "unread", "unread-", "-5", "unread--5", "unread-+5", "unread-5-5", "UNREAD-5", "new-5",
            "unread_5", "read-５", "read-%C2%B2", "read-5%00", "read-5%0A", "read-1.0", "read-" + "9" * 19,
            "read-" + "9" * 5000, f"read-{BIG}", "%00"]  # fmt: skip
-TEXTS = ["", "+", "a%00", "a%0Ab", "%7F", "a" * 21]
+TEXTS = ["", "+", "a%00", "a%0Ab", "%7F", "a" * 46]
 LANGUAGES = ["", "de", "EN", "zh-CN", "en%00", "en,zh", "__class__"]
 NIDS = ["a", "-1", "1,2", "1+-2", "%2B1", "1.0", "１", "%D9%A1", "%C2%B2", "1+%00", "0x1", str(BIG), "9" * 5000]
 
@@ -60,7 +60,7 @@ QUERIES = [
     *[Case("/messages", f"userId=u1&pageNo={n}", "pageNo") for n in [*NUMBERS, "1000000001"]],
     *[Case("/messages", f"userId=u1&pageSize={n}", "pageSize") for n in [*NUMBERS, "101"]],
     *[Case("/messages", f"userId=u1&unread={flag}", "unread") for flag in FLAGS],
-    *[Case("/messages", f"userId=u1&messageType={kind}", "messageType") for kind in TEXTS],
+    *[Case("/messages", f"userId=u1&messageType={kind}", "messageType") for kind in [*TEXTS, "a+"]],
     *[Case("/messages", f"userId=u1&before={cursor}", "before") for cursor in CURSORS],
     *[Case("/messages", f"userId=u1&language={language}", "language") for language in LANGUAGES],
     *[Case("/teammessages", f"userId=u1&teamId={id_}", "teamId") for id_ in IDS],

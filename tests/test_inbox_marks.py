@@ -1,5 +1,6 @@
 """Marking what was read, also while others read or mark the same, on both backends."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from myaccount.model.inbox import message
 from myaccount.service import messages as messages_module
 from myaccount.service.messages import mark_all, mark_some
 from myaccount.store.database import Database
-from myaccount.store.messages import mark_read
 
 from .actions import send
 from .conftest import Client, Section
@@ -108,21 +108,18 @@ class TestMariaDB:
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
-    async def test_all_are_marked_even_if_another_marks_the_same_ones_meanwhile(
+    async def test_who_marks_all_has_all_marked_even_if_others_mark_the_same_ones_meanwhile(
         self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
         await add_users(database, "u1")
-        await write(database, *[new_message("u1", n) for n in range(10)])
-        newest = await nids(client, userId="u1", pageSize="3")
-        others: list[int] = []
+        await write(database, *[new_message("u1", n) for n in range(40)])
+        (newest,) = await nids(client, userId="u1", pageSize="1")
 
-        async def late(connection: AsyncConnection, reader_id: str, ids: list[int]) -> int:
-            if not others:
-                others.append(await database.write(lambda other: mark_read(other, reader_id, ids)))
-            return await mark_read(connection, reader_id, ids)
+        async def mark_and_look() -> tuple[int, int]:
+            marked = await mark_all(database, "u1", "", newest)
+            return marked, (await read_page(client, userId="u1"))["unread"]
 
-        monkeypatch.setattr(messages_module, "mark_read", late)
-        assert await mark_all(database, "u1", "", newest[0]) == 7
-        assert others == [3]
-        assert (await read_page(client, userId="u1"))["unread"] == 0
+        done = await asyncio.gather(*[mark_and_look() for _ in range(3)])
+        assert sum(marked for marked, _ in done) == 40
+        assert [unread for _, unread in done] == [0, 0, 0]
