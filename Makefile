@@ -12,9 +12,9 @@ run: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
 
-# The long forms of the bank and fault tests: about ten minutes.
+# The long forms of the bank and fault tests: about half an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -6,9 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from .controller.accounts import opeacclistentest, openacc, queryacc
-from .controller.messages import messages, read, stream, teammessages
+from .controller.messages import messages, read, teammessages
 from .controller.orders import querorder, recharge, transfer
 from .controller.pages import FILES, PAGES, errors, file, form, index, messagestest
+from .controller.stream import stream
 from .controller.teams import team, teammessage
 
 

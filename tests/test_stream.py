@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from myaccount.configuration import Config
-from myaccount.controller import messages as messages_module
+from myaccount.controller import stream as stream_module
 from myaccount.keys import live_key
 from myaccount.listener import live as live_module
 from myaccount.listener.live import Live
@@ -96,7 +96,7 @@ async def _until_welcome(client: Client, *users: str) -> None:
 async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (inbox_module, messages_module):
+    for module in (inbox_module, stream_module):
         monkeypatch.setattr(module, "NEWS_LIMIT", 3)
     inbox_module._news.cache_clear()
     await open_users(client, "u1")
@@ -124,7 +124,7 @@ async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Clie
 
 
 async def test_a_quiet_stream_has_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
     await open_users(client, "u1")
     async with asyncio.timeout(WAIT_SECONDS), _open(client, "u1") as stream:
         async for line in stream.response.content:
@@ -151,7 +151,7 @@ async def test_who_is_not_told_of_news_looks_after_a_while(
 async def test_a_client_that_leaves_is_watched_for_no_longer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
     await open_users(client, "u1")
     live = client.app[live_key]
     async with _open(client, "u1"):

@@ -1,4 +1,4 @@
-"""A message's title and text, in the reader's language, from the templates of `templates/messages`."""
+"""A message as its reader is shown it, in a language, by the templates of `templates/messages`."""
 
 import json
 from functools import cache
@@ -8,6 +8,7 @@ import jinja2
 
 from ..resources import resource
 from ..store.inbox import Message
+from .forms import Check, Optional
 
 # The first is the default.
 LANGUAGES: Final = ("zh", "en")
@@ -19,7 +20,36 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def described(message: Message, language: str) -> tuple[str, dict[str, Any]]:
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        raise ValueError(f"must be one of {', '.join(LANGUAGES)}")
+    return value
+
+
+LANGUAGE: Final = Optional(Check(_language), LANGUAGES[0])
+
+
+def message_row(message: Message, language: str) -> dict[str, Any]:
+    """Return the message as the wire has it."""
+    title, body = _described(message, language)
+    return {
+        "NID": message.id,
+        "KIND": "team" if message.team_id else "account",
+        "MESSAGE_TYPE": message.message_type,
+        "USER_ID": message.user_id or None,
+        "USERNAME": message.user_name or None,
+        "TEAM_ID": message.team_id or None,
+        "TEAM_NAME": message.team_name or None,
+        "READER_ID": message.reader_id,
+        "RECEIVER_ID": message.receiver_id or None,
+        "TITLE": title,
+        "BODY": body,
+        "CREATE_TIME": message.created_at.isoformat(timespec="microseconds") + "Z",
+        "READ": not message.unread,
+    }
+
+
+def _described(message: Message, language: str) -> tuple[str, dict[str, Any]]:
     """Return the title, and the body with its text; a note has those that its writer gave it."""
     body = json.loads(message.body)
     if message.title:

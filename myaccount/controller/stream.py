@@ -1,0 +1,44 @@
+"""Following an inbox live, by server-sent events."""
+
+import json
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from ..keys import live_key, news_key
+from ..logsetup import request_id
+from ..store.inbox import NEWS_LIMIT
+from .forms import Form, identifier
+from .messages import nid_fits
+from .wording import LANGUAGE, message_row
+
+HEARTBEAT_SECONDS: Final = 15
+FOLLOW: Final = Form(lambda *values: values, userId=identifier, language=LANGUAGE)
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send each new message as it comes, for as long as the client stays, from where it left off last time."""
+    user_id, language = await FOLLOW.read(request)
+    app, live = request.app, request.app[live_key]
+    with live.watch(user_id) as news:
+        newest = await app[news_key].newest(user_id)
+        last_seen = request.headers.get("Last-Event-ID", "")
+        place = int(last_seen) if nid_fits(last_seen) else newest
+        headers = {"X-Request-ID": request_id.get()}
+        async with sse_response(request, headers=headers, ping_interval=HEARTBEAT_SECONDS) as response:
+            with suppress(ConnectionResetError):
+                # Whoever is cut off before the first message goes on from here all the same.
+                await response.write(f"id: {place}\n\n".encode())
+                while response.is_connected() and not live.closed:
+                    news.clear()
+                    found = await app[news_key].after(user_id, place)
+                    for message in found:
+                        place = message.id
+                        row = json.dumps(message_row(message, language), ensure_ascii=False)
+                        await response.send(row, id=str(place))
+                    # When as many are found as are given at once, there may be more.
+                    if len(found) < NEWS_LIMIT:
+                        await news.wait()
+    return response
