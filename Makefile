@@ -28,7 +28,7 @@ bench: $(VENV)/bench.stamp
 bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $*
 
-# Writes sql/sql.sql from myaccount/model/tables.py.
+# Writes sql/sql.sql from myaccount/model.
 sql: $(VENV)/run.stamp
 	$(BIN)/python -c "from myaccount.model.schema import mysql_script; print(mysql_script(), end='')" > sql/sql.sql
 

@@ -43,6 +43,12 @@ RATIOS = (
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 
+# And what a row must not pass, in milliseconds.
+LIMITS = (
+    ("from commit to message at 1,000/s, p99", ("MyAccount, telling", "delay at 1,000/s"), "p99_ms", 250.0),
+    ("a page of 1,000,000 messages, median", ("inbox of 1,000,000", "first page"), "p50_ms", 5.0),
+    ("a page in their middle by cursor, median", ("inbox of 1,000,000", "cursor, middle"), "p50_ms", 5.0),
+)
 
 # Who did what, and each measurement of it, round by round.
 Samples = dict[tuple[str, str], list[dict[str, Any]]]
@@ -92,7 +98,15 @@ def _best(samples: Samples, who: str, what: str) -> list[float]:
 def table(samples: Samples) -> str:
     lines = [f"{'':24} {'':16} {'a second':>9} {'p50 ms':>9} {'p99 ms':>9}", *map(str, _rows(samples)), ""]
     lines += [f"{name:52} {value:6.2f}   {least:5.2f}" for name, value, least in ratios(samples)]
+    lines += [f"{name:52} {value:6.1f}   {most:5.1f} (at most)" for name, value, most in limits(samples)]
     return "\n".join(lines) + "\n"
+
+
+def limits(samples: Samples) -> list[tuple[str, float, float]]:
+    """Return each limit's name, the median of what was measured, and the most it should be."""
+    return [
+        (name, statistics.median(one[column] for one in samples[row]), most) for name, row, column, most in LIMITS
+    ]
 
 
 def chart(samples: Samples) -> str:
@@ -121,7 +135,8 @@ def chart(samples: Samples) -> str:
 def write_report(samples: Samples, workers: int) -> None:
     rows = [row._asdict() | {"rounds": samples[row.who, row.what]} for row in _rows(samples)]
     found = [{"name": name, "value": value, "least": least} for name, value, least in ratios(samples)]
-    _write_json("results", {"workers": workers, "rows": rows, "ratios": found})
+    kept = [{"name": name, "value": value, "most": most} for name, value, most in limits(samples)]
+    _write_json("results", {"workers": workers, "rows": rows, "ratios": found, "limits": kept})
     (FOLDER / "results.txt").write_text(table(samples))
     (FOLDER / "results.svg").write_text(chart(samples))
     print(table(samples))

@@ -1,10 +1,12 @@
 """What telling costs: messages, the listener and a callback for every change, all on."""
 
 import asyncio
+import json
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -54,7 +56,7 @@ class Telling:
         }
 
     def delay(self) -> dict[str, Any]:
-        """Return the time in milliseconds from an order's answer to its message on the payee's stream."""
+        """Return the milliseconds from just before an order's commit to its message on the payee's stream."""
         delays = asyncio.run(_delays(self.address))
         return {"rate": DELAY_RATE, **_quantiles(delays)}
 
@@ -96,53 +98,48 @@ def _quantiles(delays: list[float]) -> dict[str, float]:
 
 async def _delays(address: str) -> list[float]:
     """Send transfers at a steady rate, one in twenty to somebody who is watched."""
-    arrived: dict[str, float] = {}
-    answered: dict[str, float] = {}
+    delays: dict[str, float] = {}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        watchers = [await _watch(session, address, f"u{n}", arrived) for n in range(1, WATCHED + 1)]
+        watchers = [await _watch(session, address, f"u{n}", delays) for n in range(1, WATCHED + 1)]
         began = time.monotonic()
         orders = []
         for n in range(DELAY_RATE * DELAY_SECONDS):
             payee = 1 + n // 20 % WATCHED if n % 20 == 0 else 100 + n % 5000
-            orders.append(
-                asyncio.create_task(_transfer(session, address, f"delay-{n}", 6000 + n % 3000, payee, answered))
-            )
+            orders.append(asyncio.create_task(_transfer(session, address, f"delay-{n}", 6000 + n % 3000, payee)))
             if n % 10 == 0:
                 await asyncio.sleep(max(0, began + n / DELAY_RATE - time.monotonic()))
         await asyncio.gather(*orders)
         watched = {f"delay-{n}" for n in range(0, DELAY_RATE * DELAY_SECONDS, 20)}
-        await _until(lambda: watched <= arrived.keys())
+        await _until(lambda: watched <= delays.keys())
         for watcher in watchers:
             watcher.cancel()
-    return [arrived[order] - answered[order] for order in watched]
+    return [delays[order] for order in watched]
 
 
 async def _streams(address: str, memory: Any) -> tuple[list[float], float]:
-    arrived: dict[str, float] = {}
-    answered: dict[str, float] = {}
+    delays: dict[str, float] = {}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         watchers: list[asyncio.Task[None]] = []
         for start in range(1, STREAMS + 1, 100):
-            opening = [_watch(session, address, f"u{n}", arrived) for n in range(start, start + 100)]
+            opening = [_watch(session, address, f"u{n}", delays) for n in range(start, start + 100)]
             watchers += await asyncio.gather(*opening)
         # A few at a time, or this client would be what is late.
         for start in range(1, STREAMS + 1, 10):
             orders = [
-                _transfer(session, address, f"stream-{n}", 6000 + n % 3000, n, answered)
-                for n in range(start, start + 10)
+                _transfer(session, address, f"stream-{n}", 6000 + n % 3000, n) for n in range(start, start + 10)
             ]
             await asyncio.gather(*orders)
-        await _until(lambda: len(arrived) == STREAMS)
+        await _until(lambda: len(delays) == STREAMS)
         resident = memory()
         for watcher in watchers:
             watcher.cancel()
-    return [arrived[order] - answered[order] for order in arrived], resident
+    return list(delays.values()), resident
 
 
 async def _watch(
-    session: aiohttp.ClientSession, address: str, user_id: str, arrived: dict[str, float]
+    session: aiohttp.ClientSession, address: str, user_id: str, delays: dict[str, float]
 ) -> "asyncio.Task[None]":
-    """Follow an inbox, once the stream is open, and note when each order's message comes."""
+    """Follow an inbox, once the stream is open, and note how long after its order each message comes."""
     response = await session.get(
         f"{address}/messages/stream", params={"userId": user_id}, timeout=aiohttp.ClientTimeout(total=None)
     )
@@ -153,19 +150,18 @@ async def _watch(
             # Until the session is closed.
             async for line in response.content:
                 if line.startswith(b"data: "):
-                    arrived[line.partition(b'"orderId": "')[2].partition(b'"')[0].decode()] = time.monotonic()
+                    row = json.loads(line.removeprefix(b"data: "))
+                    created = datetime.fromisoformat(row["CREATE_TIME"]).timestamp()
+                    delays[row["BODY"]["orderId"]] = time.time() - created
 
     return asyncio.create_task(follow())
 
 
-async def _transfer(
-    session: aiohttp.ClientSession, address: str, order: str, payer: int, payee: int, answered: dict[str, float]
-) -> None:
+async def _transfer(session: aiohttp.ClientSession, address: str, order: str, payer: int, payee: int) -> None:
     form = {"orderId": order, "fromuserId": f"u{payer}", "touserId": f"u{payee}", "amount": "0.01"}
     async with session.post(f"{address}/transfer", data=form) as response:
         if response.status != 200:
             raise RuntimeError(await response.text())
-    answered[order] = time.monotonic()
 
 
 async def _until(condition: Any) -> None:

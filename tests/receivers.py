@@ -72,14 +72,20 @@ async def hang(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def endless(request: web.Request) -> web.StreamResponse:
-    """Answer 200 with a body that goes on until the caller has gone."""
-    response = web.StreamResponse()
-    await response.prepare(request)
-    with suppress(ConnectionError):
-        while True:
-            await response.write(b"x" * 4096)
-    return response
+class Endless:
+    """Answers 200 with a body that goes on until the caller has gone."""
+
+    def __init__(self) -> None:
+        self.sent_bytes = 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 4096)
+                self.sent_bytes += 4096
+        return response
 
 
 class Receiving(NamedTuple):

@@ -12,9 +12,11 @@ from aiohttp import ClientResponse
 from myaccount.configuration import Config
 from myaccount.controller import stream as stream_module
 from myaccount.keys import live_key
+from myaccount.ledger.errors import Unavailable
 from myaccount.listener import live as live_module
 from myaccount.listener.live import Live
 from myaccount.main import create_app
+from myaccount.service.messages import News
 from myaccount.store import inbox as inbox_module
 
 from .actions import open_users, send
@@ -121,6 +123,34 @@ async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Clie
         await response.content.readuntil(b"\n\n")
         await _recharge(client, "r1")
         assert await Stream(response).sources(1) == ["r1"]
+
+
+async def test_a_stream_outlives_a_database_that_cannot_say(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    original = News.after
+    failures: list[int] = []
+
+    async def failing(self: News, *place: Any) -> Any:
+        if len(failures) < 3:
+            failures.append(1)
+            raise Unavailable("away")
+        return await original(self, *place)
+
+    monkeypatch.setattr(News, "after", failing)
+    async with _open(client, "u1") as stream:
+        for n in range(5):
+            await _recharge(client, f"r{n}")
+
+        def failed() -> bool:
+            client.app[live_key].wake_all()
+            return len(failures) == 3
+
+        await eventually(failed)
+        client.app[live_key].wake_all()
+        assert await stream.sources(5) == [f"r{n}" for n in range(5)]
 
 
 async def test_a_quiet_stream_has_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

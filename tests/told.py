@@ -1,6 +1,7 @@
 """The checker of promise 7: what was told, held against what was committed."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,20 @@ from .services import Service
 TOLD_SECONDS = 60
 
 
-async def assert_all_is_told(service: Service, *receivers: Receiver, set_aside: int = 0) -> None:
+async def assert_all_is_told(service: Service, *receivers: Receiver, set_aside: Sequence[str] = ()) -> None:
     """Wait until nothing waits; see that each reader was told of all once, and each receiver at least once."""
     config = load_configuration(str(service.configuration), {})
     async with open_database(config, Path(config["sqlite_file"])) as database:
 
         async def nothing_waits() -> bool:
-            return await _waiting(database) == (set_aside, 0)
+            return await _waiting(database) == (0, 0)
 
         await eventually(nothing_waits, TOLD_SECONDS)
         expected, told, counted, folders = await database.read(_tables)
         assert told == expected
         assert counted == folders
+        aside = await database.read(lambda c: c.execute(select(event.c.error).where(event.c.due_at.is_(None))))
+        assert list(aside.scalars()) == list(set_aside)
         sources = {source for _, _, source in expected}
         for receiver in receivers:
             assert receiver.told().keys() == sources
@@ -41,7 +44,7 @@ async def assert_all_is_told(service: Service, *receivers: Receiver, set_aside: 
 
 async def _waiting(database: Database) -> tuple[int, int]:
     async def work(connection: AsyncConnection) -> tuple[int, int]:
-        events = (await connection.execute(select(event.c.id))).all()
+        events = (await connection.execute(select(event.c.id).where(event.c.due_at.is_not(None)))).all()
         return len(events), len((await connection.execute(select(delivery.c.id))).all())
 
     return await database.read(work)

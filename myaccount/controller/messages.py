@@ -92,6 +92,8 @@ async def read(request: web.Request) -> dict[str, object]:
     if (nids is None) == (up_to is None):
         raise InvalidRequest("Send either nids or upTo.", field="nids")
     database = request.app[database_key]
+    if nids is not None and team_id:
+        raise InvalidRequest("The nids say which messages; teamId goes with upTo.", field="teamId")
     if nids is not None:
         return {"result": 1, "marked": await mark_some(database, user_id, nids)}
     return {"result": 1, "marked": await mark_all(database, user_id, team_id, up_to or 0)}

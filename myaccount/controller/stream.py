@@ -8,8 +8,10 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from ..keys import live_key, news_key
+from ..ledger.errors import LedgerError
 from ..logsetup import request_id
-from ..store.inbox import NEWS_LIMIT
+from ..service.messages import News
+from ..store.inbox import NEWS_LIMIT, Message
 from .forms import Form, identifier
 from .messages import nid_fits
 from .wording import LANGUAGE, message_row
@@ -25,15 +27,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
     with live.watch(user_id) as news:
         newest = await app[news_key].newest(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
-        place = int(last_seen) if nid_fits(last_seen) else newest
+        # What is not there yet cannot have been seen: not here.
+        place = min(int(last_seen), newest) if nid_fits(last_seen) else newest
         headers = {"X-Request-ID": request_id.get()}
         async with sse_response(request, headers=headers, ping_interval=HEARTBEAT_SECONDS) as response:
-            with suppress(ConnectionResetError):
+            with suppress(ConnectionResetError, TimeoutError):
                 # Whoever is cut off before the first message goes on from here all the same.
                 await response.write(f"id: {place}\n\n".encode())
                 while response.is_connected() and not live.closed:
                     news.clear()
-                    found = await app[news_key].after(user_id, place)
+                    found = await _found(app[news_key], user_id, place)
                     for message in found:
                         place = message.id
                         row = json.dumps(message_row(message, language), ensure_ascii=False)
@@ -42,3 +45,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
                     if len(found) < NEWS_LIMIT:
                         await news.wait()
     return response
+
+
+async def _found(news: News, user_id: str, place: int) -> list[Message]:
+    """Return what is new or, while the database cannot say, nothing: the answer has begun, so it can be no 503."""
+    try:
+        return await news.after(user_id, place)
+    except LedgerError:
+        return []

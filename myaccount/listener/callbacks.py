@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..configuration import CallbackConfig
 from ..model.outbox import delivery
 from ..store.database import Database, utc_now
-from ..store.deliveries import Delivery, endpoint_key, switch_off, take_deliveries
+from ..store.deliveries import SWITCHED_OFF, Delivery, endpoint_key, switch_off, take_deliveries
 from ..store.retries import postpone, remove
 from .signature import signature
 
@@ -27,7 +27,6 @@ GATHERING_SECONDS: Final = 0.1
 MARGIN_SECONDS: Final = 15
 # About a day, as the pauses grow.
 ATTEMPTS: Final = 15
-_GONE: Final = "the endpoint answered 410: it is switched off"
 
 
 class Endpoint:
@@ -75,11 +74,11 @@ class Endpoint:
         """Remove what was delivered, and note why the rest was not."""
         now = utc_now()
         await remove(connection, delivery, [owed.id for owed, error in errors.items() if error is None])
-        if _GONE in errors.values():
-            await switch_off(connection, self.key, _GONE, now)
-        else:
-            failed = {owed.id: error for owed, error in errors.items() if error is not None}
-            await postpone(connection, delivery, failed, now, ATTEMPTS)
+        failed = {owed.id: error for owed, error in errors.items() if error is not None}
+        gone = SWITCHED_OFF in failed.values()
+        await postpone(connection, delivery, failed, now, last_attempt=1 if gone else ATTEMPTS)
+        if gone:
+            await switch_off(connection, self.key, now)
 
     async def _send(self, owed: Delivery) -> str | None:
         """Make the request; return why it did not succeed, or None."""
@@ -107,12 +106,13 @@ class Endpoint:
                 # The status is the answer; the rest is read, as far as that is bearable, to keep the connection.
                 with suppress(asyncio.IncompleteReadError):
                     await answer.content.readexactly(ANSWER_LIMIT_BYTES)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except Exception as error:
+            # Whatever it was, it is this request's own.
             if status is None:
                 # Not its text: that may hold the address, and so a password.
                 return f"the request failed: {type(error).__name__}"
         if status == HTTPStatus.GONE:
-            return _GONE
+            return SWITCHED_OFF
         return None if status is not None and 200 <= status < 300 else f"the endpoint answered {status}"
 
 

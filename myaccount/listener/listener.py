@@ -10,7 +10,7 @@ from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..cancellation import raise_if_cancelled
-from ..ledger.errors import LedgerError
+from ..ledger.errors import LedgerError, Overloaded
 from ..model.outbox import event
 from ..service.telling import tell
 from ..store.database import Database, utc_now
@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 
 # What comes meanwhile is told together: each time costs the database and the worker as much as dozens of messages.
 GATHERING_SECONDS: Final = 0.05
+# About as many events as one transaction tells.
+TOLD_TOGETHER: Final = 16
 SWEEP_SECONDS: Final = 2
 SWEEP_LIMIT: Final = 1000
 AFTER_FAULT_SECONDS: Final = 1
@@ -75,7 +77,9 @@ class Listener:
         """Tell what comes, together what comes together."""
         notices = await self._queue.take()
         if notices:
-            await self._tell([notice.event_id for notice in notices])
+            ids = [notice.event_id for notice in notices]
+            for start in range(0, len(ids), TOLD_TOGETHER):
+                await self._tell(ids[start : start + TOLD_TOGETHER])
             await self._queue.acknowledge(notices)
         if len(notices) < TAKE_LIMIT:
             await asyncio.sleep(GATHERING_SECONDS)
@@ -90,13 +94,14 @@ class Listener:
     async def _tell(self, event_ids: Sequence[int]) -> None:
         """Tell the events or, of those that cannot be told, record why.
 
-        Raises LedgerError if the database is away: then they are still there for the sweeper.
+        Raises LedgerError if the database is away, so that not even that can be recorded: then they are still
+        there for the sweeper.
         """
         while event_ids:
             work = partial(tell, event_ids=event_ids, wanted=self._wanted, now=utc_now())
             try:
                 told = await self._database.write(work)
-            except LedgerError:
+            except Overloaded:
                 raise
             except Exception as error:
                 if len(event_ids) == 1:

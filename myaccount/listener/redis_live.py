@@ -66,6 +66,7 @@ class RedisLive(Live):
                     await channel.subscribe(self._channel)
                     self.wake_all()
                     while True:
+                        raise_if_cancelled()
                         if word := await channel.get_message(timeout=QUIET_SECONDS):
                             self._wake(word["data"])
             await asyncio.sleep(RECONNECT_SECONDS)

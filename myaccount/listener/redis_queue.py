@@ -119,6 +119,7 @@ class RedisQueue:
             while True:
                 try:
                     await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
+                    self._reachable = True
                     break
                 except AWAY as error:
                     raise_if_cancelled()
@@ -140,7 +141,8 @@ class RedisQueue:
 
 
 def _notices(entries: _Entries) -> list[Notice]:
-    return [Notice(_event_id(fields), receipt) for receipt, fields in entries]
+    # Redis 6 has nothing to show of what it has trimmed meanwhile.
+    return [Notice(_event_id(fields), receipt) for receipt, fields in entries if fields]
 
 
 def _event_id(fields: dict[str, str]) -> int:

@@ -53,8 +53,8 @@ async def change_team(database: Database, command: ChangeTeam) -> None:
             if command.name is None:
                 raise InvalidRequest("The team is new, so it needs the field teamName.", field="teamName")
             await insert_team(connection, command.team_id, command.name, utc_now())
-        elif command.name not in (None, team.name):
-            await rename_team(connection, command.team_id, command.name or "")
+        elif command.name is not None and command.name != team.name:
+            await rename_team(connection, command.team_id, command.name)
         members = set() if team is None else set(team.members)
         added = set(command.add) - members
         if missing := added - (await find_users(connection, added)).keys():

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..model.outbox import delivery, endpoint_off
 from .retries import take_due
 from .turns import Bound, insert_rows, written
+
+SWITCHED_OFF: Final = "the endpoint answered 410: it is switched off"
+ASIDE_LIMIT: Final = 1000
 
 
 class Delivery(NamedTuple):
@@ -39,19 +42,26 @@ def owe(bodies: Collection[tuple[str, str]], now: datetime) -> list[Bound]:
 async def take_deliveries(
     connection: AsyncConnection, endpoint: str, now: datetime, limit: int, keep_seconds: float
 ) -> list[Delivery]:
-    """Return what is due to the endpoint; nobody else is given it while it is kept."""
+    """Return what is due to the endpoint; nobody else is given it while it is kept.
+
+    Of an endpoint that is switched off, what is due is set aside instead, some of it each time.
+    """
+    if endpoint in await endpoints_off(connection):
+        rows = await take_due(
+            connection, delivery, now, ASIDE_LIMIT, keep_seconds, delivery.c.endpoint == endpoint
+        )
+        aside = update(delivery).where(delivery.c.id.in_([row.id for row in rows]))
+        await connection.execute(aside.values(due_at=None, error=SWITCHED_OFF))
+        return []
     columns = [delivery.c.webhook_id, delivery.c.body]
-    of_endpoint = delivery.c.endpoint == endpoint
     rows = await take_due(connection, delivery, now, limit, keep_seconds, of_endpoint, columns=columns)
     return [Delivery(row.id, row.webhook_id, row.body) for row in rows]
 
 
-async def switch_off(connection: AsyncConnection, endpoint: str, error: str, now: datetime) -> None:
-    """Owe the endpoint nothing more, and set aside what it was owed."""
+async def switch_off(connection: AsyncConnection, endpoint: str, now: datetime) -> None:
+    """Owe the endpoint nothing more; what it is owed already is set aside when it is due."""
     if endpoint not in await endpoints_off(connection):
         await connection.execute(insert(endpoint_off).values(endpoint=endpoint, created_at=now))
-    owed = update(delivery).where(delivery.c.endpoint == endpoint, delivery.c.due_at.is_not(None))
-    await connection.execute(owed.values(due_at=None, error=error))
 
 
 async def switch_on(connection: AsyncConnection, endpoints: Collection[str]) -> None:

@@ -54,7 +54,10 @@ async def postpone(
     connection: AsyncConnection, table: Table, errors: Mapping[int, str], now: datetime, last_attempt: int
 ) -> None:
     """Record a failed attempt of each id: the next comes after a growing pause, after the last there is none."""
-    tried = select(table.c.id, table.c.attempts).where(table.c.id.in_(errors)).with_for_update()
+    if not errors:
+        return
+    waiting = select(table.c.id, table.c.attempts).where(table.c.id.in_(errors), table.c.due_at.is_not(None))
+    tried = waiting.with_for_update()
     for id_, attempts in list(await connection.execute(tried)):
         # The jitter is no secret.
         pause_seconds = FIRST_PAUSE_SECONDS * 2**attempts * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
@@ -67,7 +70,8 @@ async def postpone(
 
 
 async def remove(connection: AsyncConnection, table: Table, ids: Collection[int]) -> None:
-    await connection.execute(delete(table).where(table.c.id.in_(ids)))
+    if ids:
+        await connection.execute(delete(table).where(table.c.id.in_(ids)))
 
 
 async def resend(connection: AsyncConnection, table: Table, now: datetime, *which: ColumnElement[bool]) -> int:

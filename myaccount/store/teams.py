@@ -39,7 +39,7 @@ async def rename_team(connection: AsyncConnection, team_id: str, name: str) -> N
 
 
 async def add_members(connection: AsyncConnection, team_id: str, user_ids: Collection[str]) -> None:
-    rows = [{"team_id": team_id, "user_id": user_id} for user_id in user_ids]
+    rows = [{"team_id": team_id, "user_id": user_id} for user_id in sorted(user_ids)]
     if rows:
         await connection.execute(insert(team_member), rows)
 
