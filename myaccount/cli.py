@@ -21,6 +21,9 @@ from .store.schema import DatabaseNotReady
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
 
+# A little longer than the database is waited for; a client that does not take its answer is not waited for.
+SHUTDOWN_SECONDS = 7
+
 WELCOME = """\
 MyAccount serves on {address}
 Its money is kept in {data}, its events go through {queue}.
@@ -93,6 +96,7 @@ def _do(command: str, name: str | None, config: Config) -> int:
             port=config["port"],
             # The middleware writes the line a request, with its id.
             access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
             print=lambda _: print(_welcome(config), flush=True),
         )
     return 0

@@ -126,6 +126,7 @@ class MariaDB(Server):
             program("mariadbd", "mariadb-server"),
             "--no-defaults",
             f"--datadir={self.folder}/data",
+            f"--tmpdir={self.folder}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--socket={self.folder}/socket",

@@ -186,9 +186,7 @@ async def test_a_poisoned_event_is_set_aside_and_all_others_are_told(
         poison = {"body": '[["transfer"]]', "attempts": 7, "due_at": utc_now(), "created_at": utc_now()}
         await database.write(lambda connection: connection.execute(event.insert(), poison))
     await load
-    error = (
-        "TypeError: Change.__new__() missing 3 required positional arguments: 'source_id', 'payer', and 'payee'"
-    )
+    missing = "missing 3 required positional arguments: 'source_id', 'payer', and 'payee'"
     await assert_all_is_told(service, receiver.receiver, set_aside=[f"TypeError: Change.__new__() {missing}"])
 
 

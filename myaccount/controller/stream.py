@@ -17,6 +17,8 @@ from .messages import nid_fits
 from .wording import LANGUAGE, message_row
 
 HEARTBEAT_SECONDS: Final = 15
+# A client that takes nothing for so long is cut off.
+STALLED_SECONDS: Final = 30
 FOLLOW: Final = Form(lambda *values: values, userId=identifier, language=LANGUAGE)
 
 
@@ -29,9 +31,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
         last_seen = request.headers.get("Last-Event-ID", "")
         # What is not there yet cannot have been seen: not here.
         place = min(int(last_seen), newest) if nid_fits(last_seen) else newest
+        if request.transport is None:
+            # The client has gone already.
+            return web.Response()
         headers = {"X-Request-ID": request_id.get()}
-        async with sse_response(request, headers=headers, ping_interval=HEARTBEAT_SECONDS) as response:
-            with suppress(ConnectionResetError, TimeoutError):
+        async with sse_response(
+            request, headers=headers, ping_interval=HEARTBEAT_SECONDS, send_timeout=STALLED_SECONDS
+        ) as response:
+            with suppress(ConnectionError, TimeoutError):
                 # Whoever is cut off before the first message goes on from here all the same.
                 await response.write(f"id: {place}\n\n".encode())
                 while response.is_connected() and not live.closed:

@@ -46,10 +46,9 @@ async def take_deliveries(
 
     Of an endpoint that is switched off, what is due is set aside instead, some of it each time.
     """
+    of_endpoint = delivery.c.endpoint == endpoint
     if endpoint in await endpoints_off(connection):
-        rows = await take_due(
-            connection, delivery, now, ASIDE_LIMIT, keep_seconds, delivery.c.endpoint == endpoint
-        )
+        rows = await take_due(connection, delivery, now, ASIDE_LIMIT, keep_seconds, of_endpoint)
         aside = update(delivery).where(delivery.c.id.in_([row.id for row in rows]))
         await connection.execute(aside.values(due_at=None, error=SWITCHED_OFF))
         return []

@@ -72,13 +72,14 @@ async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[
     if not user_ids:
         return {}
     watched = (
-        select(account.c.user_id, team.c.team_id, team.c.team_name, team_member.c.user_id)
+        select(account.c.user_id, team.c.team_id, team.c.team_name)
         .join_from(account, team, team.c.team_id == account.c.team_id)
-        .join(team_member, team_member.c.team_id == team.c.team_id)
         .where(account.c.user_id.in_(user_ids))
-        .order_by(team_member.c.user_id)
     )
-    teams: dict[str, Team] = {}
-    for user_id, team_id, name, member in await connection.execute(watched):
-        teams.setdefault(user_id, Team(team_id, name, [])).members.append(member)
-    return teams
+    rows = list(await connection.execute(watched))
+    # Once for each team: many accounts may have the same one, and it many members.
+    teams = {row.team_id: Team(row.team_id, row.team_name, []) for row in rows}
+    members = select(team_member.c.team_id, team_member.c.user_id).where(team_member.c.team_id.in_(teams))
+    for team_id, member in await connection.execute(members.order_by(team_member.c.user_id)):
+        teams[team_id].members.append(member)
+    return {row.user_id: teams[row.team_id] for row in rows}
