@@ -200,6 +200,13 @@ class TestRedis:
             (stream,) = cast("list[str]", redis.keys("myaccount:*:events"))
         return stream
 
+    async def _until_carried(self, redis_server: Redis, count: int) -> None:
+        def carried() -> bool:
+            with redis_server.client() as redis:
+                return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) == count
+
+        await eventually(carried)
+
     async def test_what_redis_forgot_is_sent_again(
         self, quick_sweeps: None, config: Config, redis_server: Redis
     ) -> None:
@@ -208,11 +215,7 @@ class TestRedis:
         async with Server(app) as server, ClientOf(server) as client:
             await open_users(client, "u1", "u2")
 
-            def carried() -> bool:
-                with redis_server.client() as redis:
-                    return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) == 2
-
-            await eventually(carried)
+            await self._until_carried(redis_server, 2)
             with redis_server.client() as redis:
                 redis.flushall()
             config["listener"]["enabled"] = True
@@ -279,11 +282,7 @@ class TestRedis:
         async with Server(app) as server, ClientOf(server) as client:
             await open_users(client, "u1", "u2")
 
-            def carried() -> bool:
-                with redis_server.client() as redis:
-                    return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) == 2
-
-            await eventually(carried)
+            await self._until_carried(redis_server, 2)
             stream = self._stream(redis_server)
             with redis_server.client() as redis:
                 redis.xgroup_create(stream, redis_queue_module.GROUP, id="0")

@@ -209,6 +209,24 @@ async def test_a_client_that_left_when_a_message_comes_is_no_failure(
     assert "failed" not in caplog.text
 
 
+async def test_clients_that_are_gone_before_their_stream_begins_are_no_failure(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await open_users(client, "u1")
+    request = b"GET /messages/stream?userId=u1 HTTP/1.1\r\nHost: x\r\n\r\n"
+    for _ in range(50):
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(request)
+        await writer.drain()
+        writer.transport.abort()
+    # It serves those that stay.
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r1")
+        while (await stream.next())[1]["MESSAGE_TYPE"] != "recharge":
+            pass
+    assert "failed" not in caplog.text
+
+
 async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1")

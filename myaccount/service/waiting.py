@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, event
@@ -28,7 +28,7 @@ class Waiting(NamedTuple):
 
 
 async def list_waiting(database: Database) -> AsyncIterator[Waiting]:
-    """Give all that waits and all that was set aside, the oldest first, by pages: it may be much."""
+    """Give all that waits and was set aside, the events and then the deliveries, the oldest of each first."""
     for kind, table in TABLES.items():
         after = 0
         while rows := await database.read(lambda c: list_rows(c, table, after, PAGE_SIZE)):  # noqa: B023
@@ -59,8 +59,7 @@ async def resend_set_aside(database: Database, name: str) -> int:
             if name != "all":
                 which.append(table.c.id == int(name.partition("-")[2]))
             if table is delivery:
-                endpoints = await connection.execute(select(delivery.c.endpoint).where(*which).distinct())
-                await switch_on(connection, list(endpoints.scalars()))
+                await switch_on(connection, *which)
             count += await resend(connection, table, utc_now(), *which)
         return count
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, endpoint_off
@@ -63,8 +63,10 @@ async def switch_off(connection: AsyncConnection, endpoint: str, now: datetime) 
         await connection.execute(insert(endpoint_off).values(endpoint=endpoint, created_at=now))
 
 
-async def switch_on(connection: AsyncConnection, endpoints: Collection[str]) -> None:
-    await connection.execute(delete(endpoint_off).where(endpoint_off.c.endpoint.in_(endpoints)))
+async def switch_on(connection: AsyncConnection, *which: ColumnElement[bool]) -> None:
+    """Let the endpoints be called again that are owed those deliveries."""
+    owed = select(delivery.c.endpoint).where(*which)
+    await connection.execute(delete(endpoint_off).where(endpoint_off.c.endpoint.in_(owed)))
 
 
 async def endpoints_off(connection: AsyncConnection) -> set[str]:
