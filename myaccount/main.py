@@ -75,6 +75,8 @@ async def database_context(app: web.Application) -> AsyncIterator[None]:
         app[account_queries_key] = account_queries(database)
         app[news_key] = News(database)
         yield
+        await app[account_queries_key].close()
+        await app[news_key].close()
 
 
 async def queue_context(app: web.Application) -> AsyncIterator[None]:

@@ -117,3 +117,17 @@ async def test_many_balances_are_read_at_once_over_http(client: Client) -> None:
         await send(client, "/recharge", orderId=f"r{n}", userId=user, amount=str(n + 1))
     balances = await asyncio.gather(*[balance(client, user) for user in users * 5])
     assert balances == [f"{n + 1}.00" for n in range(8)] * 5
+
+
+async def test_closing_waits_for_what_is_being_asked_though_nobody_wants_it_any_more() -> None:
+    squares = Squares()
+    together = Together(squares.find)
+    (task,) = await _ask(together, "3")
+    task.cancel()
+    closing = asyncio.create_task(together.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    squares.let_go.release()
+    async with asyncio.timeout(20):
+        await closing
+    await together.close()

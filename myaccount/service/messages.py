@@ -107,6 +107,11 @@ class News:
         """Return the first of the reader's messages after that one, at most NEWS_LIMIT, the oldest first."""
         return await self._after.ask((reader_id, message_id)) or []
 
+    async def close(self) -> None:
+        """Wait for what is being asked."""
+        await self._newest.close()
+        await self._after.close()
+
 
 async def _look_up(connection: AsyncConnection, reader_id: str, team_id: str) -> None:
     """See that there are such a reader and, unless its id is empty, such a team."""

@@ -35,6 +35,11 @@ class Together(Generic[Key, Answer]):
             self._asking = asyncio.create_task(self._ask())
         return await answered
 
+    async def close(self) -> None:
+        """Wait for what is being asked: nobody may want it any more, but it has a connection to the database."""
+        if self._asking is not None:
+            await self._asking
+
     async def _ask(self) -> None:
         while self._waiting:
             together, self._waiting = self._waiting[:LIMIT], self._waiting[LIMIT:]
