@@ -81,8 +81,8 @@ class Listener:
             for start in range(0, len(ids), TOLD_TOGETHER):
                 await self._tell(ids[start : start + TOLD_TOGETHER])
             await self._queue.acknowledge(notices)
-        if len(notices) < TAKE_LIMIT:
-            await asyncio.sleep(GATHERING_SECONDS)
+            if len(notices) < TAKE_LIMIT:
+                await asyncio.sleep(GATHERING_SECONDS)
 
     async def _sweep(self) -> None:
         """Announce again what should have been told by now: the queue may have lost it."""
