@@ -25,6 +25,9 @@ from .servers import (
 from .telling import telling
 
 ACCOUNTS = 10_000
+MINUTE_SECONDS = 60
+# Everything is written, events and all, and nobody tells it: that is a row of its own.
+UNTOLD = {"listener": {"enabled": False}}
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
 
@@ -57,9 +60,7 @@ class Bench:
         self._stack.enter_context(service(command, f"{address}/transfer", {}))
         self._addresses["aiohttp's ceiling"] = address
         mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
-        # Everything is written, events and all, and nobody tells it: that is a row of its own.
-        quiet = {"listener": {"enabled": False}}
-        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **quiet)
+        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **UNTOLD)
         self._addresses["MyAccount"], self._process = self._stack.enter_context(own)
         file = self._folder / "money.db"
         embedded = my_account(self._folder, 1, sqlite_file=str(file))
@@ -79,7 +80,7 @@ class Bench:
         self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
         self._database_alone("procedure", "procedure", "uniform")
-        self._note("MyAccount, telling", "uniform", self._telling.load(self._seconds))
+        note(self.samples, "MyAccount, telling", "uniform", self._telling.load(self._seconds))
         self._load("aiohttp's ceiling", "uniform")
         self._load("MyAccount", "hot", pattern="hot")
         self._database_alone("statement", "statements", "hot")
@@ -95,12 +96,11 @@ class Bench:
 
     def messages(self) -> None:
         """Measure what is not worth a row in every round."""
-        self._note("MyAccount, telling", "a minute", self._telling.load(60))
-        self._note("MyAccount, telling", "delay at 1,000/s", self._telling.delay())
+        note(self.samples, "MyAccount, telling", "delay at 1,000/s", self._telling.delay())
         with telling(self._folder, self._mariadb, self._redis, 1, ACCOUNTS) as one_process:
-            self._note("MyAccount, telling", "5,000 streams", one_process.streams())
+            note(self.samples, "MyAccount, telling", "5,000 streams", one_process.streams())
         for name, result in inbox.measure(self._folder, self._mariadb).items():
-            self._note("inbox of 1,000,000", name, result)
+            note(self.samples, "inbox of 1,000,000", name, result)
 
     def overload(self) -> None:
         """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
@@ -115,7 +115,7 @@ class Bench:
             cursor.execute("LOCK TABLES account WRITE")
             # Shorter than the database is waited for: none of those that were taken is among the answers.
             result = wrk(address, "transfer", 3, refusals=True)
-            self._note("MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
+            note(self.samples, "MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
             cursor.execute("UNLOCK TABLES")
 
     def _database_alone(self, by: str, script: str, pattern: str) -> None:
@@ -127,17 +127,29 @@ class Bench:
         ]
         best = max(tried, key=itemgetter("rate"))
         self._threads[script, pattern] = best["threads"]
-        self._note(f"database, by {by}", pattern, best)
+        note(self.samples, f"database, by {by}", pattern, best)
 
     def _load(self, who: str, what: str, script: str = "transfer", **options: Any) -> None:
         result = wrk(self._addresses[who], script, self._seconds, **options)
         if who == "MyAccount":
             result["worker_mib"] = resident_mib(processes(self._process))
-        self._note(who, what, result)
+        note(self.samples, who, what, result)
 
-    def _note(self, who: str, what: str, result: dict[str, Any]) -> None:
-        self.samples.setdefault((who, what), []).append(result)
-        print(f"{who:24} {what:16} {result['rate']:9.0f}", flush=True)
+
+def sustain(samples: Samples, workers: int) -> None:
+    """Measure a minute without telling and one with it, on servers that serve nothing else."""
+    with database_and_queue() as (folder, mariadb, queue):
+        redis = {"host": "127.0.0.1", "port": queue.port}
+        mysql = mariadb.mysql_section(mariadb.filled_database(ACCOUNTS))
+        with my_account(folder, workers, mysql=mysql, redis=redis, **UNTOLD) as (address, _):
+            note(samples, "MyAccount", "a minute", wrk(address, "transfer", MINUTE_SECONDS))
+        with telling(folder, mariadb, redis, workers, ACCOUNTS) as told:
+            note(samples, "MyAccount, telling", "a minute", told.load(MINUTE_SECONDS))
+
+
+def note(samples: Samples, who: str, what: str, result: dict[str, Any]) -> None:
+    samples.setdefault((who, what), []).append(result)
+    print(f"{who:24} {what:16} {result['rate']:9.0f}", flush=True)
 
 
 def compare(seconds: int, workers: int, rounds: int) -> None:
@@ -150,6 +162,7 @@ def compare(seconds: int, workers: int, rounds: int) -> None:
             bench.round()
         bench.overload()
         bench.messages()
+    sustain(bench.samples, workers)
     write_report(bench.samples, workers)
 
 

@@ -40,6 +40,12 @@ RATIOS = (
         ("MyAccount", "uniform"),
         0.5,
     ),
+    (
+        "taken and told for a minute / taken for a minute",
+        ("MyAccount, telling", "a minute"),
+        ("MyAccount", "a minute"),
+        0.5,
+    ),
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 
