@@ -1,13 +1,47 @@
-"""How `gunicorn myaccount` serves; its command line overrides what is said here."""
+"""How `gunicorn myaccount` serves; its command line overrides what is said here.
 
+The environment variable MYACCOUNT_CONFIG names the service's configuration file, if not the shipped one.
+"""
+
+import errno
+import os
 import socket
+import subprocess
+import sys
+import time
 from typing import Any
 
-bind = "127.0.0.1:8080"
+from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
+from myaccount.logsetup import logging_settings
+
+_file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
+try:
+    _config = load_configuration(_file, os.environ)
+except WrongConfiguration as error:
+    sys.exit(f"gunicorn cannot serve: {error}")
+
+bind = (
+    f"[{_config['host']}]:{_config['port']}" if ":" in _config["host"] else f"{_config['host']}:{_config['port']}"
+)
 worker_class = "aiohttp.GunicornWebWorker"
+# The embedded file has one writer.
+workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1) if "mysql" in _config else 1
+logconfig_dict = logging_settings(_config)
+
+# Seconds. A worker never takes so long to finish what it accepted (myaccount/serving.py), so none is killed.
+graceful_timeout = 30
+# A worker that has not moved for so long is stuck, and replaced.
+timeout = 30
+
+# Whatever may leak has an end; not all workers have theirs at once.
+max_requests = 2_000_000
+max_requests_jitter = 500_000
 
 # gunicorn would open one control socket for all its instances of a user, this one's and any other's.
 control_socket_disable = True
+
+# After a master was killed, its workers keep the port until they have noticed and ended.
+PORT_FREE_SECONDS = 15
 
 
 class FairSocket:
@@ -30,6 +64,40 @@ class FairSocket:
             raise BlockingIOError
         connection: tuple[socket.socket, Any] = self._listening.accept()
         return connection
+
+
+def on_starting(server: Any) -> None:
+    """Refuse, in one line, what cannot work: workers that cannot start would be started again and again."""
+    if server.cfg.worker_class_str != worker_class:
+        sys.exit(f"gunicorn cannot serve: --worker-class must be {worker_class}")
+    if server.cfg.workers > 1 and "mysql" not in _config:
+        sys.exit(
+            f"gunicorn cannot serve: the embedded file has one writer, so --workers must be 1, not "
+            f"{server.cfg.workers}. For more, fill in the section mysql of {_file}."
+        )
+    # It says itself what is wrong.
+    if subprocess.run(
+        [sys.executable, "-m", "myaccount", "check", "-c", _file], stdout=subprocess.DEVNULL
+    ).returncode:
+        sys.exit(1)
+    # Sockets may be handed down, by systemd or a master that this one replaces.
+    if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():
+        for address in server.cfg.address:
+            _wait_until_free(address)
+
+
+def _wait_until_free(address: Any) -> None:
+    """Return once nobody listens there. Exits if somebody does so for long: gunicorn would take eleven lines."""
+    deadline = time.monotonic() + PORT_FREE_SECONDS
+    while isinstance(address, tuple):
+        try:
+            socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            sys.exit(f"gunicorn cannot serve: {address[0]}:{address[1]}: {os.strerror(error.errno or 0)}")
+        return
 
 
 def post_fork(server: Any, worker: Any) -> None:

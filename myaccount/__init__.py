@@ -6,11 +6,11 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-async def application() -> "web.Application":
+async def application() -> "web.AppRunner":
     """Return the service for `gunicorn myaccount`, which has no command line of ours.
 
     The environment variable MYACCOUNT_CONFIG names the configuration file, if not the shipped one.
     """
-    from .cli import application_from_environment
+    from .cli import runner_from_environment
 
-    return application_from_environment()
+    return runner_from_environment()

@@ -4,25 +4,31 @@ import argparse
 import asyncio
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from aiohttp import web
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
-from .configuration import CONFIGURATION, DEFAULT_FILE, Config, WrongConfiguration, load_configuration, own_address
-from .inspection import print_differences, print_waiting, resend
+from .configuration import (
+    CONFIGURATION,
+    DEFAULT_FILE,
+    Config,
+    WrongConfiguration,
+    load_configuration,
+    load_configuration_of,
+    own_address,
+)
+from .inspection import backup, check, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app, create_listener
 from .resources import working_path
+from .serving import Runner, serve
+from .store.backup import BackupFailed
 from .store.schema import DatabaseNotReady
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
-
-# A little longer than the database is waited for; a client that does not take its answer is not waited for.
-SHUTDOWN_SECONDS = 7
 
 WELCOME = """\
 MyAccount serves on {address}
@@ -38,6 +44,8 @@ what to do:
   serve     serve until SIGTERM or Ctrl-C (the default)
   listen    tell what was committed until SIGTERM or Ctrl-C, without HTTP
   events    list what waits to be told and what was set aside, with the error
+  backup    copy the embedded database to a new FILE while the service goes on
+  check     see that a service can start: the configuration, the database, its schema
   verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
 
 
@@ -50,67 +58,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
-    parser.add_argument("command", nargs="?", choices=("serve", "listen", "events", "verify"), default="serve")
+    parser.add_argument(
+        "command", nargs="?", choices=("serve", "listen", "events", "backup", "check", "verify"), default="serve"
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="with backup: the file to write")
     parser.add_argument(
         "--resend",
         metavar="NAME",
         type=_name,
         help="with events: try again what was set aside, by its name, or all",
     )
+    parser.add_argument(
+        "--process",
+        metavar="NUMBER",
+        type=int,
+        choices=range(1000),
+        help="with serve: which of several processes this is. It has the file config-NUMBER.yaml if there is one "
+        "beside config.yaml, or else the port so many above the file's",
+    )
     options = parser.parse_args(arguments)
     if options.resend and options.command != "events":
         parser.error("--resend goes with the command events")
+    if (options.file is None) == (options.command == "backup"):
+        parser.error("the command backup, and no other, takes the FILE to write")
+    if options.process is not None and options.command != "serve":
+        parser.error("--process goes with the command serve")
     try:
         if options.print_config_vars:
             config_from_options(options, CONFIGURATION)
-        config = load_configuration(options.config, os.environ)
+        config = load_configuration_of(options.process, options.config, os.environ)
         if options.print_config or options.check_config:
             config_from_options(options, CONFIGURATION)
-        return _do(options.command, options.resend, config)
-    except (WrongConfiguration, DatabaseNotReady, Unavailable, OSError) as error:
-        print(f"myaccount cannot {options.command}: {error}", file=sys.stderr)
+        return _do(options, config)
+    except (WrongConfiguration, DatabaseNotReady, BackupFailed, Unavailable, OSError) as error:
+        print(
+            f"myaccount cannot {'start' if options.command == 'check' else options.command}: {error}",
+            file=sys.stderr,
+        )
         return 2 if options.command == "verify" else 1
 
 
-def application_from_environment() -> web.Application:
+def runner_from_environment() -> Runner:
     """Return the service that the environment configures, for a server that has its own command line."""
     config = load_configuration(os.environ.get(CONFIG_VARIABLE, DEFAULT_FILE), os.environ)
-    set_up_logging(config["log_level"])
-    return create_app(config)
+    set_up_logging(config)
+    return Runner(create_app(config))
 
 
-def _do(command: str, name: str | None, config: Config) -> int:
+def _do(options: argparse.Namespace, config: Config) -> int:
+    command, name = options.command, options.resend
+    if command == "check":
+        return asyncio.run(check(config))
+    if command == "backup":
+        return backup(config, options.file)
     if command == "verify":
         return asyncio.run(print_differences(config))
     if command == "events":
         return asyncio.run(resend(config, name) if name else print_waiting(config))
     if command == "listen":
-        # Beside the service, which has the log's file for itself.
-        set_up_logging(config["log_level"])
-        asyncio.run(_listen(config))
+        set_up_logging(config)
+        greeting = f"MyAccount listens to {_queue(config)}. Ctrl-C ends it."
+        asyncio.run(serve(create_listener(config), [], lambda: print(greeting, flush=True)))
     else:
-        set_up_logging(config["log_level"], working_path(config["log_folder"]))
-        web.run_app(
-            create_app(config),
-            host=config["host"],
-            port=config["port"],
-            # The middleware writes the line a request, with its id.
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-            print=lambda _: print(_welcome(config), flush=True),
-        )
+        set_up_logging(config, alone=options.process is None)
+        address = (config["host"], config["port"])
+        asyncio.run(serve(create_app(config), [address], lambda: print(_welcome(config), flush=True)))
     return 0
-
-
-async def _listen(config: Config) -> None:
-    told_to_end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
-    runner = web.AppRunner(create_listener(config))
-    await runner.setup()
-    print(f"MyAccount listens to {_queue(config)}. Ctrl-C ends it.", flush=True)
-    await told_to_end.wait()
-    await runner.cleanup()
 
 
 def _name(text: str) -> str:

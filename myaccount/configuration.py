@@ -65,7 +65,9 @@ class Config(TypedDict):
     redis: NotRequired[RedisConfig]
     sqlite_file: str
     log_folder: str
+    log_file: NotRequired[str]
     log_level: str
+    log_format: str
     journal: JournalConfig
     listener: ListenerConfig
     callbacks: NotRequired[list[CallbackConfig]]
@@ -142,7 +144,8 @@ def _pool(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-PORT: Final = _number(1, 65535)
+HIGHEST_PORT: Final = 65_535
+PORT: Final = _number(1, HIGHEST_PORT)
 
 MYSQL: Final = t.Dict(
     {
@@ -187,6 +190,8 @@ CONFIGURATION: Final = t.Dict(
         t.Key("redis", optional=True): REDIS,
         t.Key("sqlite_file", default="data/myaccount.db"): _text,
         t.Key("log_folder", default="logs"): _text,
+        t.Key("log_file", optional=True): _text,
+        t.Key("log_format", default="text"): _one_of("text", "json"),
         t.Key("log_level", default="INFO"): _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         t.Key("journal", default={}): t.Dict(
             {
@@ -212,6 +217,24 @@ _EXPECTED: Final = {
 
 class WrongConfiguration(Exception):
     """The configuration cannot be used; the text says which file, line and key, and what was expected."""
+
+
+def load_configuration_of(number: int | None, file: str | Path, environment: Mapping[str, str]) -> Config:
+    """Return the configuration of one of several processes, which share a file, by its number.
+
+    A file of its own beside the shared one, `config-<number>.yaml` for `config.yaml`, is taken as it stands.
+    Without one, the process has the port so many above the shared file's.
+    """
+    if number is None:
+        return load_configuration(file, environment)
+    own = Path(file).with_stem(f"{Path(file).stem}-{number}")
+    if own.exists():
+        return load_configuration(own, environment)
+    config = load_configuration(file, environment)
+    config["port"] += number
+    if config["port"] > HIGHEST_PORT:
+        raise WrongConfiguration(f"{file}: port: process {number} would have the port {config['port']}")
+    return config
 
 
 def own_address(config: Config) -> str:

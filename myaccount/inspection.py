@@ -1,17 +1,37 @@
-"""What people look at on the command line: whether the books balance, and what waits to be told."""
+"""What people look at on the command line: whether all is in place, the books balance, what waits."""
 
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from .configuration import Config, callbacks_of
+from .logsetup import set_up_logging
 from .resources import working_path
 from .service.verification import verify_books
 from .service.waiting import list_waiting, resend_set_aside
+from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
 from .store.deliveries import endpoint_key
 from .store.schema import prepare_schema
+
+
+async def check(config: Config) -> int:
+    """See that a service can start. Raises DatabaseNotReady or OSError, which say why it cannot."""
+    set_up_logging(config)
+    async with _database(config):
+        print("A service can start on this configuration.")
+    return 0
+
+
+def backup(config: Config, target: Path) -> int:
+    """Copy the embedded database to a new file. Raises BackupFailed if there is none, or it cannot be copied."""
+    if "mysql" in config:
+        raise BackupFailed("the database is MySQL's or MariaDB's: mariadb-dump --single-transaction copies it")
+    back_up(working_path(config["sqlite_file"]), target)
+    print(f"The database was copied to {target}.")
+    return 0
 
 
 async def print_differences(config: Config) -> int:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .configuration import Config
     from .listener.live import Live
     from .listener.queues import EventQueue
@@ -21,6 +23,8 @@ journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
+# Set once the service is ending: whoever is answered from then on is told to come back on another connection.
+ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
 
 # Set by a handler whose answer is that of an earlier request with the same order id.
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

@@ -1,21 +1,25 @@
-"""Python's logging: to the console and, where one process serves alone, to a file a day.
+"""Python's logging: lines of text or JSON, to the console and, if there is one, to a file.
 
 Every line of a request carries the request's id; no line carries a body, a query or a parameter of SQL,
 since those may hold card numbers and passwords.
 """
 
 import logging
+import logging.config
 from contextvars import ContextVar
-from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
+
+from .resources import working_path
+
+if TYPE_CHECKING:
+    from .configuration import Config
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 
 KEPT_DAYS: Final = 30
-LINE: Final = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
 
 
 class RequestIdFilter(logging.Filter):
@@ -42,20 +46,63 @@ class MalformedRequestFilter(logging.Filter):
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 protocol_logger.addFilter(MalformedRequestFilter())
 
+FORMATS: Final = {
+    "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "json": {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+    },
+}
 
-def set_up_logging(level: str, folder: Path | None = None) -> None:
-    """Log to the console and, if a folder is given, to `myaccount.log` in it, a new file each midnight.
 
-    Raises OSError if the file cannot be written.
+def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]:
+    """Return what `logging.config.dictConfig` takes.
+
+    A process that serves `alone` writes a file a day, unless a file is named: that one may be shared by several
+    processes, since none of them rotates it. Whoever does, it is opened again.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "myaccount.log"
-        handlers.append(TimedRotatingFileHandler(file, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter(LINE))
-        handler.addFilter(RequestIdFilter())
-    logging.basicConfig(level=level, handlers=handlers, force=True)
-    # At DEBUG it writes each statement with its parameters.
-    logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    handlers: dict[str, dict[str, Any]] = {
+        "console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
+    }
+    if "log_file" in config:
+        file = working_path(config["log_file"])
+        handlers["file"] = {"class": "logging.handlers.WatchedFileHandler", "filename": str(file)}
+    elif alone:
+        file = working_path(config["log_folder"]) / "myaccount.log"
+        handlers["file"] = {
+            "class": "logging.handlers.TimedRotatingFileHandler",
+            "filename": str(file),
+            "when": "midnight",
+            "backupCount": KEPT_DAYS,
+        }
+    if "file" in handlers:
+        handlers["file"]["encoding"] = "utf-8"
+    for handler in handlers.values():
+        handler |= {"formatter": "line", "filters": ["request_id"]}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": RequestIdFilter}},
+        "formatters": {"line": FORMATS[config["log_format"]]},
+        "handlers": handlers,
+        "root": {"level": config["log_level"], "handlers": list(handlers)},
+        "loggers": {
+            # At DEBUG it writes each statement with its parameters.
+            "aiosqlite": {"level": "INFO"},
+            # gunicorn's own lines go where ours go.
+            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        },
+    }
+
+
+def set_up_logging(config: "Config", *, alone: bool = False) -> None:
+    """Log as the configuration says. Raises OSError if the file cannot be written."""
+    settings = logging_settings(config, alone=alone)
+    if file := settings["handlers"].get("file"):
+        Path(file["filename"]).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        logging.config.dictConfig(settings)
+    except ValueError as error:
+        # It hides the reason behind its own words.
+        raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None

@@ -11,6 +11,7 @@ if __name__ == "__main__":
 
     sys.exit(main())
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from typing import Final
@@ -20,7 +21,16 @@ import jinja2
 from aiohttp import web
 
 from .configuration import Config, callbacks_of
-from .keys import account_queries_key, config_key, database_key, journal_key, live_key, news_key, queue_key
+from .keys import (
+    account_queries_key,
+    config_key,
+    database_key,
+    ending_key,
+    journal_key,
+    live_key,
+    news_key,
+    queue_key,
+)
 from .listener.callbacks import open_endpoints
 from .listener.listener import Listener
 from .listener.live import Live
@@ -48,6 +58,7 @@ def create_app(config: Config) -> web.Application:
     protocol = {"logger": protocol_logger, "auto_decompress": False}
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
     app[config_key] = config
+    app[ending_key] = asyncio.Event()
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
@@ -63,6 +74,7 @@ def create_listener(config: Config) -> web.Application:
     """Return what listens alone: an application whose resources are opened, and which nobody can reach."""
     app = web.Application()
     app[config_key] = config
+    app[ending_key] = asyncio.Event()
     app.cleanup_ctx.extend([database_context, queue_context, live_context, listener_context])
     return app
 

@@ -13,7 +13,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from .keys import replayed_key
+from .keys import ending_key, replayed_key
 from .ledger.errors import LedgerError
 from .logsetup import request_id
 from .problems import MEANING_BY_CODE, STATUS_BY_CODE
@@ -50,6 +50,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     reply = await handler(request)
     assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
     reply.headers["X-Request-ID"] = id_
+    if request.app[ending_key].is_set():
+        reply.force_close()
     if _access_logger.isEnabledFor(logging.INFO):
         milliseconds = (time.perf_counter() - began) * 1000
         path = request.rel_url.raw_path

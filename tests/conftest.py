@@ -12,6 +12,7 @@ from aiohttp.web_runner import BaseRunner
 from myaccount.configuration import CONFIGURATION, Config
 from myaccount.main import create_app
 from myaccount.resources import resource, working_path
+from myaccount.serving import Runner
 from myaccount.store.database import Database, open_database
 
 from .bank import bank_of
@@ -26,10 +27,10 @@ Section = dict[str, Any]
 
 
 class Server(TestServer):
-    """aiohttp's test server, which alone would cancel a handler whose client leaves: the real ones do not."""
+    """aiohttp's test server, with the service's own way to run and to end."""
 
     async def _make_runner(self, **kwargs: Any) -> BaseRunner:
-        return await super()._make_runner(**kwargs | {"handler_cancellation": False})
+        return Runner(self.app)
 
 
 class ClientOf(Client):

@@ -14,6 +14,7 @@ FLOORS = [
     {"__main__", "__init__"},
     {"cli"},
     {"main", "inspection"},
+    {"serving"},
     {"routes"},
     {"controller", "listener"},
     {"service"},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from myaccount.configuration import CONFIGURATION
 from myaccount.logsetup import RequestIdFilter, set_up_logging
 from myaccount.store.database import Database
 
@@ -29,7 +30,8 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
     """The file of today, with the logging of the service, at its most talkative, in place of the tests'."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    set_up_logging("DEBUG", tmp_path / "logs")
+    config = CONFIGURATION.check({"log_level": "DEBUG", "log_folder": str(tmp_path / "logs")})
+    set_up_logging(config, alone=True)
     # SQLAlchemy tells its statements only if it is asked by name.
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
     yield tmp_path / "logs" / "myaccount.log"

@@ -1,0 +1,65 @@
+"""How the service is served, whichever way it was started."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from .keys import ending_key
+
+# Above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
+# hangs up on a request on its way. A connection that has sent no whole request for so long is closed as well.
+KEEPALIVE_SECONDS: Final = 75
+# A little longer than the database is waited for; a client that does not take its answer is not waited for.
+SHUTDOWN_SECONDS: Final = 7
+# How long those who are connected may go on at the end, each answer telling them to come back on a new connection.
+DRAIN_SECONDS: Final = 0.5
+
+
+async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], started: Callable[[], None]) -> None:
+    """Run the application until SIGTERM or SIGINT, reachable at the addresses, hosts and ports, if there are any.
+
+    Raises OSError if one of them is taken, and what the application's resources raise.
+    """
+    told_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
+    runner = Runner(app)
+    try:
+        await runner.setup()
+        for host, port in addresses:
+            await web.TCPSite(runner, host, port).start()
+        started()
+        await told_to_end.wait()
+    finally:
+        await runner.cleanup()
+
+
+class Runner(web.AppRunner):
+    """Runs an application and, at its end, answers everyone who was let in before it closes their connections."""
+
+    def __init__(self, app: web.Application) -> None:
+        # The middleware writes the line a request, with its id.
+        super().__init__(
+            app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
+        )
+
+    async def cleanup(self) -> None:
+        for site in self.sites:
+            await site.stop()
+        if self.server is not None:
+            self.app[ending_key].set()
+            await self._drain(self.server)
+        await super().cleanup()
+
+    async def _drain(self, server: web.Server) -> None:
+        """Wait until nobody is connected any more, but not for long."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_SECONDS
+        # Those who were let in last are not among the connections yet.
+        await asyncio.sleep(0.01)
+        # Nothing tells when the last one leaves.
+        while server.connections and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

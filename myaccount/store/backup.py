@@ -1,0 +1,52 @@
+"""A copy of the embedded file, as of one moment, while the service goes on."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+class BackupFailed(Exception):
+    """There is no backup; the text says why."""
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Copy the embedded database to a new file, which only its owner can read.
+
+    The copy is sound and on the disk when this returns; before, no file has that name. Raises BackupFailed,
+    or OSError if the file cannot be written.
+    """
+    if not source.exists():
+        raise BackupFailed(f"{source} does not exist")
+    if target.exists():
+        raise BackupFailed(f"{target} exists already: name a new file")
+    partial = target.with_name(f"{target.name}.partial")
+    # Other users of the machine must not read card numbers, not even for a moment.
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        _copy(source, partial)
+        # Never over a file that came meanwhile.
+        os.link(partial, target)
+    except sqlite3.Error as error:
+        raise BackupFailed(f"{source} could not be copied: {error}") from None
+    finally:
+        partial.unlink()
+    _sync(target.parent)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+        # All pages in one step: as of one moment, and no writer waits for it.
+        original.backup(copy)
+        (found,) = copy.execute("PRAGMA quick_check").fetchone()
+        if found != "ok":
+            raise BackupFailed(f"the copy of {source} is not sound: {found}")
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
