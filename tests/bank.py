@@ -23,8 +23,6 @@ from myaccount.model.tables import account, order
 from myaccount.service.verification import verify_books
 from myaccount.store.database import Database, open_database
 
-from .services import Service
-
 HOT = ["h1", "h2", "h3"]
 COLD = [f"c{n}" for n in range(40)]
 START_CENTS = 2000
@@ -61,6 +59,8 @@ class Bank:
         # Of each 503, when it may be tried again; of anything else that a client must never see, the status.
         self.retry_after: list[str | None] = []
         self.unheard_of: list[int] = []
+        # The requests that got no answer at all, and why.
+        self.lost: list[str] = []
         # How many answers in succession said what became of an order.
         self.untroubled = 0
 
@@ -116,8 +116,9 @@ class Bank:
                     self.retry_after.append(response.headers.get("Retry-After"))
                 elif outcome is None:
                     self.unheard_of.append(response.status)
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError) as error:
             outcome = None
+            self.lost.append(repr(error))
         if outcome is None:
             self.untroubled = 0
             # Nothing is known: let the service come back before the next.
@@ -187,11 +188,11 @@ async def bank_of() -> AsyncIterator[BankOf]:
         yield lambda *services: Bank(session, [service.address for service in services], seed=1)
 
 
-async def assert_nothing_is_astray(bank: Bank, service: Service) -> None:
+async def assert_nothing_is_astray(bank: Bank, configuration: Path) -> None:
     """Hold what the clients were told against the tables, once nothing is unknown any more."""
     await bank.settle()
     assert bank.unheard_of == []
-    config = load_configuration(str(service.configuration), {})
+    config = load_configuration(configuration, {})
     async with open_database(config, Path(config["sqlite_file"])) as database:
         assert check(bank.history, bank.read_balances, *await _tables(database)) == []
         assert [difference async for difference in verify_books(database, lambda done, count: None)] == []

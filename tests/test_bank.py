@@ -33,7 +33,7 @@ async def test_no_cent_is_astray_and_every_answer_was_true(
     await running
     assert len(bank.history) == CLIENTS * ORDERS_EACH
     assert other.process.poll() == (None if fault == "none" else -signal.SIGKILL)
-    await assert_nothing_is_astray(bank, sound)
+    await assert_nothing_is_astray(bank, sound.configuration)
     assert {"posted", "declined", "refused"} <= set().union(*(sent.outcomes for sent in bank.history))
 
 

@@ -59,5 +59,5 @@ async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_
     await load
     # Nobody had to start it again.
     assert service.process.poll() is None
-    await assert_nothing_is_astray(bank, service)
+    await assert_nothing_is_astray(bank, service.configuration)
     assert set(bank.retry_after) <= {"1"}

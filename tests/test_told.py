@@ -148,7 +148,7 @@ async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_no
             await scene.goes_on()
     stop.set()
     await load
-    await assert_nothing_is_astray(bank, sound)
+    await assert_nothing_is_astray(bank, sound.configuration)
     await assert_all_is_told(sound, receiver.receiver)
 
 

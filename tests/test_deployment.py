@@ -1,0 +1,258 @@
+"""nginx before gunicorn, and before processes that supervisord keeps, as deploy/ has them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from .bank import BankOf, assert_nothing_is_astray
+from .conftest import Section, eventually
+from .deployments import (
+    DEPLOY,
+    NginxBefore,
+    Supervisord,
+    nginx_before,
+    port_of,
+    ports_above,
+    roll,
+    start_gunicorn,
+    workers_of,
+)
+from .services import Service, Start
+from .test_exchanges import FORM, JSON, replay
+
+__all__ = ["nginx_before"]
+
+# `make soak` restarts as often as it should ever be done in a day.
+RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 3
+CLIENTS = 40
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def sections(mysql_section: Section, redis_section: Section) -> Section:
+    return {"mysql": mysql_section, "redis": redis_section}
+
+
+@pytest.mark.parametrize("content_type", [FORM, JSON])
+async def test_the_contract_is_kept_through_nginx_and_gunicorn(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section, content_type: str
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    await replay(session, nginx.address, content_type)
+
+
+async def test_the_contract_is_kept_through_nginx_and_the_processes_of_supervisord(
+    nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section, tmp_path: Path
+) -> None:
+    first = ports_above(4)
+    shared = tmp_path / "config.yaml"
+    shared.write_text(yaml.safe_dump({"port": first, **sections}))
+    # The fourth process has a file of its own.
+    own = ports_above(0)
+    (tmp_path / "config-4.yaml").write_text(yaml.safe_dump({"port": own, **sections}))
+    supervisord = Supervisord(tmp_path / "supervisord", shared)
+    await asyncio.to_thread(supervisord.start)
+    try:
+        ports = [first + 1, first + 2, first + 3, own]
+        for port in ports:
+            await eventually(partial(_answers, port))
+        assert not await _answers(first + 4)
+        nginx = await asyncio.to_thread(nginx_before, *ports)
+        await replay(session, nginx.address, FORM)
+        # One that dies is brought back.
+        killed = supervisord.children()[0]
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: killed not in supervisord.children() and len(supervisord.children()) == 4)
+        for port in ports:
+            await eventually(partial(_answers, port))
+    finally:
+        await asyncio.to_thread(supervisord.stop)
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+async def test_no_client_notices_rolling_restarts(
+    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    bank = bank_of(nginx, nginx)
+    await bank.open()
+    stop = asyncio.Event()
+    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+    openings = asyncio.ensure_future(_open_until(stop, nginx.address))
+    for _ in range(RESTARTS):
+        bank.untroubled = 0
+        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+        await asyncio.to_thread(roll, service)
+    stop.set()
+    await load
+    assert await openings > RESTARTS
+    assert (bank.lost, bank.retry_after, bank.unheard_of) == ([], [], [])
+    await assert_nothing_is_astray(bank, service.configuration)
+
+
+async def _open_until(stop: asyncio.Event, address: str) -> int:
+    """Open accounts, one after the other, each of which must succeed at once; return how many."""
+    count = 0
+    async with aiohttp.ClientSession() as session:
+        while not stop.is_set():
+            count += 1
+            fields = {
+                "userId": f"new{count}", "userName": "N", "sex": "F", "cardNum": "1", "accountId": f"new{count}",
+                "accountType": "01",
+            }  # fmt: skip
+            async with session.post(f"{address}/openacc", data=fields) as response:
+                assert response.status == 200, await response.text()
+    return count
+
+
+async def test_a_worker_killed_under_load_is_replaced_and_breaks_no_promise(
+    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    bank = bank_of(nginx, nginx)
+    await bank.open()
+    stop = asyncio.Event()
+    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+    for _ in range(RESTARTS):
+        bank.untroubled = 0
+        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+        killed = workers_of(service).pop()
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: killed not in workers_of(service) and len(workers_of(service)) == 3)  # noqa: B023
+    stop.set()
+    await load
+    await assert_nothing_is_astray(bank, service.configuration)
+
+
+async def test_sigterm_under_load_ends_all_workers_soon_and_breaks_no_promise(
+    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    bank = bank_of(nginx, nginx)
+    await bank.open()
+    stop = asyncio.Event()
+    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+    await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+    assert await asyncio.to_thread(service.end, signal.SIGTERM) == 0, service.output.read_text()
+    assert "SIGKILL" not in service.output.read_text()
+    # Nobody is there: whoever asks is told to come again.
+    refused = len(bank.retry_after)
+    await eventually(lambda: len(bank.retry_after) > refused)
+    again = await asyncio.to_thread(_started_again, start, service, sections)
+    bank.untroubled = 0
+    await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+    stop.set()
+    await load
+    assert set(bank.retry_after) == {"1"}
+    await assert_nothing_is_astray(bank, again.configuration)
+
+
+def _started_again(start: Start, service: Service, sections: Section) -> Service:
+    return start_gunicorn(start, port=port_of(service), **sections)
+
+
+GUNICORN_PROGRAM = """\
+[program:gunicorn]
+command=/opt/myaccount/.venv/bin/gunicorn myaccount --workers 2
+directory=/opt/myaccount
+user=myaccount
+environment=MYACCOUNT_CONFIG="/etc/myaccount/config.yaml"
+startretries=20
+stopwaitsecs=35
+stdout_logfile=/var/log/myaccount/gunicorn.log
+redirect_stderr=true
+"""
+
+
+async def test_a_killed_master_leaves_no_orphan_and_is_brought_back(
+    bank_of: BankOf, nginx_before: NginxBefore, sections: Section, tmp_path: Path
+) -> None:
+    port = ports_above(0)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"port": port, "sqlite_file": str(tmp_path / "none.db"), **sections}))
+    supervisord = Supervisord(tmp_path / "supervisord", file, GUNICORN_PROGRAM)
+    await asyncio.to_thread(supervisord.start)
+    try:
+        await eventually(partial(_answers, port))
+        nginx = await asyncio.to_thread(nginx_before, port)
+        bank = bank_of(nginx, nginx)
+        await bank.open()
+        stop = asyncio.Event()
+        load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+        (master,) = supervisord.children()
+        orphans = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        assert len(orphans) == 2
+        os.kill(master, signal.SIGKILL)
+        await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), 40)
+        await eventually(lambda: supervisord.children() not in ([], [master]))
+        bank.untroubled = 0
+        await eventually(lambda: bank.untroubled > 5 * CLIENTS, 40)
+        stop.set()
+        await load
+        await assert_nothing_is_astray(bank, file)
+    finally:
+        await asyncio.to_thread(supervisord.stop)
+
+
+async def test_a_stream_goes_out_through_nginx_as_it_comes(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    fields = {"userId": "u1", "userName": "N", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
+    async with session.post(f"{nginx.address}/openacc", data=fields) as response:
+        assert response.status == 200
+    async with session.get(f"{nginx.address}/messages/stream", params={"userId": "u1"}) as stream:
+        assert (await stream.content.readline()).startswith(b"id: ")
+        order = {"orderId": "r1", "userId": "u1", "amount": "1"}
+        async with session.post(f"{nginx.address}/recharge", data=order) as response:
+            assert response.status == 200
+        async with asyncio.timeout(10):
+            while b"r1" not in await stream.content.readline():
+                pass
+
+
+def test_the_unit_for_systemd_is_one(tmp_path: Path) -> None:
+    # It looks for the programs too, which are not where the unit has them.
+    unit = tmp_path / "myaccount.service"
+    text = (DEPLOY / "myaccount.service").read_text()
+    for old, new in (
+        ("/opt/myaccount/.venv/bin/gunicorn", "/bin/sh"),
+        ("/opt/myaccount/.venv/bin/myaccount", "/bin/sh"),
+        ("file:/opt/myaccount/docs/operations.rst", "https://example.org/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    unit.write_text(text)
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    unit.write_text(text.replace("KillMode=mixed", "KillMode=mixd"))
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert "kill mode" in verified.stderr
