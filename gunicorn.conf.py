@@ -12,12 +12,13 @@ import time
 from typing import Any
 
 from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
-from myaccount.logsetup import logging_settings
+from myaccount.logsetup import logging_settings, set_up_logging
 
 _file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
 try:
     _config = load_configuration(_file, os.environ)
-except WrongConfiguration as error:
+    set_up_logging(_config)
+except (WrongConfiguration, OSError) as error:
     sys.exit(f"gunicorn cannot serve: {error}")
 
 bind = (

@@ -53,6 +53,9 @@ class Nginx(Server):
         for old, new in (
             ("server 127.0.0.1:8080 max_fails=0;", upstream),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            # Nobody wants to wait for it ten seconds.
+            ("client_header_timeout 10s;", "client_header_timeout 2s;"),
+            ("client_body_timeout 10s;", "client_body_timeout 2s;"),
         ):
             assert old in site
             site = site.replace(old, new)

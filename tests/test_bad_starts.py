@@ -1,0 +1,74 @@
+"""What cannot work is refused at the start, in one line that says what to do, and is not tried again and again."""
+
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Section
+from .deployments import GUNICORN, ports_above
+from .services import CHECKOUT, ENVIRONMENT
+
+NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
+
+
+def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
+    """Return the only line that a start comes to."""
+    file.write_text(yaml.safe_dump({"port": ports_above(0), **settings}))
+    refused = subprocess.run(
+        [*GUNICORN, *words],
+        cwd=CHECKOUT,
+        env={**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1, refused
+    lines = [line for line in (refused.stdout + refused.stderr).splitlines() if "Starting gunicorn" not in line]
+    assert len(lines) == 1, refused
+    assert "hunter2" not in lines[0]
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "line"),
+    [
+        ({"port": "none"}, (), "config.yaml:1: port: expected a whole number from 1 to 65535"),
+        ({}, ("--workers", "2"), "the embedded file has one writer, so --workers must be 1, not 2"),
+        ({}, ("--worker-class", "sync"), "--worker-class must be aiohttp.GunicornWebWorker"),
+        ({"mysql": NOBODY}, (), "cannot be reached"),
+        ({"sqlite_file": "/proc/nothing/money.db"}, (), "/proc/nothing"),
+        ({"log_file": "/proc/nothing/log.txt"}, (), "/proc/nothing"),
+    ],
+)
+def test_gunicorn_refuses_what_cannot_work(
+    tmp_path: Path, settings: dict[str, object], words: tuple[str, ...], line: str
+) -> None:
+    settings = {"sqlite_file": str(tmp_path / "money.db"), **settings}
+    assert line in _refusal(tmp_path / "config.yaml", settings, *words)
+
+
+def test_gunicorn_refuses_a_wrong_password(tmp_path: Path, mysql_section: Section) -> None:
+    line = _refusal(tmp_path / "config.yaml", {"mysql": {**mysql_section, "password": "hunter2"}})
+    assert "Access denied" in line
+    assert "mysql" in line
+
+
+def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = {"port": port, "sqlite_file": str(tmp_path / "money.db")}
+        line = _refusal(tmp_path / "config.yaml", settings)
+    assert f"127.0.0.1:{port}: Address already in use" in line
+
+
+def test_gunicorn_starts_with_what_can_work(tmp_path: Path) -> None:
+    """The other side: `--check-config` loads the file and starts nothing."""
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"port": ports_above(0)}))
+    environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
+    subprocess.run([*GUNICORN, "--check-config"], cwd=CHECKOUT, env=environment, check=True, timeout=60)
