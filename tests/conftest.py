@@ -1,6 +1,7 @@
 """The service on each backend and each queue, and what the tests look at it with."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -40,9 +41,13 @@ class ClientOf(Client):
         await self.session.close()
 
 
+# `make soak` has much more of everything.
+PATIENCE = 6 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 1
+
+
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 20) -> None:
     """Return once the condition holds; for what gives no event to wait for."""
-    async with asyncio.timeout(timeout_seconds):
+    async with asyncio.timeout(timeout_seconds * PATIENCE):
         while True:
             holds = condition()
             if holds if isinstance(holds, bool) else await holds:

@@ -100,18 +100,15 @@ async def test_a_body_a_little_too_large_is_answered_as_the_contract_says(port: 
     assert b'"code": "payload_too_large"' in answer
 
 
-@pytest.mark.parametrize(
-    "lengths",
-    [
+async def test_lengths_that_contradict_each_other_are_refused(port: int) -> None:
+    for lengths in (
         b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nuserId=u1\r\n0\r\n\r\n",
         b"Content-Length: 9\r\nContent-Length: 8\r\n\r\nuserId=u1",
         b"Transfer-Encoding: chunked, identity\r\n\r\n9\r\nuserId=u1\r\n0\r\n\r\n",
         b"Content-Length: +9\r\n\r\nuserId=u1",
-    ],
-)
-async def test_lengths_that_contradict_each_other_are_refused(port: int, lengths: bytes) -> None:
-    status, answer = await _answer(port, HEAD + lengths)
-    assert status in (400, 501), answer
+    ):
+        status, answer = await _answer(port, HEAD + lengths)
+        assert status in (400, 501), answer
     await _serves(port)
 
 
