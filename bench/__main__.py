@@ -7,6 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from tests.deployments import Nginx
 from tests.servers import Redis, free_port
 
 from . import endurance, inbox, scale
@@ -26,6 +27,8 @@ from .telling import telling
 
 ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
+TURNS = 10
+TURN_SECONDS = 3
 # Everything is written, events and all, and nobody tells it: that is a row of its own.
 UNTOLD = {"listener": {"enabled": False}}
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
@@ -102,6 +105,21 @@ class Bench:
         for name, result in inbox.measure(self._folder, self._mariadb).items():
             note(self.samples, "inbox of 1,000,000", name, result)
 
+    def production(self) -> None:
+        """Measure what nginx and the metrics cost, by short turns: the less it is, the more a machine hides it."""
+        metrics = {"metrics": {"port": free_port()}, **UNTOLD}
+        mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
+        nginx = Nginx(self._folder / "nginx", int(self._addresses["MyAccount"].rpartition(":")[2])).start()
+        with my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **metrics) as (measured, _):
+            for _ in range(TURNS):
+                for what, address in (
+                    ("by turns", self._addresses["MyAccount"]),
+                    ("through nginx", nginx.address),
+                    ("with metrics", measured),
+                ):
+                    note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
+        nginx.stop()
+
     def overload(self) -> None:
         """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
         name = self._mariadb.filled_database(ACCOUNTS)
@@ -161,6 +179,7 @@ def compare(seconds: int, workers: int, rounds: int) -> None:
             print(f"Round {number} of {rounds}", flush=True)
             bench.round()
         bench.overload()
+        bench.production()
         bench.messages()
     sustain(bench.samples, workers)
     write_report(bench.samples, workers)

@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 from myaccount import serving
+from myaccount.main import create_app
 
-from .conftest import Section, Server, create_app, eventually
+from .conftest import Section, Server, eventually
 from .deployments import NginxBefore, nginx_before, port_of, start_gunicorn, workers_of
 from .services import Service, Start
 

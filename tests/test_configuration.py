@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration, own_address
+from myaccount.configuration import (
+    DEFAULT_FILE,
+    WrongConfiguration,
+    load_configuration,
+    load_configuration_of,
+    own_address,
+)
 
 # As the demo has it, to the letter.
 DEMO = """\
@@ -153,3 +159,19 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WrongConfiguration, match=r"binary.yaml:1: expected YAML in UTF-8"):
         load_configuration(tmp_path / "binary.yaml", {})
+
+
+def test_a_process_has_the_port_so_many_above_the_shared_files_or_a_file_of_its_own(tmp_path: Path) -> None:
+    shared = tmp_path / "config.yaml"
+    shared.write_text("port: 8080\n")
+    (tmp_path / "config-2.yaml").write_text("port: 9000\n")
+    ports = {number: load_configuration_of(number, shared, {})["port"] for number in (None, 0, 1, 2, 3)}
+    assert ports == {None: 8080, 0: 8080, 1: 8081, 2: 9000, 3: 8083}
+
+
+def test_a_process_beyond_the_last_port_is_refused(tmp_path: Path) -> None:
+    shared = tmp_path / "config.yaml"
+    shared.write_text("port: 65535\n")
+    assert load_configuration_of(0, shared, {})["port"] == 65535
+    with pytest.raises(WrongConfiguration, match=r"config.yaml: port: process 1 would have the port 65536"):
+        load_configuration_of(1, shared, {})

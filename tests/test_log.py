@@ -1,8 +1,10 @@
 """The log: one line a request, an id shared with the reply, and never a card number or a password."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,20 +27,28 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
+@contextmanager
+def _logging_of(settings: dict[str, str], *, alone: bool) -> Iterator[None]:
+    """Have the service's logging in place of the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    set_up_logging(CONFIGURATION.check(settings), alone=alone)
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:], root.level = handlers, level
+
+
 @pytest.fixture
 def log_file(tmp_path: Path) -> Iterator[Path]:
     """The file of today, with the logging of the service, at its most talkative, in place of the tests'."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    config = CONFIGURATION.check({"log_level": "DEBUG", "log_folder": str(tmp_path / "logs")})
-    set_up_logging(config, alone=True)
-    # SQLAlchemy tells its statements only if it is asked by name.
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
-    yield tmp_path / "logs" / "myaccount.log"
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
-    for handler in root.handlers:
-        handler.close()
-    root.handlers[:], root.level = handlers, level
+    with _logging_of({"log_level": "DEBUG", "log_folder": str(tmp_path / "logs")}, alone=True):
+        # SQLAlchemy tells its statements only if it is asked by name.
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+        yield tmp_path / "logs" / "myaccount.log"
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
 
 
 async def test_each_request_has_one_line_and_shares_its_id_with_the_reply(
@@ -105,3 +115,38 @@ def test_one_process_logs_to_a_file_a_day_too(log_file: Path) -> None:
     (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
     assert (handler.when, handler.backupCount) == ("MIDNIGHT", 30)  # type: ignore[attr-defined]
     assert re.fullmatch(r".* INFO test \[-\] 账本\n", log_file.read_text("utf-8"))
+
+
+async def test_lines_may_be_json_with_the_request_s_id(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    with _logging_of({"log_file": str(file), "log_format": "json"}, alone=True):
+        async with client.get("/nothing", headers={"X-Request-ID": "r-1"}) as response:
+            assert response.status == 404
+        try:
+            raise ValueError("said")
+        except ValueError:
+            logging.getLogger("shop").exception("A line\nand another")
+    request, failure = map(json.loads, file.read_text().splitlines())
+    assert request["message"].startswith("GET /nothing 404 ")
+    assert (request["level"], request["logger"], request["request_id"]) == ("INFO", "myaccount.access", "r-1")
+    assert failure["message"] == "A line\nand another"
+    assert "ValueError: said" in failure["exc_info"]
+    assert failure["request_id"] == "-"
+
+
+def test_a_file_that_was_rotated_from_outside_is_opened_again(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "log.txt"
+    with _logging_of({"log_file": str(file)}, alone=False):
+        logging.getLogger("shop").info("before")
+        file.rename(tmp_path / "log.1")
+        logging.getLogger("shop").info("after")
+    assert "before" in (tmp_path / "log.1").read_text()
+    assert "before" not in file.read_text()
+    assert "after" in file.read_text()
+
+
+def test_only_a_process_that_serves_alone_writes_the_file_of_the_day(tmp_path: Path) -> None:
+    for alone in (False, True):
+        with _logging_of({"log_folder": str(tmp_path)}, alone=alone):
+            logging.getLogger("shop").info("here")
+        assert (tmp_path / "myaccount.log").exists() == alone
