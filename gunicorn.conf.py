@@ -3,6 +3,8 @@
 import socket
 from typing import Any
 
+from myaccount import slots
+
 bind = "127.0.0.1:8080"
 worker_class = "aiohttp.GunicornWebWorker"
 
@@ -32,5 +34,22 @@ class FairSocket:
         return connection
 
 
+def on_starting(server: Any) -> None:
+    slots.open_folder()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    slots.take_slot(worker, server.WORKERS.values())
+
+
 def post_fork(server: Any, worker: Any) -> None:
+    slots.enter_slot(worker)
     worker.sockets = [FairSocket(listening) for listening in worker.sockets]
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    slots.leave_slot(worker)
+
+
+def on_exit(server: Any) -> None:
+    slots.remove_folder()

@@ -51,6 +51,11 @@ class ListenerConfig(TypedDict):
     enabled: bool
 
 
+class MetricsConfig(TypedDict):
+    host: str
+    port: int
+
+
 class CallbackConfig(TypedDict):
     url: str
     events: list[str]
@@ -68,6 +73,7 @@ class Config(TypedDict):
     log_level: str
     journal: JournalConfig
     listener: ListenerConfig
+    metrics: NotRequired[MetricsConfig]
     callbacks: NotRequired[list[CallbackConfig]]
 
 
@@ -197,6 +203,12 @@ CONFIGURATION: Final = t.Dict(
         t.Key("listener", default={}): t.Dict(
             {
                 t.Key("enabled", default=True): _flag,
+            }
+        ),
+        t.Key("metrics", optional=True): t.Dict(
+            {
+                t.Key("host", default="127.0.0.1"): _text,
+                t.Key("port", default=9180): PORT,
             }
         ),
         t.Key("callbacks", optional=True): t.List(CALLBACK) & t.Call(_callbacks),

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .configuration import Config
     from .listener.live import Live
     from .listener.queues import EventQueue
+    from .service.health import Health
     from .service.messages import News
     from .store.accounts import Holding
     from .store.database import Database
@@ -20,6 +21,7 @@ account_queries_key: Final[web.AppKey["Together[str, Holding]"]] = web.AppKey("a
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")
+health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
 
 # Set by a handler whose answer is that of an earlier request with the same order id.

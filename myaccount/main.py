@@ -20,16 +20,27 @@ import jinja2
 from aiohttp import web
 
 from .configuration import Config, callbacks_of
-from .keys import account_queries_key, config_key, database_key, journal_key, live_key, news_key, queue_key
+from .keys import (
+    account_queries_key,
+    config_key,
+    database_key,
+    health_key,
+    journal_key,
+    live_key,
+    news_key,
+    queue_key,
+)
 from .listener.callbacks import open_endpoints
 from .listener.listener import Listener
 from .listener.live import Live
 from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
+from .operations import operations_context
 from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
+from .service.health import Health
 from .service.messages import News
 from .store.database import open_database
 from .store.journal import Journal
@@ -51,9 +62,11 @@ def create_app(config: Config) -> web.Application:
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context])
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context, health_context])
     if config["listener"]["enabled"]:
         app.cleanup_ctx.append(listener_context)
+    if "metrics" in config:
+        app.cleanup_ctx.append(operations_context)
     # Before the last requests are waited for: a stream would never end.
     app.on_shutdown.append(close_streams)
     return app
@@ -63,7 +76,9 @@ def create_listener(config: Config) -> web.Application:
     """Return what listens alone: an application whose resources are opened, and which nobody can reach."""
     app = web.Application()
     app[config_key] = config
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, listener_context])
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, health_context, listener_context])
+    if "metrics" in config:
+        app.cleanup_ctx.append(operations_context)
     return app
 
 
@@ -109,6 +124,13 @@ async def journal_context(app: web.Application) -> AsyncIterator[None]:
     async with Journal(app[database_key], app[queue_key].announce, **app[config_key]["journal"]) as journal:
         app[journal_key] = journal
         yield
+
+
+async def health_context(app: web.Application) -> AsyncIterator[None]:
+    callbacks = callbacks_of(app[config_key])
+    app[health_key] = Health(app[database_key], app.get(journal_key), app[queue_key].redis_state, callbacks)
+    yield
+    await app[health_key].close()
 
 
 async def listener_context(app: web.Application) -> AsyncIterator[None]:
