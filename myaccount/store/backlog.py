@@ -48,7 +48,7 @@ async def _backlog(
 ) -> Backlog:
     due = _by_index(select(table.c.created_at).where(table.c.due_at.is_not(None), *which), table)
     aside = _by_index(select(table.c.id).where(table.c.due_at.is_(None), *which), table)
-    first = due.limit(OLDEST_LIMIT).subquery()
+    first = due.order_by(table.c.due_at).limit(OLDEST_LIMIT).subquery()
     query = select(
         _count(due.with_only_columns(table.c.id)),
         select(func.min(first.c.created_at)).scalar_subquery(),
@@ -61,11 +61,11 @@ async def _backlog(
 
 
 def _by_index(rows: Select[tuple[Any]], table: Table) -> Select[tuple[Any]]:
-    """Take the rows in the order of the index by due_at, which MySQL may pass over where most rows are alike."""
+    """Take the rows from the index by due_at, which MySQL may pass over where most rows are alike."""
     (index,) = table.indexes
     for dialect in ("mysql", "mariadb"):
         rows = rows.with_hint(table, f"FORCE INDEX ({index.name})", dialect)
-    return rows.order_by(table.c.due_at)
+    return rows
 
 
 def _count(rows: Select[tuple[int]]) -> ScalarSelect[int]:
