@@ -14,7 +14,8 @@ test: $(VENV)/test.stamp
 
 # The long forms of the bank and fault tests: about half an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 SOAK_RESTARTS=20 $(BIN)/pytest tests/test_bank.py tests/test_faults.py \
+		tests/test_told.py tests/test_workers_metrics.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

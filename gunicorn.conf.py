@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from myaccount import slots
 from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
 from myaccount.logsetup import logging_settings, set_up_logging
 
@@ -83,8 +84,10 @@ def on_starting(server: Any) -> None:
         sys.exit(1)
     # Sockets may be handed down, by systemd or a master that this one replaces.
     if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():
-        for address in server.cfg.address:
+        watched = [(_config["metrics"]["host"], _config["metrics"]["port"])] if "metrics" in _config else []
+        for address in [*server.cfg.address, *watched]:
             _wait_until_free(address)
+    slots.open_folder()
 
 
 def _wait_until_free(address: Any) -> None:
@@ -101,5 +104,18 @@ def _wait_until_free(address: Any) -> None:
         return
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    slots.take_slot(worker, server.WORKERS.values())
+
+
 def post_fork(server: Any, worker: Any) -> None:
+    slots.enter_slot(worker)
     worker.sockets = [FairSocket(listening) for listening in worker.sockets]
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    slots.leave_slot(worker)
+
+
+def on_exit(server: Any) -> None:
+    slots.remove_folder()

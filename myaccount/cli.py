@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         choices=range(1000),
         help="with serve: which of several processes this is. It has the file config-NUMBER.yaml if there is one "
-        "beside config.yaml, or else the port so many above the file's",
+        "beside config.yaml, or else the ports so many above the file's",
     )
     options = parser.parse_args(arguments)
     if options.resend and options.command != "events":

@@ -51,6 +51,11 @@ class ListenerConfig(TypedDict):
     enabled: bool
 
 
+class MetricsConfig(TypedDict):
+    host: str
+    port: int
+
+
 class CallbackConfig(TypedDict):
     url: str
     events: list[str]
@@ -70,6 +75,7 @@ class Config(TypedDict):
     log_format: str
     journal: JournalConfig
     listener: ListenerConfig
+    metrics: NotRequired[MetricsConfig]
     callbacks: NotRequired[list[CallbackConfig]]
 
 
@@ -204,6 +210,12 @@ CONFIGURATION: Final = t.Dict(
                 t.Key("enabled", default=True): _flag,
             }
         ),
+        t.Key("metrics", optional=True): t.Dict(
+            {
+                t.Key("host", default="127.0.0.1"): _text,
+                t.Key("port", default=9180): PORT,
+            }
+        ),
         t.Key("callbacks", optional=True): t.List(CALLBACK) & t.Call(_callbacks),
     }
 )
@@ -223,7 +235,7 @@ def load_configuration_of(number: int | None, file: str | Path, environment: Map
     """Return the configuration of one of several processes, which share a file, by its number.
 
     A file of its own beside the shared one, `config-<number>.yaml` for `config.yaml`, is taken as it stands.
-    Without one, the process has the port so many above the shared file's.
+    Without one, the process has the ports so many above the shared file's.
     """
     if number is None:
         return load_configuration(file, environment)
@@ -231,9 +243,10 @@ def load_configuration_of(number: int | None, file: str | Path, environment: Map
     if own.exists():
         return load_configuration(own, environment)
     config = load_configuration(file, environment)
-    config["port"] += number
-    if config["port"] > HIGHEST_PORT:
-        raise WrongConfiguration(f"{file}: port: process {number} would have the port {config['port']}")
+    for section in (config, *([config["metrics"]] if "metrics" in config else [])):
+        section["port"] += number
+        if section["port"] > HIGHEST_PORT:
+            raise WrongConfiguration(f"{file}: port: process {number} would have the port {section['port']}")
     return config
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from .configuration import Config, callbacks_of
 from .logsetup import set_up_logging
@@ -13,7 +12,7 @@ from .service.verification import verify_books
 from .service.waiting import list_waiting, resend_set_aside
 from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
-from .store.deliveries import endpoint_key
+from .store.deliveries import hosts_by_endpoint
 from .store.schema import prepare_schema
 
 
@@ -47,9 +46,7 @@ async def print_differences(config: Config) -> int:
 
 async def print_waiting(config: Config) -> int:
     """Print what waits to be told and what was set aside, one a line."""
-    hosts = {
-        endpoint_key(callback["url"]): urlsplit(callback["url"]).hostname for callback in callbacks_of(config)
-    }
+    hosts = hosts_by_endpoint(callbacks_of(config))
     waiting = set_aside = 0
     async with _database(config) as database:
         async for row in list_waiting(database):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .configuration import Config
     from .listener.live import Live
     from .listener.queues import EventQueue
+    from .service.health import Health
     from .service.messages import News
     from .store.accounts import Holding
     from .store.database import Database
@@ -22,6 +23,7 @@ account_queries_key: Final[web.AppKey["Together[str, Holding]"]] = web.AppKey("a
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")
+health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
 # Set once the service is ending: whoever is answered from then on is told to come back on another connection.
 ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")

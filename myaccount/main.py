@@ -26,6 +26,7 @@ from .keys import (
     config_key,
     database_key,
     ending_key,
+    health_key,
     journal_key,
     live_key,
     news_key,
@@ -37,9 +38,11 @@ from .listener.live import Live
 from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
+from .operations import operations_context
 from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
+from .service.health import Health
 from .service.messages import News
 from .store.database import open_database
 from .store.journal import Journal
@@ -62,9 +65,11 @@ def create_app(config: Config) -> web.Application:
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context])
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context, health_context])
     if config["listener"]["enabled"]:
         app.cleanup_ctx.append(listener_context)
+    if "metrics" in config:
+        app.cleanup_ctx.append(operations_context)
     # Before the last requests are waited for: a stream would never end.
     app.on_shutdown.append(close_streams)
     return app
@@ -75,7 +80,9 @@ def create_listener(config: Config) -> web.Application:
     app = web.Application()
     app[config_key] = config
     app[ending_key] = asyncio.Event()
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, listener_context])
+    app.cleanup_ctx.extend([database_context, queue_context, live_context, health_context, listener_context])
+    if "metrics" in config:
+        app.cleanup_ctx.append(operations_context)
     return app
 
 
@@ -121,6 +128,13 @@ async def journal_context(app: web.Application) -> AsyncIterator[None]:
     async with Journal(app[database_key], app[queue_key].announce, **app[config_key]["journal"]) as journal:
         app[journal_key] = journal
         yield
+
+
+async def health_context(app: web.Application) -> AsyncIterator[None]:
+    callbacks = callbacks_of(app[config_key])
+    app[health_key] = Health(app[database_key], app.get(journal_key), app[queue_key].redis_state, callbacks)
+    yield
+    await app[health_key].close()
 
 
 async def listener_context(app: web.Application) -> AsyncIterator[None]:

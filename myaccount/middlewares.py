@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 from .keys import ending_key, replayed_key
 from .ledger.errors import LedgerError
 from .logsetup import request_id
+from .metrics import count_refusal, count_request
 from .problems import MEANING_BY_CODE, STATUS_BY_CODE
 
 _access_logger = logging.getLogger("myaccount.access")
@@ -30,6 +31,8 @@ RETRY_AFTER_SECONDS: Final = "1"
 _process: Final = secrets.token_hex(8)
 _numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Asked each second by whoever watches over the service.
+_PROBES: Final = frozenset(("/healthz", "/readyz"))
 _CODE_BY_STATUS: Final = {
     400: "invalid_request",
     404: "not_found",
@@ -52,10 +55,13 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     reply.headers["X-Request-ID"] = id_
     if request.app[ending_key].is_set():
         reply.force_close()
-    if _access_logger.isEnabledFor(logging.INFO):
-        milliseconds = (time.perf_counter() - began) * 1000
-        path = request.rel_url.raw_path
-        _access_logger.info("%s %s %s %.1f ms", request.method, path, reply.status, milliseconds)
+    seconds = time.perf_counter() - began
+    resource = request.match_info.route.resource
+    count_request(resource.canonical if resource else None, request.method, reply.status, seconds)
+    path = request.rel_url.raw_path
+    level = logging.DEBUG if path in _PROBES else logging.INFO
+    if _access_logger.isEnabledFor(level):
+        _access_logger.log(level, "%s %s %s %.1f ms", request.method, path, reply.status, seconds * 1000)
     return reply
 
 
@@ -65,6 +71,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         reply = await handler(request)
     except LedgerError as error:
+        count_refusal(error.code)
         reply = _problem(error.code, error.title, str(error), error.field)
     except web.HTTPException as error:
         reply = _http_problem(error)

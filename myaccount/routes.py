@@ -7,6 +7,7 @@ from aiohttp import web
 
 from .controller.accounts import opeacclistentest, openacc, queryacc
 from .controller.messages import messages, read, teammessages
+from .controller.operations import healthz, metrics, readyz
 from .controller.orders import querorder, recharge, transfer
 from .controller.pages import FILES, PAGES, errors, file, form, index, messagestest
 from .controller.stream import stream
@@ -28,6 +29,8 @@ def setup_routes(app: web.Application) -> None:
     _get(app, "/messages/stream", stream)
     _post(app, "/opeacclistentest", opeacclistentest)
     _get(app, "/opeacclistentest", opeacclistentest)
+    _get(app, "/healthz", healthz)
+    _get(app, "/readyz", readyz)
     _get(app, "/", index)
     _get(app, "/errors", errors)
     _get(app, "/messagestest", messagestest)
@@ -36,6 +39,13 @@ def setup_routes(app: web.Application) -> None:
             _get(app, address, partial(form, page))
     for static in FILES:
         _get(app, f"/static/{static.name}", partial(file, static))
+
+
+def setup_operations_routes(app: web.Application) -> None:
+    """Set up what is for those who watch over the service, and not for its clients."""
+    _get(app, "/healthz", healthz)
+    _get(app, "/readyz", readyz)
+    _get(app, "/metrics", metrics)
 
 
 # The handlers return what the middleware renders, which aiohttp's types do not know.

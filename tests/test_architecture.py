@@ -14,15 +14,15 @@ FLOORS = [
     {"__main__", "__init__"},
     {"cli"},
     {"main", "inspection"},
-    {"serving"},
+    {"operations", "serving"},
     {"routes"},
     {"controller", "listener"},
     {"service"},
     {"store"},
     {"model"},
     {"middlewares"},
-    {"keys", "logsetup", "configuration", "problems"},
-    {"ledger", "resources", "cancellation"},
+    {"keys", "logsetup", "configuration", "problems", "metrics"},
+    {"ledger", "resources", "cancellation", "slots"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

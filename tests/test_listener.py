@@ -20,7 +20,7 @@ from myaccount.main import create_app
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
 from myaccount.service import telling as telling_module
-from myaccount.service.telling import tell
+from myaccount.service.telling import Told, tell
 from myaccount.service.waiting import resend_set_aside
 from myaccount.store import events as events_module
 from myaccount.store import retries as retries_module
@@ -126,7 +126,7 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
     await eventually(told)
     # It is not told again, not even by whoever has word of it, until a person says so.
     done = await database.write(lambda c: tell(c, [poison], {}, datetime(2999, 1, 1)))
-    assert done == (set(), set(), [])
+    assert done == Told(0, set(), set(), [])
     assert [row.id for row in await _events(database)] == [poison]
     await database.write(lambda c: c.execute(event.update().values(body="[]")))
     assert await resend_set_aside(database, f"event-{poison}") == 1

@@ -10,6 +10,7 @@ from aiohttp_sse import sse_response
 from ..keys import live_key, news_key
 from ..ledger.errors import LedgerError
 from ..logsetup import request_id
+from ..metrics import stream_followed
 from ..service.messages import News
 from ..store.inbox import NEWS_LIMIT, Message
 from .forms import Form, identifier
@@ -26,7 +27,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Send each new message as it comes, for as long as the client stays, from where it left off last time."""
     user_id, language = await FOLLOW.read(request)
     app, live = request.app, request.app[live_key]
-    with live.watch(user_id) as news:
+    with stream_followed(), live.watch(user_id) as news:
         newest = await app[news_key].newest(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
         # What is not there yet cannot have been seen: not here.

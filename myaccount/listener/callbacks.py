@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..configuration import CallbackConfig
+from ..metrics import count_delivery
 from ..model.outbox import delivery
 from ..store.database import Database, utc_now
 from ..store.deliveries import SWITCHED_OFF, Delivery, endpoint_key, switch_off, take_deliveries
@@ -28,6 +30,9 @@ MARGIN_SECONDS: Final = 15
 # About a day, as the pauses grow.
 ATTEMPTS: Final = 15
 
+# What the metrics call it.
+_RESULTS: Final[dict[str | None, str]] = {None: "ok", SWITCHED_OFF: "gone"}
+
 
 class Endpoint:
     """One address and what is owed to it: at least once each, whichever process owes it.
@@ -41,6 +46,7 @@ class Endpoint:
         self._callback = callback
         self._woken = asyncio.Event()
         self.key = endpoint_key(callback["url"])
+        self._host = urlsplit(callback["url"]).hostname or ""
         self.change_types = frozenset(callback["events"])
 
     def wake(self) -> None:
@@ -62,6 +68,8 @@ class Endpoint:
         )
         if due:
             errors = await asyncio.gather(*map(self._send, due))
+            for error in errors:
+                count_delivery(self._host, _RESULTS.get(error, "failed"))
             await self._database.write(partial(self._settle, dict(zip(due, errors, strict=True))))
             if len(due) < REQUESTS_AT_ONCE:
                 await asyncio.sleep(GATHERING_SECONDS)

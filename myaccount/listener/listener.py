@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..cancellation import raise_if_cancelled
 from ..ledger.errors import LedgerError, Overloaded
+from ..metrics import MESSAGES
 from ..model.outbox import event
 from ..service.telling import tell
 from ..store.database import Database, utc_now
@@ -111,6 +112,7 @@ class Listener:
                 for event_id in event_ids:
                     await self._tell([event_id])
                 return
+            MESSAGES.inc(told.messages)
             self._live.publish(told.readers)
             for endpoint in told.endpoints:
                 self._endpoints[endpoint].wake()

@@ -33,6 +33,9 @@ class EventQueue(Protocol):
     async def acknowledge(self, notices: Sequence[Notice]) -> None:
         """Tell the queue that the events were handled; never raise."""
 
+    async def redis_state(self) -> str:
+        """Return "ok" if Redis answers, or "not configured". Raises what the client raises."""
+
 
 class MemoryQueue:
     """The queue of one process."""
@@ -52,3 +55,6 @@ class MemoryQueue:
 
     async def acknowledge(self, notices: Sequence[Notice]) -> None:
         """Do nothing: what was taken from memory is gone from it."""
+
+    async def redis_state(self) -> str:
+        return "not configured"

@@ -89,6 +89,10 @@ class RedisQueue:
             # The events' rows are gone, so whoever is given these notices again skips them.
             _logger.info("Redis did not take the acknowledgement of %s events.", len(notices))
 
+    async def redis_state(self) -> str:
+        await self._client.ping()
+        return "ok"
+
     async def _read(self) -> list[Notice]:
         reply = await self._reader.xreadgroup(
             GROUP, self._consumer, {self._stream: ">"}, count=TAKE_LIMIT, block=BLOCK_SECONDS * 1000

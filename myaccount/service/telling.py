@@ -23,8 +23,9 @@ MESSAGES_LIMIT: Final = 2000
 
 
 class Told(NamedTuple):
-    """Whose inboxes have something new, which endpoints are owed a request, and which events have more to tell."""
+    """How many messages went to whose inboxes, which endpoints are owed a request, and which events have more."""
 
+    messages: int
     readers: set[str]
     endpoints: set[str]
     unfinished: list[int]
@@ -68,6 +69,7 @@ async def tell(
         ("COMMIT", ()),
     )
     return Told(
+        len(messages),
         {m.reader_id for m in messages},
         {endpoint for endpoint, _ in owed},
         [event.id for event in waiting if left.get(event.id, event.changes)],

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from ..cancellation import raise_if_cancelled
 from ..configuration import Config
 from ..ledger.errors import Overloaded, Unavailable
+from ..metrics import RETRIES, count_transaction
 from .batches import BatchConnection
 from .engines import mysql_engine, sqlite_engine
 from .mysql_batch import MysqlBatch
@@ -32,6 +34,8 @@ FIRST_PAUSE_SECONDS: Final = 0.02
 TRANSACTION_TIMEOUT_SECONDS: Final = 5
 
 SQLITE_CONNECTIONS: Final = 4
+# One for whether it can be written to, and one for what waits in it.
+CHECK_CONNECTIONS: Final = 2
 
 
 def utc_now() -> datetime:
@@ -42,10 +46,11 @@ def utc_now() -> datetime:
 class Database:
     """The service's database; `name` is what its server, or the file system, calls it."""
 
-    def __init__(self, engine: AsyncEngine, batch_engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, batch_engine: AsyncEngine, check_engine: AsyncEngine) -> None:
         self._engine = engine
         # Batches have a connection of their own, so that no flood of anything else keeps orders waiting.
         self._batch_engine = batch_engine
+        self._check_engine = check_engine
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
         sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if sqlite else nullcontext()
@@ -64,7 +69,7 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Return what `work` returns of one connection, to which it must not write."""
-        return await self._again(self._engine.begin, work)
+        return await self._again("read", self._engine.begin, work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and return what it returned once that is committed.
@@ -74,11 +79,11 @@ class Database:
         if the first time was committed after all. Raises Unavailable when that did not help, and Overloaded
         when no connection came free. What `work` raises itself rolls back and is raised as it is.
         """
-        return await self._again(self._writing, work)
+        return await self._again("write", self._writing, work)
 
     async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
         """Like `write`, on a connection on which `work` itself begins and commits."""
-        return await self._again(self._batching, work)
+        return await self._again("batch", self._batching, work)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
@@ -112,12 +117,34 @@ class Database:
         except (DBAPIError, OSError) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
 
+    async def check(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Return what `work` returns of a connection for which it need not wait, however busy the others are.
+
+        There are CHECK_CONNECTIONS of these. Once, if one fails, another is tried: it may have been lost long ago.
+        """
+        for attempt in (1, 2):
+            async with self._check_engine.connect() as connection:
+                try:
+                    return await work(connection)
+                except BaseException as error:
+                    await connection.invalidate()
+                    raise_if_cancelled()
+                    if attempt == 2 or not isinstance(error, DBAPIError | self._driver.Error | OSError):
+                        raise
+        raise AssertionError
+
+    def connections(self) -> tuple[int, int]:
+        """Return how many connections are in use, and how many there may be, but for those of checks."""
+        pools = [cast("QueuePool", engine.pool) for engine in (self._engine, self._batch_engine)]
+        return sum(pool.checkedout() for pool in pools), sum(pool.size() for pool in pools)
+
     async def close(self) -> None:
-        await self._engine.dispose()
-        await self._batch_engine.dispose()
+        for engine in (self._engine, self._batch_engine, self._check_engine):
+            await engine.dispose()
 
     async def _again(
         self,
+        kind: str,
         connect: Callable[[], AbstractAsyncContextManager[Connection]],
         work: Callable[[Connection], Awaitable[Result]],
     ) -> Result:
@@ -126,7 +153,9 @@ class Database:
                 for attempt in range(1, ATTEMPTS + 1):
                     try:
                         async with connect() as connection:
-                            return await work(connection)
+                            result = await work(connection)
+                        count_transaction(kind, "done")
+                        return result
                     except self._faults_of_ours:
                         raise
                     except (DBAPIError, self._driver.Error, OSError) as error:
@@ -135,13 +164,16 @@ class Database:
                     # The jitter is no secret.
                     await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         except PoolTimeoutError:
+            count_transaction(kind, "overloaded")
             raise Overloaded("All connections to the database are busy. Send the same request again.") from None
         except TimeoutError:
             _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
+        count_transaction(kind, "unavailable")
         raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
 
     def _note(self, error: Exception, attempt: int) -> None:
         """Log a failed attempt; raise what was no accident, since it came every time."""
+        RETRIES.inc()
         # Only the driver's own words: SQLAlchemy's add the statement.
         cause = getattr(error, "orig", None) or error
         _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
@@ -154,9 +186,15 @@ async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Data
     """Give the database that the configuration names: MySQL or MariaDB, or else the embedded file."""
     if "mysql" in config:
         mysql = config["mysql"]
-        database = Database(mysql_engine(mysql, max(1, mysql["maxsize"] - 1)), mysql_engine(mysql, 1))
+        database = Database(
+            mysql_engine(mysql, max(1, mysql["maxsize"] - 1)),
+            mysql_engine(mysql, 1),
+            mysql_engine(mysql, CHECK_CONNECTIONS),
+        )
     else:
-        database = Database(sqlite_engine(sqlite_file, SQLITE_CONNECTIONS), sqlite_engine(sqlite_file, 1))
+        database = Database(
+            *[sqlite_engine(sqlite_file, count) for count in (SQLITE_CONNECTIONS, 1, CHECK_CONNECTIONS)]
+        )
     try:
         yield database
     finally:

@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..configuration import CallbackConfig
 from ..model.outbox import delivery, endpoint_off
 from .retries import take_due
 from .turns import Bound, insert_rows, written
@@ -28,6 +30,11 @@ class Delivery(NamedTuple):
 def endpoint_key(url: str) -> str:
     """Return what stands for an address in the tables: the address itself may hold a password."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def hosts_by_endpoint(callbacks: Collection[CallbackConfig]) -> dict[str, str]:
+    """Return, by its key, what people may be shown of each endpoint."""
+    return {endpoint_key(callback["url"]): urlsplit(callback["url"]).hostname or "" for callback in callbacks}
 
 
 def owe(bodies: Collection[tuple[str, str]], now: datetime) -> list[Bound]:

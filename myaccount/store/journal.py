@@ -11,10 +11,11 @@ from contextlib import suppress
 from copy import copy
 from typing import Final, Self
 
-from ..ledger.changes import settlement
-from ..ledger.commands import OUTSIDE_WORLD, Command
-from ..ledger.decide import Order, Outcome, decide
-from ..ledger.errors import Overloaded, Unavailable
+from ..ledger.changes import RECHARGE, TRANSFER, settlement
+from ..ledger.commands import OUTSIDE_WORLD, Command, Recharge
+from ..ledger.decide import DECLINED, POSTED, Order, Outcome, decide
+from ..ledger.errors import BalanceTooLarge, InsufficientFunds, Overloaded, Unavailable
+from ..metrics import BATCH_COMMANDS, count_orders
 from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
 from .database import Database, utc_now
@@ -73,17 +74,28 @@ class Journal:
         """
         if self._closing:
             raise Unavailable("The service is ending. Send the same order again in a moment.")
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if len(self._waiting) >= self._waiting_limit or (
-            self._waiting and now - self._waiting[0][2] > self._waiting_seconds
-        ):
+        if self.full:
             raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
+        loop = asyncio.get_running_loop()
         settled: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append((command, settled, now))
+        self._waiting.append((command, settled, loop.time()))
         if len(self._waiting) >= self._enough:
             self._arrived.set()
         return await settled
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the first of those that wait has waited."""
+        return asyncio.get_running_loop().time() - self._waiting[0][2] if self._waiting else 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether more commands are refused."""
+        return len(self._waiting) >= self._waiting_limit or self.oldest_seconds > self._waiting_seconds
 
     async def _write(self) -> None:
         settled = 0
@@ -109,6 +121,7 @@ class Journal:
 
     async def _settle(self, batch: list[_Waiting]) -> None:
         """Give every future of the batch its outcome or its error; never raise."""
+        BATCH_COMMANDS.observe(len(batch))
         try:
             outcomes = await self._post([command for command, *_ in batch])
         except (Overloaded, Unavailable) as error:
@@ -124,6 +137,7 @@ class Journal:
             else:
                 _fail(batch[0][1], error)
         else:
+            count_orders(_counted_as(c, outcome) for (c, *_), outcome in zip(batch, outcomes, strict=True))
             for (_, settled, _), outcome in zip(batch, outcomes, strict=True):
                 # A handler that was cancelled has cancelled its future.
                 if not settled.done():
@@ -161,6 +175,16 @@ def _event(orders: Sequence[Order], keys: Mapping[str, int]) -> str:
     """Return what the batch's event tells; `keys` has the account key of each party."""
     parties = {key: party for party, key in keys.items()}
     return event_body(settlement(o, parties[o.from_account], parties[o.to_account]) for o in orders)
+
+
+def _counted_as(command: Command, outcome: Outcome) -> tuple[str, str]:
+    """Return the order's type and what became of it, as the metrics name them."""
+    order_type = RECHARGE if command.order_type == Recharge.order_type else TRANSFER
+    if outcome.replayed:
+        return order_type, "replayed"
+    if isinstance(outcome.error, InsufficientFunds | BalanceTooLarge):
+        return order_type, DECLINED
+    return order_type, "refused" if outcome.error else POSTED
 
 
 def _fail(settled: "asyncio.Future[Outcome]", error: Exception) -> None:

@@ -1,6 +1,7 @@
 """The schema at start: made where it is ours to make, and otherwise asked for."""
 
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import Unavailable
 from ..model.schema import create_tables, has_external_account, missing_columns, missing_tables
@@ -20,7 +21,7 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
     try:
         if embedded:
             await database.write(lambda connection: connection.run_sync(create_tables))
-        missing = await database.read(lambda connection: connection.run_sync(_missing))
+        missing = await database.read(missing_from)
     except Unavailable:
         raise DatabaseNotReady(
             f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
@@ -34,8 +35,12 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
         )
 
 
-def _missing(connection: Connection) -> str:
+async def missing_from(connection: AsyncConnection) -> str:
     """Return what the schema lacks, in words, or nothing."""
+    return await connection.run_sync(_missing)
+
+
+def _missing(connection: Connection) -> str:
     if tables := missing_tables(connection):
         return f"the tables {', '.join(tables)}"
     if columns := missing_columns(connection):

@@ -1,0 +1,31 @@
+"""For those who watch over the service: whether it is well, and what it counts."""
+
+import asyncio
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from .. import metrics as counted
+from ..keys import health_key
+
+
+async def healthz(request: web.Request) -> dict[str, object]:
+    """Answer: that is all that was asked."""
+    return {"status": "ok"}
+
+
+async def readyz(request: web.Request) -> web.Response:
+    readiness = await request.app[health_key].readiness()
+    return web.Response(
+        text=json.dumps({"ready": readiness.ready, **readiness._asdict()}) + "\n",
+        status=HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE,
+        content_type="application/json",
+    )
+
+
+async def metrics(request: web.Request) -> web.Response:
+    found = await request.app[health_key].found()
+    # Of many workers it is tens of milliseconds' work, which must not come between orders.
+    body = await asyncio.to_thread(counted.exposition, found)
+    return web.Response(body=body, headers={"Content-Type": counted.CONTENT_TYPE})

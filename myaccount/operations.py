@@ -1,0 +1,61 @@
+"""The port for those who watch over the service. Its clients cannot reach it, nor it what is theirs.
+
+Each process opens it by itself, so that it is there in whichever way the service is served, and clients' requests
+cost nothing for it. Workers of one gunicorn share it, and the system spreads who asks over them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from .keys import config_key, database_key, health_key, journal_key
+from .metrics import (
+    AMONG_OTHERS,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    PROCESSES,
+    STARTS,
+    WAITING_AGE,
+    WAITING_COMMANDS,
+)
+from .middlewares import render_replies
+from .routes import setup_operations_routes
+
+SAMPLE_SECONDS: Final = 1
+# As long as an answer may take.
+SHUTDOWN_SECONDS: Final = 1
+
+
+async def operations_context(app: web.Application) -> AsyncIterator[None]:
+    """Serve the port. Raises OSError if it is taken."""
+    operations = web.Application(middlewares=[cast("Middleware", render_replies)])
+    operations[health_key] = app[health_key]
+    setup_operations_routes(operations)
+    runner = web.AppRunner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    address = app[config_key]["metrics"]
+    try:
+        await web.TCPSite(runner, address["host"], address["port"], reuse_port=AMONG_OTHERS or None).start()
+        sampling = asyncio.create_task(_sample(app), name="metrics sampler")
+        STARTS.inc()
+        PROCESSES.set(1)
+        yield
+        sampling.cancel()
+    finally:
+        await runner.cleanup()
+
+
+async def _sample(app: web.Application) -> None:
+    """Measure, for ever, what is not worth measuring with every request."""
+    journal, database = app.get(journal_key), app[database_key]
+    while True:
+        if journal is not None:
+            WAITING_COMMANDS.set(journal.waiting)
+            WAITING_AGE.set(journal.oldest_seconds)
+        used, limit = database.connections()
+        CONNECTIONS.set(used)
+        CONNECTIONS_LIMIT.set(limit)
+        await asyncio.sleep(SAMPLE_SECONDS)

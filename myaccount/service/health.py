@@ -1,0 +1,94 @@
+"""Whether the service can settle orders, and what waits to be told; both said within a second, whatever hangs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from ..configuration import CallbackConfig
+from ..metrics import Found
+from ..store.backlog import Backlog, Backlogs, find_backlogs
+from ..store.check import Check
+from ..store.database import Database, utc_now
+from ..store.deliveries import hosts_by_endpoint
+from ..store.health import DatabaseHealth, find_health
+from ..store.journal import Journal
+
+OK = "ok"
+AWAY = "away"
+
+
+class Readiness(NamedTuple):
+    """Of each thing "ok" or what is wrong with it; Redis is not needed."""
+
+    database: str
+    schema: str
+    queue: str
+    redis: str
+
+    @property
+    def ready(self) -> bool:
+        return self.database == self.schema == self.queue == OK
+
+
+class Health:
+    """Looks at the service; a process that only listens has no journal."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal | None,
+        redis_state: Callable[[], Awaitable[str]],
+        callbacks: Collection[CallbackConfig],
+    ) -> None:
+        self._journal = journal
+        self._hosts = hosts_by_endpoint(callbacks)
+        self._database = Check(
+            "The database", partial(database.check, find_health), DatabaseHealth(AWAY, "unknown")
+        )
+        self._redis = Check("Redis", redis_state, AWAY)
+
+        async def backlogs() -> Backlogs | None:
+            return await database.check(partial(find_backlogs, now=utc_now()))
+
+        self._backlogs = Check("The count of what waits", backlogs, None)
+
+    async def readiness(self) -> Readiness:
+        """Return what is well and what is not; never raise."""
+        (database, schema), redis = await asyncio.gather(self._database.answer(), self._redis.answer())
+        queue = "full" if self._journal is not None and self._journal.full else OK
+        return Readiness(database, schema, queue, redis)
+
+    async def found(self) -> list[Found]:
+        """Return what the metrics tell of this moment; without what the database does not tell. Never raise."""
+        readiness, backlogs = await asyncio.gather(self.readiness(), self._backlogs.answer())
+        found = [Found("ready", readiness.ready), Found("database_up", readiness.database != AWAY)]
+        if readiness.redis in (OK, AWAY):
+            found.append(Found("redis_up", readiness.redis == OK))
+        if backlogs is not None:
+            found += _found("events", backlogs.events)
+            for host, backlog in self._by_host(backlogs).items():
+                found += _found("deliveries", backlog, host)
+        return found
+
+    def _by_host(self, backlogs: Backlogs) -> dict[str, Backlog]:
+        """Return the deliveries' backlogs by host, of every endpoint of the configuration and of what was one."""
+        by_host = dict.fromkeys(self._hosts.values(), Backlog(0, 0.0, 0))
+        for endpoint, more in backlogs.deliveries.items():
+            host = self._hosts.get(endpoint, "no longer configured")
+            so_far = by_host.get(host, Backlog(0, 0.0, 0))
+            by_host[host] = Backlog(
+                so_far.waiting + more.waiting,
+                max(so_far.oldest_seconds, more.oldest_seconds),
+                so_far.set_aside + more.set_aside,
+            )
+        return by_host
+
+    async def close(self) -> None:
+        await asyncio.gather(self._database.close(), self._redis.close(), self._backlogs.close())
+
+
+def _found(what: str, backlog: Backlog, *labels: str) -> Iterator[Found]:
+    yield Found(f"{what}_waiting", backlog.waiting, labels)
+    yield Found(f"{what}_oldest_age_seconds", backlog.oldest_seconds, labels)
+    yield Found(f"{what}_set_aside", backlog.set_aside, labels)

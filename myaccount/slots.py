@@ -1,0 +1,64 @@
+"""Where gunicorn's workers keep their counts: in files by a worker's slot, in a folder of the master's.
+
+A new worker takes the lowest slot that no living worker has, and its counters go on in that slot's files. So there
+are never more files than there were workers at once, and no counter goes back when a worker ends.
+
+The hooks of gunicorn.conf.py call this in the master: it must stay small, since a reload does not renew it there.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
+_PREFIX: Final = "myaccount-metrics-"
+# Open for as long as the master or one of its workers lives, and locked: so everyone can tell a folder in use.
+_lock: list[int] = []
+
+
+def open_folder() -> None:
+    """Make the folder, and remove those whose masters were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            _lock_folder(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(_lock.pop())
+    os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=_PREFIX)
+    _lock_folder(Path(os.environ[FOLDER_VARIABLE]))
+
+
+def _lock_folder(folder: Path) -> None:
+    """Raises OSError if it is locked, or not ours."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    _lock.append(descriptor)
+
+
+def take_slot(worker: Any, living: Any) -> None:
+    """Give the worker that is about to be forked the lowest slot that none of the living has."""
+    taken = {other.slot for other in living}
+    worker.slot = min(set(range(len(taken) + 1)) - taken)
+
+
+def enter_slot(worker: Any) -> None:
+    """Let the worker, in its own process, count in its slot."""
+    os.environ[SLOT_VARIABLE] = str(worker.slot)
+
+
+def leave_slot(worker: Any) -> None:
+    """Forget what the worker measured of itself; its counters stay, for the slot's next worker."""
+    for file in Path(os.environ[FOLDER_VARIABLE]).glob(f"gauge_live*_{worker.slot}.db"):
+        file.unlink(missing_ok=True)
+
+
+def remove_folder() -> None:
+    shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)
