@@ -16,6 +16,7 @@ from .inspection import print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app, create_listener
+from .migration import migrate, print_script, print_status
 from .resources import working_path
 from .store.schema import DatabaseNotReady
 
@@ -37,8 +38,11 @@ COMMANDS = """\
 what to do:
   serve     serve until SIGTERM or Ctrl-C (the default)
   listen    tell what was committed until SIGTERM or Ctrl-C, without HTTP
+  migrate   bring the database's schema to this program's version: before the first start, and after an upgrade
   events    list what waits to be told and what was set aside, with the error
   verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
+
+COMMAND_NAMES = ("serve", "listen", "migrate", "events", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,14 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
-    parser.add_argument("command", nargs="?", choices=("serve", "listen", "events", "verify"), default="serve")
+    parser.add_argument("command", nargs="?", choices=COMMAND_NAMES, default="serve")
     parser.add_argument(
         "--resend",
         metavar="NAME",
         type=_name,
         help="with events: try again what was set aside, by its name, or all",
     )
+    looks = parser.add_mutually_exclusive_group()
+    looks.add_argument("--status", action="store_true", help="with migrate: tell the versions, and change nothing")
+    looks.add_argument("--sql", action="store_true", help="with migrate: print what it would run, and run nothing")
     options = parser.parse_args(arguments)
+    if (options.status or options.sql) and options.command != "migrate":
+        parser.error("--status and --sql go with the command migrate")
     if options.resend and options.command != "events":
         parser.error("--resend goes with the command events")
     try:
@@ -66,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_configuration(options.config, os.environ)
         if options.print_config or options.check_config:
             config_from_options(options, CONFIGURATION)
-        return _do(options.command, options.resend, config)
+        return _do(options, config)
     except (WrongConfiguration, DatabaseNotReady, Unavailable, OSError) as error:
         print(f"myaccount cannot {options.command}: {error}", file=sys.stderr)
         return 2 if options.command == "verify" else 1
@@ -79,12 +88,15 @@ def application_from_environment() -> web.Application:
     return create_app(config)
 
 
-def _do(command: str, name: str | None, config: Config) -> int:
-    if command == "verify":
+def _do(options: argparse.Namespace, config: Config) -> int:
+    if options.command == "verify":
         return asyncio.run(print_differences(config))
-    if command == "events":
-        return asyncio.run(resend(config, name) if name else print_waiting(config))
-    if command == "listen":
+    if options.command == "migrate":
+        do = print_status if options.status else print_script if options.sql else migrate
+        return asyncio.run(do(config))
+    if options.command == "events":
+        return asyncio.run(resend(config, options.resend) if options.resend else print_waiting(config))
+    if options.command == "listen":
         # Beside the service, which has the log's file for itself.
         set_up_logging(config["log_level"])
         asyncio.run(_listen(config))

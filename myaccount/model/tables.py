@@ -1,4 +1,4 @@
-"""The ledger's tables. `sql/sql.sql` and the embedded file are made from these and the other tables here.
+"""The ledger's tables. What is changed of these, or of the other tables here, is a migration more in sql/migrations.
 
 Money is in the currency's smallest unit.
 """

@@ -1,11 +1,15 @@
-"""The schema at start: made where it is ours to make, and otherwise asked for."""
+"""The schema at start: the embedded file's is brought to this program's version, a server's must be there."""
 
-from sqlalchemy import Connection
+import logging
+
+from sqlalchemy import Connection, select
 
 from ..ledger.errors import Unavailable
-from ..model.schema import create_tables, has_external_account, missing_columns, missing_tables
-from ..resources import resource
+from ..model.tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .database import Database
+from .migrations import head_version, known_versions, read_version, upgrade
+
+_logger = logging.getLogger(__name__)
 
 
 class DatabaseNotReady(Exception):
@@ -13,31 +17,41 @@ class DatabaseNotReady(Exception):
 
 
 async def prepare_schema(database: Database, *, embedded: bool) -> None:
-    """Create the embedded file's tables; see that the database has all that is ours.
+    """Bring the embedded file to this program's version; see that a server's database has it.
 
-    Raises DatabaseNotReady if it lacks something, or cannot be reached.
+    Raises DatabaseNotReady if it has not, or cannot be reached.
     """
     try:
-        if embedded:
-            await database.write(lambda connection: connection.run_sync(create_tables))
-        missing = await database.read(lambda connection: connection.run_sync(_missing))
+        version = await database.read(lambda connection: connection.run_sync(read_version))
+        refuse_newer(database, version)
+        if version != head_version():
+            if not embedded:
+                has = f"is at version {version}" if version else "has no schema yet"
+                raise DatabaseNotReady(
+                    f"the database {database.name} {has}, and this program needs version {head_version()}. "
+                    "Run:  myaccount migrate -c FILE  (the same configuration)"
+                )
+            await database.migrate(lambda connection: upgrade(connection, _logger.info))
+        if not await database.read(lambda connection: connection.run_sync(_has_external_account)):
+            raise DatabaseNotReady(
+                f"the database {database.name} lacks the external account, row 1 of the table account. "
+                "Restore it from a backup."
+            )
     except Unavailable:
         raise DatabaseNotReady(
             f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
         ) from None
-    if missing and embedded:
-        raise DatabaseNotReady(f"{database.name} is an earlier version's: it lacks {missing}. Move it elsewhere.")
-    if missing:
+
+
+def refuse_newer(database: Database, version: str | None) -> None:
+    """Raise DatabaseNotReady if the schema is of a version that this program does not know."""
+    if version is not None and version not in known_versions():
         raise DatabaseNotReady(
-            f"the database {database.name} lacks {missing}. "
-            f"Set it up with:  mariadb {database.name} < {resource('sql/sql.sql')}"
+            f"the database {database.name} is at version {version}, and this program is older: it knows those up "
+            f"to {head_version()}. Install the program for which the database was migrated, or a newer one."
         )
 
 
-def _missing(connection: Connection) -> str:
-    """Return what the schema lacks, in words, or nothing."""
-    if tables := missing_tables(connection):
-        return f"the tables {', '.join(tables)}"
-    if columns := missing_columns(connection):
-        return f"the columns {', '.join(columns)}"
-    return "" if has_external_account(connection) else "the external account, row 1 of the table account"
+def _has_external_account(connection: Connection) -> bool:
+    account_id = select(account.c.account_id).where(account.c.id == EXTERNAL_ACCOUNT)
+    return connection.scalar(account_id) == EXTERNAL_ACCOUNT_ID
