@@ -12,7 +12,9 @@ from sqlalchemy import Boolean, Connection, DateTime, Engine, Integer, MetaData,
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 # Imported for their tables as well, which the metadata then has.
-from myaccount.model import inbox, outbox, tables  # noqa: F401
+import myaccount.model.inbox
+import myaccount.model.outbox
+import myaccount.model.tables  # noqa: F401
 from myaccount.model.columns import metadata
 from myaccount.resources import resource
 from myaccount.store.migrations import setup_script, upgrade
@@ -72,7 +74,7 @@ def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
     raise AssertionError(kind)
 
 
-def _definitions(connection: Connection) -> dict[str, Any]:
+def definitions(connection: Connection) -> dict[str, Any]:
     """Return how MariaDB itself writes the tables: types, options and all."""
     names = [name for name in inspect(connection).get_table_names() if name != VERSION]
     return {name: connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").scalar() for name in names}
@@ -94,11 +96,11 @@ def test_the_migrations_the_script_and_the_tables_are_one_schema_in_mariadb(
         metadata.create_all(connection)
     with by_script.connect() as script, by_migrations.connect() as migrations, by_tables.connect() as tables:
         # The external account has moved a counter.
-        expected = {name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in _definitions(migrations).items()}
+        expected = {name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(migrations).items()}
         assert expected == {
-            name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in _definitions(script).items()
+            name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(script).items()
         }
-        assert expected == _definitions(tables)
+        assert expected == definitions(tables)
         assert set(expected) == set(metadata.tables)
         assert compare_metadata(MigrationContext.configure(migrations), metadata) == []
     for engine in (by_script, by_migrations, by_tables):

@@ -1,4 +1,4 @@
-"""The ledger's tables. What is changed of these, or of the other tables here, is a migration more in sql/migrations.
+"""The ledger's tables. A change of these, or of the other tables here, is also a migration in sql/migrations.
 
 Money is in the currency's smallest unit.
 """

@@ -54,19 +54,19 @@ def upgrade(connection: Connection, tell: Tell) -> list[str]:
     On MySQL and MariaDB, which commit each change of a table at once, an upgrade that was interrupted is gone on
     with by the next. Raises DatabaseNotReady, before anything is changed, if there is what it cannot go on from.
     """
+    versions = versions_after(read_version(connection))
+    if not versions:
+        return []
     from alembic import command
     from alembic.script import ScriptDirectory
 
-    versions = versions_after(read_version(connection))
-    if versions:
-        config = _alembic(connection=connection, dialect=connection.dialect.name, tell=tell)
-        scripts = ScriptDirectory.from_config(config)
-        for version in versions:
-            # A migration that has conditions has them checked while nothing is changed: not even the table of
-            # the version is made before that.
-            if check := getattr(scripts.get_revision(version).module, "check", None):
-                check(connection)
-        command.upgrade(config, "head")
+    config = _alembic(connection=connection, dialect=connection.dialect.name, tell=tell)
+    scripts = ScriptDirectory.from_config(config)
+    for version in versions:
+        # The conditions of a migration are checked while nothing is changed: not even the version's table is made.
+        if check := getattr(scripts.get_revision(version).module, "check", None):
+            check(connection)
+    command.upgrade(config, "head")
     return versions
 
 
