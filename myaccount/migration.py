@@ -6,9 +6,9 @@ from sqlalchemy import Connection
 
 from .configuration import Config
 from .resources import working_path
-from .store.database import Database, open_database
-from .store.migrations import head_version, known_versions, read_version, upgrade, upgrade_script, versions_after
-from .store.schema import refuse_newer
+from .store.database import open_database
+from .store.migrations import head_version, title_of, upgrade, upgrade_script, versions_after
+from .store.schema import schema_version
 
 
 async def migrate(config: Config) -> int:
@@ -18,10 +18,10 @@ async def migrate(config: Config) -> int:
     time goes on from there.
     """
     async with open_database(config, working_path(config["sqlite_file"])) as database:
-        refuse_newer(database, await _read_version(database))
+        await schema_version(database)
         versions = await database.migrate(partial(upgrade, tell=partial(print, flush=True)))
     for version in versions:
-        print(f"{version}: {known_versions()[version]}")
+        print(f"{version}: {title_of(version)}")
     done = "It was migrated" if versions else "There was nothing to do"
     print(f"{done}: the database {database.name} is at version {head_version()}.")
     return 0
@@ -32,11 +32,10 @@ async def print_status(config: Config) -> int:
     version = None
     if _is_there(config):
         async with open_database(config, working_path(config["sqlite_file"])) as database:
-            version = await _read_version(database)
-            refuse_newer(database, version)
+            version = await schema_version(database)
     print(f"The database's version: {version or 'none'}. This program's: {head_version()}.")
     for pending in versions_after(version):
-        print(f"To be run: {pending}: {known_versions()[pending]}")
+        print(f"To be run: {pending}: {title_of(pending)}")
     if version == head_version():
         print("Nothing is to be run.")
     return 0
@@ -52,17 +51,12 @@ async def print_script(config: Config) -> int:
         return upgrade_script(connection.dialect.name, connection)
 
     async with open_database(config, working_path(config["sqlite_file"])) as database:
-        version = await _read_version(database)
-        refuse_newer(database, version)
+        version = await schema_version(database)
         if version == head_version():
             print(f"-- There is nothing to do: the database {database.name} is at version {version}.")
         else:
             print(await database.read(lambda connection: connection.run_sync(script)), end="")
     return 0
-
-
-async def _read_version(database: Database) -> str | None:
-    return await database.read(lambda connection: connection.run_sync(read_version))
 
 
 def _is_there(config: Config) -> bool:

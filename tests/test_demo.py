@@ -67,7 +67,9 @@ async def _check_books(config: Config, demo: Demo) -> None:
     async with open_database(config, Path()) as database:
         assert [line async for line in verify_books(database, lambda done, count: None)] == []
     cents = dict(demo.rows("SELECT account_id, balance FROM account WHERE id > 1"))
-    assert cents == {account_id: 100 * amount for account_id, amount in demo.balances("demo_account").items()}
+    assert cents == {
+        account_id: 100 * (amount or 0) for account_id, amount in demo.balances("demo_account").items()
+    }
     # The last row of each account's journal says the same, the opening entries being first.
     journal = demo.rows("SELECT from_account, to_account, from_balance, to_balance FROM `order` ORDER BY id")
     last = dict.fromkeys((key for (key,) in demo.rows("SELECT id FROM account")), 0)
@@ -166,17 +168,24 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
         demo.recharge({"orderId": order_id, "userId": user_id, "amount": amount})
     demo.transfer({"orderId": "opening 2", "fromuserId": "U1", "touserId": "u2", "amount": "3"})
     demo.execute("UPDATE account SET BALANCE = BALANCE - 6 WHERE ACCOUNT_ID = 'a-u2'")
+    demo.execute("ALTER TABLE user MODIFY SEX varchar(2)")
+    demo.execute("UPDATE user SET SEX = NULL WHERE USER_ID = 'u2'")
+    demo.execute("ALTER TABLE account MODIFY USER_ID varchar(45), MODIFY BALANCE decimal(10,0)")
+    demo.execute("INSERT INTO account (ACCOUNT_ID, ACCOUNT_TYPE, BALANCE) VALUES ('n1', '01', NULL)")
     told = await _take_over(config)
     await _check_books(config, demo)
     assert told[1:] == [
         "user '': had an account and no row: entered, with an empty name",
-        "user 'ghost': had an account and no row: entered, with an empty name",
-        "user 'u 3': no client can name it, since it is empty, or has white space or control characters",
         "user '': no client can name it, since it is empty, or has white space or control characters",
+        "user 'ghost': had an account and no row: entered, with an empty name",
+        "user 'u2': the name, sex or card number was NULL: entered as empty text",
+        "user 'u 3': no client can name it, since it is empty, or has white space or control characters",
         "account 'a-u 3': no client can name it, since it is empty, or has white space or control characters",
         "account 'b1': it is not the first of user 'u1': all orders of the user are entered on the first",
         "account 'g2': it is not the first of user 'ghost': all orders of the user are entered on the first",
         "account '': no client can name it, since it is empty, or has white space or control characters",
+        "account 'n1': its balance was NULL: entered as 0.00",
+        "account 'n1': it is nobody's: kept, and no client can name it",
         "account 'a-u2': its orders do not explain -6.00 of its balance of 2.00: "
         "that is its opening entry, order opening  3",
         "account 'b1': its orders do not explain 7.00 of its balance of 7.00: "
@@ -187,7 +196,7 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
         "that is its opening entry, order opening  9",
         "order 'r 4': no client can name it, since it is empty, or has white space or control characters",
         "order 'opening 2': no client can name it, since it is empty, or has white space or control characters",
-        "4 users, 8 accounts and 6 orders of the demo: 6 orders and 4 opening entries are in the journal. "
+        "4 users, 9 accounts and 6 orders of the demo: 6 orders and 4 opening entries are in the journal. "
         "The balances add up to 67.00.",
     ]
     holders = demo.rows(

@@ -333,7 +333,7 @@ async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
 ) -> None:
     await _migrate(config)
     next_version("UPDATE nothing SET closed = 0")
-    with pytest.raises(DatabaseNotReady):
+    with pytest.raises(DatabaseNotReady, match="The database failed: no such table: nothing"):
         await _start(config)
     assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
     with engine.connect() as connection:

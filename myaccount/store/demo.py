@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql
 
 from ..ledger.decide import Order
 from ..ledger.demo import DemoAccount, DemoOrder, convert, is_nameable
-from ..ledger.money import format_amount
+from ..ledger.money import CNY, format_amount
 from .database import utc_now
 from .migrations import Tell
 from .schema import DatabaseNotReady
@@ -42,7 +42,9 @@ FROM demo_user ORDER BY ID""").bindparams(_TIME)
 _INSERT_USER: Final = text(
     "INSERT INTO user (user_id, user_name, sex, card_num, created_at) VALUES (:user_id, '', '', '', :now)"
 ).bindparams(_TIME)
-_USERS: Final = text(f"SELECT id, user_id FROM user WHERE id > :after ORDER BY id LIMIT {PAGE_SIZE}")
+_USERS: Final = text(f"""\
+SELECT u.id, u.user_id, d.USER_NAME IS NULL OR d.SEX IS NULL OR d.CARD_NUM IS NULL
+FROM user u JOIN demo_user d ON d.ID = u.id WHERE u.id > :after ORDER BY u.id LIMIT {PAGE_SIZE}""")
 _USERS_WITHOUT_ROW: Final = text("""\
 SELECT MIN(a.USER_ID) FROM demo_account a LEFT JOIN demo_owner o ON o.USER_ID = a.USER_ID
 WHERE o.USER_ID IS NULL AND a.USER_ID IS NOT NULL GROUP BY a.USER_ID""")
@@ -51,9 +53,10 @@ SELECT a.ID AS id, a.ACCOUNT_ID, COALESCE(a.ACCOUNT_TYPE, ''), COALESCE(u.user_i
 FROM demo_account a LEFT JOIN demo_owner o ON o.USER_ID = a.USER_ID
 LEFT JOIN user u ON u.user_id = {_EXACT.format("a.USER_ID")}
 WHERE a.ID > :after ORDER BY a.ID LIMIT {PAGE_SIZE}""")
+# All values are parameters: the driver puts many rows into one statement only then.
 _INSERT_ACCOUNT: Final = text(
     "INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)"
-    " VALUES (:id, :account_id, :account_type, :user_id, 'CNY', :balance, :floor, :now)"
+    " VALUES (:id, :account_id, :account_type, :user_id, :currency, :balance, :floor, :now)"
 ).bindparams(_TIME)
 _ORDERS: Final = text(f"""\
 SELECT o.ID AS id, o.ORDER_ID, COALESCE(o.ORDER_TYPE, ''), COALESCE(o.AMOUNT, 0),
@@ -120,7 +123,9 @@ def fill(connection: Connection, tell: Tell) -> None:
     users = connection.execute(_INSERT_USERS, {"now": now}).rowcount
     _insert_missing_users(connection, tell, now)
     for page in _pages(connection, _USERS):
-        for _, user_id in page:
+        for _, user_id, incomplete in page:
+            if incomplete:
+                tell(f"user {user_id!r}: the name, sex or card number was NULL: entered as empty text")
             if not is_nameable(user_id):
                 tell(f"user {user_id!r}: {_UNNAMEABLE}")
     accounts = _insert_accounts(connection, tell, now)
@@ -168,6 +173,8 @@ def _look_up(connection: Connection) -> None:
 def _insert_missing_users(connection: Connection, tell: Tell, now: Any) -> None:
     for user_id in list(connection.execute(_USERS_WITHOUT_ROW).scalars()):
         tell(f"user {user_id!r}: had an account and no row: entered, with an empty name")
+        if not is_nameable(user_id):
+            tell(f"user {user_id!r}: {_UNNAMEABLE}")
         connection.execute(_INSERT_USER, {"user_id": user_id, "now": now})
         connection.execute(text("INSERT INTO demo_owner VALUES (:user_id, :user_id)"), {"user_id": user_id})
 
@@ -181,6 +188,8 @@ def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, 
         for id_, account_id, account_type, user_id, balance in page:
             account = DemoAccount(account_id, _cents(balance or 0))
             accounts[id_ + 1] = account
+            if balance is None:
+                tell(f"account {account_id!r}: its balance was NULL: entered as 0.00")
             for odd in _what_is_odd(account, user_id, holders):
                 tell(f"account {account_id!r}: {odd}")
             holders.add(user_id)
@@ -190,6 +199,7 @@ def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, 
                     "account_id": account_id,
                     "account_type": account_type,
                     "user_id": user_id,
+                    "currency": CNY.code,
                     "balance": account.balance,
                     "floor": min(0, account.balance),
                     "now": now,

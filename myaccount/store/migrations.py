@@ -29,15 +29,23 @@ SETUP_HEADER: Final = """\
 """
 
 
-def known_versions() -> dict[str, str]:
-    """Return what each version that this program knows is, by the version, the first first."""
-    files = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
-    return {file.name.partition("_")[0]: _title(file.read_text("utf-8")) for file in files}
+def known_versions() -> list[str]:
+    """Return the versions of the schema that this program knows, the first first; it works on the last."""
+    return sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def head_version() -> str:
-    """Return the version of the schema that this program works on."""
-    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return known_versions()[-1]
+
+
+def versions_after(version: str | None) -> list[str]:
+    return [known for known in known_versions() if version is None or known > version]
+
+
+def title_of(version: str) -> str:
+    """Return what the version brings, in a line."""
+    (file,) = (MIGRATIONS / "versions").glob(f"{version}_*.py")
+    return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n")[0]
 
 
 def read_version(connection: Connection) -> str | None:
@@ -51,8 +59,8 @@ def read_version(connection: Connection) -> str | None:
 def upgrade(connection: Connection, tell: Tell) -> list[str]:
     """Bring the schema to this program's version, in the caller's transaction; return the versions on the way.
 
-    On MySQL and MariaDB, which commit each change of a table at once, an upgrade that was interrupted is gone on
-    with by the next. Raises DatabaseNotReady, before anything is changed, if there is what it cannot go on from.
+    One that was interrupted is completed by the next. Raises DatabaseNotReady, before anything is changed, if
+    there is what it cannot go on from.
     """
     versions = versions_after(read_version(connection))
     if not versions:
@@ -68,10 +76,6 @@ def upgrade(connection: Connection, tell: Tell) -> list[str]:
             check(connection)
     command.upgrade(config, "head")
     return versions
-
-
-def versions_after(version: str | None) -> list[str]:
-    return [known for known in known_versions() if version is None or known > version]
 
 
 def upgrade_script(dialect: str, connection: Connection | None = None) -> str:
@@ -106,7 +110,3 @@ def _alembic(*, output: io.StringIO | None = None, **attributes: Any) -> "Config
     # As an option of its file it would be asked for its percent signs.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
-
-
-def _title(source: str) -> str:
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

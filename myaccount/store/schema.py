@@ -21,35 +21,43 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
 
     Raises DatabaseNotReady if it has not, or cannot be reached.
     """
+    version = await schema_version(database)
+    if version != head_version() and not embedded:
+        has = f"is at version {version}" if version else "has no schema yet"
+        raise DatabaseNotReady(
+            f"the database {database.name} {has}, and this program needs version {head_version()}. "
+            "Run:  myaccount migrate -c FILE  (the same configuration)"
+        )
+    try:
+        if version != head_version():
+            await database.migrate(lambda connection: upgrade(connection, _logger.info))
+        complete = await database.read(lambda connection: connection.run_sync(_has_external_account))
+    except Unavailable as error:
+        raise DatabaseNotReady(f"the database {database.name}: {error}") from None
+    if not complete:
+        raise DatabaseNotReady(
+            f"the database {database.name} lacks the external account, row 1 of the table account. "
+            "Restore it from a backup."
+        )
+
+
+async def schema_version(database: Database) -> str | None:
+    """Return the version of the database's schema, None if it has none.
+
+    Raises DatabaseNotReady if this program does not know it, or if the database cannot be reached.
+    """
     try:
         version = await database.read(lambda connection: connection.run_sync(read_version))
-        refuse_newer(database, version)
-        if version != head_version():
-            if not embedded:
-                has = f"is at version {version}" if version else "has no schema yet"
-                raise DatabaseNotReady(
-                    f"the database {database.name} {has}, and this program needs version {head_version()}. "
-                    "Run:  myaccount migrate -c FILE  (the same configuration)"
-                )
-            await database.migrate(lambda connection: upgrade(connection, _logger.info))
-        if not await database.read(lambda connection: connection.run_sync(_has_external_account)):
-            raise DatabaseNotReady(
-                f"the database {database.name} lacks the external account, row 1 of the table account. "
-                "Restore it from a backup."
-            )
     except Unavailable:
         raise DatabaseNotReady(
             f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
         ) from None
-
-
-def refuse_newer(database: Database, version: str | None) -> None:
-    """Raise DatabaseNotReady if the schema is of a version that this program does not know."""
     if version is not None and version not in known_versions():
         raise DatabaseNotReady(
             f"the database {database.name} is at version {version}, and this program is older: it knows those up "
             f"to {head_version()}. Install the program for which the database was migrated, or a newer one."
         )
+    return version
 
 
 def _has_external_account(connection: Connection) -> bool:

@@ -1,4 +1,8 @@
-"""How Alembic runs the migrations: in the transaction that the program has begun, or as a script of SQL."""
+"""How Alembic runs the migrations: in the transaction that the program has begun, or as a script of SQL.
+
+MySQL and MariaDB commit each change of a table at once, so that a migration may have been interrupted after any of
+them, and must go on from there when it is run again.
+"""
 
 from typing import Any
 
