@@ -29,9 +29,9 @@ bench: $(VENV)/bench.stamp
 bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $*
 
-# Writes sql/sql.sql from myaccount/model.
+# Writes sql/sql.sql from sql/migrations.
 sql: $(VENV)/run.stamp
-	$(BIN)/python -c "from myaccount.model.schema import mysql_script; print(mysql_script(), end='')" > sql/sql.sql
+	$(BIN)/python -c "from myaccount.store.migrations import setup_script; print(setup_script(), end='')" > sql/sql.sql
 
 clean:
 	rm -rf $(VENV) build dist

@@ -23,6 +23,7 @@ from .inspection import backup, check, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app, create_listener
+from .migration import migrate, print_script, print_status
 from .resources import working_path
 from .serving import Runner, serve
 from .store.backup import BackupFailed
@@ -43,10 +44,13 @@ COMMANDS = """\
 what to do:
   serve     serve until SIGTERM or Ctrl-C (the default)
   listen    tell what was committed until SIGTERM or Ctrl-C, without HTTP
+  migrate   bring the database's schema to this program's version: before the first start, and after an upgrade
   events    list what waits to be told and what was set aside, with the error
   backup    copy the embedded database to a new FILE while the service goes on
   check     see that a service can start: the configuration, the database, its schema
   verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
+
+COMMAND_NAMES = ("serve", "listen", "migrate", "events", "backup", "check", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
-    parser.add_argument(
-        "command", nargs="?", choices=("serve", "listen", "events", "backup", "check", "verify"), default="serve"
-    )
+    parser.add_argument("command", nargs="?", choices=COMMAND_NAMES, default="serve")
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="with backup: the file to write")
     parser.add_argument(
         "--resend",
@@ -76,7 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="with serve: which of several processes this is. It has the file config-NUMBER.yaml if there is one "
         "beside config.yaml, or else the ports so many above the file's",
     )
+    looks = parser.add_mutually_exclusive_group()
+    looks.add_argument("--status", action="store_true", help="with migrate: tell the versions, and change nothing")
+    looks.add_argument("--sql", action="store_true", help="with migrate: print what it would run, and run nothing")
     options = parser.parse_args(arguments)
+    if (options.status or options.sql) and options.command != "migrate":
+        parser.error("--status and --sql go with the command migrate")
     if options.resend and options.command != "events":
         parser.error("--resend goes with the command events")
     if (options.file is None) == (options.command == "backup"):
@@ -106,16 +113,18 @@ def runner_from_environment() -> Runner:
 
 
 def _do(options: argparse.Namespace, config: Config) -> int:
-    command, name = options.command, options.resend
-    if command == "check":
+    if options.command == "check":
         return asyncio.run(check(config))
-    if command == "backup":
+    if options.command == "backup":
         return backup(config, options.file)
-    if command == "verify":
+    if options.command == "verify":
         return asyncio.run(print_differences(config))
-    if command == "events":
-        return asyncio.run(resend(config, name) if name else print_waiting(config))
-    if command == "listen":
+    if options.command == "migrate":
+        do = print_status if options.status else print_script if options.sql else migrate
+        return asyncio.run(do(config))
+    if options.command == "events":
+        return asyncio.run(resend(config, options.resend) if options.resend else print_waiting(config))
+    if options.command == "listen":
         set_up_logging(config)
         greeting = f"MyAccount listens to {_queue(config)}. Ctrl-C ends it."
         asyncio.run(serve(create_listener(config), [], lambda: print(greeting, flush=True)))

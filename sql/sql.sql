@@ -1,5 +1,12 @@
--- Sets up an empty MySQL 8 or MariaDB 10.11 schema for MyAccount:  mariadb DATABASE < sql/sql.sql
--- Written by `make sql` from myaccount/model; a test holds the two together.
+-- Sets up an empty MySQL 8 or MariaDB 10.11 database as `myaccount migrate` does:  mariadb DATABASE < sql/sql.sql
+-- Written by `make sql` from sql/migrations; a test holds the two together.
+
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+-- Running upgrade  -> 0001
 
 CREATE TABLE delivery (
     id BIGINT NOT NULL AUTO_INCREMENT,
@@ -143,3 +150,5 @@ CREATE INDEX ix_order_to_account ON `order` (to_account);
 -- Stands for everything outside the ledger: the other side of every recharge.
 INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
 VALUES (1, 'outside CNY', 'external', NULL, 'CNY', 0, NULL, UTC_TIMESTAMP(6));
+
+INSERT INTO alembic_version (version_num) VALUES ('0001');

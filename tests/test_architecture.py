@@ -13,7 +13,7 @@ PACKAGE = Path(myaccount.__file__).parent
 FLOORS = [
     {"__main__", "__init__"},
     {"cli"},
-    {"main", "inspection"},
+    {"main", "inspection", "migration"},
     {"operations", "serving"},
     {"routes"},
     {"controller", "listener"},

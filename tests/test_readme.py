@@ -14,7 +14,7 @@ from .services import CHECKOUT, ENVIRONMENT, Start
 WAIT_SECONDS = 20
 
 
-def _block(readme: str, begins: str) -> str:
+def block(readme: str, begins: str) -> str:
     """Return the literal block that begins so."""
     text = (CHECKOUT / readme).read_text("utf-8")
     lines = []
@@ -31,8 +31,8 @@ def test_the_receiver_verifies_what_the_configuration_beside_it_sends(
 ) -> None:
     port = free_port()
     program = tmp_path / "receiver.py"
-    program.write_text(_block(readme, "from aiohttp import web").replace("9000", str(port)))
-    callbacks = yaml.safe_load(_block(readme, "callbacks:").replace("9000", str(port)))
+    program.write_text(block(readme, "from aiohttp import web").replace("9000", str(port)))
+    callbacks = yaml.safe_load(block(readme, "callbacks:").replace("9000", str(port)))
     output = tmp_path / "received.txt"
     with output.open("wb") as file:
         receiver = subprocess.Popen([sys.executable, str(program)], stdout=file, stderr=file, env=ENVIRONMENT)

@@ -1,22 +1,34 @@
-"""sql.sql, the SQLAlchemy tables and the embedded schema are one schema."""
+"""The migrations, sql.sql and the SQLAlchemy tables are one schema."""
 
+import importlib.util
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from sqlalchemy import Boolean, Connection, DateTime, Integer, String, create_engine, inspect
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Boolean, Connection, DateTime, Engine, Integer, MetaData, String, create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
-from myaccount.configuration import CONFIGURATION
-from myaccount.main import create_app
+# Imported for their tables as well, which the metadata then has.
+import myaccount.model.inbox
+import myaccount.model.outbox
+import myaccount.model.tables  # noqa: F401
 from myaccount.model.columns import metadata
-from myaccount.model.schema import create_tables, missing_tables, mysql_script
 from myaccount.resources import resource
-from myaccount.store.schema import DatabaseNotReady
+from myaccount.store.migrations import setup_script, upgrade
 
 from .conftest import Section
 from .servers import MariaDB
+from .services import ENVIRONMENT
+from .test_readme import block
+
+VERSION = "alembic_version"
+
+
+def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
+    return create_engine(f"mysql+pymysql://{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{database}")
 
 
 def _shape(connection: Connection) -> dict[str, Any]:
@@ -26,17 +38,26 @@ def _shape(connection: Connection) -> dict[str, Any]:
         table: {
             "columns": {column["name"]: _column(column) for column in inspector.get_columns(table)},
             "primary key": inspector.get_pk_constraint(table)["constrained_columns"],
-            "unique": sorted(unique["column_names"] for unique in inspector.get_unique_constraints(table)),
+            "unique": sorted(
+                (str(unique["name"]), unique["column_names"]) for unique in inspector.get_unique_constraints(table)
+            ),
             "indexes": sorted(
-                index["column_names"] for index in inspector.get_indexes(table) if not index["unique"]
+                (str(index["name"]), index["column_names"])
+                for index in inspector.get_indexes(table)
+                if not index["unique"]
             ),
             "foreign keys": sorted(
-                (key["constrained_columns"], key["referred_table"], key["referred_columns"])
+                (str(key["name"]), key["constrained_columns"], key["referred_table"], key["referred_columns"])
                 for key in inspector.get_foreign_keys(table)
             ),
-            "checks": len([c for c in inspector.get_check_constraints(table) if str(c["name"]).startswith("ck_")]),
+            "checks": sorted(
+                name
+                for check in inspector.get_check_constraints(table)
+                if (name := str(check["name"])).startswith("ck_")
+            ),
         }
         for table in inspector.get_table_names()
+        if table != VERSION
     }
 
 
@@ -53,28 +74,56 @@ def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
     raise AssertionError(kind)
 
 
-def _mysql(mariadb: MariaDB, database: str) -> Any:
-    return create_engine(f"mysql+pymysql://{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{database}")
+def definitions(connection: Connection) -> dict[str, Any]:
+    """Return how MariaDB itself writes the tables: types, options and all."""
+    names = [name for name in inspect(connection).get_table_names() if name != VERSION]
+    return {name: connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").scalar() for name in names}
 
 
-def test_the_script_is_what_the_tables_say() -> None:
-    assert resource("sql/sql.sql").read_text("utf-8") == mysql_script(), "run `make sql`"
+def test_the_script_is_what_the_migrations_say() -> None:
+    assert resource("sql/sql.sql").read_text("utf-8") == setup_script(), "run `make sql`"
 
 
-def test_the_script_the_tables_and_the_embedded_schema_are_one(
+def test_the_migrations_the_script_and_the_tables_are_one_schema_in_mariadb(
+    mariadb: MariaDB, mysql_section: Section
+) -> None:
+    by_script = mysql_engine(mariadb, mysql_section["db"])
+    by_migrations = mysql_engine(mariadb, mariadb.new_database())
+    by_tables = mysql_engine(mariadb, mariadb.new_database())
+    with by_migrations.begin() as connection:
+        assert upgrade(connection, print) == ["0001"]
+    with by_tables.begin() as connection:
+        metadata.create_all(connection)
+    with by_script.connect() as script, by_migrations.connect() as migrations, by_tables.connect() as tables:
+        # The external account has moved a counter.
+        expected = {name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(migrations).items()}
+        assert expected == {
+            name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(script).items()
+        }
+        assert expected == definitions(tables)
+        assert set(expected) == set(metadata.tables)
+        assert compare_metadata(MigrationContext.configure(migrations), metadata) == []
+    for engine in (by_script, by_migrations, by_tables):
+        engine.dispose()
+
+
+def test_the_embedded_schema_is_that_of_mariadb_and_of_the_tables(
     mariadb: MariaDB, mysql_section: Section, tmp_path: Path
 ) -> None:
-    by_script = _mysql(mariadb, mysql_section["db"])
-    by_tables = _mysql(mariadb, mariadb.new_database())
+    server = mysql_engine(mariadb, mysql_section["db"])
     embedded = create_engine(f"sqlite:///{tmp_path}/embedded.db")
-    shapes = []
-    for engine in (by_script, by_tables, embedded):
-        with engine.begin() as connection:
-            create_tables(connection)
-            shapes.append(_shape(connection))
+    by_tables = create_engine(f"sqlite:///{tmp_path}/tables.db")
+    with embedded.begin() as connection:
+        assert upgrade(connection, print) == ["0001"]
+    with by_tables.begin() as connection:
+        metadata.create_all(connection)
+    with server.connect() as mysql, embedded.connect() as sqlite, by_tables.connect() as tables:
+        assert _shape(sqlite) == _shape(mysql) == _shape(tables)
+        assert compare_metadata(MigrationContext.configure(sqlite), metadata) == []
+        numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name"
+        assert list(sqlite.exec_driver_sql(numbered)) == list(tables.exec_driver_sql(numbered))
+    for engine in (server, embedded, by_tables):
         engine.dispose()
-    assert shapes[0] == shapes[1] == shapes[2]
-    assert set(shapes[0]) == set(metadata.tables)
 
 
 def test_every_text_is_compared_exactly_in_mariadb(mariadb: MariaDB, mysql_section: Section) -> None:
@@ -87,55 +136,27 @@ def test_every_text_is_compared_exactly_in_mariadb(mariadb: MariaDB, mysql_secti
         assert cursor.fetchall() == (("utf8mb4_bin",),)
 
 
-async def test_a_database_without_the_external_account_is_refused(
-    mariadb: MariaDB, mysql_section: Section, tmp_path: Path
+def _names(models: MetaData) -> dict[str, list[str]]:
+    return {table.name: sorted(column.name for column in table.c) for table in models.sorted_tables}
+
+
+@pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
+def test_the_recipe_for_models_gives_those_of_our_tables(
+    mariadb: MariaDB, mysql_section: Section, tmp_path: Path, readme: str
 ) -> None:
-    with mariadb.connect(database=mysql_section["db"]) as connection, connection.cursor() as cursor:
-        cursor.execute("DELETE FROM account")
-    config = CONFIGURATION.check({"mysql": mysql_section, "log_folder": str(tmp_path)})
-    runner = web.AppRunner(create_app(config))
-    with pytest.raises(DatabaseNotReady, match="lacks the external account"):
-        await runner.setup()
-    await runner.cleanup()
-
-
-def test_the_embedded_schema_is_completed_where_something_is_missing(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path}/embedded.db")
-    with engine.begin() as connection:
-        create_tables(connection)
-        connection.exec_driver_sql("DROP TABLE event")
-    for _ in range(2):
-        with engine.begin() as connection:
-            create_tables(connection)
-            assert missing_tables(connection) == []
+    recipe = block(readme, ".venv/bin/pip install sqlacodegen").splitlines()[1]
+    url = f"{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{mysql_section['db']}"
+    command = recipe.removeprefix(".venv/bin/").replace("myaccount:PASSWORD@127.0.0.1:3306/bus", url)
+    assert url in command
+    subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, check=True)  # noqa: S602 - as a person does
+    spec = importlib.util.spec_from_file_location("models", tmp_path / "models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    models = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(models)
+    # The table of the version is not among them.
+    assert _names(models.Base.metadata) == _names(metadata)
+    engine = mysql_engine(mariadb, mysql_section["db"])
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), models.Base.metadata) == []
     engine.dispose()
-
-
-async def test_a_database_without_the_schema_is_refused_with_what_to_run(
-    mariadb: MariaDB, mysql_section: Section, tmp_path: Path
-) -> None:
-    empty = mariadb.new_database()
-    config = CONFIGURATION.check({"mysql": mysql_section | {"db": empty}, "log_folder": str(tmp_path)})
-    runner = web.AppRunner(create_app(config))
-    with pytest.raises(
-        DatabaseNotReady, match=rf"delivery.*user, account.*order.*mariadb {empty} < .*sql/sql.sql"
-    ) as raised:
-        await runner.setup()
-    assert mariadb.password not in str(raised.value)
-    await runner.cleanup()
-
-
-async def test_a_database_of_an_earlier_version_is_refused_with_what_it_lacks(
-    backend: Section, mariadb: MariaDB, tmp_path: Path
-) -> None:
-    file = tmp_path / "embedded.db"
-    engine = _mysql(mariadb, backend["mysql"]["db"]) if backend else create_engine(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        create_tables(connection)
-        connection.exec_driver_sql("ALTER TABLE message DROP COLUMN title")
-    engine.dispose()
-    config = CONFIGURATION.check(backend | {"sqlite_file": str(file), "log_folder": str(tmp_path)})
-    runner = web.AppRunner(create_app(config))
-    with pytest.raises(DatabaseNotReady, match=r"lacks the columns message\.title"):
-        await runner.setup()
-    await runner.cleanup()

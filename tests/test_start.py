@@ -127,7 +127,7 @@ def test_an_installed_wheel_serves_from_any_folder_with_its_own_files(start: Sta
     )
     (wheel,) = wheels.iterdir()
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
-    for name in ("config/config.yaml", "sql/sql.sql", "templates/form.html"):
+    for name in ("config/config.yaml", "sql/sql.sql", "sql/migrations/env.py", "templates/form.html"):
         assert (target / "myaccount" / name).is_file()
     # The folder of the installed package comes before the checkout's, which the test runner's own Python has.
     program = f"import sys; sys.path.insert(0, {str(target)!r}); from myaccount.cli import main; sys.exit(main())"

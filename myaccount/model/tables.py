@@ -1,4 +1,4 @@
-"""The ledger's tables. `sql/sql.sql` and the embedded file are made from these and the other tables here.
+"""The ledger's tables. A change of these, or of the other tables here, is also a migration in sql/migrations.
 
 Money is in the currency's smallest unit.
 """

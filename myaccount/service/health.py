@@ -11,10 +11,9 @@ from ..store.backlog import Backlog, Backlogs, find_backlogs
 from ..store.check import Check
 from ..store.database import Database, utc_now
 from ..store.deliveries import hosts_by_endpoint
-from ..store.health import DatabaseHealth, find_health
+from ..store.health import OK, DatabaseHealth, find_health
 from ..store.journal import Journal
 
-OK = "ok"
 AWAY = "away"
 
 

@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .schema import missing_from
+from .migrations import head_version, read_version
 from .turns import is_sqlite
+
+OK: Final = "ok"
 
 # It changes no row, locks none and leaves nothing in a log; but a server that takes no writes, or none of ours,
 # refuses it, whatever the reason.
@@ -25,11 +27,12 @@ class DatabaseHealth(NamedTuple):
 
 async def find_health(connection: AsyncConnection) -> DatabaseHealth:
     """Return what is wrong with a database that answers. Raises DBAPIError if it does not."""
-    if missing := await missing_from(connection):
-        return DatabaseHealth("ok", f"lacks {missing}")
+    version = await connection.run_sync(read_version)
     await connection.rollback()
+    if version != head_version():
+        return DatabaseHealth(OK, f"at version {version or 'none'}, not {head_version()}")
     writable = await (_sqlite_takes_writes if is_sqlite(connection) else _mysql_takes_writes)(connection)
-    return DatabaseHealth("ok" if writable else "not writable", "ok")
+    return DatabaseHealth(OK if writable else "not writable", OK)
 
 
 async def _mysql_takes_writes(connection: AsyncConnection) -> bool:

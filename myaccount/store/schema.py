@@ -1,12 +1,23 @@
-"""The schema at start: made where it is ours to make, and otherwise asked for."""
+"""The database at start: the embedded file is brought to this program's version, a server must be ready."""
 
-from sqlalchemy import Connection
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import Unavailable
-from ..model.schema import create_tables, has_external_account, missing_columns, missing_tables
-from ..resources import resource
-from .database import Database
+from ..model.tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
+from .database import TRANSACTION_TIMEOUT_SECONDS, Database
+from .health import OK, find_health
+from .migrations import head_version, known_versions, read_version, upgrade
+
+_logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class DatabaseNotReady(Exception):
@@ -14,35 +25,63 @@ class DatabaseNotReady(Exception):
 
 
 async def prepare_schema(database: Database, *, embedded: bool) -> None:
-    """Create the embedded file's tables; see that the database has all that is ours.
+    """Bring the embedded file to this program's version; see that a server's database has it, and takes writes.
 
-    Raises DatabaseNotReady if it lacks something, or cannot be reached.
+    Raises DatabaseNotReady, which says why the service cannot work there.
     """
-    try:
-        if embedded:
-            await database.write(lambda connection: connection.run_sync(create_tables))
-        missing = await database.read(missing_from)
-    except Unavailable:
+    version = await schema_version(database)
+    if version != head_version() and not embedded:
+        has = f"is at version {version}" if version else "has no schema yet"
         raise DatabaseNotReady(
-            f"the database {database.name} cannot be reached or does not let us in; the log above tells why"
-        ) from None
-    if missing and embedded:
-        raise DatabaseNotReady(f"{database.name} is an earlier version's: it lacks {missing}. Move it elsewhere.")
-    if missing:
+            f"the database {database.name} {has}, and this program needs version {head_version()}. "
+            "Run:  myaccount migrate -c FILE  (the same configuration)"
+        )
+    if version != head_version():
+        try:
+            await database.migrate(lambda connection: upgrade(connection, _logger.info))
+        except Unavailable as error:
+            raise DatabaseNotReady(f"the database {database.name}: {error}") from None
+    health = await _ask(database, find_health)
+    if health.database != OK:
         raise DatabaseNotReady(
-            f"the database {database.name} lacks {missing}. "
-            f"Set it up with:  mariadb {database.name} < {resource('sql/sql.sql')}"
+            f"the database {database.name} is {health.database}: see to its permissions, or the server's read_only"
+        )
+    if not await _ask(database, lambda connection: connection.run_sync(_has_external_account)):
+        raise DatabaseNotReady(
+            f"the database {database.name} lacks the external account, row 1 of the table account. "
+            "Restore it from a backup."
         )
 
 
-async def missing_from(connection: AsyncConnection) -> str:
-    """Return what the schema lacks, in words, or nothing."""
-    return await connection.run_sync(_missing)
+async def schema_version(database: Database) -> str | None:
+    """Return the version of the database's schema, None if it has none.
+
+    Raises DatabaseNotReady if this program does not know it, or if the database cannot be reached.
+    """
+    version = await _ask(database, lambda connection: connection.run_sync(read_version))
+    if version is not None and version not in known_versions():
+        raise DatabaseNotReady(
+            f"the database {database.name} is at version {version}, and this program is older: it knows those up "
+            f"to {head_version()}. Install the program for which the database was migrated, or a newer one."
+        )
+    return version
 
 
-def _missing(connection: Connection) -> str:
-    if tables := missing_tables(connection):
-        return f"the tables {', '.join(tables)}"
-    if columns := missing_columns(connection):
-        return f"the columns {', '.join(columns)}"
-    return "" if has_external_account(connection) else "the external account, row 1 of the table account"
+async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Return what `work` returns. Raises DatabaseNotReady, in the database's words, if it does not answer."""
+    try:
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
+            return await database.check(work)
+    except TimeoutError:
+        reason = f"it did not answer within {TRANSACTION_TIMEOUT_SECONDS} seconds"
+    except (DBAPIError, OSError) as error:
+        # The driver's words, without its number.
+        reason = str((getattr(error, "orig", None) or error).args[-1])
+    raise DatabaseNotReady(
+        f"the database {database.name} cannot be used: {reason}. See to it, or to the configuration that names it."
+    )
+
+
+def _has_external_account(connection: Connection) -> bool:
+    account_id = select(account.c.account_id).where(account.c.id == EXTERNAL_ACCOUNT)
+    return connection.scalar(account_id) == EXTERNAL_ACCOUNT_ID

@@ -1,0 +1,73 @@
+"""What a database without a version has of our tables: nothing, all, or what an unfinished migration left.
+
+No table that has a row is ever taken for one that may go.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Inspector, MetaData, Table, inspect, literal_column, select, text
+
+from .schema import DatabaseNotReady
+
+
+@dataclass(frozen=True)
+class Found:
+    """Which of the tables are there: all, with the external account, or else an unfinished attempt's, empty."""
+
+    tables: list[Table]
+    complete: bool = False
+
+
+def find(connection: Connection, metadata: MetaData, *, besides: Collection[str] = ()) -> Found:
+    """Return what there is of the tables, those left out that are somebody else's to see to.
+
+    Raises DatabaseNotReady, saying what is lacking, if it is an earlier version's, or another program's.
+    """
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names()).difference(besides)
+    found = [table for table in metadata.sorted_tables if table.name in present]
+    missing = _missing(inspector, metadata, found)
+    if not missing and _has_external_account(connection):
+        return Found(found, complete=True)
+    if all(_is_unfinished(connection, inspector, table) for table in found):
+        return Found(found)
+    raise DatabaseNotReady(
+        f"the database {connection.engine.url.database} is an earlier version's, or another program's: "
+        f"it lacks {missing or 'the external account, row 1 of the table account'}. "
+        "Move it elsewhere, or name another in the configuration."
+    )
+
+
+def _missing(inspector: Inspector, metadata: MetaData, found: list[Table]) -> str:
+    """Return what the tables lack, in words, or nothing."""
+    if tables := [table.name for table in metadata.sorted_tables if table not in found]:
+        # Of a table that is there and is not ours, the columns say more.
+        lacking = _missing_columns(inspector, found)
+        return f"the tables {', '.join(tables)}" + (f", the columns {', '.join(lacking)}" if lacking else "")
+    lacking = _missing_columns(inspector, found)
+    return f"the columns {', '.join(lacking)}" if lacking else ""
+
+
+def _missing_columns(inspector: Inspector, found: list[Table]) -> list[str]:
+    return [
+        f"{table.name}.{name}"
+        for table in found
+        for name in table.c.keys()  # noqa: SIM118 - over a table's columns themselves goes another loop
+        if name not in _columns(inspector, table)
+    ]
+
+
+def _is_unfinished(connection: Connection, inspector: Inspector, table: Table) -> bool:
+    if _columns(inspector, table) != set(table.c.keys()):
+        return False
+    return connection.execute(select(literal_column("1")).select_from(table).limit(1)).first() is None
+
+
+def _columns(inspector: Inspector, table: Table) -> set[str]:
+    return {column["name"] for column in inspector.get_columns(table.name)}
+
+
+def _has_external_account(connection: Connection) -> bool:
+    account_id: str | None = connection.scalar(text("SELECT account_id FROM account WHERE id = 1"))
+    return account_id == "outside CNY"
