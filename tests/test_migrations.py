@@ -227,8 +227,7 @@ async def cut_off(database: Database, number: int) -> bool:
     event.listen(database._engine.sync_engine, "before_cursor_execute", cut)
     try:
         await database.migrate(partial(upgrade, tell=lambda line: None))
-    except Unavailable:
-        assert done == number
+    except OSError:
         return True
     return False
 
@@ -332,8 +331,8 @@ async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
     config: Config, engine: Engine, next_version: Callable[[str], None]
 ) -> None:
     await _migrate(config)
-    next_version("DELETE FROM absent")
-    with pytest.raises(DatabaseNotReady, match="The database failed: no such table: absent"):
+    next_version("UPDATE nowhere SET closed = 0")
+    with pytest.raises(DatabaseNotReady, match="The database failed: no such table: nowhere"):
         await _start(config)
     assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
     with engine.connect() as connection:

@@ -163,7 +163,7 @@ class Database:
                 finally:
                     # With it end its locks, and what was set for it.
                     await connection.invalidate()
-        except (DBAPIError, self._driver.Error, OSError) as error:
+        except (DBAPIError, self._driver.Error) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
 
     async def _wait_longer(self, connection: AsyncConnection) -> None:
@@ -182,7 +182,7 @@ class Database:
         """Take the lock that SQLite's transaction already is: the server's, of the database's own name."""
         if connection.dialect.name == "sqlite":
             return
-        # The name of a lock is no longer than that of a database.
+        # A lock's name has 64 characters at most, which a database's alone may have.
         lock = text("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), :seconds)")
         if not await connection.scalar(lock, {"seconds": MIGRATION_WAIT_SECONDS}):
             raise Unavailable(

@@ -141,9 +141,11 @@ def fill(connection: Connection, tell: Tell) -> None:
 
 def _source(connection: Connection, name: str) -> str | None:
     """Return what a table of the demo is called by now; None if it is not there."""
+    if connection.dialect.name != "mysql":
+        return None
     inspector = inspect(connection)
     for candidate in (f"demo_{name}", name):
-        if connection.dialect.name == "mysql" and inspector.has_table(candidate):
+        if inspector.has_table(candidate):
             columns = {column["name"].lower() for column in inspector.get_columns(candidate)}
             if columns == _COLUMNS[name]:
                 return candidate

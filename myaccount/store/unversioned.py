@@ -40,22 +40,17 @@ def find(connection: Connection, metadata: MetaData, *, besides: Collection[str]
 
 
 def _missing(inspector: Inspector, metadata: MetaData, found: list[Table]) -> str:
-    """Return what the tables lack, in words, or nothing."""
-    if tables := [table.name for table in metadata.sorted_tables if table not in found]:
-        # Of a table that is there and is not ours, the columns say more.
-        lacking = _missing_columns(inspector, found)
-        return f"the tables {', '.join(tables)}" + (f", the columns {', '.join(lacking)}" if lacking else "")
-    lacking = _missing_columns(inspector, found)
-    return f"the columns {', '.join(lacking)}" if lacking else ""
-
-
-def _missing_columns(inspector: Inspector, found: list[Table]) -> list[str]:
-    return [
-        f"{table.name}.{name}"
-        for table in found
-        for name in table.c.keys()  # noqa: SIM118 - over a table's columns themselves goes another loop
-        if name not in _columns(inspector, table)
-    ]
+    """Return what is lacking, in words, or nothing."""
+    lacking = {
+        "tables": [table.name for table in metadata.sorted_tables if table not in found],
+        "columns": [
+            f"{table.name}.{column.name}"
+            for table in found
+            for column in table.c
+            if column.name not in _columns(inspector, table)
+        ],
+    }
+    return ", ".join(f"the {kind} {', '.join(names)}" for kind, names in lacking.items() if names)
 
 
 def _is_unfinished(connection: Connection, inspector: Inspector, table: Table) -> bool:
