@@ -35,7 +35,7 @@ class FairSocket:
 
 
 def on_starting(server: Any) -> None:
-    slots.open_folder()
+    slots.open_folder(server.cfg.uid, server.cfg.gid)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
