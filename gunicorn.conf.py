@@ -87,7 +87,7 @@ def on_starting(server: Any) -> None:
         watched = [(_config["metrics"]["host"], _config["metrics"]["port"])] if "metrics" in _config else []
         for address in [*server.cfg.address, *watched]:
             _wait_until_free(address)
-    slots.open_folder()
+    slots.open_folder(server.cfg.uid, server.cfg.gid)
 
 
 def _wait_until_free(address: Any) -> None:

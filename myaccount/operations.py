@@ -44,6 +44,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
         PROCESSES.set(1)
         yield
         sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
     finally:
         await runner.cleanup()
 

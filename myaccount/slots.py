@@ -21,14 +21,15 @@ _PREFIX: Final = "myaccount-metrics-"
 _lock: list[int] = []
 
 
-def open_folder() -> None:
-    """Make the folder, and remove those whose masters were killed."""
+def open_folder(user: int, group: int) -> None:
+    """Make the folder for workers of that user and group, and remove those whose masters were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             _lock_folder(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(_lock.pop())
     os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=_PREFIX)
+    os.chown(os.environ[FOLDER_VARIABLE], user, group)
     _lock_folder(Path(os.environ[FOLDER_VARIABLE]))
 
 

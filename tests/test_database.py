@@ -1,5 +1,6 @@
 """A database that fails for a moment is asked again; one that stays away makes a 503 and loses nothing."""
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable
 
@@ -147,8 +148,9 @@ class TestSQLite:
     ) -> None:
         await open_users(client, "u1")
         monkeypatch.setattr(database_module, "ATTEMPTS", 1)
-        other = sqlite3.connect(config["sqlite_file"], isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
+        other = sqlite3.connect(config["sqlite_file"], isolation_level=None, check_same_thread=False)
+        # Not in the event loop: the service may be writing, and must be able to finish.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         status, problem, _ = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
         other.rollback()
         other.close()
