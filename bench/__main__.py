@@ -107,18 +107,22 @@ class Bench:
 
     def production(self) -> None:
         """Measure what nginx and the metrics cost, by short turns: the less it is, the more a machine hides it."""
-        metrics = {"metrics": {"port": free_port()}, **UNTOLD}
-        mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
-        nginx = Nginx(self._folder / "nginx", int(self._addresses["MyAccount"].rpartition(":")[2])).start()
-        with my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **metrics) as (measured, _):
+        with ExitStack() as stack:
+
+            def start(module: str, **sections: Any) -> str:
+                mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
+                sections |= {"mysql": mysql, "redis": self._redis, **UNTOLD}
+                own = my_account(self._folder, self._workers, module, **sections)
+                return stack.enter_context(own)[0]
+
+            measured = start("myaccount", metrics={"port": free_port()})
+            uncounted = start("bench.peers.uncounted")
+            nginx = Nginx(self._folder / "nginx", int(measured.rpartition(":")[2])).start()
+            stack.callback(nginx.stop)
+            turns = (("with metrics", measured), ("without metrics", uncounted), ("through nginx", nginx.address))
             for _ in range(TURNS):
-                for what, address in (
-                    ("by turns", self._addresses["MyAccount"]),
-                    ("through nginx", nginx.address),
-                    ("with metrics", measured),
-                ):
+                for what, address in turns:
                     note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
-        nginx.stop()
 
     def overload(self) -> None:
         """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""

@@ -46,8 +46,8 @@ RATIOS = (
         ("MyAccount", "a minute"),
         0.5,
     ),
-    ("through nginx / without it", ("MyAccount", "through nginx"), ("MyAccount", "by turns"), 0.8),
-    ("with metrics / without them", ("MyAccount", "with metrics"), ("MyAccount", "by turns"), 0.97),
+    ("through nginx / straight", ("MyAccount", "through nginx"), ("MyAccount", "with metrics"), 0.8),
+    ("with metrics / without them", ("MyAccount", "with metrics"), ("MyAccount", "without metrics"), 0.97),
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 

@@ -142,7 +142,9 @@ def service(command: list[str], probe: str, environment: dict[str, str]) -> Iter
 
 
 @contextmanager
-def my_account(folder: Path, workers: int, **sections: Any) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def my_account(
+    folder: Path, workers: int, module: str = "myaccount", /, **sections: Any
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run this service, under gunicorn where there is more than one worker to run; give its address."""
     port = free_port()
     file = folder / f"config-{port}.yaml"
@@ -151,7 +153,7 @@ def my_account(folder: Path, workers: int, **sections: Any) -> Iterator[tuple[st
     address = f"http://127.0.0.1:{port}"
     command = ["myaccount", "-c", str(file)]
     if workers > 1:
-        command = ["gunicorn", "myaccount", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
+        command = ["gunicorn", module, "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
         command += ["--log-level", "warning", "--worker-class", "aiohttp.GunicornWebWorker"]
     with service(command, f"{address}/opeacclistentest", {"MYACCOUNT_CONFIG": str(file)}) as process:
         yield address, process
