@@ -17,8 +17,7 @@ from myaccount.configuration import Config, load_configuration
 from myaccount.ledger.errors import Unavailable
 from myaccount.model.columns import metadata
 from myaccount.resources import resource
-from myaccount.store import database as database_module
-from myaccount.store import migrations
+from myaccount.store import migration_lock, migrations
 from myaccount.store.database import Database, open_database
 from myaccount.store.migrations import head_version, read_version, upgrade
 from myaccount.store.schema import DatabaseNotReady, prepare_schema
@@ -191,7 +190,7 @@ def test_several_embedded_starts_at_once_do_not_trip_over_each_other(config: Con
 async def test_a_migration_waits_for_another_hosts_and_then_says_so(
     config: Config, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "MIGRATION_WAIT_SECONDS", 1)
+    monkeypatch.setattr(migration_lock, "MIGRATION_WAIT_SECONDS", 1)
     with mariadb.connect(database=config["mysql"]["db"]) as other, other.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), 0)")
         with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
@@ -204,7 +203,7 @@ async def test_a_migration_waits_for_another_hosts_and_then_says_so(
 async def test_a_table_in_use_is_not_waited_for_without_end(
     config: Config, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "TABLE_WAIT_SECONDS", 1)
+    monkeypatch.setattr(migration_lock, "TABLE_WAIT_SECONDS", 1)
     await _migrate(config)
     _run(engine, f"DELETE FROM {VERSION}", "DELETE FROM account")
     with engine.connect() as other:

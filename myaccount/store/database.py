@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,6 +21,7 @@ from ..ledger.errors import Overloaded, Unavailable
 from ..metrics import RETRIES, count_transaction
 from .batches import BatchConnection
 from .engines import mysql_engine, sqlite_engine
+from .migration_lock import lock_out_others
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
@@ -34,11 +34,6 @@ ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.02
 # With all its attempts and whatever they wait for. Alone, none of our transactions takes a fiftieth of this.
 TRANSACTION_TIMEOUT_SECONDS: Final = 5
-
-# A migration waits so long for another's of the same database,
-MIGRATION_WAIT_SECONDS: Final = 600
-# and so long for a transaction that is open on a table that it changes: all others would queue up behind it.
-TABLE_WAIT_SECONDS: Final = 30
 
 SQLITE_CONNECTIONS: Final = 4
 # One for whether it can be written to, and one for what waits in it.
@@ -148,47 +143,22 @@ class Database:
     async def migrate(self, work: Callable[[SyncConnection], Result]) -> Result:
         """Return what `work` returned once it is committed, however long it takes.
 
-        It is the only migration of the database while it runs, from whichever host; another waits for it, up to
-        `MIGRATION_WAIT_SECONDS`. It is run once, in one transaction, of which MySQL and MariaDB commit each change
-        of a table at once. Raises Unavailable, with the database's words, if the database fails.
+        It is the only migration of the database while it runs; another waits for it. It is run once, in one
+        transaction, of which MySQL and MariaDB commit each change of a table at once. Raises Unavailable, with the
+        database's words, if the database fails.
         """
         engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         try:
             async with engine.connect() as connection:
                 try:
-                    await self._wait_longer(connection)
+                    await lock_out_others(connection)
                     async with connection.begin():
-                        await self._lock_out_others(connection)
                         return await connection.run_sync(work)
                 finally:
                     # With it end its locks, and what was set for it.
                     await connection.invalidate()
         except (DBAPIError, self._driver.Error) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
-
-    async def _wait_longer(self, connection: AsyncConnection) -> None:
-        """Let the connection wait as long as a migration may for what others hold."""
-        cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
-        if connection.dialect.name == "sqlite":
-            await cursor.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT_SECONDS * 1000}")
-        else:
-            await cursor.execute(
-                f"SET SESSION lock_wait_timeout = {TABLE_WAIT_SECONDS},"
-                f" SESSION innodb_lock_wait_timeout = {TABLE_WAIT_SECONDS}"
-            )
-        await cursor.close()
-
-    async def _lock_out_others(self, connection: AsyncConnection) -> None:
-        """Take the lock that SQLite's transaction already is: the server's, of the database's own name."""
-        if connection.dialect.name == "sqlite":
-            return
-        # A lock's name has 64 characters at most, which a database's alone may have.
-        lock = text("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), :seconds)")
-        if not await connection.scalar(lock, {"seconds": MIGRATION_WAIT_SECONDS}):
-            raise Unavailable(
-                f"The database {self.name} has been migrated by another program for {MIGRATION_WAIT_SECONDS} "
-                "seconds. Run it again when that is done."
-            )
 
     async def close(self) -> None:
         for engine in (self._engine, self._batch_engine, self._check_engine):
