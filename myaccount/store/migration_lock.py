@@ -1,0 +1,38 @@
+"""One migration of a database at a time, from whichever host."""
+
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..ledger.errors import Unavailable
+
+# A migration waits so long for another's of the same database,
+MIGRATION_WAIT_SECONDS: Final = 600
+# and so long for a transaction that is open on a table that it changes: all others would queue up behind it.
+TABLE_WAIT_SECONDS: Final = 30
+
+
+async def lock_out_others(connection: AsyncConnection) -> None:
+    """Have the connection's next transaction be the only migration, until the connection is closed.
+
+    SQLite's transaction is a lock by itself, and only waits for another's. Raises Unavailable if MySQL's or
+    MariaDB's lock was not to be had, and the driver's own errors.
+    """
+    cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
+    if connection.dialect.name == "sqlite":
+        await cursor.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT_SECONDS * 1000}")
+        await cursor.close()
+        return
+    await cursor.execute(
+        f"SET SESSION lock_wait_timeout = {TABLE_WAIT_SECONDS},"
+        f" SESSION innodb_lock_wait_timeout = {TABLE_WAIT_SECONDS}"
+    )
+    # A lock's name has 64 characters at most, which a database's alone may have.
+    await cursor.execute(f"SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), {MIGRATION_WAIT_SECONDS})")
+    (locked,) = await cursor.fetchone()
+    await cursor.close()
+    if not locked:
+        raise Unavailable(
+            f"The database {connection.engine.url.database} has been migrated by another program for "
+            f"{MIGRATION_WAIT_SECONDS} seconds. Run it again when that is done."
+        )
