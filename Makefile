@@ -12,10 +12,10 @@ run: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/pytest
 
-# The long forms of the bank and fault tests: about half an hour.
+# The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 SOAK_RESTARTS=20 $(BIN)/pytest tests/test_bank.py tests/test_faults.py \
-		tests/test_told.py tests/test_workers_metrics.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py \
+		tests/test_deployment.py tests/test_workers_metrics.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -72,6 +72,8 @@ def on_starting(server: Any) -> None:
     """Refuse, in one line, what cannot work: workers that cannot start would be started again and again."""
     if server.cfg.worker_class_str != worker_class:
         sys.exit(f"gunicorn cannot serve: --worker-class must be {worker_class}")
+    if server.cfg.workers < 1:
+        sys.exit("gunicorn cannot serve: --workers must be 1 or more")
     if server.cfg.workers > 1 and "mysql" not in _config:
         sys.exit(
             f"gunicorn cannot serve: the embedded file has one writer, so --workers must be 1, not "
@@ -87,6 +89,7 @@ def on_starting(server: Any) -> None:
         watched = [(_config["metrics"]["host"], _config["metrics"]["port"])] if "metrics" in _config else []
         for address in [*server.cfg.address, *watched]:
             _wait_until_free(address)
+    # When nothing is refused any more, since it is removed only when the master ends.
     slots.open_folder(server.cfg.uid, server.cfg.gid)
 
 
@@ -100,8 +103,15 @@ def _wait_until_free(address: Any) -> None:
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                 time.sleep(0.2)
                 continue
-            sys.exit(f"gunicorn cannot serve: {address[0]}:{address[1]}: {os.strerror(error.errno or 0)}")
+            sys.exit(f"gunicorn cannot serve: {address[0]}:{address[1]}: {error.strerror}")
         return
+
+
+def nworkers_changed(server: Any, new: int, old: int | None) -> None:
+    """Keep to one worker on the embedded file when a signal asks for more."""
+    if old is not None and new > 1 and "mysql" not in _config:
+        server.log.error("The embedded file has one writer: there is no second worker.")
+        server.num_workers = 1
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -73,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--process",
         metavar="NUMBER",
-        type=int,
-        choices=range(1000),
+        type=_number,
         help="with serve: which of several processes this is. It has the file config-NUMBER.yaml if there is one "
         "beside config.yaml, or else the ports so many above the file's",
     )
@@ -109,7 +108,8 @@ def runner_from_environment() -> Runner:
     """Return the service that the environment configures, for a server that has its own command line."""
     config = load_configuration(os.environ.get(CONFIG_VARIABLE, DEFAULT_FILE), os.environ)
     set_up_logging(config)
-    return Runner(create_app(config))
+    # The master has seen that all is in place; a worker that comes later goes on without what is away meanwhile.
+    return Runner(create_app(config, database_needed=False))
 
 
 def _do(options: argparse.Namespace, config: Config) -> int:
@@ -139,6 +139,12 @@ def _name(text: str) -> str:
     if re.fullmatch("all|(event|delivery)-[0-9]{1,18}", text):
         return text
     raise argparse.ArgumentTypeError("expected all, or a name that the list has, such as delivery-7")
+
+
+def _number(text: str) -> int:
+    if re.fullmatch("[0-9]{1,3}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError("expected a number from 0 to 999")
 
 
 def _welcome(config: Config) -> str:

@@ -144,6 +144,14 @@ def _callbacks(value: list[CallbackConfig]) -> list[CallbackConfig]:
     return value
 
 
+def _ports(value: dict[str, Any]) -> dict[str, Any]:
+    if "metrics" in value and value["metrics"]["port"] == value["port"]:
+        raise t.DataError(
+            {"metrics": t.DataError({"port": t.DataError("expected another port than the service's")})}
+        )
+    return value
+
+
 def _pool(value: dict[str, Any]) -> dict[str, Any]:
     if value["minsize"] > value["maxsize"]:
         raise t.DataError({"minsize": t.DataError("expected at most maxsize")})
@@ -218,7 +226,7 @@ CONFIGURATION: Final = t.Dict(
         ),
         t.Key("callbacks", optional=True): t.List(CALLBACK) & t.Call(_callbacks),
     }
-)
+) & t.Call(_ports)
 
 # What trafaret says of a fault, said so that it tells what was expected.
 _EXPECTED: Final = {
@@ -240,9 +248,11 @@ def load_configuration_of(number: int | None, file: str | Path, environment: Map
     if number is None:
         return load_configuration(file, environment)
     own = Path(file).with_stem(f"{Path(file).stem}-{number}")
+    config = load_configuration(own if own.exists() else file, environment)
+    if "mysql" not in config:
+        raise WrongConfiguration(f"{file}: mysql: the embedded file has one process; several need a server")
     if own.exists():
-        return load_configuration(own, environment)
-    config = load_configuration(file, environment)
+        return config
     for section in (config, *([config["metrics"]] if "metrics" in config else [])):
         section["port"] += number
         if section["port"] > HIGHEST_PORT:

@@ -6,7 +6,11 @@ since those may hold card numbers and passwords.
 
 import logging
 import logging.config
+import math
+import sys
+import time
 from contextvars import ContextVar
+from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +46,25 @@ class MalformedRequestFilter(logging.Filter):
         return True
 
 
+class _Persistent(logging.Handler):
+    """A file that may be full for a while: said once a minute, not for every line that is lost."""
+
+    _said_at = -math.inf
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if time.monotonic() - self._said_at >= 60:
+            self._said_at = time.monotonic()
+            sys.stderr.write(f"Lines are missing in the log's file: {sys.exc_info()[1]}\n")
+
+
+class SharedLogFile(_Persistent, WatchedFileHandler):
+    """One that several processes write, and that others rotate."""
+
+
+class DailyLogFile(_Persistent, TimedRotatingFileHandler):
+    """One for each day."""
+
+
 # What aiohttp's protocol has to say.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 protocol_logger.addFilter(MalformedRequestFilter())
@@ -67,11 +90,11 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     }
     if "log_file" in config:
         file = working_path(config["log_file"])
-        handlers["file"] = {"class": "logging.handlers.WatchedFileHandler", "filename": str(file)}
+        handlers["file"] = {"()": SharedLogFile, "filename": str(file)}
     elif alone:
         file = working_path(config["log_folder"]) / "myaccount.log"
         handlers["file"] = {
-            "class": "logging.handlers.TimedRotatingFileHandler",
+            "()": DailyLogFile,
             "filename": str(file),
             "when": "midnight",
             "backupCount": KEPT_DAYS,
@@ -88,6 +111,8 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
         "handlers": handlers,
         "root": {"level": config["log_level"], "handlers": list(handlers)},
         "loggers": {
+            # What a migration does is told in our words.
+            "alembic": {"level": "WARNING"},
             # At DEBUG it writes each statement with its parameters.
             "aiosqlite": {"level": "INFO"},
             # gunicorn's own lines go where ours go.

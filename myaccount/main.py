@@ -13,7 +13,9 @@ if __name__ == "__main__":
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import aiohttp_jinja2
@@ -46,7 +48,9 @@ from .service.health import Health
 from .service.messages import News
 from .store.database import open_database
 from .store.journal import Journal
-from .store.schema import prepare_schema
+from .store.schema import DatabaseAway, prepare_schema
+
+_logger = logging.getLogger(__name__)
 
 BODY_LIMIT_BYTES: Final = 16 * 1024
 # Hundreds of orders under way are many young objects: at Python's own 700 the collector goes through them again
@@ -54,8 +58,11 @@ BODY_LIMIT_BYTES: Final = 16 * 1024
 YOUNG_OBJECTS_LIMIT: Final = 10_000
 
 
-def create_app(config: Config) -> web.Application:
-    """Return the service, ready to be run; its resources open when it starts and close when it ends."""
+def create_app(config: Config, *, database_needed: bool = True) -> web.Application:
+    """Return the service, ready to be run; its resources open when it starts and close when it ends.
+
+    It does not start without its database or, if that is not needed, answers with a 503 until there is one.
+    """
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
     # Bodies are taken as they are, so none is unpacked, not even to be thrown away.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
@@ -65,7 +72,8 @@ def create_app(config: Config) -> web.Application:
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, journal_context, health_context])
+    database = partial(database_context, needed=database_needed)
+    app.cleanup_ctx.extend([database, queue_context, live_context, journal_context, health_context])
     if config["listener"]["enabled"]:
         app.cleanup_ctx.append(listener_context)
     if "metrics" in config:
@@ -86,10 +94,15 @@ def create_listener(config: Config) -> web.Application:
     return app
 
 
-async def database_context(app: web.Application) -> AsyncIterator[None]:
+async def database_context(app: web.Application, *, needed: bool = True) -> AsyncIterator[None]:
     config = app[config_key]
     async with open_database(config, working_path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded="mysql" not in config)
+        try:
+            await prepare_schema(database, embedded="mysql" not in config)
+        except DatabaseAway as error:
+            if needed:
+                raise
+            _logger.error("Serving without a database until there is one: %s", error)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
         app[news_key] = News(database)

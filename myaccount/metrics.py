@@ -6,6 +6,7 @@ whichever worker is asked adds up the files of all (slots.py).
 
 import os
 import platform
+import time
 from collections import Counter as CounterOf
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from .slots import FOLDER_VARIABLE, SLOT_VARIABLE
+from .slots import FOLDER_VARIABLE, SLOT_VARIABLE, STARTED_VARIABLE
 
 # The text format that every Prometheus takes.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,6 +41,7 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 _slot: Final = os.environ.get(SLOT_VARIABLE)
+_started: Final = float(os.environ.get(STARTED_VARIABLE) or time.time())
 # Whether other processes serve beside this one and are asked together with it.
 AMONG_OTHERS: Final = _slot is not None
 
@@ -149,6 +151,7 @@ _FOUND: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "deliveries_waiting": ("Requests owed to endpoints, by host, counted up to 10,000 each endpoint.", ("host",)),
     "deliveries_oldest_age_seconds": ("The age of the oldest of the 1,000 that are due first.", ("host",)),
     "deliveries_set_aside": ("Requests that failed to the last, counted up to 10,000 each endpoint.", ("host",)),
+    "start_time_seconds": ("When the service started: gunicorn's master, or the process, since 1970.", ()),
     "build_info": ("Which version runs on which Python.", ("version", "python")),
 }
 
@@ -205,7 +208,8 @@ def exposition(found: Iterable[Found]) -> bytes:
     if AMONG_OTHERS:
         counted = CollectorRegistry()
         MultiProcessCollector(counted)
-    return generate_latest(counted) + generate_latest(_FoundNow([*found, _build()]))
+    always = [_build(), Found("start_time_seconds", _started)]
+    return generate_latest(counted) + generate_latest(_FoundNow([*found, *always]))
 
 
 class _FoundNow(Collector):

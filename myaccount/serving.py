@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -30,7 +31,10 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
     try:
         await runner.setup()
         for host, port in addresses:
-            await web.TCPSite(runner, host, port).start()
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except socket.gaierror as error:
+                raise OSError(f"{host}: {error.strerror}") from None
         started()
         await told_to_end.wait()
     finally:

@@ -10,12 +10,15 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
+# When the master started, in seconds since 1970.
+STARTED_VARIABLE: Final = "MYACCOUNT_STARTED"
 _PREFIX: Final = "myaccount-metrics-"
 # Open for as long as the master or one of its workers lives, and locked: so everyone can tell a folder in use.
 _lock: list[int] = []
@@ -29,7 +32,9 @@ def open_folder(user: int, group: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(_lock.pop())
     os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=_PREFIX)
-    os.chown(os.environ[FOLDER_VARIABLE], user, group)
+    if (user, group) != (os.geteuid(), os.getegid()):
+        os.chown(os.environ[FOLDER_VARIABLE], user, group)
+    os.environ[STARTED_VARIABLE] = str(time.time())
     _lock_folder(Path(os.environ[FOLDER_VARIABLE]))
 
 

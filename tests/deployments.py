@@ -48,10 +48,12 @@ class Nginx(Server):
     def __init__(self, folder: Path, *ports: int) -> None:
         super().__init__(folder)
         self.address = f"http://127.0.0.1:{self.port}"
-        upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in ports)
+        # As the file has it, gunicorn's one port is there twice.
+        both = ports * 2 if len(ports) == 1 else ports
+        upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in both)
         site = (DEPLOY / "nginx.conf").read_text()
         for old, new in (
-            ("server 127.0.0.1:8080 max_fails=0;", upstream),
+            ("    server 127.0.0.1:8080 max_fails=0;\n" * 2, upstream),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             # Nobody wants to wait for it ten seconds.
             ("client_header_timeout 10s;", "client_header_timeout 2s;"),
@@ -111,7 +113,8 @@ def children(pid: int) -> list[int]:
 def _state(pid: int) -> str:
     try:
         found = re.search(r"^State:\s+(\S)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    except FileNotFoundError:
+    except OSError:
+        # It has ended meanwhile.
         return "Z"
     return found[1] if found else "Z"
 

@@ -13,7 +13,7 @@ import pytest
 from myaccount import serving
 from myaccount.main import create_app
 
-from .conftest import Section, Server, eventually
+from .conftest import Section, Server
 from .deployments import NginxBefore, nginx_before, port_of, start_gunicorn, workers_of
 from .services import Service, Start
 
@@ -150,7 +150,6 @@ async def _be_slow(port: int) -> None:
         while not closed.done():
             await _serves(port)
         await closed
-        await eventually(lambda: closed.done(), 1)
 
 
 async def _until_closed(reader: asyncio.StreamReader) -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from .conftest import Section
 from .deployments import GUNICORN, ports_above
+from .servers import MariaDB
 from .services import CHECKOUT, ENVIRONMENT
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
@@ -39,9 +40,11 @@ def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     [
         ({"port": "none"}, (), "config.yaml:1: port: expected a whole number from 1 to 65535"),
         ({}, ("--workers", "2"), "the embedded file has one writer, so --workers must be 1, not 2"),
+        ({}, ("--workers", "0"), "--workers must be 1 or more"),
         ({}, ("--worker-class", "sync"), "--worker-class must be aiohttp.GunicornWebWorker"),
         ({"mysql": NOBODY}, (), "cannot be used"),
         ({"sqlite_file": "/proc/nothing/money.db"}, (), "/proc/nothing"),
+        ({"port": 9180, "metrics": {}}, (), "metrics.port: expected another port than the service's"),
         ({"log_file": "/proc/nothing/log.txt"}, (), "/proc/nothing"),
     ],
 )
@@ -57,12 +60,20 @@ def test_gunicorn_refuses_a_wrong_password(tmp_path: Path, mysql_section: Sectio
     assert "Access denied" in line
 
 
-def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ["service", "metrics"])
+def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        settings = {"port": port, "sqlite_file": str(tmp_path / "money.db")}
-        line = _refusal(tmp_path / "config.yaml", settings)
+        ports = {"port": port} if section == "service" else {"metrics": {"port": port}}
+        line = _refusal(tmp_path / "config.yaml", {"sqlite_file": str(tmp_path / "money.db"), **ports})
     assert f"127.0.0.1:{port}: Address already in use" in line
+
+
+def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb: MariaDB) -> None:
+    section = {"host": "127.0.0.1", "port": mariadb.port, "user": mariadb.user, "password": mariadb.password}
+    line = _refusal(tmp_path / "config.yaml", {"mysql": section | {"db": mariadb.new_database()}})
+    assert "has no schema yet" in line
+    assert "myaccount migrate" in line
 
 
 def test_gunicorn_starts_with_what_can_work(tmp_path: Path) -> None:

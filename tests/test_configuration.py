@@ -161,10 +161,21 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         load_configuration(tmp_path / "binary.yaml", {})
 
 
+SERVER = "mysql: {host: h, db: d, user: u, password: p}\n"
+
+
+def test_the_embedded_file_is_never_one_of_several_processes_s(tmp_path: Path) -> None:
+    shared = tmp_path / "config.yaml"
+    shared.write_text("port: 8080\n")
+    assert "mysql" not in load_configuration_of(None, shared, {})
+    with pytest.raises(WrongConfiguration, match="the embedded file has one process"):
+        load_configuration_of(1, shared, {})
+
+
 def test_a_process_has_the_port_so_many_above_the_shared_files_or_a_file_of_its_own(tmp_path: Path) -> None:
     shared = tmp_path / "config.yaml"
-    shared.write_text("port: 8080\nmetrics: {port: 9180}\n")
-    (tmp_path / "config-2.yaml").write_text("port: 9000\nmetrics: {}\n")
+    shared.write_text(f"port: 8080\nmetrics: {{port: 9180}}\n{SERVER}")
+    (tmp_path / "config-2.yaml").write_text(f"port: 9000\nmetrics: {{}}\n{SERVER}")
     configurations = {number: load_configuration_of(number, shared, {}) for number in (None, 0, 1, 2, 3)}
     ports = {number: (config["port"], config["metrics"]["port"]) for number, config in configurations.items()}
     assert ports == {None: (8080, 9180), 0: (8080, 9180), 1: (8081, 9181), 2: (9000, 9180), 3: (8083, 9183)}
@@ -172,9 +183,9 @@ def test_a_process_has_the_port_so_many_above_the_shared_files_or_a_file_of_its_
 
 def test_a_process_beyond_the_last_port_is_refused(tmp_path: Path) -> None:
     shared = tmp_path / "config.yaml"
-    shared.write_text("port: 65535\n")
+    shared.write_text(f"port: 65535\n{SERVER}")
     assert load_configuration_of(0, shared, {})["port"] == 65535
     for text in ("port: 65535\n", "metrics: {port: 65535}\n"):
-        shared.write_text(text)
+        shared.write_text(text + SERVER)
         with pytest.raises(WrongConfiguration, match=r"config.yaml: port: process 1 would have the port 65536"):
             load_configuration_of(1, shared, {})

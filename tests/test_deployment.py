@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
+
+from myaccount.serving import KEEPALIVE_SECONDS
 
 from .bank import BankOf, assert_nothing_is_astray
 from .conftest import Section, eventually
@@ -25,7 +28,9 @@ from .deployments import (
     start_gunicorn,
     workers_of,
 )
-from .services import Service, Start
+from .operations import scrape
+from .servers import MariaDB, free_port
+from .services import CHECKOUT, Service, Start
 from .test_exchanges import FORM, JSON, replay
 
 __all__ = ["nginx_before"]
@@ -146,7 +151,109 @@ async def test_a_worker_killed_under_load_is_replaced_and_breaks_no_promise(
         await eventually(lambda: killed not in workers_of(service) and len(workers_of(service)) == 3)  # noqa: B023
     stop.set()
     await load
+    # Nearly always another worker was asked; else the client is told to ask again.
+    assert bank.lost == []
+    assert set(bank.retry_after) <= {"1"}
     await assert_nothing_is_astray(bank, service.configuration)
+
+
+async def test_a_worker_that_comes_while_the_database_is_away_serves_once_it_is_back(
+    start: Start, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    mariadb = await asyncio.to_thread(MariaDB(tmp_path / "mariadb").start)
+    database = mariadb.new_database()
+    mariadb.run_script(database, CHECKOUT / "sql" / "sql.sql")
+    mysql = {"host": "127.0.0.1", "port": mariadb.port, "db": database}
+    mysql |= {"user": mariadb.user, "password": mariadb.password}
+    service = await asyncio.to_thread(start_gunicorn, start, 2, mysql=mysql)
+    try:
+        await asyncio.to_thread(mariadb.kill)
+        before = workers_of(service)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: not before & workers_of(service) and len(workers_of(service)) == 2)
+        order = {"orderId": "r1", "userId": "u1", "amount": "1"}
+        async with session.post(f"{service.address}/recharge", data=order) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+        await asyncio.to_thread(mariadb.start)
+        fields = {"userId": "u1", "userName": "N", "sex": "F", "cardNum": "1", "accountId": "a"}
+        fields["accountType"] = "01"
+        async with session.post(f"{service.address}/openacc", data=fields) as response:
+            assert response.status == 200
+        async with session.post(f"{service.address}/recharge", data=order) as response:
+            assert response.status == 200
+        assert service.process.poll() is None
+    finally:
+        await asyncio.to_thread(mariadb.kill)
+
+
+@pytest.mark.parametrize(
+    ("path", "times"),
+    [("/transfer", 2), ("/recharge", 2), ("/queryacc", 2), ("/openacc", 1), ("/teammessage", 1)],
+)
+async def test_nginx_sends_again_only_what_may_come_twice(
+    nginx_before: NginxBefore, session: aiohttp.ClientSession, path: str, times: int
+) -> None:
+    """To a service that takes each request and ends without an answer."""
+    came: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"POST"):
+            came.append(await reader.readexactly(4))
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        nginx = await asyncio.to_thread(nginx_before, server.sockets[0].getsockname()[1])
+        async with session.post(f"{nginx.address}{path}", data=b"once") as response:
+            problem = await response.json(content_type=None)
+            assert (response.status, problem["code"]) == (503, "unavailable")
+            assert response.headers["X-Request-ID"] == problem["request_id"]
+    assert came == [b"once"] * times
+
+
+async def test_what_nginx_refuses_is_said_as_the_service_says_it(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, 1)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    for given, kept in [("order-17", True), ('a", "code": "posted', False)]:
+        headers = {"X-Request-ID": given}
+        async with session.post(f"{nginx.address}/queryacc", data=b"x" * 20_000, headers=headers) as response:
+            problem = await response.json(content_type=None)
+            assert (response.status, problem["code"]) == (413, "payload_too_large")
+            assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
+    async with session.get(f"{nginx.address}/{'x' * 9000}") as response:
+        problem = await response.json(content_type=None)
+        assert (response.status, problem["code"]) == (400, "invalid_request")
+
+
+def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:
+    (seconds,) = re.findall(r"^ +keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
+    assert int(seconds) < KEEPALIVE_SECONDS
+
+
+async def test_the_workers_share_the_connections_evenly(start: Start, mysql_section: Section) -> None:
+    metrics = free_port()
+    service = await asyncio.to_thread(start_gunicorn, start, 3, mysql=mysql_section, metrics={"port": metrics})
+    await eventually(lambda: scrape(metrics)["myaccount_processes"] == 3)
+    workers = workers_of(service)
+    before = {pid: _sockets(pid) for pid in workers}
+    together = [asyncio.open_connection("127.0.0.1", port_of(service)) for _ in range(90)]
+    connections = await asyncio.gather(*together)
+    await eventually(lambda: sum(_sockets(pid) - before[pid] for pid in workers) >= 90)
+    assert max(_sockets(pid) - before[pid] for pid in workers) < 60
+    for _, writer in connections:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _sockets(pid: int) -> int:
+    links = [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    return sum("socket" in str(link.readlink()) for link in links)
 
 
 async def test_sigterm_under_load_ends_all_workers_soon_and_breaks_no_promise(
@@ -183,7 +290,7 @@ command=/opt/myaccount/.venv/bin/gunicorn myaccount --workers 2
 directory=/opt/myaccount
 user=myaccount
 environment=MYACCOUNT_CONFIG="/etc/myaccount/config.yaml"
-startretries=20
+startretries=0
 stopwaitsecs=35
 stdout_logfile=/var/log/myaccount/gunicorn.log
 redirect_stderr=true

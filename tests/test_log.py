@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -150,3 +151,16 @@ def test_only_a_process_that_serves_alone_writes_the_file_of_the_day(tmp_path: P
         with _logging_of({"log_folder": str(tmp_path)}, alone=alone):
             logging.getLogger("shop").info("here")
         assert (tmp_path / "myaccount.log").exists() == alone
+
+
+def test_a_disk_that_is_full_is_said_once_and_nothing_else_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_file": "/dev/full"}, alone=False):
+        for _ in range(5):
+            logging.getLogger("shop").info("here")
+        # Its lines are still in its buffer, and cannot be written when it is closed either.
+        handler: Any = logging.getLogger().handlers[1]
+        handler.stream.buffer.raw.close()
+        handler.stream = None
+    printed = capfd.readouterr()
+    assert printed.err == "Lines are missing in the log's file: [Errno 28] No space left on device\n"
+    assert printed.out.count("here") == 5

@@ -155,7 +155,7 @@ def test_it_prints_where_it_serves_where_the_data_lies_and_what_to_try(start: St
         ({"port": "none"}, "config.yaml:2: port: expected a whole number from 1 to 65535"),
         (
             {"mysql": {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}},
-            "cannot be reached",
+            "cannot be used",
         ),
         ({"sqlite_file": "/proc/nothing/money.db"}, "/proc/nothing"),
         ({"log_folder": "/proc/nothing"}, "/proc/nothing"),

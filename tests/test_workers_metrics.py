@@ -16,7 +16,7 @@ from .services import START_SECONDS, Service, Start
 
 WORKERS = 3
 # `make soak` has as many as a busy month.
-RESTARTS = int(os.environ.get("SOAK_RESTARTS", "5"))
+RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 5
 COUNT = "myaccount_http_request_duration_seconds_count"
 
 

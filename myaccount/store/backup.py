@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -20,9 +21,10 @@ def back_up(source: Path, target: Path) -> None:
         raise BackupFailed(f"{source} does not exist")
     if target.exists():
         raise BackupFailed(f"{target} exists already: name a new file")
-    partial = target.with_name(f"{target.name}.partial")
-    # Other users of the machine must not read card numbers, not even for a moment.
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    # Other users of the machine cannot read this, and must not read card numbers, not even for a moment.
+    descriptor, name = tempfile.mkstemp(prefix=f"{target.name}.", dir=target.parent)
+    os.close(descriptor)
+    partial = Path(name)
     try:
         _copy(source, partial)
         # Never over a file that came meanwhile.

@@ -95,6 +95,8 @@ def check(connection: Connection) -> None:
         )
         wrong += _ids(connection, f"in more than one row of {tables[name]}, or none at all, is {id_}", query)
     account = tables["account"]
+    for table in tables.values():
+        wrong += _ids(connection, f"below 1 is the ID in {table}", f"SELECT ID FROM `{table}` WHERE ID < 1")
     reserved = _EXACT.format("ACCOUNT_ID")
     query = f"SELECT ACCOUNT_ID FROM `{account}` WHERE {reserved} = 'outside CNY'"
     wrong += _ids(connection, "this program's own is ACCOUNT_ID", query)

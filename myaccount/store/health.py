@@ -55,5 +55,6 @@ async def _sqlite_takes_writes(connection: AsyncConnection) -> bool:
     try:
         await driver.execute_fetchall(_WRITE)
     except sqlite3.OperationalError as error:
-        return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        # The lower byte: the others say what kind of busy it is.
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     return True

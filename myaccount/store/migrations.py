@@ -8,6 +8,8 @@ import io
 import logging
 import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, inspect, text
@@ -29,9 +31,15 @@ SETUP_HEADER: Final = """\
 """
 
 
-def known_versions() -> list[str]:
+def known_versions() -> tuple[str, ...]:
     """Return the versions of the schema that this program knows, the first first; it works on the last."""
-    return sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return _versions_in(MIGRATIONS)
+
+
+@cache
+def _versions_in(folder: Path) -> tuple[str, ...]:
+    # Looked for once: what runs is what was started, whatever is installed over it meanwhile.
+    return tuple(sorted(file.name.partition("_")[0] for file in (folder / "versions").glob("[0-9]*.py")))
 
 
 def head_version() -> str:

@@ -24,10 +24,14 @@ class DatabaseNotReady(Exception):
     """The service cannot start on this database; the text says what to do."""
 
 
+class DatabaseAway(DatabaseNotReady):
+    """The database does not answer, or lets nobody in."""
+
+
 async def prepare_schema(database: Database, *, embedded: bool) -> None:
     """Bring the embedded file to this program's version; see that a server's database has it, and takes writes.
 
-    Raises DatabaseNotReady, which says why the service cannot work there.
+    Raises DatabaseNotReady, which says why the service cannot work there: DatabaseAway, if it may later.
     """
     version = await schema_version(database)
     if version != head_version() and not embedded:
@@ -68,7 +72,7 @@ async def schema_version(database: Database) -> str | None:
 
 
 async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Return what `work` returns. Raises DatabaseNotReady, in the database's words, if it does not answer."""
+    """Return what `work` returns. Raises DatabaseAway, with the database's words, if it does not answer."""
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
             return await database.check(work)
@@ -77,7 +81,7 @@ async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[R
     except (DBAPIError, OSError) as error:
         # The driver's words, without its number.
         reason = str((getattr(error, "orig", None) or error).args[-1])
-    raise DatabaseNotReady(
+    raise DatabaseAway(
         f"the database {database.name} cannot be used: {reason}. See to it, or to the configuration that names it."
     )
 
