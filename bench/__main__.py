@@ -56,13 +56,9 @@ class Bench:
             address = f"http://127.0.0.1:{port}"
             self._stack.enter_context(service(command, f"{address}/docs", {"PEER_DATABASE": url}))
             self._addresses[who] = address
-        port = free_port()
-        command = ["gunicorn", "bench.peers.ceiling:application", "--bind", f"127.0.0.1:{port}"]
-        command += ["--workers", str(self._workers), "--log-level", "warning"]
-        address = f"http://127.0.0.1:{port}"
-        self._stack.enter_context(service(command, f"{address}/transfer", {}))
-        self._addresses["aiohttp's ceiling"] = address
         mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
+        ceiling = my_account(self._folder, self._workers, "bench.peers.ceiling:application", mysql=mysql)
+        self._addresses["aiohttp's ceiling"], _ = self._stack.enter_context(ceiling)
         own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **UNTOLD)
         self._addresses["MyAccount"], self._process = self._stack.enter_context(own)
         file = self._folder / "money.db"

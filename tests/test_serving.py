@@ -1,0 +1,44 @@
+"""The end of a service: whoever was let in is answered, and told to come back on another connection."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from myaccount.configuration import Config
+from myaccount.keys import ending_key
+from myaccount.main import create_app
+from myaccount.serving import Runner, serve
+
+from .actions import send
+from .conftest import Client
+
+
+async def test_who_is_connected_at_the_end_is_answered_and_told_to_come_back(config: Config) -> None:
+    app = create_app(config)
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", config["port"]).start()
+    address = f"http://127.0.0.1:{config['port']}/healthz"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(address) as response:
+            assert response.headers.get("Connection") != "close"
+        ending = asyncio.create_task(runner.cleanup())
+        await app[ending_key].wait()
+        async with session.get(address) as response:
+            assert (response.status, response.headers["Connection"]) == (200, "close")
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(address)
+    await ending
+
+
+async def test_an_address_that_there_is_not_is_named(config: Config) -> None:
+    with pytest.raises(OSError, match=r"nowhere\.invalid: "):
+        await serve(create_app(config), [("nowhere.invalid", config["port"])], lambda: pytest.fail("it started"))
+
+
+async def test_a_client_s_connection_is_kept_between_its_requests(client: Client) -> None:
+    assert (await send(client, "/queryacc", userId="u1"))[0] == 200
+    async with client.get("/healthz") as response:
+        assert response.headers.get("Connection") != "close"
