@@ -27,7 +27,7 @@ from .telling import telling
 
 ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
-TURNS = 10
+TURNS = 16
 TURN_SECONDS = 3
 # Everything is written, events and all, and nobody tells it: that is a row of its own.
 UNTOLD = {"listener": {"enabled": False}}
@@ -111,13 +111,16 @@ class Bench:
                 own = my_account(self._folder, self._workers, module, **sections)
                 return stack.enter_context(own)[0]
 
+            # Each has a database of its own, so that all of them grow alike.
             measured = start("myaccount", metrics={"port": free_port()})
             uncounted = start("bench.peers.uncounted")
-            nginx = Nginx(self._folder / "nginx", int(measured.rpartition(":")[2])).start()
+            behind = start("myaccount", metrics={"port": free_port()})
+            nginx = Nginx(self._folder / "nginx", int(behind.rpartition(":")[2])).start()
             stack.callback(nginx.stop)
             turns = (("with metrics", measured), ("without metrics", uncounted), ("through nginx", nginx.address))
-            for _ in range(TURNS):
-                for what, address in turns:
+            for turn in range(TURNS):
+                # Who comes after whom tells too.
+                for what, address in turns if turn % 2 else turns[::-1]:
                     note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
 
     def overload(self) -> None:
