@@ -56,8 +56,9 @@ class Bank:
         self._random = random.Random(seed)
         self.history: list[Sent] = []
         self.read_balances: list[str] = []
-        # Of each 503, when it may be tried again; of anything else that a client must never see, the status.
+        # Of each 503, when it may be tried again, and its words; of anything else that a client must never see, the status.
         self.retry_after: list[str | None] = []
+        self.refusals: list[str] = []
         self.unheard_of: list[int] = []
         # The requests that got no answer at all, and why.
         self.lost: list[str] = []
@@ -114,6 +115,7 @@ class Bank:
                 outcome = CERTAIN.get(response.status)
                 if response.status == 503:
                     self.retry_after.append(response.headers.get("Retry-After"))
+                    self.refusals.append(await response.text())
                 elif outcome is None:
                     self.unheard_of.append(response.status)
         except (aiohttp.ClientError, TimeoutError) as error:

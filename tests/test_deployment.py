@@ -28,8 +28,7 @@ from .deployments import (
     start_gunicorn,
     workers_of,
 )
-from .operations import scrape
-from .servers import MariaDB, free_port
+from .servers import MariaDB
 from .services import CHECKOUT, Service, Start
 from .test_exchanges import FORM, JSON, replay
 
@@ -115,7 +114,7 @@ async def test_no_client_notices_rolling_restarts(
     stop.set()
     await load
     assert await openings > RESTARTS
-    assert (bank.lost, bank.retry_after, bank.unheard_of) == ([], [], [])
+    assert (bank.lost, bank.refusals, bank.unheard_of) == ([], [], [])
     await assert_nothing_is_astray(bank, service.configuration)
 
 
@@ -234,26 +233,6 @@ async def test_what_nginx_refuses_is_said_as_the_service_says_it(
 def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:
     (seconds,) = re.findall(r"^ +keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
     assert int(seconds) < KEEPALIVE_SECONDS
-
-
-async def test_the_workers_share_the_connections_evenly(start: Start, mysql_section: Section) -> None:
-    metrics = free_port()
-    service = await asyncio.to_thread(start_gunicorn, start, 3, mysql=mysql_section, metrics={"port": metrics})
-    await eventually(lambda: scrape(metrics)["myaccount_processes"] == 3)
-    workers = workers_of(service)
-    before = {pid: _sockets(pid) for pid in workers}
-    together = [asyncio.open_connection("127.0.0.1", port_of(service)) for _ in range(90)]
-    connections = await asyncio.gather(*together)
-    await eventually(lambda: sum(_sockets(pid) - before[pid] for pid in workers) >= 90)
-    assert max(_sockets(pid) - before[pid] for pid in workers) < 60
-    for _, writer in connections:
-        writer.close()
-        await writer.wait_closed()
-
-
-def _sockets(pid: int) -> int:
-    links = [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-    return sum("socket" in str(link.readlink()) for link in links)
 
 
 async def test_sigterm_under_load_ends_all_workers_soon_and_breaks_no_promise(
