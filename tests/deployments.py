@@ -48,12 +48,12 @@ class Nginx(Server):
     def __init__(self, folder: Path, *ports: int) -> None:
         super().__init__(folder)
         self.address = f"http://127.0.0.1:{self.port}"
-        # As the file has it, gunicorn's one port is there twice.
-        both = ports * 2 if len(ports) == 1 else ports
-        upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in both)
+        # As the file has it, gunicorn's one port is there four times.
+        lines = ports * 4 if len(ports) == 1 else ports
+        upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in lines)
         site = (DEPLOY / "nginx.conf").read_text()
         for old, new in (
-            ("    server 127.0.0.1:8080 max_fails=0;\n" * 2, upstream),
+            ("    server 127.0.0.1:8080 max_fails=0;\n" * 4, upstream),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             # Nobody wants to wait for it ten seconds.
             ("client_header_timeout 10s;", "client_header_timeout 2s;"),

@@ -188,7 +188,7 @@ async def test_a_worker_that_comes_while_the_database_is_away_serves_once_it_is_
 
 @pytest.mark.parametrize(
     ("path", "times"),
-    [("/transfer", 2), ("/recharge", 2), ("/queryacc", 2), ("/openacc", 1), ("/teammessage", 1)],
+    [("/transfer", 4), ("/recharge", 4), ("/queryacc", 4), ("/openacc", 1), ("/teammessage", 1)],
 )
 async def test_nginx_sends_again_only_what_may_come_twice(
     nginx_before: NginxBefore, session: aiohttp.ClientSession, path: str, times: int
