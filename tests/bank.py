@@ -56,7 +56,7 @@ class Bank:
         self._random = random.Random(seed)
         self.history: list[Sent] = []
         self.read_balances: list[str] = []
-        # Of each 503, when it may be tried again, and its words; of anything else that no client must see, the status.
+        # Of each 503, when it may be tried again, and its words; of what no client must ever see, the status.
         self.retry_after: list[str | None] = []
         self.refusals: list[str] = []
         self.unheard_of: list[int] = []
