@@ -20,6 +20,7 @@ from .metrics import (
     STARTS,
     WAITING_AGE,
     WAITING_COMMANDS,
+    count_noted,
 )
 from .middlewares import render_replies
 from .routes import setup_operations_routes
@@ -46,13 +47,15 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
         sampling.cancel()
         await asyncio.gather(sampling, return_exceptions=True)
     finally:
+        count_noted()
         await runner.cleanup()
 
 
 async def _sample(app: web.Application) -> None:
-    """Measure, for ever, what is not worth measuring with every request."""
+    """Count and measure, for ever, what is not worth it with every request."""
     journal, database = app.get(journal_key), app[database_key]
     while True:
+        count_noted()
         if journal is not None:
             WAITING_COMMANDS.set(journal.waiting)
             WAITING_AGE.set(journal.oldest_seconds)

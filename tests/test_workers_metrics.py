@@ -85,6 +85,8 @@ def reload(service: Service, metrics_port: int) -> None:
 
 def test_each_worker_tells_what_all_have_counted(service: Service, metrics_port: int) -> None:
     use(service, 100)
+    # A worker counts for the others to see once a second.
+    wait_until(lambda: counted(scrape(metrics_port)) == 100, START_SECONDS)
     # Each on a connection of its own, so that each worker is asked.
     assert {counted(scrape(metrics_port)) for _ in range(20)} == {100}
     found = scrape(metrics_port)
@@ -124,6 +126,7 @@ def test_what_a_killed_worker_counted_stays_and_what_it_measured_goes(service: S
     for _ in range(3):
         use(service, 20)
         sent += 20
+        wait_until(lambda: counted(scrape(metrics_port)) == sent, START_SECONDS)  # noqa: B023
         victim = min(workers(service))
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: victim not in workers(service) and len(workers(service)) == WORKERS, START_SECONDS)  # noqa: B023
