@@ -180,7 +180,7 @@ _answers: Final[dict[tuple[str, str, int], list[float]]] = {}
 def count_request(route: str | None, method: str, status: int, seconds: float) -> None:
     """Count an answer; `route` is the template of the address, or None if it is none of ours.
 
-    It is only noted, since to count each would cost a twentieth of the rate; `count_noted` counts all of them.
+    It is only noted, since to count each cost up to a twentieth of the rate; `count_noted` counts them together.
     """
     key = (route or OTHER, method if method in METHODS else OTHER, status)
     noted = _answers.get(key)
@@ -192,6 +192,7 @@ def count_request(route: str | None, method: str, status: int, seconds: float) -
 
 
 def count_noted() -> None:
+    """Count what was noted; only in the event loop's thread, which notes."""
     for key, noted in _answers.items():
         _count_answers(key, noted)
 
@@ -234,7 +235,6 @@ def stream_followed() -> Iterator[None]:
 
 def exposition(found: Iterable[Found]) -> bytes:
     """Return all in Prometheus's text format: of every process here, and with it what was found out just now."""
-    count_noted()
     counted = _registry
     if AMONG_OTHERS:
         counted = CollectorRegistry()

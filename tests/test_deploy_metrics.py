@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from .conftest import Section
-from .operations import scrape
+from .operations import Scrape, scrape
 from .servers import free_port, wait_until
 from .services import CHECKOUT, Start
 from .test_start import GUNICORN
@@ -88,8 +88,18 @@ def exported(
     service.post("/recharge", orderId="r1", userId="u1", amount="1")
     with suppress(HTTPError):
         service.post("/recharge", orderId="r1", userId="u1", amount="2")
-    wait_until(lambda: scrape(port).where("myaccount_deliveries_total", result="ok") > 0, 20)
-    labels = dict(scrape(port).labels())
+    told: Scrape | None = None
+
+    def all_told() -> bool:
+        # A worker counts its answers once a second, and another may be asked before.
+        nonlocal told
+        told = scrape(port)
+        delivered = told.where("myaccount_deliveries_total", result="ok")
+        return delivered > 0 and told.where("myaccount_http_request_duration_seconds_count") >= 3
+
+    wait_until(all_told, 20)
+    assert told is not None
+    labels = dict(told.labels())
     assert ("process_start_time_seconds" in labels) == (not workers)
     if workers:
         # Alone they are told, and only of such are they asked.

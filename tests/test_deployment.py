@@ -5,7 +5,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,11 @@ import yaml
 
 from myaccount.serving import KEEPALIVE_SECONDS
 
-from .bank import BankOf, assert_nothing_is_astray
+from .bank import Bank, BankOf, assert_nothing_is_astray
 from .conftest import Section, eventually
 from .deployments import (
     DEPLOY,
+    Nginx,
     NginxBefore,
     Supervisord,
     nginx_before,
@@ -37,6 +39,8 @@ __all__ = ["nginx_before"]
 # `make soak` restarts as often as it should ever be done in a day.
 RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 3
 CLIENTS = 40
+
+UnderLoad = Callable[[], AbstractAsyncContextManager[tuple[Service, Nginx, Bank]]]
 
 
 @pytest.fixture
@@ -97,23 +101,42 @@ async def _answers(port: int) -> bool:
     return True
 
 
-async def test_no_client_notices_rolling_restarts(
-    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
-) -> None:
-    service = await asyncio.to_thread(start_gunicorn, start, **sections)
-    nginx = await asyncio.to_thread(nginx_before, port_of(service))
-    bank = bank_of(nginx, nginx)
-    await bank.open()
-    stop = asyncio.Event()
-    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
-    openings = asyncio.ensure_future(_open_until(stop, nginx.address))
-    for _ in range(RESTARTS):
-        bank.untroubled = 0
-        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
-        await asyncio.to_thread(roll, service)
-    stop.set()
-    await load
-    assert await openings > RESTARTS
+@pytest.fixture
+def under_load(start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section) -> UnderLoad:
+    """Run gunicorn behind nginx, with clients who move money for as long as the context lasts."""
+
+    @asynccontextmanager
+    async def under_load() -> AsyncIterator[tuple[Service, Nginx, Bank]]:
+        service = await asyncio.to_thread(start_gunicorn, start, **sections)
+        nginx = await asyncio.to_thread(nginx_before, port_of(service))
+        bank = bank_of(nginx, nginx)
+        await bank.open()
+        stop = asyncio.Event()
+        load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
+        await _goes_on(bank)
+        yield service, nginx, bank
+        await _goes_on(bank)
+        stop.set()
+        await load
+
+    return under_load
+
+
+async def _goes_on(bank: Bank) -> None:
+    """Wait until each client has had several answers, and not one refusal among them."""
+    bank.untroubled = 0
+    await eventually(lambda: bank.untroubled > 5 * CLIENTS, 40)
+
+
+async def test_no_client_notices_rolling_restarts(under_load: UnderLoad) -> None:
+    async with under_load() as (service, nginx, bank):
+        stop = asyncio.Event()
+        openings = asyncio.ensure_future(_open_until(stop, nginx.address))
+        for _ in range(RESTARTS):
+            await asyncio.to_thread(roll, service)
+            await _goes_on(bank)
+        stop.set()
+        assert await openings > RESTARTS
     assert (bank.lost, bank.refusals, bank.unheard_of) == ([], [], [])
     await assert_nothing_is_astray(bank, service.configuration)
 
@@ -133,23 +156,13 @@ async def _open_until(stop: asyncio.Event, address: str) -> int:
     return count
 
 
-async def test_a_worker_killed_under_load_is_replaced_and_breaks_no_promise(
-    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
-) -> None:
-    service = await asyncio.to_thread(start_gunicorn, start, **sections)
-    nginx = await asyncio.to_thread(nginx_before, port_of(service))
-    bank = bank_of(nginx, nginx)
-    await bank.open()
-    stop = asyncio.Event()
-    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
-    for _ in range(RESTARTS):
-        bank.untroubled = 0
-        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
-        killed = workers_of(service).pop()
-        os.kill(killed, signal.SIGKILL)
-        await eventually(lambda: killed not in workers_of(service) and len(workers_of(service)) == 3)  # noqa: B023
-    stop.set()
-    await load
+async def test_a_worker_killed_under_load_is_replaced_and_breaks_no_promise(under_load: UnderLoad) -> None:
+    async with under_load() as (service, _, bank):
+        for _ in range(RESTARTS):
+            killed = workers_of(service).pop()
+            os.kill(killed, signal.SIGKILL)
+            await eventually(lambda: killed not in workers_of(service) and len(workers_of(service)) == 3)  # noqa: B023
+            await _goes_on(bank)
     # Nearly always another worker was asked; else the client is told to ask again.
     assert bank.lost == []
     assert set(bank.retry_after) <= {"1"}
@@ -236,25 +249,15 @@ def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:
 
 
 async def test_sigterm_under_load_ends_all_workers_soon_and_breaks_no_promise(
-    start: Start, nginx_before: NginxBefore, bank_of: BankOf, sections: Section
+    start: Start, under_load: UnderLoad, sections: Section
 ) -> None:
-    service = await asyncio.to_thread(start_gunicorn, start, **sections)
-    nginx = await asyncio.to_thread(nginx_before, port_of(service))
-    bank = bank_of(nginx, nginx)
-    await bank.open()
-    stop = asyncio.Event()
-    load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
-    await eventually(lambda: bank.untroubled > 5 * CLIENTS)
-    assert await asyncio.to_thread(service.end, signal.SIGTERM) == 0, service.output.read_text()
-    assert "SIGKILL" not in service.output.read_text()
-    # Nobody is there: whoever asks is told to come again.
-    refused = len(bank.retry_after)
-    await eventually(lambda: len(bank.retry_after) > refused)
-    again = await asyncio.to_thread(_started_again, start, service, sections)
-    bank.untroubled = 0
-    await eventually(lambda: bank.untroubled > 5 * CLIENTS)
-    stop.set()
-    await load
+    async with under_load() as (service, _, bank):
+        assert await asyncio.to_thread(service.end, signal.SIGTERM) == 0, service.output.read_text()
+        assert "SIGKILL" not in service.output.read_text()
+        # Nobody is there: whoever asks is told to come again.
+        refused = len(bank.retry_after)
+        await eventually(lambda: len(bank.retry_after) > refused)
+        again = await asyncio.to_thread(_started_again, start, service, sections)
     assert set(bank.retry_after) == {"1"}
     await assert_nothing_is_astray(bank, again.configuration)
 
@@ -291,15 +294,14 @@ async def test_a_killed_master_leaves_no_orphan_and_is_brought_back(
         await bank.open()
         stop = asyncio.Event()
         load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
-        await eventually(lambda: bank.untroubled > 5 * CLIENTS)
+        await _goes_on(bank)
         (master,) = supervisord.children()
         orphans = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         assert len(orphans) == 2
         os.kill(master, signal.SIGKILL)
         await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), 40)
         await eventually(lambda: supervisord.children() not in ([], [master]))
-        bank.untroubled = 0
-        await eventually(lambda: bank.untroubled > 5 * CLIENTS, 40)
+        await _goes_on(bank)
         stop.set()
         await load
         await assert_nothing_is_astray(bank, file)

@@ -184,8 +184,10 @@ async def test_after_the_stream_broke_nothing_is_missing_and_nothing_twice(
 ) -> None:
     context = await browser.new_context(base_url=str(client.make_url("/")))
     page = await context.new_page()
-    await _open(page, "u1")
     titles = ["Top-up of 100.00 CNY", "Welcome, N"]
+    # So that none of them comes by the stream.
+    await _all_told(client, "u1", len(titles))
+    await _open(page, "u1")
     for missed in (PAGE_SIZE + 1, PAGE_SIZE + 2):
         # Alone it would only keep new connections from coming.
         await context.set_offline(True)

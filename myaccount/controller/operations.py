@@ -26,6 +26,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     found = await request.app[health_key].found()
+    counted.count_noted()
     # Of many workers it is tens of milliseconds' work, which must not come between orders.
     body = await asyncio.to_thread(counted.exposition, found)
     return web.Response(body=body, headers={"Content-Type": counted.CONTENT_TYPE})
