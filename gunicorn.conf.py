@@ -46,28 +46,6 @@ control_socket_disable = True
 PORT_FREE_SECONDS = 15
 
 
-class FairSocket:
-    """A listening socket that gives one connection a turn of the event loop.
-
-    asyncio takes a hundred at once, so that of many clients who come together the first worker to wake would
-    get nearly all, and the others would idle for as long as those stay.
-    """
-
-    def __init__(self, listening: Any) -> None:
-        self._listening = listening
-        self._gave = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listening, name)
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        self._gave = not self._gave
-        if not self._gave:
-            raise BlockingIOError
-        connection: tuple[socket.socket, Any] = self._listening.accept()
-        return connection
-
-
 def on_starting(server: Any) -> None:
     """Refuse, in one line, what cannot work: workers that cannot start would be started again and again."""
     if server.cfg.worker_class_str != worker_class:
@@ -120,7 +98,6 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     slots.enter_slot(worker)
-    worker.sockets = [FairSocket(listening) for listening in worker.sockets]
 
 
 def child_exit(server: Any, worker: Any) -> None:

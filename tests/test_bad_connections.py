@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,18 +138,38 @@ async def test_500_slow_connections_are_closed_by_the_service_and_the_others_ser
     await _be_slow(hasty)
 
 
+async def test_500_slow_connections_take_little_memory_and_leave_none_taken(service: Service) -> None:
+    port = port_of(service)
+    await _serves(port)
+    alone = _memory_mib(service)
+    after: list[float] = []
+    for _ in range(4):
+        async with _slow_connections(port):
+            await _serves(port)
+            assert _memory_mib(service) - alone < 10
+        await _serves(port)
+        after.append(_memory_mib(service))
+    assert after[-1] - after[0] < 5
+
+
 async def _be_slow(port: int) -> None:
     """Have many connections whose request never becomes whole, and see that they are closed."""
+    async with _slow_connections(port) as readers:
+        await _serves(port)
+        closed = asyncio.gather(*[_until_closed(reader) for reader in readers])
+        while not closed.done():
+            await _serves(port)
+        await closed
+
+
+@asynccontextmanager
+async def _slow_connections(port: int) -> AsyncIterator[list[asyncio.StreamReader]]:
     async with AsyncExitStack() as stack:
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(SLOW)]
         for _, writer in connections:
             stack.callback(writer.close)
             writer.write(HEAD[:20])
-        await _serves(port)
-        closed = asyncio.gather(*[_until_closed(reader) for reader, _ in connections])
-        while not closed.done():
-            await _serves(port)
-        await closed
+        yield [reader for reader, _ in connections]
 
 
 async def _until_closed(reader: asyncio.StreamReader) -> None:
