@@ -15,7 +15,7 @@ test: $(VENV)/test.stamp
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
 	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py \
-		tests/test_deployment.py tests/test_workers_metrics.py
+		tests/test_restarts.py tests/test_workers_metrics.py
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from myaccount.configuration import CONFIGURATION
 from myaccount.service.messages import list_messages
+from myaccount.settings import CONFIGURATION
 from myaccount.store.database import open_database
 from myaccount.store.inbox import Cursor, Wanted
 

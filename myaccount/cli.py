@@ -10,15 +10,7 @@ from pathlib import Path
 
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
-from .configuration import (
-    CONFIGURATION,
-    DEFAULT_FILE,
-    Config,
-    WrongConfiguration,
-    load_configuration,
-    load_configuration_of,
-    own_address,
-)
+from .configuration import DEFAULT_FILE, WrongConfiguration, load_configuration, load_configuration_of, own_address
 from .inspection import backup, check, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
@@ -26,6 +18,7 @@ from .main import create_app, create_listener
 from .migration import migrate, print_script, print_status
 from .resources import working_path
 from .serving import Runner, serve
+from .settings import CONFIGURATION, Config
 from .store.backup import BackupFailed
 from .store.schema import DatabaseNotReady
 

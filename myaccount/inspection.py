@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from .configuration import Config, callbacks_of
+from .configuration import callbacks_of
 from .logsetup import set_up_logging
 from .resources import working_path
 from .service.verification import verify_books
 from .service.waiting import list_waiting, resend_set_aside
+from .settings import Config
 from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
 from .store.deliveries import hosts_by_endpoint

@@ -7,11 +7,11 @@ from aiohttp import web
 if TYPE_CHECKING:
     import asyncio
 
-    from .configuration import Config
     from .listener.live import Live
     from .listener.queues import EventQueue
     from .service.health import Health
     from .service.messages import News
+    from .settings import Config
     from .store.accounts import Holding
     from .store.database import Database
     from .store.journal import Journal

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from .resources import working_path
 
 if TYPE_CHECKING:
-    from .configuration import Config
+    from .settings import Config
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 

@@ -22,7 +22,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from .configuration import Config, callbacks_of
+from .configuration import callbacks_of
 from .keys import (
     account_queries_key,
     config_key,
@@ -46,6 +46,7 @@ from .routes import setup_routes
 from .service.accounts import account_queries
 from .service.health import Health
 from .service.messages import News
+from .settings import Config
 from .store.database import open_database
 from .store.journal import Journal
 from .store.schema import DatabaseAway, prepare_schema

@@ -4,8 +4,8 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .configuration import Config
 from .resources import working_path
+from .settings import Config
 from .store.database import open_database
 from .store.migrations import head_version, title_of, upgrade, upgrade_script, versions_after
 from .store.schema import schema_version

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
 
-from myaccount.configuration import CONFIGURATION, Config
 from myaccount.main import create_app
 from myaccount.resources import resource, working_path
 from myaccount.serving import Runner
+from myaccount.settings import CONFIGURATION, Config
 from myaccount.store.database import Database, open_database
 
 from .bank import bank_of

@@ -1,16 +1,18 @@
 """The programs that MyAccount is deployed with, on the files of deploy/, with their own ports and folders."""
 
+import asyncio
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from .servers import Server, free_port, program, wait_until
+from .conftest import Section
+from .servers import Server, program, wait_until
 from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
 
 DEPLOY = CHECKOUT / "deploy"
@@ -147,6 +149,17 @@ def nginx_before(tmp_path: Path) -> Iterator[NginxBefore]:
         nginx.stop()
 
 
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def sections(mysql_section: Section, redis_section: Section) -> Section:
+    return {"mysql": mysql_section, "redis": redis_section}
+
+
 def start_gunicorn(start: Start, workers: int = 3, **sections: object) -> Service:
     return start(*GUNICORN, "--workers", str(workers), environment=True, **sections)
 
@@ -167,17 +180,11 @@ def refused_start(command: tuple[str, ...], configuration: Path) -> "subprocess.
     )
 
 
-def ports_above(count: int) -> int:
-    """Return a port such that it and the next so many are free."""
-    while True:
-        first = free_port()
-        if first + count < 65_000 and all(_is_free(first + n) for n in range(count + 1)):
-            return first
-
-
-def _is_free(port: int) -> bool:
+async def answers(port: int) -> bool:
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
+    writer.close()
+    await writer.wait_closed()
     return True

@@ -1,5 +1,6 @@
 """Real servers, private to the tests: on free ports, with their data in a temporary folder."""
 
+import secrets
 import shutil
 import signal
 import socket
@@ -20,11 +21,24 @@ class ServerMissing(Exception):
     """A server that the tests need is not installed."""
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-    return port
+# The system gives higher ones to the clients' ends of connections, which may take one before its server does.
+PORTS = range(10_000, 32_000)
+
+
+def free_port(above: int = 0) -> int:
+    """Return a port such that it and the next so many are free."""
+    while True:
+        first = secrets.choice(PORTS)
+        if all(_is_free(first + n) for n in range(above + 1)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def program(name: str, package: str) -> str:

@@ -22,6 +22,7 @@ FLOORS = [
     {"model"},
     {"middlewares"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
+    {"settings"},
     {"ledger", "resources", "cancellation", "slots"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

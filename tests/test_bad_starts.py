@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from .conftest import Section
-from .deployments import GUNICORN, ports_above
-from .servers import MariaDB
+from .deployments import GUNICORN
+from .servers import MariaDB, free_port
 from .services import CHECKOUT, ENVIRONMENT
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
@@ -19,7 +19,7 @@ NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": 
 
 def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     """Return the only line that a start comes to."""
-    file.write_text(yaml.safe_dump({"port": ports_above(0), **settings}))
+    file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
     refused = subprocess.run(
         [*GUNICORN, *words],
         cwd=CHECKOUT,
@@ -79,6 +79,6 @@ def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb:
 def test_gunicorn_starts_with_what_can_work(tmp_path: Path) -> None:
     """The other side: `--check-config` loads the file and starts nothing."""
     file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump({"port": ports_above(0)}))
+    file.write_text(yaml.safe_dump({"port": free_port()}))
     environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
     subprocess.run([*GUNICORN, "--check-config"], cwd=CHECKOUT, env=environment, check=True, timeout=60)

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from myaccount.configuration import CONFIGURATION, Config
 from myaccount.keys import database_key
 from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.listener import callbacks as callbacks_module
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, endpoint_off, event
 from myaccount.service.waiting import resend_set_aside
+from myaccount.settings import CONFIGURATION, Config
 from myaccount.store import retries as retries_module
 from myaccount.store.database import Database
 from myaccount.store.retries import postpone

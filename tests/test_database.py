@@ -10,11 +10,11 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.configuration import Config
 from myaccount.keys import database_key
 from myaccount.ledger.decide import Order
 from myaccount.ledger.errors import Unavailable
 from myaccount.model.tables import account, order
+from myaccount.settings import Config
 from myaccount.store import database as database_module
 from myaccount.store.batches import BatchConnection
 from myaccount.store.database import Database

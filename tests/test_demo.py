@@ -13,9 +13,10 @@ import yaml
 from aiohttp.test_utils import TestServer
 
 from myaccount import cli
-from myaccount.configuration import Config, load_configuration
+from myaccount.configuration import load_configuration
 from myaccount.main import create_app
 from myaccount.service.verification import verify_books
+from myaccount.settings import Config
 from myaccount.store.database import open_database
 from myaccount.store.migrations import upgrade
 from myaccount.store.schema import DatabaseNotReady
@@ -23,10 +24,10 @@ from myaccount.store.schema import DatabaseNotReady
 from .actions import balance, send
 from .conftest import Client, Section
 from .demo import Demo
+from .migrating import cut_off, migrate
 from .servers import MariaDB, free_port
 from .services import CHECKOUT, ENVIRONMENT
 from .test_exchanges import EXCHANGES
-from .test_migrations import cut_off
 
 MOVES = ("/openacc", "/recharge", "/transfer")
 
@@ -52,14 +53,6 @@ def file(demo: Demo, mysql_section: Section, tmp_path: Path) -> Path:
 @pytest.fixture
 def config(file: Path) -> Config:
     return load_configuration(file, {})
-
-
-async def _take_over(config: Config) -> list[str]:
-    """Return what was told."""
-    told: list[str] = []
-    async with open_database(config, Path()) as database:
-        await database.migrate(partial(upgrade, tell=told.append))
-    return told
 
 
 async def _check_books(config: Config, demo: Demo) -> None:
@@ -127,7 +120,7 @@ async def test_the_service_goes_on_where_the_demo_ended(
     demo.transfer({"orderId": "t3", "fromuserId": "u2", "touserId": "u1", "amount": "40"})
     demo.transfer({"orderId": "t4", "fromuserId": "u1", "touserId": "u1", "amount": "1"})
     demo.execute("UPDATE account SET BALANCE = BALANCE + 7 WHERE USER_ID = 'u1'")
-    await _take_over(config)
+    await migrate(config)
     client = await aiohttp_client(TestServer(create_app(config), port=config["port"]))
     _, body, _ = await send(client, "/queryacc", userId="u1")
     (row,) = body["result"]
@@ -172,7 +165,7 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
     demo.execute("UPDATE user SET SEX = NULL WHERE USER_ID = 'u2'")
     demo.execute("ALTER TABLE account MODIFY USER_ID varchar(45), MODIFY BALANCE decimal(10,0)")
     demo.execute("INSERT INTO account (ACCOUNT_ID, ACCOUNT_TYPE, BALANCE) VALUES ('n1', '01', NULL)")
-    told = await _take_over(config)
+    told = await migrate(config)
     await _check_books(config, demo)
     assert told[1:] == [
         "user '': had an account and no row: entered, with an empty name",
@@ -213,7 +206,7 @@ async def test_what_cannot_be_taken_over_is_named_before_anything_is_changed(dem
     demo.execute("UPDATE account SET ACCOUNT_ID = 'outside CNY' WHERE ID = 2")
     before = [demo.rows(f"CHECKSUM TABLE `{name}`") for (name,) in demo.rows("SHOW TABLES")]
     with pytest.raises(DatabaseNotReady, match=r"Nothing was changed") as raised:
-        await _take_over(config)
+        await migrate(config)
     said = str(raised.value)
     assert "in more than one row of user, or none at all, is USER_ID 'u1'" in said
     assert "of account, or none at all, is ACCOUNT_ID 'a-u1'" in said
@@ -223,7 +216,7 @@ async def test_what_cannot_be_taken_over_is_named_before_anything_is_changed(dem
     assert [demo.rows(f"CHECKSUM TABLE `{name}`") for (name,) in demo.rows("SHOW TABLES")] == before
     for name in ("user", "account", "order"):
         demo.execute(f"DELETE FROM `{name}`")
-    await _take_over(config)
+    await migrate(config)
 
 
 async def test_a_takeover_that_is_cut_off_anywhere_is_completed_by_the_next(
@@ -237,10 +230,10 @@ async def test_a_takeover_that_is_cut_off_anywhere_is_completed_by_the_next(
         _open(other, "u1", "u2")
         other.recharge({"orderId": "r1", "userId": "u1", "amount": "10"})
         other.execute("UPDATE account SET BALANCE = BALANCE + 7 WHERE USER_ID = 'u2'")
-        config: Any = {"mysql": mysql_section | {"db": other.database}}
+        config: Any = {"mysql": mysql_section | {"db": other.database}, "sqlite_file": ""}
         async with open_database(config, Path()) as database:
             cut = await cut_off(database, number)
-        await _take_over(config)
+        await migrate(config)
         await _check_books(config, other)
         assert len(other.rows("SELECT id FROM `order`")) == 2
         other.connection.close()
@@ -299,7 +292,7 @@ async def test_many_orders_are_read_page_by_page(demo: Demo, config: Config) -> 
         " SELECT CONCAT('t', seq), '02', 'u1', 1, 'u2' FROM seq_1_to_12001"
     )
     demo.execute("UPDATE account SET BALANCE = IF(USER_ID = 'u1', -12001, 12001)")
-    told = await _take_over(config)
+    told = await migrate(config)
     assert "12001 orders of the demo: 12001 orders and 0 opening" in told[-1]
     await _check_books(config, demo)
 
@@ -307,12 +300,12 @@ async def test_many_orders_are_read_page_by_page(demo: Demo, config: Config) -> 
 async def test_the_way_back_is_open(demo: Demo, config: Config) -> None:
     _open(demo, "u1")
     demo.recharge({"orderId": "r1", "userId": "u1", "amount": "10"})
-    await _take_over(config)
+    await migrate(config)
     demo.execute("SET foreign_key_checks = 0")
     for (name,) in demo.rows("SHOW TABLES"):
         if not name.startswith("demo_"):
             demo.execute(f"DROP TABLE `{name}`")
     demo.execute("RENAME TABLE demo_user TO user, demo_account TO account, demo_order TO `order`")
     demo.recharge({"orderId": "r2", "userId": "u1", "amount": "10"})
-    await _take_over(config)
+    await migrate(config)
     await _check_books(config, demo)

@@ -6,7 +6,7 @@ from typing import Any
 
 import trafaret as t
 
-from myaccount.configuration import CONFIGURATION
+from myaccount.settings import CONFIGURATION
 
 from .services import CHECKOUT
 

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from myaccount.configuration import Config
 from myaccount.keys import database_key, health_key
 from myaccount.ledger.commands import Recharge
+from myaccount.settings import Config
 from myaccount.store import health as health_module
 from myaccount.store.database import Database
 from myaccount.store.engines import sqlite_engine

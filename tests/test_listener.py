@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import select
 
-from myaccount.configuration import Config
 from myaccount.keys import database_key
 from myaccount.ledger.changes import Change
 from myaccount.listener import listener as listener_module
@@ -22,6 +21,7 @@ from myaccount.model.outbox import event
 from myaccount.service import telling as telling_module
 from myaccount.service.telling import Told, tell
 from myaccount.service.waiting import resend_set_aside
+from myaccount.settings import Config
 from myaccount.store import events as events_module
 from myaccount.store import retries as retries_module
 from myaccount.store.database import Database

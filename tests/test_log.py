@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from myaccount.configuration import CONFIGURATION
 from myaccount.logsetup import RequestIdFilter, set_up_logging
+from myaccount.settings import CONFIGURATION
 from myaccount.store.database import Database
 
 from .actions import send

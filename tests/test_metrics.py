@@ -12,10 +12,10 @@ from urllib.error import HTTPError
 import pytest
 from sqlalchemy import insert
 
-from myaccount.configuration import Config
 from myaccount.keys import health_key
 from myaccount.metrics import METHODS
 from myaccount.model.outbox import delivery, event
+from myaccount.settings import Config
 from myaccount.store import backlog as backlog_module
 from myaccount.store.database import Database, utc_now
 from myaccount.store.deliveries import endpoint_key

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Boolean, Connection, DateTime, Engine, Integer, MetaData, String, create_engine, inspect
+from sqlalchemy import Boolean, Connection, DateTime, Integer, MetaData, String, create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 # Imported for their tables as well, which the metadata then has.
@@ -20,15 +20,10 @@ from myaccount.resources import resource
 from myaccount.store.migrations import setup_script, upgrade
 
 from .conftest import Section
+from .migrating import VERSION, mysql_engine
 from .servers import MariaDB
 from .services import ENVIRONMENT
 from .test_readme import block
-
-VERSION = "alembic_version"
-
-
-def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
-    return create_engine(f"mysql+pymysql://{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{database}")
 
 
 def _shape(connection: Connection) -> dict[str, Any]:

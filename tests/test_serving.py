@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from myaccount.configuration import Config
 from myaccount.keys import ending_key
 from myaccount.main import create_app
 from myaccount.serving import Runner, serve
+from myaccount.settings import Config
 
 from .actions import send
 from .conftest import Client

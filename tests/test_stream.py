@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from aiohttp import ClientResponse
 
-from myaccount.configuration import Config
 from myaccount.controller import stream as stream_module
 from myaccount.keys import live_key
 from myaccount.ledger.errors import Unavailable
@@ -17,6 +16,7 @@ from myaccount.listener import live as live_module
 from myaccount.listener.live import Live
 from myaccount.main import create_app
 from myaccount.service.messages import News
+from myaccount.settings import Config
 from myaccount.store import inbox as inbox_module
 
 from .actions import open_users, send

@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount import cli
-from myaccount.configuration import Config
 from myaccount.model.tables import account, order
 from myaccount.service import verification
+from myaccount.settings import Config
 from myaccount.store import verification as pages
 from myaccount.store.database import Database
 

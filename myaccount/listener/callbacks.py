@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..configuration import CallbackConfig
 from ..metrics import count_delivery
 from ..model.outbox import delivery
+from ..settings import CallbackConfig
 from ..store.database import Database, utc_now
 from ..store.deliveries import SWITCHED_OFF, Delivery, endpoint_key, switch_off, take_deliveries
 from ..store.retries import postpone, remove

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..cancellation import raise_if_cancelled
-from ..configuration import RedisConfig
+from ..settings import RedisConfig
 from .live import Live
 from .redis_queue import AWAY, RECONNECT_SECONDS, redis_client
 

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from ..cancellation import raise_if_cancelled
-from ..configuration import RedisConfig
+from ..settings import RedisConfig
 from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
 
 _logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from ..configuration import CallbackConfig
 from ..metrics import Found
+from ..settings import CallbackConfig
 from ..store.backlog import Backlog, Backlogs, find_backlogs
 from ..store.check import Check
 from ..store.database import Database, utc_now

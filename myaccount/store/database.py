@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ..cancellation import raise_if_cancelled
-from ..configuration import Config
 from ..ledger.errors import Overloaded, Unavailable
 from ..metrics import RETRIES, count_transaction
+from ..settings import Config
 from .batches import BatchConnection
 from .engines import mysql_engine, sqlite_engine
 from .migration_lock import lock_out_others

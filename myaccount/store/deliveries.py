@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..configuration import CallbackConfig
 from ..model.outbox import delivery, endpoint_off
+from ..settings import CallbackConfig
 from .retries import take_due
 from .turns import Bound, insert_rows, written
 

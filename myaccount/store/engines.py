@@ -8,7 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ..configuration import MysqlConfig
+from ..settings import MysqlConfig
 
 # How long an attempt waits for a row that another program's transaction holds.
 LOCK_TIMEOUT_SECONDS: Final = 2

@@ -10,7 +10,7 @@ from alembic import context, op
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from myaccount.store import demo
+from myaccount.store import demo, demo_rows
 from myaccount.store.unversioned import Found, find
 
 revision = "0001"
@@ -217,4 +217,4 @@ def upgrade() -> None:
     # From here to the version's row, all is one transaction on either database.
     op.execute(EXTERNAL_ACCOUNT.format(now=NOW[op.get_context().dialect.name]))
     if taken_over:
-        demo.fill(connection, tell)
+        demo_rows.fill(connection, tell)

@@ -1,0 +1,218 @@
+"""What a configuration file may say, as trafaret checks it, and what it means where it says nothing."""
+
+import base64
+import re
+from contextlib import suppress
+from typing import Any, Final, NotRequired, TypedDict
+from urllib.parse import urlsplit
+
+import trafaret as t
+
+from .ledger.changes import CHANGE_TYPES
+
+
+class MysqlConfig(TypedDict):
+    host: str
+    port: int
+    db: str
+    user: str
+    password: str
+    minsize: int
+    maxsize: int
+    connect_timeout: int
+
+
+class RedisConfig(TypedDict):
+    host: str
+    port: int
+    minsize: int
+    maxsize: int
+    db: int
+    password: NotRequired[str]
+
+
+class JournalConfig(TypedDict):
+    waiting_limit: int
+    waiting_seconds: float
+
+
+class ListenerConfig(TypedDict):
+    enabled: bool
+
+
+class MetricsConfig(TypedDict):
+    host: str
+    port: int
+
+
+class CallbackConfig(TypedDict):
+    url: str
+    events: list[str]
+    secret: NotRequired[str]
+    timeout_seconds: float
+
+
+class Config(TypedDict):
+    host: str
+    port: int
+    mysql: NotRequired[MysqlConfig]
+    redis: NotRequired[RedisConfig]
+    sqlite_file: str
+    log_folder: str
+    log_file: NotRequired[str]
+    log_level: str
+    log_format: str
+    journal: JournalConfig
+    listener: ListenerConfig
+    metrics: NotRequired[MetricsConfig]
+    callbacks: NotRequired[list[CallbackConfig]]
+
+
+def _number(least: int, most: int) -> t.Trafaret:
+    """Take a whole number, or text that is one (an environment variable); neither True nor 12.0."""
+
+    def whole(value: object) -> int:
+        if re.fullmatch("[0-9]{1,9}", str(value)) and least <= int(str(value)) <= most:
+            return int(str(value))
+        raise t.DataError(f"expected a whole number from {least} to {most}")
+
+    return t.Call(whole)
+
+
+def _one_of(*words: str) -> t.Trafaret:
+    def known(value: object) -> object:
+        if value in words:
+            return value
+        raise t.DataError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+
+    return t.Call(known)
+
+
+def _flag(value: object) -> bool:
+    if str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    raise t.DataError("expected true or false")
+
+
+def _seconds(value: object) -> float:
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", str(value)) and 0 < float(str(value)) <= 3600:
+        return float(str(value))
+    raise t.DataError("expected seconds: a number above 0 and at most 3600")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    raise t.DataError("expected text on one line; a number, true or false must be in quotes to be text")
+
+
+def _secret(value: object) -> str:
+    return _text(value) if value != "" else ""
+
+
+def _address(value: object) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(_text(value))
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.geturl()
+    raise t.DataError("expected an address, such as http://127.0.0.1:9000/account-opened")
+
+
+def _signing_secret(value: object) -> str:
+    with suppress(ValueError):
+        prefix, key = _secret(value)[:6], base64.b64decode(_secret(value)[6:], validate=True)
+        if prefix == "whsec_" and 24 <= len(key) <= 64:
+            return f"{prefix}{base64.b64encode(key).decode()}"
+    raise t.DataError("expected whsec_ and 24 to 64 random bytes in base64")
+
+
+def _callbacks(value: list[CallbackConfig]) -> list[CallbackConfig]:
+    urls = [callback["url"] for callback in value]
+    if len(set(urls)) < len(urls):
+        raise t.DataError("expected each url once; one entry may name several events")
+    return value
+
+
+def _ports(value: dict[str, Any]) -> dict[str, Any]:
+    if "metrics" in value and value["metrics"]["port"] == value["port"]:
+        raise t.DataError(
+            {"metrics": t.DataError({"port": t.DataError("expected another port than the service's")})}
+        )
+    return value
+
+
+def _pool(value: dict[str, Any]) -> dict[str, Any]:
+    if value["minsize"] > value["maxsize"]:
+        raise t.DataError({"minsize": t.DataError("expected at most maxsize")})
+    return value
+
+
+HIGHEST_PORT: Final = 65_535
+PORT: Final = _number(1, HIGHEST_PORT)
+
+MYSQL: Final = t.Dict(
+    {
+        t.Key("host"): _text,
+        t.Key("port", default=3306): PORT,
+        t.Key("db"): _text,
+        t.Key("user"): _text,
+        t.Key("password"): _secret,
+        t.Key("minsize", default=1): _number(0, 1000),
+        t.Key("maxsize", default=5): _number(1, 1000),
+        # Seconds. The demo's file says 5000, so a limit that looks absurd is taken.
+        t.Key("connect_timeout", default=5): _number(1, 86_400),
+    }
+) & t.Call(_pool)
+
+REDIS: Final = t.Dict(
+    {
+        t.Key("host"): _text,
+        t.Key("port", default=6379): PORT,
+        # Taken because the demo's file has it; connections are opened as they are needed.
+        t.Key("minsize", default=1): _number(0, 1000),
+        t.Key("maxsize", default=5): _number(1, 1000),
+        t.Key("db", default=0): _number(0, 1_000_000),
+        t.Key("password", optional=True): _secret,
+    }
+) & t.Call(_pool)
+
+CALLBACK: Final = t.Dict(
+    {
+        t.Key("url"): _address,
+        t.Key("events", default=list(CHANGE_TYPES)): t.List(_one_of(*CHANGE_TYPES), min_length=1),
+        t.Key("secret", optional=True): _signing_secret,
+        t.Key("timeout_seconds", default=5.0): _seconds,
+    }
+)
+
+CONFIGURATION: Final = t.Dict(
+    {
+        t.Key("host", default="127.0.0.1"): _text,
+        t.Key("port", default=8080): PORT,
+        t.Key("mysql", optional=True): MYSQL,
+        t.Key("redis", optional=True): REDIS,
+        t.Key("sqlite_file", default="data/myaccount.db"): _text,
+        t.Key("log_folder", default="logs"): _text,
+        t.Key("log_file", optional=True): _text,
+        t.Key("log_format", default="text"): _one_of("text", "json"),
+        t.Key("log_level", default="INFO"): _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        t.Key("journal", default={}): t.Dict(
+            {
+                t.Key("waiting_limit", default=10_000): _number(1, 1_000_000),
+                t.Key("waiting_seconds", default=2.0): _seconds,
+            }
+        ),
+        t.Key("listener", default={}): t.Dict(
+            {
+                t.Key("enabled", default=True): _flag,
+            }
+        ),
+        t.Key("metrics", optional=True): t.Dict(
+            {
+                t.Key("host", default="127.0.0.1"): _text,
+                t.Key("port", default=9180): PORT,
+            }
+        ),
+        t.Key("callbacks", optional=True): t.List(CALLBACK) & t.Call(_callbacks),
+    }
+) & t.Call(_ports)
