@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -51,12 +51,24 @@ class Runner(web.AppRunner):
         )
 
     async def cleanup(self) -> None:
-        for site in self.sites:
-            await site.stop()
+        await self._stop_accepting()
         if self.server is not None:
             self.app[ending_key].set()
             await self._drain(self.server)
         await super().cleanup()
+
+    async def _stop_accepting(self) -> None:
+        loop = asyncio.get_running_loop()
+        for site in self.sites:
+            # aiohttp shows it to nobody; without one the address was taken.
+            server = cast("asyncio.Server | None", cast("Any", site)._server)
+            for listening in server.sockets if server is not None else ():
+                loop.remove_reader(listening)
+        # asyncio drops, without a word, who is accepted in the turn of the loop in which its server is closed
+        # (https://github.com/python/cpython/issues/109564).
+        await asyncio.sleep(0)
+        for site in self.sites:
+            await site.stop()
 
     async def _drain(self, server: web.Server) -> None:
         """Wait until nobody is connected any more, but not for long."""

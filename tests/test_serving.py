@@ -1,6 +1,7 @@
 """The end of a service: whoever was let in is answered, and told to come back on another connection."""
 
 import asyncio
+import socket
 
 import aiohttp
 import pytest
@@ -31,6 +32,21 @@ async def test_who_is_connected_at_the_end_is_answered_and_told_to_come_back(con
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(address)
     await ending
+
+
+async def test_who_is_let_in_at_the_very_end_is_answered_too(config: Config) -> None:
+    runner = Runner(create_app(config))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", config["port"]).start()
+    with socket.create_connection(("127.0.0.1", config["port"])) as connection:
+        connection.settimeout(10)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\n")
+        # The loop sees that it is there, and accepts it when this turn of ours is over, which ends the service.
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(runner.cleanup())
+        answer = await asyncio.to_thread(connection.recv, 1000)
+        assert answer.startswith(b"HTTP/1.1 200 OK"), answer
+        await ending
 
 
 async def test_an_address_that_there_is_not_is_named(config: Config) -> None:
