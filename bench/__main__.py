@@ -5,9 +5,11 @@ import os
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
+from threading import Timer
 from typing import Any, Self
 
 from tests.deployments import Nginx
+from tests.operations import scrape
 from tests.servers import Redis, free_port
 
 from . import endurance, inbox, scale
@@ -112,7 +114,8 @@ class Bench:
                 return stack.enter_context(own)[0]
 
             # Each has a database of its own, so that all of them grow alike.
-            measured = start("myaccount", metrics={"port": free_port()})
+            watched = free_port()
+            measured = start("myaccount", metrics={"port": watched})
             uncounted = start("bench.peers.uncounted")
             behind = start("myaccount", metrics={"port": free_port()})
             nginx = Nginx(self._folder / "nginx", int(behind.rpartition(":")[2])).start()
@@ -121,6 +124,10 @@ class Bench:
             for turn in range(TURNS):
                 # Who comes after whom tells too.
                 for what, address in turns if turn % 2 else turns[::-1]:
+                    # The metrics are asked for meanwhile, more often than Prometheus would.
+                    asking = Timer(TURN_SECONDS / 2, scrape, [watched])
+                    if address == measured:
+                        asking.start()
                     note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
 
     def overload(self) -> None:

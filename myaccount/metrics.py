@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import (
@@ -41,6 +42,8 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST"))
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # So many at most are noted and not counted yet, of each kind.
 NOTED_LIMIT: Final = 1000
+# Room for a thousand kinds of answers, at 3.6 KiB each.
+FILE_BYTES: Final = 4 * 2**20
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 _slot: Final = os.environ.get(SLOT_VARIABLE)
@@ -72,10 +75,18 @@ class SlotValue:
     ) -> None:
         kind = f"{kind}_{multiprocess_mode}" if multiprocess_mode else kind
         if kind not in self._files:
-            self._files[kind] = MmapedDict(f"{os.environ[FOLDER_VARIABLE]}/{kind}_{_slot}.db")
+            self._files[kind] = self._open(Path(os.environ[FOLDER_VARIABLE], f"{kind}_{_slot}.db"))
         self._file = self._files[kind]
         self._key = mmap_key(metric_name, name, list(label_names), list(label_values), help_text)
         self._value: float = self._file.read_value(self._key)[0]
+
+    @staticmethod
+    def _open(file: Path) -> MmapedDict:
+        # To grow, it would have to be opened again, which fails when the process has no file left to open, and to
+        # count would fail with it. What is not used takes no place on the disk.
+        with file.open("ab") as empty:
+            empty.truncate(max(empty.tell(), FILE_BYTES))
+        return MmapedDict(str(file))
 
     def inc(self, amount: float) -> None:
         self._value += amount

@@ -5,6 +5,7 @@ cost nothing for it. Workers of one gunicorn share it, and the system spreads wh
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
@@ -24,6 +25,8 @@ from .metrics import (
 )
 from .middlewares import render_replies
 from .routes import setup_operations_routes
+
+_logger: Final = logging.getLogger(__name__)
 
 SAMPLE_SECONDS: Final = 1
 # As long as an answer may take.
@@ -55,11 +58,14 @@ async def _sample(app: web.Application) -> None:
     """Count and measure, for ever, what is not worth it with every request."""
     journal, database = app.get(journal_key), app[database_key]
     while True:
-        count_noted()
-        if journal is not None:
-            WAITING_COMMANDS.set(journal.waiting)
-            WAITING_AGE.set(journal.oldest_seconds)
-        used, limit = database.connections()
-        CONNECTIONS.set(used)
-        CONNECTIONS_LIMIT.set(limit)
+        try:
+            count_noted()
+            if journal is not None:
+                WAITING_COMMANDS.set(journal.waiting)
+                WAITING_AGE.set(journal.oldest_seconds)
+            used, limit = database.connections()
+            CONNECTIONS.set(used)
+            CONNECTIONS_LIMIT.set(limit)
+        except Exception:
+            _logger.exception("The metrics could not be taken; it is tried again.")
         await asyncio.sleep(SAMPLE_SECONDS)

@@ -158,7 +158,8 @@ MYSQL: Final = t.Dict(
         t.Key("user"): _text,
         t.Key("password"): _secret,
         t.Key("minsize", default=1): _number(0, 1000),
-        t.Key("maxsize", default=5): _number(1, 1000),
+        # One is the journal's own, and none is too few for the others.
+        t.Key("maxsize", default=5): _number(2, 1000),
         # Seconds. The demo's file says 5000, so a limit that looks absurd is taken.
         t.Key("connect_timeout", default=5): _number(1, 86_400),
     }

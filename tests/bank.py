@@ -62,6 +62,8 @@ class Bank:
         self.unheard_of: list[int] = []
         # The requests that got no answer at all, and why.
         self.lost: list[str] = []
+        # The balances that were asked for and not told, and why.
+        self.unread: list[str] = []
         # How many answers in succession said what became of an order.
         self.untroubled = 0
 
@@ -132,11 +134,13 @@ class Bank:
     async def _read(self, user: str) -> None:
         try:
             async with self._session.post(f"{self.addresses[0]}/queryacc", data={"userId": user}) as response:
-                if response.status == 200:
-                    body = await response.json()
-                    self.read_balances.append(body["result"][0]["ACCOUNTS"][0]["BALANCE"])
-        except (aiohttp.ClientError, TimeoutError):
-            pass
+                if response.status != 200:
+                    self.unread.append(await response.text())
+                    return
+                body = await response.json()
+                self.read_balances.append(body["result"][0]["ACCOUNTS"][0]["BALANCE"])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.unread.append(repr(error))
 
     async def _post(self, path: str, fields: dict[str, str]) -> None:
         while True:

@@ -7,12 +7,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from urllib.error import HTTPError
 
+import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from sqlalchemy import insert
 
+from myaccount import metrics, operations
 from myaccount.keys import health_key
+from myaccount.main import create_app
 from myaccount.metrics import METHODS
 from myaccount.model.outbox import delivery, event
 from myaccount.settings import Config
@@ -20,8 +25,8 @@ from myaccount.store import backlog as backlog_module
 from myaccount.store.database import Database, utc_now
 from myaccount.store.deliveries import endpoint_key
 
-from .conftest import Client, Section, eventually
-from .operations import ask, readiness, scrape
+from .conftest import Client, Section, Server, eventually
+from .operations import Scrape, ask, readiness, scrape
 from .servers import MariaDB, free_port, wait_until
 from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
 
@@ -219,3 +224,86 @@ def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) ->
     finally:
         listener.terminate()
         assert listener.wait(START_SECONDS) == 0
+
+
+def _told() -> Scrape:
+    return Scrape(metrics.exposition([]).decode())
+
+
+def test_answers_that_were_noted_are_counted_as_the_histogram_would() -> None:
+    registry = CollectorRegistry()
+    name = COUNT.removesuffix("_count")
+    one_by_one = Histogram(name, "The other way.", buckets=metrics.SECONDS, registry=registry)
+    took = [0.0, *metrics.SECONDS, *[1.001 * bound for bound in metrics.SECONDS]] * 60
+    assert len(took) > metrics.NOTED_LIMIT
+    for seconds in took:
+        one_by_one.observe(seconds)
+        metrics.count_request("/unit", "GET", 200, seconds)
+    for _ in range(2):
+        # The second time there is nothing to count.
+        metrics.count_noted()
+    told = _told()
+    for (sample, labels), value in Scrape(generate_latest(registry).decode()).samples.items():
+        assert told.where(sample, route="/unit", **dict(labels)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 60], ids=["while it serves", "at its end"])
+async def test_what_is_noted_is_counted_without_being_asked_for(
+    config: Config, port: int, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(operations, "SAMPLE_SECONDS", seconds)
+    config["metrics"] = {"host": "127.0.0.1", "port": port}
+    server = Server(create_app(config), port=config["port"])
+    await server.start_server()
+    before = _told().where(COUNT, route="/errors", status="200")
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            async with session.get(server.make_url("/errors")) as response:
+                assert response.status == 200
+
+    def counted() -> bool:
+        return _told().where(COUNT, route="/errors", status="200") == before + 5
+
+    if seconds < 1:
+        await eventually(counted)
+    await server.close()
+    assert counted()
+
+
+async def test_metrics_that_cannot_be_taken_are_taken_again(
+    config: Config, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken = 0
+
+    def count_noted() -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 1:
+            raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(operations, "count_noted", count_noted)
+    monkeypatch.setattr(operations, "SAMPLE_SECONDS", 0.01)
+    config["metrics"] = {"host": "127.0.0.1", "port": port}
+    server = Server(create_app(config), port=config["port"])
+    await server.start_server()
+    await eventually(lambda: taken > 1)
+    await server.close()
+    assert "The metrics could not be taken" in caplog.text
+
+
+OUT_OF_FILES = """
+import resource
+from myaccount import metrics
+
+metrics.count_refusal("first")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+for n in range(1000):
+    metrics.count_request("/r", "GET", n, 0.1)
+    metrics.count_refusal(f"refused-{n}")
+metrics.count_noted()
+"""
+
+
+def test_a_worker_that_may_open_no_more_files_still_counts(tmp_path: Path) -> None:
+    slot = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "MYACCOUNT_SLOT": "0", "MYACCOUNT_STARTED": "1"}
+    subprocess.run([sys.executable, "-c", OUT_OF_FILES], cwd=CHECKOUT, env=ENVIRONMENT | slot, check=True)

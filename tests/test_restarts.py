@@ -75,7 +75,7 @@ async def test_no_client_notices_rolling_restarts(under_load: UnderLoad) -> None
             await _goes_on(bank)
         stop.set()
         assert await openings > RESTARTS
-    assert (bank.lost, bank.refusals, bank.unheard_of) == ([], [], [])
+    assert (bank.lost, bank.refusals, bank.unheard_of, bank.unread) == ([], [], [], [])
     await assert_nothing_is_astray(bank, service.configuration)
 
 

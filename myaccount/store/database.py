@@ -209,7 +209,7 @@ async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Data
     if "mysql" in config:
         mysql = config["mysql"]
         database = Database(
-            mysql_engine(mysql, max(1, mysql["maxsize"] - 1)),
+            mysql_engine(mysql, mysql["maxsize"] - 1),
             mysql_engine(mysql, 1),
             mysql_engine(mysql, CHECK_CONNECTIONS),
         )
