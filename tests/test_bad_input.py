@@ -15,6 +15,7 @@ from myaccount.model.tables import account, order, user
 from myaccount.store.database import Database
 
 from .conftest import Client, eventually
+from .inboxes import until_told
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -154,11 +155,7 @@ async def alice(client: Client, database: Database) -> Client:
     }
     async with client.post("/openacc", data=fields) as response:
         assert response.status == 200
-
-    async def told() -> bool:
-        return not (await _tables(database))[3]
-
-    await eventually(told)
+    await until_told(database)
     return client
 
 

@@ -17,7 +17,7 @@ from myaccount.keys import database_key
 from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.listener import callbacks as callbacks_module
 from myaccount.main import create_app
-from myaccount.model.outbox import delivery, endpoint_off, event
+from myaccount.model.outbox import delivery, endpoint_off
 from myaccount.service.waiting import resend_set_aside
 from myaccount.settings import CONFIGURATION, Config
 from myaccount.store import retries as retries_module
@@ -26,6 +26,7 @@ from myaccount.store.retries import postpone
 
 from .actions import open_users, send
 from .conftest import ClientOf, Section, Server, eventually
+from .inboxes import until_told
 from .receivers import Endless, Receiving, hang
 from .servers import free_port
 
@@ -241,7 +242,7 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_says
     (row,) = await _until_set_aside(database)
     assert row.error == "the endpoint answered 410: it is switched off"
     await open_users(client, "u2")
-    await _until_told(database)
+    await until_told(database)
     assert len(await _owed(database)) == 1
     assert len(receiver.receiver.calls) == 1
     assert await resend_set_aside(database, f"delivery-{row.id}") == 1
@@ -250,13 +251,6 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_says
     assert not list(await database.read(lambda connection: connection.execute(select(endpoint_off))))
     await open_users(client, "u3")
     await receiver.receiver.until_called(3)
-
-
-async def _until_told(database: Database) -> None:
-    async def told() -> bool:
-        return not list(await database.read(lambda connection: connection.execute(select(event))))
-
-    await eventually(told)
 
 
 async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_the_rest_flows_on(
