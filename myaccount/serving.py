@@ -10,13 +10,14 @@ from aiohttp import web
 
 from .keys import ending_key
 
-# Above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
+# Far above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
 # hangs up on a request on its way. A connection that has sent no whole request for so long is closed as well.
 KEEPALIVE_SECONDS: Final = 75
 # A little longer than the database is waited for; a client that does not take its answer is not waited for.
 SHUTDOWN_SECONDS: Final = 7
 # How long those who are connected may go on at the end, each answer telling them to come back on a new connection.
-DRAIN_SECONDS: Final = 0.5
+# Twice what nginx keeps a connection for that it does not use, so that none is left on which a request could come.
+DRAIN_SECONDS: Final = 2
 
 
 async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], started: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
 
+from myaccount import serving
 from myaccount.main import create_app
 from myaccount.resources import resource, working_path
 from myaccount.serving import Runner
@@ -32,6 +33,14 @@ class Server(TestServer):
 
     async def _make_runner(self, **kwargs: Any) -> BaseRunner:
         return Runner(self.app)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_soon() -> Iterator[None]:
+    """Nobody stands before the services of this process who would let go of a connection by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "DRAIN_SECONDS", 0.5)
+        yield
 
 
 class ClientOf(Client):
