@@ -176,7 +176,7 @@ def refused_start(command: tuple[str, ...], configuration: Path) -> "subprocess.
         env={**ENVIRONMENT, "MYACCOUNT_CONFIG": str(configuration)},
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=2 * START_SECONDS,
     )
 
 

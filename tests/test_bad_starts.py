@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from .conftest import Section
-from .deployments import GUNICORN
+from .deployments import GUNICORN, refused_start
 from .servers import MariaDB, free_port
 from .services import CHECKOUT, ENVIRONMENT
 
@@ -20,14 +20,7 @@ NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": 
 def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     """Return the only line that a start comes to."""
     file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
-    refused = subprocess.run(
-        [*GUNICORN, *words],
-        cwd=CHECKOUT,
-        env={**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    refused = refused_start((*GUNICORN, *words), file)
     assert refused.returncode == 1, refused
     lines = [line for line in (refused.stdout + refused.stderr).splitlines() if "Starting gunicorn" not in line]
     assert len(lines) == 1, refused

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from .conftest import Section
+from .deployments import refused_start
 from .servers import MariaDB, Redis, wait_until
-from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
+from .services import CHECKOUT, START_SECONDS, Service, Start
 from .test_configuration import DEMO
 
 
@@ -167,14 +168,7 @@ def test_what_cannot_work_is_refused_with_words_and_no_traceback(
 ) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"log_folder": str(tmp_path), **settings}))
-    refused = subprocess.run(
-        ["python3", "myaccount", "-c", str(file)],
-        cwd=CHECKOUT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
     assert refused.returncode == 1
     assert words in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -184,14 +178,7 @@ def test_what_cannot_work_is_refused_with_words_and_no_traceback(
 def test_a_port_that_is_taken_is_refused_with_words(start: Start, tmp_path: Path) -> None:
     service = start("python3", "myaccount")
     (file,) = tmp_path.glob("config-*.yaml")
-    refused = subprocess.run(
-        ["python3", "myaccount", "-c", str(file)],
-        cwd=CHECKOUT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
     assert refused.returncode == 1
     assert "address already in use" in refused.stderr
     assert "Traceback" not in refused.stderr

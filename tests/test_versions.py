@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from myaccount.store.migrations import head_version, read_version
 from myaccount.store.schema import DatabaseNotReady
 
 from .conftest import Section
+from .deployments import refused_start
 from .migrating import (
     VERSION,
     backend,
@@ -32,7 +32,7 @@ from .migrating import (
     tables_of,
 )
 from .servers import MariaDB
-from .services import CHECKOUT, ENVIRONMENT, Start
+from .services import Start
 
 __all__ = ["backend", "config", "engine", "file"]
 
@@ -206,14 +206,7 @@ def test_the_service_refuses_in_one_line_a_schema_that_it_cannot_work_on(
     file = tmp_path / "config.yaml"
     empty = mysql_section | {"db": mariadb.new_database()}
     file.write_text(yaml.safe_dump({"mysql": empty, "log_folder": str(tmp_path)}))
-    refused = subprocess.run(
-        ["python3", "myaccount", "-c", str(file)],
-        cwd=CHECKOUT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert line.startswith("myaccount cannot serve: the database test_")
