@@ -20,7 +20,7 @@ from .resources import working_path
 from .serving import Runner, serve
 from .settings import CONFIGURATION, Config
 from .store.backup import BackupFailed
-from .store.schema import DatabaseNotReady
+from .store.errors import DatabaseNotReady
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
 

@@ -48,8 +48,9 @@ from .service.health import Health
 from .service.messages import News
 from .settings import Config
 from .store.database import open_database
+from .store.errors import DatabaseAway
 from .store.journal import Journal
-from .store.schema import DatabaseAway, prepare_schema
+from .store.schema import prepare_schema
 
 _logger = logging.getLogger(__name__)
 

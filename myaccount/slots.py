@@ -6,7 +6,6 @@ are never more files than there were workers at once, and no counter goes back w
 The hooks of gunicorn.conf.py call this in the master: it must stay small, since a reload does not renew it there.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -14,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+
+from .locks import lock
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
@@ -42,7 +43,7 @@ def _lock_folder(folder: Path) -> None:
     """Raises OSError if it is locked, or not ours."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
     except OSError:
         os.close(descriptor)
         raise

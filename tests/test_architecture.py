@@ -23,7 +23,8 @@ FLOORS = [
     {"middlewares"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
     {"settings"},
-    {"ledger", "resources", "cancellation", "slots"},
+    {"ledger", "resources", "cancellation", "slots", "private"},
+    {"locks"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -18,8 +18,8 @@ from myaccount.main import create_app
 from myaccount.service.verification import verify_books
 from myaccount.settings import Config
 from myaccount.store.database import open_database
+from myaccount.store.errors import DatabaseNotReady
 from myaccount.store.migrations import upgrade
-from myaccount.store.schema import DatabaseNotReady
 
 from .actions import balance, send
 from .conftest import Client, Section

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, inspect, text
 from myaccount import cli
 from myaccount.settings import Config
 from myaccount.store import migrations
+from myaccount.store.errors import DatabaseNotReady
 from myaccount.store.migrations import head_version, read_version
-from myaccount.store.schema import DatabaseNotReady
 
 from .conftest import Section
 from .deployments import refused_start

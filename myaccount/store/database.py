@@ -20,6 +20,7 @@ from ..ledger.errors import Overloaded, Unavailable
 from ..metrics import RETRIES, count_transaction
 from ..settings import Config
 from .batches import BatchConnection
+from .embedded import prepare_file
 from .engines import mysql_engine, sqlite_engine
 from .migration_lock import lock_out_others
 from .mysql_batch import MysqlBatch
@@ -214,6 +215,7 @@ async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Data
             mysql_engine(mysql, CHECK_CONNECTIONS),
         )
     else:
+        prepare_file(sqlite_file)
         database = Database(
             *[sqlite_engine(sqlite_file, count) for count in (SQLITE_CONNECTIONS, 1, CHECK_CONNECTIONS)]
         )

@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
+from .errors import DatabaseNotReady
 from .migrations import Tell
-from .schema import DatabaseNotReady
 
 SHOWN_IDS: Final = 20
 

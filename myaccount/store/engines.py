@@ -57,7 +57,6 @@ def mysql_engine(config: MysqlConfig, connections: int) -> AsyncEngine:
 
 
 def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
-    file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(file)),
         pool_size=connections,
@@ -75,6 +74,8 @@ def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode = WAL")
         # A commit is on the disk before it is answered (promise 4).
         cursor.execute("PRAGMA synchronous = FULL")
+        # On macOS alone, where a disk may otherwise keep it in its own memory.
+        cursor.execute("PRAGMA fullfsync = ON")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 

@@ -12,20 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..ledger.errors import Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .database import TRANSACTION_TIMEOUT_SECONDS, Database
+from .errors import DatabaseAway, DatabaseNotReady
 from .health import OK, find_health
 from .migrations import head_version, known_versions, read_version, upgrade
 
 _logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-
-class DatabaseNotReady(Exception):
-    """The service cannot start on this database; the text says what to do."""
-
-
-class DatabaseAway(DatabaseNotReady):
-    """The database does not answer, or lets nobody in."""
 
 
 async def prepare_schema(database: Database, *, embedded: bool) -> None:

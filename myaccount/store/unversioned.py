@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Inspector, MetaData, Table, inspect, literal_column, select, text
 
-from .schema import DatabaseNotReady
+from .errors import DatabaseNotReady
 
 
 @dataclass(frozen=True)

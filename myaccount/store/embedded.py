@@ -1,0 +1,84 @@
+"""The embedded file: the SQLite that it needs, whose file it is, and the one process that serves it."""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ..locks import lock
+from ..private import make_file, make_folder, tighten
+from .errors import DatabaseNotReady
+
+_logger = logging.getLogger(__name__)
+
+# The first with the operator ->> (and JSON in every build).
+OLDEST_SQLITE: Final = (3, 38, 0)
+
+# The locks of this process by file: the descriptor, and how many users it has here.
+_held: Final[dict[Path, tuple[int, int]]] = {}
+
+
+def prepare_file(file: Path) -> None:
+    """Make the file if it is missing, and have it belong to its owner alone.
+
+    Raises DatabaseNotReady, before anything is made, if SQLite is too old, and OSError if the file cannot be made.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise DatabaseNotReady(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. Use a "
+            "Python with a newer SQLite, or MySQL or MariaDB: fill in the section mysql of the configuration."
+        )
+    if make_file(file, lasting=True):
+        # SQLite gives the files that it puts beside this one the same rights.
+        _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
+        return
+    for path in (file, *_beside(file)):
+        try:
+            if tighten(path):
+                _logger.warning(
+                    "Other users could read %s, which holds card numbers: now its owner alone can.", path
+                )
+        except OSError as error:
+            _logger.warning("Other users can read %s, which holds card numbers: %s", path, error.strerror)
+
+
+@contextmanager
+def serving_alone(file: Path) -> Iterator[None]:
+    """Keep other processes from serving the file, or changing its schema, for as long as the context lasts.
+
+    The lock is on a file of its own: to close the database's own file would end the locks that SQLite has on it.
+    Raises DatabaseNotReady if another process has the lock, and OSError if the lock's file cannot be made.
+    """
+    file = file.resolve()
+    descriptor, users = _held.get(file) or (_locked(file), 0)
+    _held[file] = descriptor, users + 1
+    try:
+        yield
+    finally:
+        descriptor, users = _held[file]
+        if users > 1:
+            _held[file] = descriptor, users - 1
+        else:
+            del _held[file]
+            os.close(descriptor)
+
+
+def _locked(file: Path) -> int:
+    """Return a descriptor that has the lock."""
+    make_folder(file.parent)
+    descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise DatabaseNotReady(
+            f"another process serves {file} already. End that one first, or name another sqlite_file here."
+        ) from None
+    return descriptor
+
+
+def _beside(file: Path) -> list[Path]:
+    return [file.with_name(file.name + end) for end in ("-wal", "-shm")]
