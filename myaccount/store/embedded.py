@@ -28,8 +28,8 @@ def prepare_file(file: Path) -> None:
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise DatabaseNotReady(
-            f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. Use a "
-            "Python with a newer SQLite, or MySQL or MariaDB: fill in the section mysql of the configuration."
+            f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. "
+            "Use a Python with a newer SQLite, or MySQL or MariaDB: fill in the configuration's section mysql."
         )
     if make_file(file, lasting=True):
         # SQLite gives the files that it puts beside this one the same rights.
