@@ -47,10 +47,10 @@ from .service.accounts import account_queries
 from .service.health import Health
 from .service.messages import News
 from .settings import Config
-from .store.database import open_database
+from .store.database import Database, open_database
 from .store.errors import DatabaseAway
 from .store.journal import Journal
-from .store.schema import prepare_schema
+from .store.schema import find_schema_time, prepare_schema
 
 _logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
     # Loaded only where it is used: it is a part of the embedded service's start and memory worth sparing.
     from .listener.redis_queue import RedisQueue
 
-    async with RedisQueue(config["redis"], _redis_name(app, "events")) as queue:
+    async with RedisQueue(config["redis"], partial(redis_name, app[database_key], "events")) as queue:
         app[queue_key] = queue
         yield
 
@@ -135,7 +135,7 @@ async def live_context(app: web.Application) -> AsyncIterator[None]:
         return
     from .listener.redis_live import RedisLive
 
-    async with RedisLive(config["redis"], _redis_name(app, "live")) as app[live_key]:
+    async with RedisLive(config["redis"], partial(redis_name, app[database_key], "live")) as app[live_key]:
         yield
 
 
@@ -170,6 +170,11 @@ async def close_streams(app: web.Application) -> None:
     app[live_key].close()
 
 
-def _redis_name(app: web.Application, what: str) -> str:
-    # Services that share a Redis each have a database of their own, and so names of their own.
-    return f"myaccount:{app[database_key].name}:{what}"
+async def redis_name(database: Database, what: str) -> str:
+    """Return the name of a key or channel in Redis, which the services of one database share, and no others.
+
+    Databases on different servers may have the same name, so it has the time at which the schema was made as well.
+    Raises Unavailable while the database is away.
+    """
+    made_at = await database.read(find_schema_time)
+    return f"myaccount:{database.name}:{made_at:%Y%m%d%H%M%S%f}:{what}"

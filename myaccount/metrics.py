@@ -158,7 +158,7 @@ if not AMONG_OTHERS:
 _FOUND: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "ready": ("Whether the service can settle orders, as /readyz says.", ()),
     "database_up": ("Whether the database answers.", ()),
-    "redis_up": ("Whether Redis answers, where one is configured.", ()),
+    "redis_up": ("Whether Redis answers and takes and gives events, where one is configured.", ()),
     "events_waiting": ("Events not told yet, counted up to 10,000.", ()),
     "events_oldest_age_seconds": ("The age of the oldest of the 1,000 events that are due first.", ()),
     "events_set_aside": ("Events that could not be told, counted up to 10,000.", ()),

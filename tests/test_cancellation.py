@@ -28,13 +28,17 @@ class Losing:
                 raise self._error from None
 
 
+async def _name() -> str:
+    return "name"
+
+
 @pytest.mark.parametrize("error", [RedisConnectionError(), None], ids=["raises", "goes on"])
 async def test_the_courier_ends_when_it_is_told_to(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     config: Any = redis_section | {"db": 0}
     async with asyncio.timeout(10):
-        async with RedisQueue(config, "stream") as queue, RedisLive(config, "channel") as live:
+        async with RedisQueue(config, _name) as queue, RedisLive(config, _name) as live:
             add, publish = Losing(error), Losing(error)
             monkeypatch.setattr(queue._client, "xadd", add)
             monkeypatch.setattr(live._client, "publish", publish)

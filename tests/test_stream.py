@@ -13,6 +13,7 @@ from myaccount.controller import stream as stream_module
 from myaccount.keys import live_key
 from myaccount.ledger.errors import Unavailable
 from myaccount.listener import live as live_module
+from myaccount.listener.endless import repeat
 from myaccount.listener.live import Live
 from myaccount.main import create_app
 from myaccount.service.messages import News
@@ -173,7 +174,7 @@ async def test_who_is_not_told_of_news_looks_after_a_while(
         await _recharge(client, "r1")
         # As it does by itself from time to time.
         monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.05)
-        look = asyncio.create_task(live._look_at_times())
+        look = asyncio.create_task(repeat("look", live._look_at_times))
         assert await stream.sources(1) == ["r1"]
         look.cancel()
 

@@ -1,16 +1,15 @@
-"""Takes notices from the queue, has their events told, and sends again what was not."""
+"""Delivers the events that the queue brings, and from the database those that it does not bring."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
 from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..cancellation import raise_if_cancelled
-from ..ledger.errors import LedgerError, Overloaded
+from ..ledger.errors import Overloaded
 from ..metrics import MESSAGES
 from ..model.outbox import event
 from ..service.telling import tell
@@ -18,6 +17,7 @@ from ..store.database import Database, utc_now
 from ..store.events import RESEND_SECONDS
 from ..store.retries import postpone, take_due
 from .callbacks import Endpoint
+from .endless import repeat
 from .live import Live
 from .queues import TAKE_LIMIT, EventQueue
 
@@ -27,9 +27,10 @@ _logger = logging.getLogger(__name__)
 GATHERING_SECONDS: Final = 0.05
 # About as many events as one transaction tells.
 TOLD_TOGETHER: Final = 16
-SWEEP_SECONDS: Final = 2
-SWEEP_LIMIT: Final = 1000
-AFTER_FAULT_SECONDS: Final = 1
+# An event that the queue did not bring is due after RESEND_SECONDS and found within this: in sum, below 5 seconds.
+SWEEP_SECONDS: Final = 1
+# About as many as one process delivers while it keeps them from others.
+SWEEP_LIMIT: Final = 64
 CLOSE_SECONDS: Final = 5
 # A person should see what fails so often: about ten minutes, as the pauses grow.
 ATTEMPTS: Final = 8
@@ -53,8 +54,10 @@ class Listener:
         self._scheduler = Scheduler(limit=None, close_timeout=CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:
-        for step in (self._sweep, self._listen, *[endpoint.deliver for endpoint in self._endpoints.values()]):
-            await self._scheduler.spawn(self._for_ever(step))
+        await self._scheduler.spawn(repeat("listener", self._listen))
+        await self._scheduler.spawn(repeat("sweeper", self._sweep))
+        for endpoint in self._endpoints.values():
+            await self._scheduler.spawn(repeat(f"sender to {endpoint.key}", endpoint.deliver))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -63,34 +66,29 @@ class Listener:
     async def stop(self) -> None:
         await self._scheduler.close()
 
-    async def _for_ever(self, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            raise_if_cancelled()
-            try:
-                await step()
-            except Exception as error:
-                # Whatever it was, it must not end the listener.
-                expected = isinstance(error, LedgerError)
-                _logger.warning("The listener pauses after a fault: %s", error, exc_info=not expected)
-                await asyncio.sleep(AFTER_FAULT_SECONDS)
-
     async def _listen(self) -> None:
         """Tell what comes, together what comes together."""
         notices = await self._queue.take()
         if notices:
-            ids = [notice.event_id for notice in notices]
-            for start in range(0, len(ids), TOLD_TOGETHER):
-                await self._tell(ids[start : start + TOLD_TOGETHER])
+            await self._tell_all([notice.event_id for notice in notices])
             await self._queue.acknowledge(notices)
             if len(notices) < TAKE_LIMIT:
                 await asyncio.sleep(GATHERING_SECONDS)
 
     async def _sweep(self) -> None:
-        """Announce again what should have been told by now: the queue may have lost it."""
+        """Deliver the events that the queue did not bring in time: it may be away, refuse them, or have lost them.
+
+        They do not go through the queue again, which may still be broken.
+        """
         work = partial(take_due, table=event, now=utc_now(), limit=SWEEP_LIMIT, keep_seconds=RESEND_SECONDS)
-        for row in await self._database.write(work):
-            self._queue.announce(row.id)
-        await asyncio.sleep(SWEEP_SECONDS)
+        due = await self._database.write(work)
+        await self._tell_all([row.id for row in due])
+        if len(due) < SWEEP_LIMIT:
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _tell_all(self, event_ids: Sequence[int]) -> None:
+        for start in range(0, len(event_ids), TOLD_TOGETHER):
+            await self._tell(event_ids[start : start + TOLD_TOGETHER])
 
     async def _tell(self, event_ids: Sequence[int]) -> None:
         """Tell the events or, of those that cannot be told, record why.

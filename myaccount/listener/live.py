@@ -1,9 +1,11 @@
 """Who looks at an inbox at this moment, and word to them that it has something new."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Self
+
+from .endless import repeat
 
 # Word may be lost on its way between processes; so everyone looks again after this, whatever was heard.
 LOOK_SECONDS: Final = 30
@@ -22,7 +24,7 @@ class Live:
         self.closed = False
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(endless, name="live") for endless in self._endless()]
+        self._tasks = [asyncio.create_task(repeat(what, step), name=what) for what, step in self._steps().items()]
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -30,9 +32,9 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _endless(self) -> list[Coroutine[None, None, None]]:
-        """Return what goes on from the beginning to the end."""
-        return [self._look_at_times()]
+    def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return, by name, the work that is repeated for as long as this is open."""
+        return {"regular look at inboxes": self._look_at_times}
 
     def publish(self, reader_ids: Collection[str]) -> None:
         """Tell the watchers of these inboxes, in every process, without waiting; never raise."""
@@ -60,10 +62,9 @@ class Live:
         self.wake(self._watchers.keys())
 
     async def _look_at_times(self) -> None:
-        """Have everyone look, for ever."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.wake_all()
+        """Have everyone look after a while."""
+        await asyncio.sleep(LOOK_SECONDS)
+        self.wake_all()
 
     def close(self) -> None:
         """Let every watcher go."""

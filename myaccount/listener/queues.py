@@ -1,7 +1,8 @@
 """The courier between a commit and the listener: a queue in the process, or a Redis stream between processes.
 
-Either may lose what it carries: the event's row is the truth, and the sweeper sends it again. So announcing
-never waits and never fails.
+Either may lose what it carries: the event's row is the truth, and the sweeper reads the rows themselves. So
+announcing never waits and never fails. An event's id in a queue is only a hint: the listener locks and reads the
+row with that id, and acts on what it says. So an id that was given out twice, after a failover, is harmless.
 """
 
 import asyncio
@@ -34,7 +35,10 @@ class EventQueue(Protocol):
         """Tell the queue that the events were handled; never raise."""
 
     async def redis_state(self) -> str:
-        """Return "ok" if Redis answers, or "not configured". Raises what the client raises."""
+        """Return "ok" if Redis takes and gives events, what it refuses, or "not configured".
+
+        Raises what the client raises if Redis does not answer.
+        """
 
 
 class MemoryQueue:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Self, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..cancellation import raise_if_cancelled
 from ..settings import RedisConfig
+from .endless import repeat
 from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
 
 _logger = logging.getLogger(__name__)
@@ -32,22 +33,32 @@ _Entries = list[tuple[str, dict[str, str]]]
 
 AWAY: Final = (RedisError, OSError)
 
+# Returns a name in Redis, which the database knows. Raises LedgerError while that is away.
+FindName = Callable[[], Awaitable[str]]
+
+# An id below every entry's. Redis looks at it last, after everything for which it may refuse an entry.
+PROBE_ID: Final = "0-1"
+PROBE_PASSED: Final = "equal or smaller than"
+
 
 class RedisQueue:
-    """The queue between processes; `async with` starts and ends what carries announcements to Redis."""
+    """The queue between processes; `async with` starts and ends the task that sends announcements to Redis."""
 
-    def __init__(self, config: RedisConfig, stream: str) -> None:
-        self._stream = stream
+    def __init__(self, config: RedisConfig, find_name: FindName) -> None:
+        self._find_name = find_name
+        # Empty until the database has been there.
+        self._stream = ""
         self._consumer = f"{socket.gethostname()}:{os.getpid()}"
         self._announced: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
-        self._reachable = True
+        # What Redis refused, by what it was asked for, until that succeeds.
+        self._refused: dict[str, Exception] = {}
         self._next_claim = 0.0
         self._client = redis_client(config, config["maxsize"])
         # A reader that blocks has a connection to itself.
         self._reader = redis_client(config, 1)
 
     async def __aenter__(self) -> Self:
-        self._sender = asyncio.create_task(self._send(), name="event sender")
+        self._sender = asyncio.create_task(repeat("event sender", self._send), name="event sender")
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -61,6 +72,7 @@ class RedisQueue:
             self._announced.put_nowait(event_id)
 
     async def take(self) -> list[Notice]:
+        await self._find_stream()
         try:
             now = asyncio.get_running_loop().time()
             if now >= self._next_claim:
@@ -76,10 +88,10 @@ class RedisQueue:
             if "NOGROUP" in str(error) or "no such key" in str(error):
                 await self._make_group()
             else:
-                await self._wait_for_redis(error)
+                await self._wait_for_redis("give", error)
             return []
         except AWAY as error:
-            await self._wait_for_redis(error)
+            await self._wait_for_redis("give", error)
             return []
 
     async def acknowledge(self, notices: Sequence[Notice]) -> None:
@@ -90,14 +102,27 @@ class RedisQueue:
             _logger.info("Redis did not take the acknowledgement of %s events.", len(notices))
 
     async def redis_state(self) -> str:
-        await self._client.ping()
-        return "ok"
+        if not self._stream:
+            await self._client.ping()
+            return "ok"
+        try:
+            # PING is answered even if writes are refused, so this is a write, with an id that adds nothing.
+            await self._client.xadd(self._stream, {"event": 0}, id=PROBE_ID, nomkstream=True)
+        except ResponseError as error:
+            if PROBE_PASSED not in str(error):
+                return f"refuses events: {error}"
+        give_error = self._refused.get("give")
+        return f"does not give events: {give_error}" if isinstance(give_error, ResponseError) else "ok"
+
+    async def _find_stream(self) -> None:
+        if not self._stream:
+            self._stream = await self._find_name()
 
     async def _read(self) -> list[Notice]:
         reply = await self._reader.xreadgroup(
             GROUP, self._consumer, {self._stream: ">"}, count=TAKE_LIMIT, block=BLOCK_SECONDS * 1000
         )
-        self._reachable = True
+        self._works("give")
         # redis-py's types cover every protocol's shape; with ours it is a list of (stream, entries).
         streams = cast("list[tuple[str, _Entries]]", reply)
         return [notice for _, entries in streams for notice in _notices(entries)]
@@ -116,18 +141,18 @@ class RedisQueue:
                 await self._reader.xgroup_delconsumer(self._stream, GROUP, reader["name"])
 
     async def _send(self) -> None:
-        """Carry what is announced to the stream, for ever; while Redis is away, hold on to it."""
+        """Add the next announcement to the stream, as soon as Redis takes it."""
+        await self._find_stream()
+        entry: dict[Any, Any] = {"event": await self._announced.get()}
         while True:
-            raise_if_cancelled()
-            entry: dict[Any, Any] = {"event": await self._announced.get()}
-            while True:
-                try:
-                    await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
-                    self._reachable = True
-                    break
-                except AWAY as error:
-                    raise_if_cancelled()
-                    await self._wait_for_redis(error)
+            try:
+                await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
+            except AWAY as error:
+                raise_if_cancelled()
+                await self._wait_for_redis("take", error)
+            else:
+                self._works("take")
+                return
 
     async def _make_group(self) -> None:
         try:
@@ -135,12 +160,18 @@ class RedisQueue:
         except AWAY as error:
             # Unless another process made it in this moment.
             if "BUSYGROUP" not in str(error):
-                await self._wait_for_redis(error)
+                await self._wait_for_redis("give", error)
 
-    async def _wait_for_redis(self, error: Exception) -> None:
-        if self._reachable:
-            self._reachable = False
-            _logger.warning("Redis is away; events wait in the database until it is back: %s", error)
+    def _works(self, what: str) -> None:
+        if self._refused.pop(what, None) and not self._refused:
+            _logger.info("Redis takes and gives events again.")
+
+    async def _wait_for_redis(self, what: str, error: Exception) -> None:
+        if not self._refused:
+            _logger.warning(
+                "Redis does not %s events; they are read from the database until it does: %s", what, error
+            )
+        self._refused[what] = error
         await asyncio.sleep(RECONNECT_SECONDS)
 
 

@@ -15,6 +15,7 @@ from ..store.health import OK, DatabaseHealth, find_health
 from ..store.journal import Journal
 
 AWAY = "away"
+NOT_CONFIGURED = "not configured"
 
 
 class Readiness(NamedTuple):
@@ -62,7 +63,7 @@ class Health:
         """Return what the metrics tell of this moment; without what the database does not tell. Never raise."""
         readiness, backlogs = await asyncio.gather(self.readiness(), self._backlogs.answer())
         found = [Found("ready", readiness.ready), Found("database_up", readiness.database != AWAY)]
-        if readiness.redis in (OK, AWAY):
+        if readiness.redis != NOT_CONFIGURED:
             found.append(Found("redis_up", readiness.redis == OK))
         if backlogs is not None:
             found += _found("events", backlogs.events)

@@ -13,8 +13,8 @@ from ..model.outbox import event
 from .retries import for_us_alone
 from .turns import Bound
 
-# How long an event may be on its way before the sweeper sends it again.
-RESEND_SECONDS: Final = 5
+# How long the queue has to bring an event before the sweeper delivers it.
+RESEND_SECONDS: Final = 3
 
 
 class Event(NamedTuple):

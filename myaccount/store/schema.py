@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
@@ -48,6 +49,13 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
             f"the database {database.name} lacks the external account, row 1 of the table account. "
             "Restore it from a backup."
         )
+
+
+async def find_schema_time(connection: AsyncConnection) -> datetime:
+    """Return when the database's schema was made: a copy of the database, such as a replica, says the same."""
+    made_at = select(account.c.created_at).where(account.c.id == EXTERNAL_ACCOUNT)
+    found: datetime = (await connection.execute(made_at)).scalar_one()
+    return found
 
 
 async def schema_version(database: Database) -> str | None:
