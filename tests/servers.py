@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -110,8 +110,11 @@ class Server:
 class MariaDB(Server):
     """MariaDB with the user `myaccount` / `secret`, who may do everything."""
 
+    host = "127.0.0.1"
     user = "myaccount"
     password = "secret"
+    # What a test adds to the command.
+    options: Sequence[str] = ()
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -148,6 +151,7 @@ class MariaDB(Server):
             "--user=root",
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-log-file-size=16M",
+            *self.options,
         ]
 
     def ping(self) -> None:
@@ -190,7 +194,7 @@ class MariaDB(Server):
                 [
                     program("mariadb", "mariadb-client"),
                     "--no-defaults",
-                    "--host=127.0.0.1",
+                    f"--host={self.host}",
                     f"--port={self.port}",
                     f"--user={self.user}",
                     f"--password={self.password}",

@@ -8,6 +8,7 @@ import pytest
 
 from .bank import BankOf, assert_nothing_is_astray
 from .conftest import Section, eventually
+from .engines import new_server
 from .faults import FAULTS, Fault, Proxy, Scene
 from .servers import MariaDB
 from .services import Start
@@ -21,7 +22,7 @@ RECOVERY_SECONDS = 10
 @pytest.fixture(scope="module")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A server of its own, since it is killed. The service's user may do no more than a service should."""
-    server = MariaDB(tmp_path_factory.mktemp("faulty") / "mariadb").start()
+    server = new_server(tmp_path_factory.mktemp("faulty") / "mariadb").start()
     with server.connect("root", "") as connection, connection.cursor() as cursor:
         cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
         cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")

@@ -17,6 +17,7 @@ from myaccount.store.mysql_batch import MysqlBatch
 
 from .actions import assert_books_balance, balance, first_row, open_users, send, transfer
 from .conftest import Client, Section, eventually
+from .engines import new_server
 from .servers import MariaDB
 
 
@@ -151,7 +152,7 @@ class TestMariaDBDies:
 
     @pytest.fixture
     def mariadb(self, tmp_path: Path) -> Iterator[MariaDB]:
-        server = MariaDB(tmp_path / "mariadb").start()
+        server = new_server(tmp_path / "mariadb").start()
         yield server
         server.kill()
 

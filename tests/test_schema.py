@@ -140,7 +140,7 @@ def test_the_recipe_for_models_gives_those_of_our_tables(
     mariadb: MariaDB, mysql_section: Section, tmp_path: Path, readme: str
 ) -> None:
     recipe = block(readme, ".venv/bin/pip install sqlacodegen").splitlines()[1]
-    url = f"{mariadb.user}:{mariadb.password}@127.0.0.1:{mariadb.port}/{mysql_section['db']}"
+    url = f"{mariadb.user}:{mariadb.password}@{mariadb.host}:{mariadb.port}/{mysql_section['db']}"
     command = recipe.removeprefix(".venv/bin/").replace("myaccount:PASSWORD@127.0.0.1:3306/bus", url)
     assert url in command
     subprocess.run(command, shell=True, cwd=tmp_path, env=ENVIRONMENT, check=True)  # noqa: S602 - as a person does

@@ -20,7 +20,9 @@ def mysql_engine(config: MysqlConfig, connections: int) -> AsyncEngine:
     url = URL.create(
         "mysql+aiomysql",
         username=config["user"],
-        password=config["password"],
+        # aiomysql writes a password in Latin-1, whatever the charset. This way it writes the password's UTF-8,
+        # of which servers keep the hash.
+        password=config["password"].encode().decode("latin-1"),
         host=config["host"],
         port=config["port"],
         database=config["db"],

@@ -10,6 +10,17 @@ from .migrations import head_version, read_version
 from .turns import is_sqlite
 
 OK: Final = "ok"
+NOT_WRITABLE: Final = "not writable"
+
+_READ_ONLY: Final = "it is read only. Name the server that takes writes, or end its read_only"
+_NO_PERMISSION: Final = "its user may not write. Grant SELECT, INSERT, UPDATE and DELETE on its tables"
+# What to do about the errors with which MySQL and MariaDB refuse a write; others are told in the server's words.
+_REFUSALS: Final = {
+    1665: "its binlog_format is STATEMENT, which cannot log what READ COMMITTED writes."
+    " Set binlog_format to ROW or MIXED",
+    **dict.fromkeys((1290, 1792, 1836), _READ_ONLY),
+    **dict.fromkeys((1044, 1142, 1143), _NO_PERMISSION),
+}
 
 # It changes no row, locks none and leaves nothing in a log; but a server that takes no writes, or none of ours,
 # refuses it, whatever the reason.
@@ -31,23 +42,29 @@ async def find_health(connection: AsyncConnection) -> DatabaseHealth:
     await connection.rollback()
     if version != head_version():
         return DatabaseHealth(OK, f"at version {version or 'none'}, not {head_version()}")
-    writable = await (_sqlite_takes_writes if is_sqlite(connection) else _mysql_takes_writes)(connection)
-    return DatabaseHealth(OK if writable else "not writable", OK)
+    return DatabaseHealth(NOT_WRITABLE if await find_refusal(connection) else OK, OK)
 
 
-async def _mysql_takes_writes(connection: AsyncConnection) -> bool:
+async def find_refusal(connection: AsyncConnection) -> str | None:
+    """Return why the database takes no writes, and what to do about it; None if it takes them."""
+    return await (_sqlite_refusal if is_sqlite(connection) else _mysql_refusal)(connection)
+
+
+async def _mysql_refusal(connection: AsyncConnection) -> str | None:
     try:
         await connection.exec_driver_sql(_WRITE)
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        return False
+        # Its number and the server's words.
+        number, words = getattr(error.orig, "args", (0, str(error)))
+        return _REFUSALS.get(number) or str(words)
     # Committed, it would be in some servers' binary logs.
     await connection.rollback()
-    return True
+    return None
 
 
-async def _sqlite_takes_writes(connection: AsyncConnection) -> bool:
+async def _sqlite_refusal(connection: AsyncConnection) -> str | None:
     # Past SQLAlchemy, which would begin a transaction and hold the lock until it ends it.
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None  # noqa: S101 - a connection in use has one
@@ -56,5 +73,5 @@ async def _sqlite_takes_writes(connection: AsyncConnection) -> bool:
         await driver.execute_fetchall(_WRITE)
     except sqlite3.OperationalError as error:
         # The lower byte: the others say what kind of busy it is.
-        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-    return True
+        return None if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY else str(error)
+    return None

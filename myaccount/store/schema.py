@@ -14,7 +14,7 @@ from ..ledger.errors import Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .database import TRANSACTION_TIMEOUT_SECONDS, Database
 from .errors import DatabaseAway, DatabaseNotReady
-from .health import OK, find_health
+from .health import find_refusal
 from .migrations import head_version, known_versions, read_version, upgrade
 
 _logger = logging.getLogger(__name__)
@@ -39,11 +39,9 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
             await database.migrate(lambda connection: upgrade(connection, _logger.info))
         except Unavailable as error:
             raise DatabaseNotReady(f"the database {database.name}: {error}") from None
-    health = await _ask(database, find_health)
-    if health.database != OK:
-        raise DatabaseNotReady(
-            f"the database {database.name} is {health.database}: see to its permissions, or the server's read_only"
-        )
+    refusal = await _ask(database, find_refusal)
+    if refusal:
+        raise DatabaseNotReady(f"the database {database.name} takes no writes: {refusal}.")
     if not await _ask(database, lambda connection: connection.run_sync(_has_external_account)):
         raise DatabaseNotReady(
             f"the database {database.name} lacks the external account, row 1 of the table account. "

@@ -1,0 +1,198 @@
+"""The database servers that the tests run on: MariaDB, or the one that ENGINE names.
+
+`make engines` runs the same test files on each. ENGINE is one of NAMES, or the address of a running server,
+`mysql://user:password@host:port`, in which the tests create databases of their own and drop them.
+"""
+
+import importlib.util
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+import pymysql
+import pytest
+
+from .servers import MariaDB, Server, ServerMissing
+
+NAMES: Final = ("sqlite", "mariadb", "mysql8", "oceanbase")
+ENGINE: Final = os.environ.get("ENGINE", "")
+# An address: a server that is not ours to stop.
+FOREIGN: Final = "://" in ENGINE
+_NAME: Final = "foreign" if FOREIGN else ENGINE
+
+MYSQL8: Final = Path(__file__).resolve().parent.parent / ".venv" / "mysql8" / "server"
+
+
+class MySQL8(MariaDB):
+    """MySQL 8.0.15, which `make engines` takes from a Maven package. It does not enforce CHECK."""
+
+    def __init__(self, folder: Path) -> None:
+        Server.__init__(self, folder)
+        self._databases = 0
+        shutil.copytree(_initialized_mysql8(folder.parent), folder / "data")
+        # Each server has an identity of its own.
+        (folder / "data" / "auto.cnf").unlink(missing_ok=True)
+
+    def command(self) -> list[str]:
+        return [
+            *_mysql8(self.folder / "data"),
+            f"--tmpdir={self.folder}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
+            "--mysqlx=OFF",
+            *self.options,
+        ]
+
+
+class OceanBase(MariaDB):
+    """OceanBase's engine as one process, which the package pylibseekdb holds."""
+
+    def __init__(self, folder: Path) -> None:
+        Server.__init__(self, folder)
+        self._databases = 0
+
+    def command(self) -> list[str]:
+        package = importlib.util.find_spec("pylibseekdb")
+        if package is None or package.origin is None:
+            raise ServerMissing("pylibseekdb is not installed: run `make engines`, which installs it.")
+        parameters = ("memory_budget=1G", "log_disk_size=2G", "datafile_size=64M", "cpu_count=2")
+        return [
+            str(Path(package.origin).with_name("seekdb")),
+            "--nodaemon",
+            f"--base-dir={self.folder}/data",
+            f"--port={self.port}",
+            "--log-level=ERROR",
+            *[word for parameter in parameters for word in ("--parameter", parameter)],
+        ]
+
+    def ping(self) -> None:
+        # It listens before it lets anybody in.
+        self.connect("root", "").close()
+
+    def connect(
+        self, user: str = MariaDB.user, password: str = MariaDB.password, database: str | None = None
+    ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+        return _connect("127.0.0.1", self.port, user, password, database)
+
+
+class ForeignServer(MariaDB):
+    """The server at the address in ENGINE. It is never stopped, and what was created in it is dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        address = urlsplit(ENGINE)
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.host = address.hostname or "127.0.0.1"
+        self.port = address.port or 3306
+        self.user = unquote(address.username or "root")
+        self.password = unquote(address.password or "")
+        self._prefix = f"myaccount_test_{secrets.token_hex(4)}"
+        self._created: list[str] = []
+
+    def start(self) -> Self:
+        self.connect().close()
+        return self
+
+    def stop(self) -> None:
+        for name in self._created:
+            self.drop_database(name)
+
+    kill = stop
+
+    def connect(
+        self, user: str | None = None, password: str | None = None, database: str | None = None
+    ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+        return _connect(self.host, self.port, self.user, self.password, database)
+
+    def new_database(self) -> str:
+        name = f"{self._prefix}_{len(self._created)}"
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        self._created.append(name)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+def new_server(folder: Path) -> MariaDB:
+    """Return a server of the engine that is tested, not yet started."""
+    if FOREIGN:
+        return ForeignServer(folder)
+    return {"mysql8": MySQL8, "oceanbase": OceanBase}.get(ENGINE, MariaDB)(folder)
+
+
+def pytest_report_header() -> str:
+    return f"engine: {ENGINE.rpartition('@')[2] or 'SQLite and MariaDB'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of the other engines, and name those that cannot run on this one, with the reason."""
+    if not ENGINE:
+        return
+    if not (FOREIGN or ENGINE in NAMES):
+        raise pytest.UsageError(f"ENGINE is {ENGINE}: name one of {', '.join(NAMES)}, or an address")
+    concerned = [item for item in items if _concerns_engine(item)]
+    kept = []
+    for item in concerned:
+        reasons = [mark.kwargs["because"] for mark in item.iter_markers("not_on") if _NAME in mark.args]
+        if reasons:
+            config.get_terminal_writer().line(f"Not run on {_NAME}: {item.nodeid}: {', '.join(reasons)}")
+        else:
+            kept.append(item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def _concerns_engine(item: pytest.Item) -> bool:
+    """Whether the test runs on the engine; one that uses no database belongs to no engine."""
+    assert isinstance(item, pytest.Function)
+    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+    on_server = "mariadb" in item.fixturenames if backend is None else backend == "mariadb"
+    if ENGINE == "sqlite":
+        return backend == "sqlite"
+    return on_server
+
+
+@cache
+def _initialized_mysql8(folder: Path) -> Path:
+    """Return a data folder as the installation leaves it: that takes seconds, a copy does not."""
+    data = folder / "mysql8-initialized"
+    subprocess.run([*_mysql8(data), "--initialize-insecure"], check=True, capture_output=True)
+    return data
+
+
+def _mysql8(data: Path) -> list[str]:
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise ServerMissing("The MySQL 8 of the tests is for Linux on x86-64. ENGINE=mysql://... names another.")
+    if not MYSQL8.exists():
+        raise ServerMissing("MySQL 8 is not installed: run `make engines`, which installs it.")
+    return [
+        f"{MYSQL8}/bin/mysqld",
+        "--no-defaults",
+        f"--basedir={MYSQL8}",
+        f"--lc-messages-dir={MYSQL8}/share",
+        f"--datadir={data}",
+        "--user=root",
+        "--innodb-log-file-size=16M",
+        "--innodb-use-native-aio=0",
+        "--innodb-buffer-pool-size=64M",
+        "--performance-schema=0",
+    ]
+
+
+def _connect(
+    host: str, port: int, user: str, password: str, database: str | None
+) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+    return pymysql.connections.Connection(
+        host=host, port=port, user=user, password=password, database=database, autocommit=True
+    )
