@@ -3,12 +3,16 @@
 `${NAME}` in a value is replaced by the environment variable of that name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
 from trafaret_config import ConfigError, read_and_validate
+from trafaret_config.simple import read_and_get_vars
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
+from yaml.parser import ParserError
 
 from .ledger.changes import ACCOUNT_OPENED
 from .resources import resource
@@ -16,10 +20,14 @@ from .settings import CONFIGURATION, HIGHEST_PORT, CallbackConfig, Config
 
 DEFAULT_FILE: Final = resource("config/config.yaml")
 
+_SPECIAL: Final = (
+    "a value that begins with a special character must be in quotes, and lines begin with spaces, not tabs"
+)
 # What trafaret says of a fault, said so that it tells what was expected.
 _EXPECTED: Final = {
     "value is not a dict": "expected keys with their values",
     "value is not a list": "expected a list",
+    "found character that cannot start any token": _SPECIAL,
 }
 
 
@@ -70,15 +78,41 @@ def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Conf
     Raises WrongConfiguration, with one line a fault, if the file cannot be read or says something else.
     The text never holds a value of the file: it may be a password.
     """
+    return cast("Config", _read(read_and_validate, file, environment))
+
+
+def variables_of(file: str | Path, environment: Mapping[str, str]) -> set[str]:
+    """Return the names of the environment variables that a file uses. Raises WrongConfiguration."""
+    return cast("set[str]", _read(read_and_get_vars, file, environment))
+
+
+def _read(how: Callable[..., Any], file: str | Path, environment: Mapping[str, str]) -> Any:
     try:
-        return cast("Config", read_and_validate(str(file), CONFIGURATION, vars=environment))
+        return how(str(file), CONFIGURATION, vars=environment)
     except ConfigError as error:
-        raise WrongConfiguration("\n".join(_line(file, fault) for fault in error.errors)) from None
+        # YAML's scanner adds a line about what it was doing, which helps nobody.
+        faults = [fault for fault in error.errors if not str(fault.message or "while ").startswith("while ")]
+        raise WrongConfiguration("\n".join(_line(file, fault) for fault in faults)) from None
     except OSError as error:
         raise WrongConfiguration(f"{file}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise WrongConfiguration(f"{file}:{mark.line + 1 if mark else 1}: expected YAML in UTF-8") from None
+        line = mark.line + 1 if mark else 1
+        raise WrongConfiguration(f"{file}:{line}: {_reason(error, Path(file), line)}") from None
+
+
+def _reason(error: Exception, file: Path, line: int) -> str:
+    """Return why a file is not YAML, without a word of the file."""
+    if isinstance(error, ComposerError | ConstructorError):
+        # An asterisk or an exclamation mark has made an alias or a tag of it.
+        return _SPECIAL
+    if not isinstance(error, ParserError):
+        return "expected YAML in UTF-8"
+    in_braces = str(error.context).startswith("while parsing a flow")
+    if in_braces and "${" in "".join(file.read_text("utf-8").splitlines()[line - 1 : line]):
+        return """within { } or [ ] a variable must be in quotes, as in password: "${NAME}\""""
+    # The parser written in Python, unlike that in C, adds what it found instead.
+    return f"expected YAML: {str(error.problem).partition(', but')[0]}"
 
 
 def _line(file: str | Path, fault: Any) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import trafaret as t
 
 from .ledger.changes import CHANGE_TYPES
+from .sections import Section
 
 
 class MysqlConfig(TypedDict):
@@ -106,7 +107,7 @@ def _text(value: object) -> str:
     raise t.DataError("expected text on one line; a number, true or false must be in quotes to be text")
 
 
-def _secret(value: object) -> str:
+def _text_or_none(value: object) -> str:
     return _text(value) if value != "" else ""
 
 
@@ -120,7 +121,7 @@ def _address(value: object) -> str:
 
 def _signing_secret(value: object) -> str:
     with suppress(ValueError):
-        prefix, key = _secret(value)[:6], base64.b64decode(_secret(value)[6:], validate=True)
+        prefix, key = _text_or_none(value)[:6], base64.b64decode(_text_or_none(value)[6:], validate=True)
         if prefix == "whsec_" and 24 <= len(key) <= 64:
             return f"{prefix}{base64.b64encode(key).decode()}"
     raise t.DataError("expected whsec_ and 24 to 64 random bytes in base64")
@@ -150,13 +151,13 @@ def _pool(value: dict[str, Any]) -> dict[str, Any]:
 HIGHEST_PORT: Final = 65_535
 PORT: Final = _number(1, HIGHEST_PORT)
 
-MYSQL: Final = t.Dict(
+MYSQL: Final = Section(
     {
         t.Key("host"): _text,
         t.Key("port", default=3306): PORT,
         t.Key("db"): _text,
         t.Key("user"): _text,
-        t.Key("password"): _secret,
+        t.Key("password"): _text_or_none,
         t.Key("minsize", default=1): _number(0, 1000),
         # One is the journal's own, and none is too few for the others.
         t.Key("maxsize", default=5): _number(2, 1000),
@@ -165,7 +166,7 @@ MYSQL: Final = t.Dict(
     }
 ) & t.Call(_pool)
 
-REDIS: Final = t.Dict(
+REDIS: Final = Section(
     {
         t.Key("host"): _text,
         t.Key("port", default=6379): PORT,
@@ -173,11 +174,11 @@ REDIS: Final = t.Dict(
         t.Key("minsize", default=1): _number(0, 1000),
         t.Key("maxsize", default=5): _number(1, 1000),
         t.Key("db", default=0): _number(0, 1_000_000),
-        t.Key("password", optional=True): _secret,
+        t.Key("password", optional=True): _text_or_none,
     }
 ) & t.Call(_pool)
 
-CALLBACK: Final = t.Dict(
+CALLBACK: Final = Section(
     {
         t.Key("url"): _address,
         t.Key("events", default=list(CHANGE_TYPES)): t.List(_one_of(*CHANGE_TYPES), min_length=1),
@@ -186,29 +187,29 @@ CALLBACK: Final = t.Dict(
     }
 )
 
-CONFIGURATION: Final = t.Dict(
+CONFIGURATION: Final = Section(
     {
         t.Key("host", default="127.0.0.1"): _text,
         t.Key("port", default=8080): PORT,
         t.Key("mysql", optional=True): MYSQL,
         t.Key("redis", optional=True): REDIS,
         t.Key("sqlite_file", default="data/myaccount.db"): _text,
-        t.Key("log_folder", default="logs"): _text,
+        t.Key("log_folder", default="logs"): _text_or_none,
         t.Key("log_file", optional=True): _text,
         t.Key("log_format", default="text"): _one_of("text", "json"),
         t.Key("log_level", default="INFO"): _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
-        t.Key("journal", default={}): t.Dict(
+        t.Key("journal", default={}): Section(
             {
                 t.Key("waiting_limit", default=10_000): _number(1, 1_000_000),
                 t.Key("waiting_seconds", default=2.0): _seconds,
             }
         ),
-        t.Key("listener", default={}): t.Dict(
+        t.Key("listener", default={}): Section(
             {
                 t.Key("enabled", default=True): _flag,
             }
         ),
-        t.Key("metrics", optional=True): t.Dict(
+        t.Key("metrics", optional=True): Section(
             {
                 t.Key("host", default="127.0.0.1"): _text,
                 t.Key("port", default=9180): PORT,

@@ -96,7 +96,22 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         (DEMO.replace("123qwe", "123456"), "/config.yaml:6: mysql.password: expected text on one line; a number"),
         (DEMO.replace("minsize: 1\n  maxsize: 5\n\nh", "minsize: 6\n  maxsize: 5\n\nh"),
          "/config.yaml:14: redis.minsize: expected at most maxsize"),
-        ("prot: 80\n", "/config.yaml:1: prot: prot is not allowed key"),
+        ("prot: 80\n", "/config.yaml:1: prot: unknown key, did you mean port? The keys here are callbacks, host, "),
+        ("logLevel: INFO\n", "/config.yaml:1: logLevel: unknown key, did you mean log_level? The keys here are"),
+        ("zzz: 80\n", "/config.yaml:1: zzz: unknown key. The keys here are callbacks, host, "),
+        ("5: 80\n", "/config.yaml:1: [5]: unknown key. The keys here are callbacks, host, "),
+        (DEMO.replace("db: bus", "dbs: bus"),
+         "/config.yaml:4: mysql.dbs: unknown key, did you mean db? The keys here are connect_timeout, db, host, "),
+        ("journal: {waiting: 3}\n", "/config.yaml:1: journal.waiting: unknown key, did you mean waiting_"),
+        ("callbacks:\n- urll: http://a\n", "/config.yaml:2: callbacks[0].urll: unknown key, did you mean url? The keys"),
+        ("mysql: {host: h, password: ${NOPE}}\n",
+         "/config.yaml:1: within { } or [ ] a variable must be in quotes, as in password: \"${NAME}\""),
+        ("callbacks: [${NOPE}]\n", "/config.yaml:1: within { } or [ ] a variable must be in quotes"),
+        ("mysql: {host: h\nport: 3\n", "/config.yaml:2: expected YAML: did not find expected ',' or '}'"),
+        (DEMO.replace("123qwe", "@ecret9"), "/config.yaml:6: a value that begins with a special character must be in"),
+        (DEMO.replace("123qwe", "*ecret9"), "/config.yaml:6: a value that begins with a special character must be in"),
+        (DEMO.replace("123qwe", "!ecret9"), "/config.yaml:6: a value that begins with a special character must be in"),
+        ("port: 80\n host: x\n", "/config.yaml:2: mapping values are not allowed in this context"),
         ("port: ${NO_SUCH}\n", "/config.yaml:1: expected, after $, the name of an environment variable"),
         (DEMO.replace("123qwe", "abc$ecret9"), "/config.yaml:6: expected, after $, the name"),
         ("mysql: 3\n", "/config.yaml:1: mysql: expected keys with their values"),
@@ -138,7 +153,18 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_refusal_never_shows_a_value(tmp_path: Path) -> None:
     assert "123456" not in _refusal(tmp_path, DEMO.replace("123qwe", "123456").replace("3306", "${NO_SUCH}"))
-    assert "ecret9" not in _refusal(tmp_path, DEMO.replace("123qwe", "abc$ecret9"))
+    for password in ("abc$ecret9", "@ecret9", "*ecret9", "!ecret9", "{ecret9", "a: ecret9", "'ecret9"):
+        assert "ecret9" not in _refusal(tmp_path, DEMO.replace("123qwe", password))
+
+
+def test_a_refusal_has_one_line_a_fault(tmp_path: Path) -> None:
+    for text in ("port: 80\n host: x\n", "port: [\n", "a: @b\n", "mysql: {host: h, password: ${NOPE}}\n"):
+        assert len(_refusal(tmp_path, text).splitlines()) == 1
+
+
+def test_a_variable_within_braces_is_taken_in_quotes(tmp_path: Path) -> None:
+    text = 'mysql: {host: h, db: d, user: u, password: "${DB_PASSWORD}"}\n'
+    assert _load(tmp_path, text, DB_PASSWORD="77")["mysql"]["password"] == "77"
 
 
 def test_an_address_within_a_network_is_taken(tmp_path: Path) -> None:
