@@ -10,13 +10,22 @@ from pathlib import Path
 
 from trafaret_config.commandline import config_from_options, standard_argparse_options
 
-from .configuration import DEFAULT_FILE, WrongConfiguration, load_configuration, load_configuration_of, own_address
-from .inspection import backup, check, print_differences, print_waiting, resend
+from .checking import check
+from .configuration import (
+    DEFAULT_FILE,
+    WrongConfiguration,
+    load_configuration,
+    load_configuration_of,
+    own_address,
+    variables_of,
+)
+from .inspection import backup, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app, create_listener
 from .migration import migrate, print_script, print_status
-from .resources import working_path
+from .output import output_fault
+from .resources import own_version, working_path
 from .serving import Runner, serve
 from .settings import CONFIGURATION, Config
 from .store.backup import BackupFailed
@@ -40,14 +49,47 @@ what to do:
   migrate   bring the database's schema to this program's version: before the first start, and after an upgrade
   events    list what waits to be told and what was set aside, with the error
   backup    copy the embedded database to a new FILE while the service goes on
-  check     see that a service can start: the configuration, the database, its schema
+  check     see that a service can start: the configuration, the database, its schema; and warn of what would be
+            missing: the ports, Redis, the receivers of callbacks
   verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
 
-COMMAND_NAMES = ("serve", "listen", "migrate", "events", "backup", "check", "verify")
+# What each cannot do when it fails.
+COMMAND_NAMES = {
+    "serve": "serve",
+    "listen": "listen",
+    "migrate": "migrate",
+    "events": "show the events",
+    "backup": "back up the database",
+    "check": "start",
+    "verify": "verify the books",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
+    what, failed, status = "start", 1, 0
+    fault: object
+    try:
+        options = _parse(arguments)
+        what = "send events again" if options.resend else COMMAND_NAMES[options.command]
+        failed = 2 if options.command == "verify" else 1
+        status = _do(options)
+        fault = output_fault()
+    except SystemExit:
+        fault = output_fault()
+        if not fault:
+            raise
+    except OSError as error:
+        fault = output_fault(error) or error
+    except (WrongConfiguration, DatabaseNotReady, BackupFailed, Unavailable) as error:
+        fault = error
+    if fault:
+        print(f"myaccount cannot {what}: {fault}", file=sys.stderr)
+        return failed
+    return status
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="myaccount",
         description="A wallet ledger service.",
@@ -55,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
-    parser.add_argument("command", nargs="?", choices=COMMAND_NAMES, default="serve")
+    parser.add_argument("--version", action="version", version=f"MyAccount {own_version()}")
+    parser.add_argument("command", nargs="?", choices=tuple(COMMAND_NAMES), default="serve")
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="with backup: the file to write")
     parser.add_argument(
         "--resend",
@@ -82,19 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("the command backup, and no other, takes the FILE to write")
     if options.process is not None and options.command != "serve":
         parser.error("--process goes with the command serve")
-    try:
-        if options.print_config_vars:
-            config_from_options(options, CONFIGURATION)
-        config = load_configuration_of(options.process, options.config, os.environ)
-        if options.print_config or options.check_config:
-            config_from_options(options, CONFIGURATION)
-        return _do(options, config)
-    except (WrongConfiguration, DatabaseNotReady, BackupFailed, Unavailable, OSError) as error:
-        print(
-            f"myaccount cannot {'start' if options.command == 'check' else options.command}: {error}",
-            file=sys.stderr,
-        )
-        return 2 if options.command == "verify" else 1
+    return options
 
 
 def runner_from_environment() -> Runner:
@@ -105,7 +136,13 @@ def runner_from_environment() -> Runner:
     return Runner(create_app(config, database_needed=False))
 
 
-def _do(options: argparse.Namespace, config: Config) -> int:
+def _do(options: argparse.Namespace) -> int:
+    if options.print_config_vars:
+        print("\n".join(sorted(variables_of(options.config, os.environ))))
+        return 0
+    config = load_configuration_of(options.process, options.config, os.environ)
+    if options.print_config or options.check_config:
+        config_from_options(options, CONFIGURATION)
     if options.command == "check":
         return asyncio.run(check(config))
     if options.command == "backup":
@@ -117,6 +154,8 @@ def _do(options: argparse.Namespace, config: Config) -> int:
         return asyncio.run(do(config))
     if options.command == "events":
         return asyncio.run(resend(config, options.resend) if options.resend else print_waiting(config))
+    # Before anything is begun: a standard output that cannot be written is refused here.
+    print(f"MyAccount {own_version()} starts.", flush=True)
     if options.command == "listen":
         set_up_logging(config)
         greeting = f"MyAccount listens to {_queue(config)}. Ctrl-C ends it."
@@ -125,6 +164,8 @@ def _do(options: argparse.Namespace, config: Config) -> int:
         set_up_logging(config, alone=options.process is None)
         address = (config["host"], config["port"])
         asyncio.run(serve(create_app(config), [address], lambda: print(_welcome(config), flush=True)))
+    # It has served. That its output could not be written any more was logged meanwhile.
+    output_fault()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What people look at on the command line: whether all is in place, the books balance, what waits."""
+"""What people look at on the command line: whether the books balance, and what waits."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from .configuration import callbacks_of
-from .logsetup import set_up_logging
 from .resources import working_path
 from .service.verification import verify_books
 from .service.waiting import list_waiting, resend_set_aside
@@ -15,14 +14,6 @@ from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
 from .store.deliveries import hosts_by_endpoint
 from .store.schema import prepare_schema
-
-
-async def check(config: Config) -> int:
-    """See that a service can start. Raises DatabaseNotReady or OSError, which say why it cannot."""
-    set_up_logging(config)
-    async with _database(config):
-        print("A service can start on this configuration.")
-    return 0
 
 
 def backup(config: Config, target: Path) -> int:
@@ -37,7 +28,7 @@ def backup(config: Config, target: Path) -> int:
 async def print_differences(config: Config) -> int:
     """Print each difference in the books; return 1 if there is one."""
     differences = 0
-    async with _database(config) as database:
+    async with ready_database(config) as database:
         async for difference in verify_books(database, _show_progress):
             print(difference)
             differences += 1
@@ -49,7 +40,7 @@ async def print_waiting(config: Config) -> int:
     """Print what waits to be told and what was set aside, one a line."""
     hosts = hosts_by_endpoint(callbacks_of(config))
     waiting = set_aside = 0
-    async with _database(config) as database:
+    async with ready_database(config) as database:
         async for row in list_waiting(database):
             if row.due_at is None:
                 set_aside += 1
@@ -67,14 +58,15 @@ async def print_waiting(config: Config) -> int:
 
 async def resend(config: Config, name: str) -> int:
     """Have what was set aside tried again; return 1 if there was nothing of that name."""
-    async with _database(config) as database:
+    async with ready_database(config) as database:
         count = await resend_set_aside(database, name)
     print(f"{count} sent again." if count else "Nothing of that name was set aside.")
     return 0 if count or name == "all" else 1
 
 
 @asynccontextmanager
-async def _database(config: Config) -> AsyncIterator[Database]:
+async def ready_database(config: Config) -> AsyncIterator[Database]:
+    """Give the database. Raises DatabaseNotReady, which says why a service could not start on it."""
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded="mysql" not in config)
         yield database

@@ -6,16 +6,19 @@ since those may hold card numbers and passwords.
 
 import logging
 import logging.config
-import math
+import os
 import sys
-import time
+from contextlib import suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import cached_property
 from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from aiohttp.http_exceptions import HttpProcessingError
 
+from .onceaminute import OnceAMinute
 from .resources import working_path
 
 if TYPE_CHECKING:
@@ -27,10 +30,11 @@ KEPT_DAYS: Final = 30
 
 
 class RequestIdFilter(logging.Filter):
-    """Give each record the id of the request in whose course it was made."""
+    """Give each record the id of the request during which it was made, and its time with the offset of UTC."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         return True
 
 
@@ -47,14 +51,29 @@ class MalformedRequestFilter(logging.Filter):
 
 
 class _Persistent(logging.Handler):
-    """A file that may be full for a while: said once a minute, not for every line that is lost."""
+    """A place that may not take lines for a while: said once a minute, not for every line that is lost."""
 
-    _said_at = -math.inf
+    place = "in the log's file"
+
+    @cached_property
+    def _said(self) -> OnceAMinute:
+        return OnceAMinute()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        if time.monotonic() - self._said_at >= 60:
-            self._said_at = time.monotonic()
-            sys.stderr.write(f"Lines are missing in the log's file: {sys.exc_info()[1]}\n")
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            # A fault of the line itself.
+            super().handleError(record)
+        elif self._said.due():
+            # The standard error may be the same closed pipe.
+            with suppress(OSError):
+                sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
+
+
+class Console(_Persistent, logging.StreamHandler[TextIO]):
+    """The standard output."""
+
+    place = "on the standard output"
 
 
 class SharedLogFile(_Persistent, WatchedFileHandler):
@@ -70,11 +89,11 @@ protocol_logger: Final = logging.getLogger("myaccount.protocol")
 protocol_logger.addFilter(MalformedRequestFilter())
 
 FORMATS: Final = {
-    "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
-        "fmt": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
-        "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        "fmt": "%(time)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "rename_fields": {"levelname": "level", "name": "logger"},
     },
 }
 
@@ -82,25 +101,13 @@ FORMATS: Final = {
 def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]:
     """Return what `logging.config.dictConfig` takes.
 
-    A process that serves `alone` writes a file a day, unless a file is named: that one may be shared by several
-    processes, since none of them rotates it. Whoever does, it is opened again.
+    A process that serves `alone` writes a file a day, by UTC as the lines' times are, unless a file is named. That
+    one may be shared by several processes, since none of them rotates it. When somebody does, it is opened again.
     """
-    handlers: dict[str, dict[str, Any]] = {
-        "console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
-    }
-    if "log_file" in config:
-        file = working_path(config["log_file"])
-        handlers["file"] = {"()": SharedLogFile, "filename": str(file)}
-    elif alone:
-        file = working_path(config["log_folder"]) / "myaccount.log"
-        handlers["file"] = {
-            "()": DailyLogFile,
-            "filename": str(file),
-            "when": "midnight",
-            "backupCount": KEPT_DAYS,
-        }
-    if "file" in handlers:
-        handlers["file"]["encoding"] = "utf-8"
+    handlers: dict[str, dict[str, Any]] = {"console": {"()": Console, "stream": "ext://sys.stdout"}}
+    file, handler = _file_of(config, alone)
+    if file is not None and not _is_console(file):
+        handlers["file"] = {**handler, "filename": str(file), "encoding": "utf-8"}
     for handler in handlers.values():
         handler |= {"formatter": "line", "filters": ["request_id"]}
     return {
@@ -121,13 +128,37 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     }
 
 
+def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]]:
+    """Return the log's file, if there is to be one, and what writes it."""
+    if "log_file" in config:
+        return working_path(config["log_file"]), {"()": SharedLogFile}
+    daily = {"()": DailyLogFile, "when": "midnight", "utc": True, "backupCount": KEPT_DAYS}
+    return working_path(config["log_folder"]) / "myaccount.log" if alone and config["log_folder"] else None, daily
+
+
+def _is_console(file: Path) -> bool:
+    """Whether the console's lines go to that file already, as to /dev/stdout: each would be there twice."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
 def set_up_logging(config: "Config", *, alone: bool = False) -> None:
     """Log as the configuration says. Raises OSError if the file cannot be written."""
     settings = logging_settings(config, alone=alone)
-    if file := settings["handlers"].get("file"):
-        Path(file["filename"]).parent.mkdir(parents=True, exist_ok=True)
+    file = settings["handlers"].get("file")
     try:
+        if file:
+            Path(file["filename"]).parent.mkdir(parents=True, exist_ok=True)
         logging.config.dictConfig(settings)
-    except ValueError as error:
-        # It hides the reason behind its own words.
-        raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
+    except (OSError, ValueError) as error:
+        # dictConfig hides the reason behind its own words.
+        reason = error.__cause__ if isinstance(error, ValueError) else error
+        if not isinstance(reason, OSError):
+            raise
+        key = "log_file" if "log_file" in config else "log_folder"
+        raise OSError(
+            f"{key}: {file['filename']} cannot be written: {reason.strerror}. "
+            'With log_folder: "" and no log_file the log goes to the console alone'
+        ) from None

@@ -12,7 +12,6 @@ from collections import Counter as CounterOf
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +30,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from .resources import own_version
 from .slots import FOLDER_VARIABLE, SLOT_VARIABLE, STARTED_VARIABLE
 
 # The text format that every Prometheus takes.
@@ -268,9 +268,4 @@ class _FoundNow(Collector):
 
 
 def _build() -> Found:
-    try:
-        own_version = version("myaccount")
-    except PackageNotFoundError:
-        # A checkout that was never installed.
-        own_version = "unknown"
-    return Found("build_info", 1, (own_version, platform.python_version()))
+    return Found("build_info", 1, (own_version(), platform.python_version()))

@@ -25,6 +25,7 @@ from .metrics import (
 )
 from .middlewares import render_replies
 from .routes import setup_operations_routes
+from .serving import open_site
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
     await runner.setup()
     address = app[config_key]["metrics"]
     try:
-        await web.TCPSite(runner, address["host"], address["port"], reuse_port=AMONG_OTHERS or None).start()
+        await open_site(runner, "metrics.", address["host"], address["port"], reuse_port=AMONG_OTHERS)
         sampling = asyncio.create_task(_sample(app), name="metrics sampler")
         STARTS.inc()
         PROCESSES.set(1)

@@ -1,5 +1,9 @@
-"""Where the files beside the code are: in a checkout beside the package, in an installed wheel inside it."""
+"""Where the files beside the code are: in a checkout beside the package, in an installed wheel inside it.
 
+And which version was installed.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -20,3 +24,12 @@ def working_path(path: str) -> Path:
     folder of its own, so it takes the one it is started in.
     """
     return (Path.cwd() if _INSTALLED else _CHECKOUT) / path
+
+
+def own_version() -> str:
+    """Return the program's version."""
+    try:
+        return version("myaccount")
+    except PackageNotFoundError:
+        # A checkout that was never installed.
+        return "unknown"

@@ -8,7 +8,7 @@ import trafaret as t
 from trafaret.codes import NOT_ALLOWED
 
 
-class Section(t.Dict):  # type: ignore[misc] - trafaret ships no types
+class Section(t.Dict):  # type: ignore[misc]
     """trafaret's Dict, which says only that a key is not allowed."""
 
     def transform(self, value: Any, context: Any = None) -> Any:

@@ -1,6 +1,8 @@
 """How the service is served, whichever way it was started."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -32,14 +34,35 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
     try:
         await runner.setup()
         for host, port in addresses:
-            try:
-                await web.TCPSite(runner, host, port).start()
-            except socket.gaierror as error:
-                raise OSError(f"{host}: {error.strerror}") from None
+            await open_site(runner, "", host, port)
         started()
         await told_to_end.wait()
     finally:
         await runner.cleanup()
+
+
+async def open_site(
+    runner: web.BaseRunner, section: str, host: str, port: int, *, reuse_port: bool = False
+) -> None:
+    """Listen at an address, `::` for IPv6 and IPv4 alike, as gunicorn does.
+
+    Raises OSError, which names the key at fault of the section, such as `metrics.`.
+    """
+    try:
+        if host == "::":
+            both = socket.has_dualstack_ipv6()
+            listening = socket.create_server(
+                (host, port), family=socket.AF_INET6, dualstack_ipv6=both, reuse_port=reuse_port
+            )
+            await web.SockSite(runner, listening).start()
+        else:
+            await web.TCPSite(runner, host, port, reuse_port=reuse_port or None).start()
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        key = "port" if in_use or error.errno == errno.EACCES else "host"
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        advice = ": end the program that has it, or name another port" if in_use else ""
+        raise OSError(f"{section}{key}: {host}:{port}: {str(reason).lower()}{advice}") from None
 
 
 class Runner(web.AppRunner):

@@ -13,8 +13,10 @@ PACKAGE = Path(myaccount.__file__).parent
 FLOORS = [
     {"__main__", "__init__"},
     {"cli"},
+    {"checking"},
     {"main", "inspection", "migration"},
-    {"operations", "serving"},
+    {"operations"},
+    {"serving"},
     {"routes"},
     {"controller", "listener"},
     {"service"},
@@ -23,7 +25,7 @@ FLOORS = [
     {"middlewares"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
     {"settings"},
-    {"ledger", "resources", "cancellation", "slots", "private"},
+    {"ledger", "resources", "cancellation", "slots", "sections", "output", "onceaminute", "private"},
     {"locks"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -78,7 +78,7 @@ def test_a_backup_never_takes_the_place_of_a_file(start: Start, tmp_path: Path) 
     there.write_text("mine")
     refused = _run(service, "backup", str(there))
     assert refused.returncode == 1
-    assert refused.stderr == f"myaccount cannot backup: {there} exists already: name a new file\n"
+    assert refused.stderr == f"myaccount cannot back up the database: {there} exists already: name a new file\n"
     assert there.read_text() == "mine"
     refused = _run(service, "backup", str(tmp_path / "nowhere" / "copy.db"))
     assert refused.returncode == 1

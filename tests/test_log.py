@@ -1,22 +1,30 @@
 """The log: one line a request, an id shared with the reply, and never a card number or a password."""
 
+import asyncio
+import errno
 import json
 import logging
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from myaccount import onceaminute
 from myaccount.logsetup import RequestIdFilter, set_up_logging
 from myaccount.settings import CONFIGURATION
 from myaccount.store.database import Database
 
 from .actions import send
 from .conftest import Client
+from .services import CHECKOUT
 from .test_accounts import ALICE
 
 
@@ -116,6 +124,86 @@ def test_one_process_logs_to_a_file_a_day_too(log_file: Path) -> None:
     (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
     assert (handler.when, handler.backupCount) == ("MIDNIGHT", 30)  # type: ignore[attr-defined]
     assert re.fullmatch(r".* INFO test \[-\] 账本\n", log_file.read_text("utf-8"))
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows the time of Shanghai."""
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_away")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_each_line_has_its_time_with_the_offset_of_utc(tmp_path: Path, log_format: str) -> None:
+    file = tmp_path / "log.txt"
+    with _logging_of({"log_file": str(file), "log_format": log_format}, alone=False):
+        began = datetime.now(UTC)
+        logging.getLogger("shop").info("here")
+        ended = datetime.now(UTC)
+    (line,) = file.read_text().splitlines()
+    told = json.loads(line)["time"] if log_format == "json" else line.partition(" ")[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", told)
+    assert began - timedelta(milliseconds=1) <= datetime.fromisoformat(told) <= ended
+
+
+@pytest.mark.parametrize("place", ["/dev/stdout", "/proc/self/fd/1"])
+def test_a_file_that_is_the_console_has_each_line_once(place: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_file": place}, alone=False):
+        logging.getLogger("shop").info("here")
+    assert capfd.readouterr().out.count("here") == 1
+
+
+def test_a_file_to_which_the_console_was_sent_has_each_line_once(tmp_path: Path) -> None:
+    """As a shell does with > log.txt."""
+    program = f"""
+import logging
+from myaccount import onceaminute
+from myaccount.logsetup import set_up_logging
+from myaccount.settings import CONFIGURATION
+set_up_logging(CONFIGURATION.check({{"log_folder": {str(tmp_path)!r}}}), alone=True)
+logging.getLogger("shop").info("here")
+"""
+    file = tmp_path / "myaccount.log"
+    with file.open("w") as output:
+        subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, stdout=output, check=True)
+    assert file.read_text().count("here") == 1
+
+
+def test_without_a_folder_the_log_goes_to_the_console_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_folder": ""}, alone=True):
+        logging.getLogger("shop").info("here")
+        assert len(logging.getLogger().handlers) == 1
+    assert capfd.readouterr().out.count("here") == 1
+
+
+def test_connections_that_cannot_be_accepted_are_logged_once_a_minute(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [onceaminute.AcceptFilter()])
+
+    def tried() -> int:
+        """Have asyncio's own words said, and return how many lines there are."""
+        fault = OSError(errno.EMFILE, "Too many open files")
+        context = {"message": "socket.accept() out of system resource", "exception": fault}
+        loop.default_exception_handler(context)
+        return log.text.count("Too many open files")
+
+    loop = asyncio.new_event_loop()
+    try:
+        assert [tried() for _ in range(5)] == [1] * 5
+        now += 61
+        assert [tried() for _ in range(5)] == [2] * 5
+        loop.default_exception_handler({"message": "something else"})
+    finally:
+        loop.close()
+    assert "something else" in log.text
+    assert "Traceback" not in log.text
 
 
 async def test_lines_may_be_json_with_the_request_s_id(client: Client, tmp_path: Path) -> None:

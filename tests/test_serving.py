@@ -9,11 +9,14 @@ from aiohttp import web
 
 from myaccount.keys import ending_key
 from myaccount.main import create_app
-from myaccount.serving import Runner, serve
+from myaccount.serving import Runner, open_site, serve
 from myaccount.settings import Config
 
 from .actions import send
 from .conftest import Client
+from .deployments import port_of
+from .servers import free_port
+from .services import Start
 
 
 async def test_who_is_connected_at_the_end_is_answered_and_told_to_come_back(config: Config) -> None:
@@ -50,8 +53,49 @@ async def test_who_is_let_in_at_the_very_end_is_answered_too(config: Config) -> 
 
 
 async def test_an_address_that_there_is_not_is_named(config: Config) -> None:
-    with pytest.raises(OSError, match=r"nowhere\.invalid: "):
+    with pytest.raises(OSError, match=r"^host: nowhere\.invalid:\d+: "):
         await serve(create_app(config), [("nowhere.invalid", config["port"])], lambda: pytest.fail("it started"))
+
+
+@pytest.mark.parametrize("command", [("python3", "myaccount"), ("gunicorn", "myaccount")], ids=" ".join)
+def test_the_address_of_all_serves_both_families(start: Start, command: tuple[str, ...]) -> None:
+    port = free_port()
+    by_gunicorn = command[0] == "gunicorn"
+    service = start(*command, environment=by_gunicorn, host="::", metrics={"host": "::", "port": port})
+    for host in ("127.0.0.1", "::1"):
+        for number in (port_of(service), port):
+            socket.create_connection((host, number), timeout=10).close()
+
+
+async def test_the_address_of_one_serves_that_alone(config: Config) -> None:
+    """The other side."""
+    runner = Runner(create_app(config))
+    await runner.setup()
+    await open_site(runner, "", "::1", config["port"])
+    socket.create_connection(("::1", config["port"]), timeout=10).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", config["port"]), timeout=10)
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
+async def test_an_address_in_use_names_the_key_and_what_to_do(config: Config, taken: str) -> None:
+    runner = web.ServerRunner(web.Server(lambda request: pytest.fail("nobody asks")))
+    await runner.setup()
+    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
+    with socket.create_server((taken, config["port"]), family=family):
+        for host in (taken, "::"):
+            with pytest.raises(OSError, match=f"^metrics.port: {host}:.* address already in use: end"):
+                await open_site(runner, "metrics.", host, config["port"])
+    await runner.cleanup()
+
+
+async def test_an_address_of_another_machine_names_the_host(config: Config) -> None:
+    runner = web.ServerRunner(web.Server(lambda request: pytest.fail("nobody asks")))
+    await runner.setup()
+    with pytest.raises(OSError, match=r"^host: 192\.0\.2\.1:\d+: cannot assign requested address$"):
+        await open_site(runner, "", "192.0.2.1", config["port"])
+    await runner.cleanup()
 
 
 async def test_a_client_s_connection_is_kept_between_its_requests(client: Client) -> None:

@@ -58,7 +58,10 @@ class Database:
         sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if sqlite else nullcontext()
         self._batch = SqliteBatch if sqlite else MysqlBatch
-        self.name = engine.url.database or ""
+        url = engine.url
+        self.name = url.database or ""
+        # For people: with the server's address, if it has one.
+        self.place = f"{self.name} at {url.host}:{url.port}" if url.host else self.name
         # What goes past SQLAlchemy raises the driver's own errors.
         self._driver = engine.dialect.loaded_dbapi
         # Not the database's state but our statement is at fault: the same again would fail again.

@@ -16,6 +16,7 @@ from .database import TRANSACTION_TIMEOUT_SECONDS, Database
 from .errors import DatabaseAway, DatabaseNotReady
 from .health import find_refusal
 from .migrations import head_version, known_versions, read_version, upgrade
+from .reasons import reason_of
 
 _logger = logging.getLogger(__name__)
 
@@ -31,20 +32,20 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
     if version != head_version() and not embedded:
         has = f"is at version {version}" if version else "has no schema yet"
         raise DatabaseNotReady(
-            f"the database {database.name} {has}, and this program needs version {head_version()}. "
+            f"the database {database.place} {has}, and this program needs version {head_version()}. "
             "Run:  myaccount migrate -c FILE  (the same configuration)"
         )
     if version != head_version():
         try:
             await database.migrate(lambda connection: upgrade(connection, _logger.info))
         except Unavailable as error:
-            raise DatabaseNotReady(f"the database {database.name}: {error}") from None
+            raise DatabaseNotReady(f"the database {database.place}: {error}") from None
     refusal = await _ask(database, find_refusal)
     if refusal:
-        raise DatabaseNotReady(f"the database {database.name} takes no writes: {refusal}.")
+        raise DatabaseNotReady(f"the database {database.place} takes no writes: {refusal}.")
     if not await _ask(database, lambda connection: connection.run_sync(_has_external_account)):
         raise DatabaseNotReady(
-            f"the database {database.name} lacks the external account, row 1 of the table account. "
+            f"the database {database.place} lacks the external account, row 1 of the table account. "
             "Restore it from a backup."
         )
 
@@ -64,7 +65,7 @@ async def schema_version(database: Database) -> str | None:
     version = await _ask(database, lambda connection: connection.run_sync(read_version))
     if version is not None and version not in known_versions():
         raise DatabaseNotReady(
-            f"the database {database.name} is at version {version}, and this program is older: it knows those up "
+            f"the database {database.place} is at version {version}, and this program is older: it knows those up "
             f"to {head_version()}. Install the program for which the database was migrated, or a newer one."
         )
     return version
@@ -78,10 +79,10 @@ async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[R
     except TimeoutError:
         reason = f"it did not answer within {TRANSACTION_TIMEOUT_SECONDS} seconds"
     except (DBAPIError, OSError) as error:
-        # The driver's words, without its number.
-        reason = str((getattr(error, "orig", None) or error).args[-1])
+        reason = reason_of(error)
     raise DatabaseAway(
-        f"the database {database.name} cannot be used: {reason}. See to it, or to the configuration that names it."
+        f"the database {database.place} cannot be used: {reason}. "
+        "See to it, or to the configuration that names it."
     )
 
 

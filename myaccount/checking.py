@@ -1,0 +1,90 @@
+"""`myaccount check`: whether a service can start, and what else it would miss."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from .inspection import ready_database
+from .logsetup import set_up_logging
+from .serving import open_site
+from .settings import Config
+
+CONNECT_SECONDS: Final = 3
+
+
+async def check(config: Config) -> int:
+    """Print what would be missing and whether a service can start.
+
+    Raises DatabaseNotReady or OSError, which say why it cannot. All else is a warning: a port may be in use by the
+    service that this one is to replace, and Redis and the receivers of callbacks may come later.
+    """
+    set_up_logging(config)
+    async with ready_database(config):
+        async for warning in _warnings(config):
+            print(f"Warning: {warning}")
+        print("A service can start on this configuration.")
+    return 0
+
+
+async def _warnings(config: Config) -> AsyncIterator[str]:
+    checks = [_check_port("", config["host"], config["port"])]
+    if "metrics" in config:
+        checks.append(_check_port("metrics.", config["metrics"]["host"], config["metrics"]["port"]))
+    if "redis" in config:
+        checks.append(_check_redis(config))
+    for number, callback in enumerate(config.get("callbacks", [])):
+        checks.append(_check_callback(f"callbacks[{number}].url", callback["url"]))
+    for warning in await asyncio.gather(*checks):
+        if warning:
+            yield warning
+
+
+async def _check_port(section: str, host: str, port: int) -> str:
+    """Return why the address cannot be listened at, or an empty text."""
+
+    async def refuse(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=503)
+
+    runner = web.ServerRunner(web.Server(refuse))
+    await runner.setup()
+    try:
+        await open_site(runner, section, host, port)
+    except OSError as error:
+        return str(error)
+    finally:
+        await runner.cleanup()
+    return ""
+
+
+async def _check_redis(config: Config) -> str:
+    # Loaded only where it is used, as in main.py.
+    from .listener.redis_queue import redis_client
+
+    redis = config["redis"]
+    client = redis_client(redis, 1)
+    try:
+        # A Redis that answers PING may still refuse writes.
+        await asyncio.wait_for(client.set("myaccount:check", "", px=1), CONNECT_SECONDS)
+    except Exception as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        place = f"{redis['host']}:{redis['port']}"
+        return f"redis: {place}: {reason}. Until it works, events are delivered from the database"
+    finally:
+        await client.aclose()
+    return ""
+
+
+async def _check_callback(key: str, url: str) -> str:
+    # Not the url: it may hold a password.
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), CONNECT_SECONDS)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return f"{key}: {parts.hostname}:{port}: {reason}. Until somebody answers there, its callbacks wait"
+    writer.close()
+    return ""

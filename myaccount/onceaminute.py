@@ -1,0 +1,44 @@
+"""Faults that come again and again, logged once a minute."""
+
+import logging
+import math
+import time
+from typing import Final
+
+INTERVAL_SECONDS: Final = 60
+# asyncio's words, at every try: each second, for each address.
+_NOT_ACCEPTED: Final = "socket.accept() out of system resource"
+
+
+class OnceAMinute:
+    """Tells when something may be said again."""
+
+    def __init__(self) -> None:
+        self._said_at = -math.inf
+
+    def due(self) -> bool:
+        """Return whether the last time it was due is a minute ago."""
+        now = time.monotonic()
+        if now - self._said_at < INTERVAL_SECONDS:
+            return False
+        self._said_at = now
+        return True
+
+
+class AcceptFilter(logging.Filter):
+    """Shortens asyncio's report that it cannot accept connections, and passes it once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = OnceAMinute()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.getMessage().startswith(_NOT_ACCEPTED):
+            return True
+        reason = record.exc_info[1] if record.exc_info else None
+        record.exc_info = None
+        record.msg, record.args = "No connection can be accepted; it is tried again each second: %s", (reason,)
+        return self._said.due()
+
+
+logging.getLogger("asyncio").addFilter(AcceptFilter())

@@ -1,0 +1,16 @@
+"""Why the database failed, in the words of its driver and of the system."""
+
+import os
+import socket
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the driver's words, without its number, the statement or its parameters, and the system's cause."""
+    error = getattr(error, "orig", None) or error
+    words = str(error.args[-1]) if error.args else type(error).__name__
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return words
+    if isinstance(cause, socket.gaierror) or cause.errno is None:
+        return f"{words} ({cause.strerror or type(cause).__name__})"
+    return f"{words} ({os.strerror(cause.errno)})"
