@@ -46,6 +46,7 @@ from .routes import setup_routes
 from .service.accounts import account_queries
 from .service.health import Health
 from .service.messages import News
+from .serving import end_process
 from .settings import Config
 from .store.database import Database, open_database
 from .store.errors import DatabaseAway
@@ -140,7 +141,9 @@ async def live_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
-    async with Journal(app[database_key], app[queue_key].announce, **app[config_key]["journal"]) as journal:
+    async with Journal(
+        app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
+    ) as journal:
         app[journal_key] = journal
         yield
 

@@ -65,6 +65,11 @@ async def open_site(
         raise OSError(f"{section}{key}: {host}:{port}: {str(reason).lower()}{advice}") from None
 
 
+def end_process() -> None:
+    """End this process as SIGTERM would: what was accepted is answered first, and a supervisor starts another."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 class Runner(web.AppRunner):
     """Runs an application and, at its end, answers everyone who was let in before it closes their connections."""
 

@@ -1,6 +1,7 @@
 """The service, which kills itself at one point of its work: tests/failpoints.py POINT TIMES [listen] -c FILE.
 
 POINT is one of POINTS, of a batch, or of LISTENER_POINTS; it is reached for the last time after so many times.
+STOPPED stops the process there instead (SIGSTOP), and BROKEN lets the journal's writer fail.
 """
 
 import os
@@ -18,6 +19,8 @@ TAKEN = "taken, before telling"
 TOLD = "told, before acknowledging"
 SENT = "sent, before noting it"
 LISTENER_POINTS = (TAKEN, TOLD, SENT)
+STOPPED = "stopped before COMMIT"
+BROKEN = "the writer fails"
 
 
 def main() -> None:
@@ -26,6 +29,7 @@ def main() -> None:
     from myaccount.listener.callbacks import Endpoint
     from myaccount.listener.listener import Listener
     from myaccount.listener.redis_queue import RedisQueue
+    from myaccount.store import journal
     from myaccount.store.batches import BatchConnection
     from myaccount.store.mysql_batch import MysqlBatch
     from myaccount.store.sqlite_batch import SqliteBatch
@@ -38,7 +42,7 @@ def main() -> None:
         if here == point:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGSTOP if point == STOPPED else signal.SIGKILL)
 
     original = BatchConnection.commit
 
@@ -53,7 +57,7 @@ def main() -> None:
             found: list[list[Any]] = []
             for statement in statements:
                 if statement[0] == "COMMIT":
-                    reached(BEFORE_COMMIT)
+                    reached(STOPPED if point == STOPPED else BEFORE_COMMIT)
                 found += await run(self, statement)
             return found
 
@@ -73,6 +77,11 @@ def main() -> None:
 
         setattr(owner, name, method)
 
+    def fail(*arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    if point == BROKEN:
+        vars(journal)["count_orders"] = fail
     killing(Listener, "_tell", TAKEN)
     killing(RedisQueue, "acknowledge", TOLD)
     killing(Endpoint, "_settle", SENT)

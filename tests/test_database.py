@@ -62,7 +62,7 @@ async def test_a_statement_that_is_wrong_is_not_run_again(database: Database) ->
         wrong = ("SELECT 1", (1,)) if connection.dialect.name == "sqlite" else ("SELECT * FROM nowhere", ())
         await cursor.execute(*wrong)
 
-    with pytest.raises(Exception, match=r"(?i)bindings|exist"):
+    with pytest.raises(Exception, match=r"no such table|exist"):
         await database.write(work)
     assert tries == 1
 
@@ -81,7 +81,7 @@ async def test_a_batch_that_fails_lets_go_of_what_it_locked(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(batch: BatchConnection) -> None:
-        await batch.begin([1], ["o1"])
+        await batch.begin({"": 1}, ["o1"])
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -98,7 +98,7 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
 
     async def work(batch: BatchConnection) -> None:
         keys = await batch.find_first_accounts(["u1"])
-        await batch.begin(keys.values(), ["o1"])
+        await batch.begin(keys, ["o1"])
         # The table itself refuses a balance below the floor, after the order went in.
         await batch.commit(
             [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: -5}, "[]", database_module.utc_now()
@@ -137,7 +137,7 @@ class TestSQLite:
         await database.write(work)
 
         async def batch_work(batch: BatchConnection) -> None:
-            await batch.begin([1], ["o1"])
+            await batch.begin({"": 1}, ["o1"])
             await work(batch)
 
         with pytest.raises(ZeroDivisionError):

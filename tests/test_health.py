@@ -17,6 +17,7 @@ from myaccount.settings import Config
 from myaccount.store import health as health_module
 from myaccount.store.database import Database
 from myaccount.store.engines import sqlite_engine
+from myaccount.store.freshness import Freshness
 from myaccount.store.journal import Journal
 
 from .actions import balance, first_row, open_users, send
@@ -226,7 +227,7 @@ class TestSQLite:
     async def test_a_file_that_takes_no_writes_makes_it_not_ready(self, client: Client, config: Config) -> None:
         file = Path(config["sqlite_file"])
         read_only = create_async_engine(f"sqlite+aiosqlite:///file:{file}?mode=ro&uri=true")
-        database = Database(sqlite_engine(file, 1), sqlite_engine(file, 1), read_only)
+        database = Database(sqlite_engine(file, 1), sqlite_engine(file, 1), read_only, Freshness())
         assert await database.check(health_module.find_health) == ("not writable", "ok")
         await database.close()
 

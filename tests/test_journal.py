@@ -1,6 +1,7 @@
 """The journal's writer: batches, bounds, faults, and two processes at once, on both backends."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,9 +12,13 @@ from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
 from myaccount.ledger.errors import Overloaded, Unavailable
 from myaccount.model.tables import order
+from myaccount.resources import working_path
+from myaccount.settings import Config
 from myaccount.store import journal as journal_module
-from myaccount.store.database import Database
+from myaccount.store import posting as posting_module
+from myaccount.store.database import Database, open_database
 from myaccount.store.journal import Journal
+from myaccount.store.posting import Posted, Poster
 
 from .actions import assert_books_balance, balance, open_users, send
 from .conftest import Client
@@ -23,14 +28,23 @@ def announce_to_nobody(event_id: int) -> None:
     """The sweeper of the running service finds the event all the same."""
 
 
-async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Client, database: Database) -> None:
+@pytest.fixture
+async def another(config: Config, database: Database) -> AsyncIterator[Database]:
+    """The same database over connections of its own, as another process has it."""
+    async with open_database(config, working_path(config["sqlite_file"])) as another:
+        yield another
+
+
+async def test_two_processes_that_get_the_same_orders_at_once_agree(
+    client: Client, database: Database, another: Database
+) -> None:
     """A second journal on the same database stands for another process."""
     await open_users(client, "u1", "u2", "u3")
     commands: list[Command] = [Recharge(f"r{n}", f"u{n}", 100) for n in (1, 2, 3)]
     for n in range(60):
         payer, payee = 1 + n % 3, 1 + (n + 1 + n // 3 % 2) % 3
         commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", 7 + n % 5))
-    async with Journal(database, announce_to_nobody) as one, Journal(database, announce_to_nobody) as two:
+    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
         first, second = await asyncio.gather(
             asyncio.gather(*map(one.submit, commands)), asyncio.gather(*map(two.submit, reversed(commands)))
         )
@@ -39,9 +53,11 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(client: Clie
     await assert_books_balance(database)
 
 
-async def test_two_processes_that_move_the_same_money_lose_no_update(client: Client, database: Database) -> None:
+async def test_two_processes_that_move_the_same_money_lose_no_update(
+    client: Client, database: Database, another: Database
+) -> None:
     await open_users(client, "u1", "u2")
-    async with Journal(database, announce_to_nobody) as one, Journal(database, announce_to_nobody) as two:
+    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
         for round_ in range(10):
             waiting = [
                 journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
@@ -76,10 +92,13 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
 async def test_users_forgotten_by_the_journal_are_looked_up_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "REMEMBERED_USERS_LIMIT", 2)
+    monkeypatch.setattr(posting_module, "REMEMBERED_USERS_LIMIT", 2)
     await open_users(client, "u1", "u2", "u3")
+    poster = client.app[journal_key]._poster
     for n in range(6):
         assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
+        # Those of one batch come on top of the limit.
+        assert len(poster._first_accounts) <= 2 + 1
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
 
@@ -87,13 +106,13 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches so far."""
     sizes: list[int] = []
-    original = Journal._post
+    original = Poster.post
 
-    async def counted(self: Journal, commands: Any) -> list[Outcome]:
+    async def counted(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
         sizes.append(len(commands))
-        return await original(self, commands)
+        return await original(self, commands, wait=wait)
 
-    monkeypatch.setattr(Journal, "_post", counted)
+    monkeypatch.setattr(Poster, "post", counted)
     return sizes
 
 
@@ -157,13 +176,13 @@ async def test_while_the_oldest_waits_too_long_more_are_refused_and_it_is_settle
 ) -> None:
     await open_users(client, "u1")
     let_go = asyncio.Event()
-    original = Journal._post
+    original = Poster.post
 
-    async def slow(self: Journal, commands: Any) -> list[Outcome]:
+    async def slow(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
         await let_go.wait()
-        return await original(self, commands)
+        return await original(self, commands, wait=wait)
 
-    monkeypatch.setattr(Journal, "_post", slow)
+    monkeypatch.setattr(Poster, "post", slow)
     # The bound is a time, so this test takes some; it fails neither on a slow machine nor on a fast one.
     async with Journal(database, announce_to_nobody, waiting_seconds=0.5) as journal:
         at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
@@ -201,7 +220,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
             raise ZeroDivisionError
         return decide(commands, *others)
 
-    monkeypatch.setattr(journal_module, "decide", faulty)
+    monkeypatch.setattr(posting_module, "decide", faulty)
     async with Journal(database, announce_to_nobody) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(id_, "u1", 1)) for id_ in ("r1", "poison", "r2")],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
@@ -22,7 +22,9 @@ from ..settings import Config
 from .batches import BatchConnection
 from .embedded import prepare_file
 from .engines import mysql_engine, sqlite_engine
-from .migration_lock import lock_out_others
+from .error_kinds import ErrorKind, RowLocked, TooLarge, kind_of
+from .freshness import Freshness
+from .migration_lock import allow_silence, lock_out_others
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
@@ -49,8 +51,11 @@ def utc_now() -> datetime:
 class Database:
     """The service's database; `name` is what its server, or the file system, calls it."""
 
-    def __init__(self, engine: AsyncEngine, batch_engine: AsyncEngine, check_engine: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, batch_engine: AsyncEngine, check_engine: AsyncEngine, freshness: Freshness
+    ) -> None:
         self._engine = engine
+        self._freshness = freshness
         # Batches have a connection of their own, so that no flood of anything else keeps orders waiting.
         self._batch_engine = batch_engine
         self._check_engine = check_engine
@@ -64,14 +69,6 @@ class Database:
         self.place = f"{self.name} at {url.host}:{url.port}" if url.host else self.name
         # What goes past SQLAlchemy raises the driver's own errors.
         self._driver = engine.dialect.loaded_dbapi
-        # Not the database's state but our statement is at fault: the same again would fail again.
-        self._faults_of_ours = (
-            ProgrammingError,
-            DataError,
-            NotSupportedError,
-            self._driver.ProgrammingError,
-            getattr(self._driver, "DataError", DataError),
-        )
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Return what `work` returns of one connection, to which it must not write."""
@@ -88,7 +85,10 @@ class Database:
         return await self._again("write", self._writing, work)
 
     async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
-        """Like `write`, on a connection on which `work` itself begins and commits."""
+        """Like `write`, on a connection on which `work` itself begins and commits.
+
+        Raises TooLarge or RowLocked at once, since the same batch would meet that again.
+        """
         return await self._again("batch", self._batching, work)
 
     @asynccontextmanager
@@ -102,9 +102,9 @@ class Database:
         async with self._batch_engine.connect() as connection, self._turn:
             raw = await connection.get_raw_connection()
             try:
-                yield self._batch(raw.driver_connection)
+                yield self._batch(raw.driver_connection, connection.info)
             except BaseException:
-                # Whatever it was in the middle of, and the locks that it holds, end with it.
+                # Its transaction and its locks end with the connection.
                 await connection.invalidate()
                 raise
 
@@ -118,8 +118,12 @@ class Database:
         if engine.dialect.name != "sqlite":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         try:
-            async with engine.begin() as connection:
-                yield connection
+            async with engine.connect() as connection:
+                async with connection.begin():
+                    await allow_silence(connection)
+                    yield connection
+                # With it ends what was set for it.
+                await connection.invalidate()
         except (DBAPIError, OSError) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
 
@@ -182,10 +186,9 @@ class Database:
                             result = await work(connection)
                         count_transaction(kind, "done")
                         return result
-                    except self._faults_of_ours:
-                        raise
                     except (DBAPIError, self._driver.Error, OSError) as error:
                         raise_if_cancelled()
+                        self._judge(error, kind)
                         self._note(error, attempt)
                     # The jitter is no secret.
                     await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
@@ -197,31 +200,41 @@ class Database:
         count_transaction(kind, "unavailable")
         raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
 
+    def _judge(self, error: Exception, kind: str) -> None:
+        """Raise what another attempt cannot mend."""
+        match kind_of(error):
+            case ErrorKind.OURS:
+                raise error
+            case ErrorKind.TOO_LARGE:
+                raise TooLarge(str(getattr(error, "orig", None) or error)) from error
+            case ErrorKind.LOCKED if kind == "batch":
+                raise RowLocked(str(getattr(error, "orig", None) or error)) from error
+            case ErrorKind.READ_ONLY:
+                # The address may lead to another server by now.
+                self._freshness.replace_all()
+
     def _note(self, error: Exception, attempt: int) -> None:
         """Log a failed attempt; raise what was no accident, since it came every time."""
         RETRIES.inc()
         # Only the driver's own words: SQLAlchemy's add the statement.
         cause = getattr(error, "orig", None) or error
         _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
-        if attempt == ATTEMPTS and isinstance(error, IntegrityError | self._driver.IntegrityError):
+        if attempt == ATTEMPTS and kind_of(error) is ErrorKind.DUPLICATE:
             raise error
 
 
 @asynccontextmanager
 async def open_database(config: Config, sqlite_file: Path) -> AsyncIterator[Database]:
     """Give the database that the configuration names: MySQL or MariaDB, or else the embedded file."""
+    freshness = Freshness()
     if "mysql" in config:
         mysql = config["mysql"]
-        database = Database(
-            mysql_engine(mysql, mysql["maxsize"] - 1),
-            mysql_engine(mysql, 1),
-            mysql_engine(mysql, CHECK_CONNECTIONS),
-        )
+        counts = (mysql["maxsize"] - 1, 1, CHECK_CONNECTIONS)
+        engines = [mysql_engine(mysql, count, freshness) for count in counts]
     else:
         prepare_file(sqlite_file)
-        database = Database(
-            *[sqlite_engine(sqlite_file, count) for count in (SQLITE_CONNECTIONS, 1, CHECK_CONNECTIONS)]
-        )
+        engines = [sqlite_engine(sqlite_file, count) for count in (SQLITE_CONNECTIONS, 1, CHECK_CONNECTIONS)]
+    database = Database(engines[0], engines[1], engines[2], freshness)
     try:
         yield database
     finally:

@@ -4,19 +4,29 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, event
-from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..settings import MysqlConfig
+from .freshness import Freshness
 
-# How long an attempt waits for a row that another program's transaction holds.
+# How long a statement waits for a row that another transaction holds, or SQLite for another program's write.
 LOCK_TIMEOUT_SECONDS: Final = 2
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
 
 
-def mysql_engine(config: MysqlConfig, connections: int) -> AsyncEngine:
+# What each session of the service sets for itself, whatever the server's own settings are.
+SESSION: Final[dict[str, str | int]] = {
+    "sql_mode": "'STRICT_ALL_TABLES'",
+    "innodb_lock_wait_timeout": LOCK_TIMEOUT_SECONDS,
+    # MariaDB cuts JSON_ARRAYAGG at this length, sometimes into valid JSON.
+    "group_concat_max_len": 2**30,
+}
+
+
+def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) -> AsyncEngine:
     url = URL.create(
         "mysql+aiomysql",
         username=config["user"],
@@ -35,26 +45,17 @@ def mysql_engine(config: MysqlConfig, connections: int) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        # Each transaction is ended by us, so a connection that comes back has nothing to undo; and one that
-        # was lost meanwhile shows as an error that is tried again. Neither is asked of the server each time.
+        # We end every transaction ourselves, so no reset on return. No ping before use either: a lost connection
+        # shows as an error, and the transaction is run again. `freshness` replaces what is stale.
         pool_reset_on_return=None,
-        # Below every usual wait_timeout, so that the server never hangs up first.
-        pool_recycle=300,
         # Parameters hold card numbers, and errors reach the log.
         hide_parameters=True,
         connect_args={
             "connect_timeout": config["connect_timeout"],
-            "init_command": f"SET SESSION sql_mode = 'STRICT_ALL_TABLES', "
-            f"SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_SECONDS}",
+            "init_command": "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in SESSION.items()),
         },
     )
-
-    @event.listens_for(engine.sync_engine, "handle_error")
-    def throw_away(context: ExceptionContext) -> None:
-        # So the driver says that it has closed the connection; SQLAlchemy would keep it in the pool.
-        if isinstance(context.original_exception, engine.dialect.loaded_dbapi.InterfaceError):
-            context.is_disconnect = True
-
+    freshness.watch(engine.sync_engine)
     return engine
 
 

@@ -1,41 +1,41 @@
-"""The journal writer: takes every order that waits into one transaction.
+"""The journal writer: posts every order that waits in one transaction.
 
 The database's cost is paid once a batch, and a hot account costs one row lock a batch. While a batch is at the
 database the next one gathers by itself, and then for a few milliseconds more where there were many.
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Final, Self
 
-from ..ledger.changes import RECHARGE, TRANSFER, settlement
-from ..ledger.commands import OUTSIDE_WORLD, Command, Recharge
-from ..ledger.decide import DECLINED, POSTED, Order, Outcome, decide
+from ..ledger.changes import RECHARGE, TRANSFER
+from ..ledger.commands import Command, Recharge
+from ..ledger.decide import DECLINED, POSTED, Outcome
 from ..ledger.errors import BalanceTooLarge, InsufficientFunds, Overloaded, Unavailable
 from ..metrics import BATCH_COMMANDS, count_orders
-from ..model.tables import EXTERNAL_ACCOUNT
-from .batches import BatchConnection
-from .database import Database, utc_now
-from .events import event_body
+from .blocked import RETRY_SECONDS, BlockedOrders, Submitted
+from .database import Database
+from .error_kinds import RowLocked, TooLarge
+from .posting import Poster
+
+_logger = logging.getLogger(__name__)
 
 BATCH_LIMIT: Final = 256
-# A client alone never waits for this: it is kept only after a batch of several.
+# Applies only after a batch of more than one order.
 GATHERING_SECONDS: Final = 0.005
-REMEMBERED_USERS_LIMIT: Final = 100_000
-
-# A command, its future, and when it came by the event loop's clock.
-_Waiting = tuple[Command, "asyncio.Future[Outcome]", float]
 
 
 class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and ends its writer.
 
-    `announce` is told the id of each event that was committed. At the end the writer settles what was accepted
-    before it stops. `waiting_limit` and `waiting_seconds` bound the commands that wait, by number and by the age
-    of the oldest: beyond either, more are refused at once.
+    `announce` gets the id of each event that was committed. At the end the writer settles what was accepted before
+    it stops. `waiting_limit` and `waiting_seconds` bound the commands that wait, by number and by the age of the
+    oldest: beyond either, more are refused at once. An error that ends the writer calls `broken`, and leaving the
+    context raises it.
     """
 
     def __init__(
@@ -45,20 +45,22 @@ class Journal:
         *,
         waiting_limit: int = 10_000,
         waiting_seconds: float = 2.0,
+        broken: Callable[[], None] = lambda: None,
     ) -> None:
-        self._database = database
-        self._announce = announce
+        self._poster = Poster(database, announce)
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
-        self._waiting: deque[_Waiting] = deque()
+        self._broken = broken
+        self._waiting: deque[Submitted] = deque()
+        self._under_way: Sequence[Submitted] = ()
+        self._blocked = BlockedOrders()
+        self._batch_limit = BATCH_LIMIT
         self._arrived = asyncio.Event()
         self._enough = 1
         self._closing = False
-        # User id to account key: it never changes, so remembering it is safe.
-        self._first_accounts: dict[str, int] = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
 
     async def __aenter__(self) -> Self:
-        self._writer = asyncio.create_task(self._write(), name="journal writer")
+        self._writer = asyncio.create_task(self._run(), name="journal writer")
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -77,37 +79,69 @@ class Journal:
         if self.full:
             raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
         loop = asyncio.get_running_loop()
-        settled: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append((command, settled, loop.time()))
+        order = Submitted(command, loop.create_future(), loop.time())
+        self._waiting.append(order)
         if len(self._waiting) >= self._enough:
             self._arrived.set()
-        return await settled
+        return await order.outcome
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._blocked)
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the first of those that wait has waited."""
-        return asyncio.get_running_loop().time() - self._waiting[0][2] if self._waiting else 0.0
+        """How long the first of those that wait for a batch has waited."""
+        return asyncio.get_running_loop().time() - self._waiting[0].came_at if self._waiting else 0.0
 
     @property
     def full(self) -> bool:
         """Whether more commands are refused."""
         return len(self._waiting) >= self._waiting_limit or self.oldest_seconds > self._waiting_seconds
 
+    async def _run(self) -> None:
+        try:
+            await self._write()
+        except Exception:
+            # Only a fault of the program comes here. Nobody else answers these orders, so the process must end.
+            _logger.critical("The journal writer failed, and the service ends.", exc_info=True)
+            self._closing = True
+            failed = Unavailable("The service failed. Send the same order again in a moment.")
+            self._fail_all(self._under_way, failed)
+            self._broken()
+            raise
+
     async def _write(self) -> None:
         settled = 0
-        while self._waiting or not self._closing:
-            await self._wait_for(1, None)
-            # As many as the last time, since those who had their answers are about to ask again: else the first
-            # to come would leave alone, and the rest wait behind it.
-            await self._wait_for(settled, GATHERING_SECONDS)
-            batch = [self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
-            if batch:
-                await self._settle(batch)
+        while self._waiting or self._blocked or not self._closing:
+            await self._wait_for(1, RETRY_SECONDS if self._blocked else None)
+            # Wait for about the previous batch's size: clients send again right after a reply, and the first of
+            # them would otherwise make a batch of one.
+            if self._waiting:
+                await self._wait_for(settled, GATHERING_SECONDS)
+            batch = self._next_batch()
+            await self._take(batch, wait=True)
             settled = len(batch)
+            again = self._blocked.take_due(asyncio.get_running_loop().time(), self._batch_limit)
+            await self._take(again, wait=False)
+            if self._closing and not (batch or again):
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take(self, batch: Sequence[Submitted], *, wait: bool) -> None:
+        if batch:
+            self._under_way = batch
+            await self._settle(batch, wait=wait)
+
+    def _next_batch(self) -> list[Submitted]:
+        """Return the orders that wait, without those that want a row that another transaction holds."""
+        batch: list[Submitted] = []
+        while self._waiting and len(batch) < self._batch_limit:
+            order = self._waiting.popleft()
+            if self._blocked and self._blocked.concerns(order):
+                self._blocked.add([order])
+            else:
+                batch.append(order)
+        return batch
 
     async def _wait_for(self, count: int, timeout_seconds: float | None) -> None:
         """Return once so many commands wait, or the time is over, or the journal is closing."""
@@ -119,62 +153,58 @@ class Journal:
             async with asyncio.timeout(timeout_seconds):
                 await self._arrived.wait()
 
-    async def _settle(self, batch: list[_Waiting]) -> None:
-        """Give every future of the batch its outcome or its error; never raise."""
+    async def _settle(self, batch: Sequence[Submitted], *, wait: bool) -> None:
+        """Give every future of the batch its outcome or its error, or set it apart until its row is free."""
         BATCH_COMMANDS.observe(len(batch))
         try:
-            outcomes = await self._post([command for command, *_ in batch])
+            posted = await self._poster.post([order.command for order in batch], wait=wait)
         except (Overloaded, Unavailable) as error:
             # Those that came meanwhile would fare no better: a database that is away has had its time.
-            for _, settled, _ in [*batch, *self._waiting]:
-                _fail(settled, copy(error))
-            self._waiting.clear()
+            self._fail_all(batch, error)
+        except TooLarge:
+            await self._settle_halves(batch, wait=wait)
         except Exception as error:
             if len(batch) > 1:
                 # A fault that one order caused must not refuse the others: each gets its own transaction.
-                for waiting in batch:
-                    await self._settle([waiting])
+                for order in batch:
+                    await self._settle([order], wait=wait)
             else:
-                _fail(batch[0][1], error)
+                batch[0].fail(_row_is_locked() if isinstance(error, RowLocked) else error)
         else:
-            count_orders(_counted_as(c, outcome) for (c, *_), outcome in zip(batch, outcomes, strict=True))
-            for (_, settled, _), outcome in zip(batch, outcomes, strict=True):
-                # A handler that was cancelled has cancelled its future.
-                if not settled.done():
-                    settled.set_result(outcome)
+            self._answer(batch, posted.outcomes)
+            tried = {party for order in batch for party in order.parties}
+            self._blocked.learn(tried.difference(posted.blocked), posted.blocked)
+            self._blocked.add([order for order, o in zip(batch, posted.outcomes, strict=True) if o is None])
 
-    async def _post(self, commands: Sequence[Command]) -> list[Outcome]:
-        async def work(batch: BatchConnection) -> tuple[list[Outcome], int | None]:
-            keys = await self._find_keys(batch, commands)
-            locked, earlier_orders = await batch.begin(
-                set(keys.values()), {command.order_id for command in commands}
-            )
-            accounts = {party: locked[key] for party, key in keys.items()}
-            decision = decide(commands, accounts, earlier_orders)
-            event = _event(decision.orders, keys)
-            event_id = await batch.commit(decision.orders, decision.balances, event, utc_now())
-            return decision.outcomes, event_id
+    async def _settle_halves(self, batch: Sequence[Submitted], *, wait: bool) -> None:
+        """Settle a batch that is larger than the database takes in two, and make no larger one any more."""
+        half = (len(batch) + 1) // 2
+        if half == len(batch):
+            batch[0].fail(Unavailable("The database takes less at once than one order needs: see its log."))
+            return
+        if half < self._batch_limit:
+            self._batch_limit = half
+            _logger.warning("The database takes no larger batches: from now on at most %s orders are one.", half)
+        for part in (batch[:half], batch[half:]):
+            await self._settle(part, wait=wait)
 
-        outcomes, event_id = await self._database.batch(work)
-        if event_id is not None:
-            self._announce(event_id)
-        return outcomes
+    def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
+        decided = [(order, o) for order, o in zip(batch, outcomes, strict=True) if o is not None]
+        count_orders(_counted_as(order.command, outcome) for order, outcome in decided)
+        for order, outcome in decided:
+            # A handler that was cancelled has cancelled its future.
+            if not order.outcome.done():
+                order.outcome.set_result(outcome)
 
-    async def _find_keys(self, batch: BatchConnection, commands: Sequence[Command]) -> dict[str, int]:
-        """Return the account key of each party that has an account."""
-        parties = {command.payer for command in commands} | {command.payee for command in commands}
-        if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
-            self._first_accounts = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
-        unknown = parties.difference(self._first_accounts)
-        if unknown:
-            self._first_accounts |= await batch.find_first_accounts(unknown)
-        return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
+    def _fail_all(self, batch: Sequence[Submitted], error: Exception) -> None:
+        for order in [*batch, *self._waiting]:
+            order.fail(copy(error))
+        self._waiting.clear()
+        self._blocked.fail_all(error)
 
 
-def _event(orders: Sequence[Order], keys: Mapping[str, int]) -> str:
-    """Return what the batch's event tells; `keys` has the account key of each party."""
-    parties = {key: party for party, key in keys.items()}
-    return event_body(settlement(o, parties[o.from_account], parties[o.to_account]) for o in orders)
+def _row_is_locked() -> Unavailable:
+    return Unavailable("Another transaction holds a row of this order. Send the same order again in a moment.")
 
 
 def _counted_as(command: Command, outcome: Outcome) -> tuple[str, str]:
@@ -185,8 +215,3 @@ def _counted_as(command: Command, outcome: Outcome) -> tuple[str, str]:
     if isinstance(outcome.error, InsufficientFunds | BalanceTooLarge):
         return order_type, DECLINED
     return order_type, "refused" if outcome.error else POSTED
-
-
-def _fail(settled: "asyncio.Future[Outcome]", error: Exception) -> None:
-    if not settled.done():
-        settled.set_exception(error)

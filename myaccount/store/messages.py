@@ -22,7 +22,7 @@ _COUNTED_BY_SQLITE: Final = (
 _COUNTED: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
 # In the order of one index, whatever the optimiser thinks of a small table: two who want the same readers must
 # never wait for each other in a circle.
-_LOCK: Final = "SELECT JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
+_LOCK: Final = "SELECT 1, JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 _COUNT_READ: Final = text(
     "UPDATE folder SET unread = unread - :marked WHERE reader_id = :reader_id AND team_id = :team_id"
     " AND message_type = :message_type AND own = :own"

@@ -5,11 +5,20 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import Unavailable
+from .freshness import SILENCE_VARIABLE
 
 # A migration waits so long for another's of the same database,
 MIGRATION_WAIT_SECONDS: Final = 600
 # and so long for a transaction that is open on a table that it changes: all others would queue up behind it.
 TABLE_WAIT_SECONDS: Final = 30
+# Longer than a person lets the output of a long command wait.
+PATIENCE_SECONDS: Final = 86_400
+
+
+async def allow_silence(connection: AsyncConnection) -> None:
+    """Let the connection be silent for long in its transaction, until it is closed."""
+    if connection.dialect.name != "sqlite":
+        await connection.exec_driver_sql(f"SET SESSION {connection.info[SILENCE_VARIABLE]} = {PATIENCE_SECONDS}")
 
 
 async def lock_out_others(connection: AsyncConnection) -> None:
@@ -24,7 +33,8 @@ async def lock_out_others(connection: AsyncConnection) -> None:
         await cursor.close()
         return
     await cursor.execute(
-        f"SET SESSION lock_wait_timeout = {TABLE_WAIT_SECONDS},"
+        f"SET SESSION {connection.info[SILENCE_VARIABLE]} = {PATIENCE_SECONDS},"
+        f" SESSION lock_wait_timeout = {TABLE_WAIT_SECONDS},"
         f" SESSION innodb_lock_wait_timeout = {TABLE_WAIT_SECONDS}"
     )
     # A lock's name has 64 characters at most, which a database's alone may have.

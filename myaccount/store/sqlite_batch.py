@@ -16,28 +16,30 @@ class SqliteBatch(BatchConnection):
         return await sqlite_turn(self._driver, statements)
 
     async def begin(
-        self, keys: Collection[int], order_ids: Collection[str]
-    ) -> tuple[dict[int, Account], dict[str, Order]]:
+        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait: bool = True
+    ) -> tuple[dict[str, Account], dict[str, Order]]:
         await self._run(("BEGIN IMMEDIATE", ()))
-        return await super().begin(keys, order_ids)
+        return await super().begin(keys, order_ids, wait=wait)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
-            "SELECT json_group_array(json_array(user_id, id)) FROM (SELECT user_id, min(id) AS id FROM account"
+            "SELECT count(*), json_group_array(json_array(user_id, id))"
+            " FROM (SELECT user_id, min(id) AS id FROM account"
             " WHERE user_id IN (SELECT value FROM json_each(?)) GROUP BY user_id)",
             (json.dumps(list(user_ids)),),
         )
 
-    def _lock_accounts(self, keys: Collection[int]) -> Bound:
+    def _lock_accounts(self, keys: Collection[int], *, wait: bool) -> Bound:
+        # The transaction has the whole file to itself.
         return (
-            "SELECT json_group_array(json_array(id, balance, floor))"
+            "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor))"
             " FROM account WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(keys)),),
         )
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
-            f'SELECT json_group_array(json_array({DECIDED})) FROM "order"'
+            f'SELECT count(*), json_group_array(json_array({DECIDED})) FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(order_ids)),),
         )
@@ -52,7 +54,7 @@ class SqliteBatch(BatchConnection):
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         insert = "INSERT INTO event (body, attempts, due_at, created_at) VALUES (?, 0, ?, ?)"
-        return (insert, (body, due_at, created_at)), ("SELECT json_array(last_insert_rowid())", ())
+        return (insert, (body, due_at, created_at)), ("SELECT 1, json_array(last_insert_rowid())", ())
 
     def _write_balances(self, balances: Mapping[int, int]) -> Bound:
         return (

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..model.inbox import team, team_member
 from ..model.tables import account, user
 from .turns import is_sqlite, places, turn
+
+# How many users one query asks for, so that neither it nor its answer is larger than a server may take (64 KiB).
+PARTIES_LIMIT: Final = 100
 
 
 class Team(NamedTuple):
@@ -58,12 +61,12 @@ async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> 
 async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -> tuple[dict[str, str], set[str]]:
     """Return the names of users by their ids, and which of them have an account that a team watches."""
     ids = list(user_ids)
-    if not ids:
-        return {}, set()
-    parties = f"FROM user JOIN account ON account.user_id = user.user_id WHERE user.user_id IN ({places(ids)})"
     array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
-    query = f"SELECT {array}(user.user_id, user_name, team_id IS NOT NULL)) {parties}"
-    (found,) = await turn(connection, (query, ids))
+    rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, team_id IS NOT NULL)) FROM user"
+    joined = f"{rows} JOIN account ON account.user_id = user.user_id WHERE user.user_id IN"
+    parts = [ids[start : start + PARTIES_LIMIT] for start in range(0, len(ids), PARTIES_LIMIT)]
+    answers = await turn(connection, *[(f"{joined} ({places(part)})", part) for part in parts])
+    found = [row for answer in answers for row in answer]
     return {user_id: name for user_id, name, _ in found}, {user_id for user_id, _, watched in found if watched}
 
 

@@ -1,0 +1,88 @@
+"""What an error of the database means for the transaction that met it, by the error's number.
+
+The classes of exceptions are no guide: PyMySQL knows MariaDB's number of a violated CHECK and not MySQL's, so one
+is an IntegrityError and the other an OperationalError.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+import pymysql.err
+
+
+class TooLarge(Exception):
+    """The database takes or returns less at once than this needs."""
+
+
+class RowLocked(Exception):
+    """Another transaction holds a row for longer than a statement waits."""
+
+
+class ErrorKind(Enum):
+    """What to do about an error."""
+
+    # Run the transaction again: a deadlock, a lost connection, and every number that is not listed below.
+    TRANSIENT = auto()
+    # The server is not the writer any more: replace every connection, then run the transaction again.
+    READ_ONLY = auto()
+    # Another transaction holds a row for longer than a statement waits.
+    LOCKED = auto()
+    # Another transaction inserted the same key first: run again, which finds it.
+    DUPLICATE = auto()
+    # The statement is larger than the server takes: send less at once.
+    TOO_LARGE = auto()
+    # The statement itself is at fault and would fail again.
+    OURS = auto()
+
+
+# https://mariadb.com/kb/en/mariadb-error-codes/ and
+# https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
+MYSQL: Final[Mapping[int, ErrorKind]] = {
+    # --read-only, a read-only transaction, and the read-only modes of storage engines and clusters.
+    **dict.fromkeys((1290, 1792, 1836), ErrorKind.READ_ONLY),
+    # The lock wait timeout, NOWAIT, and the time limits of a statement in MariaDB, MySQL and OceanBase.
+    **dict.fromkeys((1205, 3572, 1969, 3024, 4012), ErrorKind.LOCKED),
+    **dict.fromkeys((1022, 1062, 1169, 1586), ErrorKind.DUPLICATE),
+    # max_allowed_packet, and an answer that passes it.
+    **dict.fromkeys((1153, 1301), ErrorKind.TOO_LARGE),
+    # CHECK in MySQL (3819) and MariaDB (4025).
+    **dict.fromkeys((3819, 4025), ErrorKind.OURS),
+    # Syntax, names that do not exist, values that do not fit their columns, and missing parents.
+    **dict.fromkeys((1048, 1054, 1064, 1136, 1146, 1149, 1216), ErrorKind.OURS),
+    **dict.fromkeys((1264, 1305, 1364, 1366, 1406, 1452), ErrorKind.OURS),
+}
+
+# https://www.sqlite.org/rescode.html; extended codes, then primary ones, which are their lowest byte.
+SQLITE: Final[Mapping[int, ErrorKind]] = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: ErrorKind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: ErrorKind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT_ROWID: ErrorKind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT: ErrorKind.OURS,
+    sqlite3.SQLITE_ERROR: ErrorKind.OURS,
+    sqlite3.SQLITE_MISMATCH: ErrorKind.OURS,
+    sqlite3.SQLITE_RANGE: ErrorKind.OURS,
+    sqlite3.SQLITE_TOOBIG: ErrorKind.OURS,
+}
+
+
+# What the drivers themselves find wrong has no number.
+_OURS: Final = (
+    sqlite3.ProgrammingError,
+    sqlite3.NotSupportedError,
+    pymysql.err.ProgrammingError,
+    pymysql.err.DataError,
+    pymysql.err.NotSupportedError,
+)
+
+
+def kind_of(error: BaseException) -> ErrorKind:
+    """Return the kind of an error of the driver, or of SQLAlchemy's with the driver's inside."""
+    cause = getattr(error, "orig", None) or error
+    otherwise = ErrorKind.OURS if isinstance(cause, _OURS) else ErrorKind.TRANSIENT
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return SQLITE.get(code) or SQLITE.get(code & 0xFF) or otherwise
+    number = cause.args[0] if cause.args else None
+    return MYSQL.get(number, otherwise) if isinstance(number, int) else otherwise

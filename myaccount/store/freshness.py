@@ -1,0 +1,112 @@
+"""Which pooled connections to MySQL or MariaDB may still be used.
+
+A failover may leave connections to a server that is alive and no longer the writer. Reads from it would be stale.
+So a connection proves once a second that its server takes writes, and an error that says otherwise replaces the
+connections of every pool.
+"""
+
+import time
+from typing import Any, Final
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .error_kinds import ErrorKind, kind_of
+from .turns import PACKET_LIMIT
+
+# The server ends a transaction that is silent for so long: the locks of a process that was stopped are free again.
+SILENCE_SECONDS: Final = 5
+# Where the server can only close silent connections, in a transaction or not, unused ones are replaced earlier.
+IDLE_SECONDS: Final = 4.0
+# How a connection's `info` names the session's variable that bounds its silence.
+SILENCE_VARIABLE: Final = "silence_variable"
+# How old the proof may be that the server takes writes.
+PROOF_SECONDS: Final = 1.0
+_VARIABLES: Final = "SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'idle_transaction_timeout')"
+# It changes no row and locks none, but a server that is not the writer refuses it.
+_PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
+
+
+class Freshness:
+    """Watches the connections of several pools."""
+
+    def __init__(self) -> None:
+        self._replaced_at = 0.0
+
+    def watch(self, engine: Engine) -> None:
+        event.listen(engine, "connect", self._connected)
+        event.listen(engine, "checkout", self._checked_out)
+        event.listen(engine, "checkin", self._checked_in)
+        event.listen(engine, "close", self._closing)
+        event.listen(engine, "handle_error", self._failed)
+
+    def replace_all(self) -> None:
+        """Have every connection that is open now replaced before its next use."""
+        self._replaced_at = time.monotonic()
+
+    def _connected(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_VARIABLES)
+        variables = dict(cursor.fetchall())
+        silence = "idle_transaction_timeout" if "idle_transaction_timeout" in variables else "wait_timeout"
+        cursor.execute(f"SET SESSION {silence} = {SILENCE_SECONDS}")
+        cursor.close()
+        now = time.monotonic()
+        record.info.update(
+            {
+                PACKET_LIMIT: int(variables["max_allowed_packet"]),
+                SILENCE_VARIABLE: silence,
+                "connected_at": now,
+                "used_at": now,
+                "proved_at": now,
+            }
+        )
+
+    def _checked_out(self, connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: object) -> None:
+        now = time.monotonic()
+        if record.info["connected_at"] <= self._replaced_at or self._may_be_closed(record, now):
+            raise DisconnectionError
+        never_used = record.info["used_at"] == record.info["connected_at"]
+        if not never_used and now - record.info["proved_at"] > PROOF_SECONDS:
+            self._prove(connection)
+            record.info["proved_at"] = now
+
+    def _may_be_closed(self, record: ConnectionPoolEntry, now: float) -> bool:
+        """Whether the server may have closed the connection, since it was not used for long."""
+        idle_seconds: float = now - record.info["used_at"]
+        return record.info[SILENCE_VARIABLE] == "wait_timeout" and idle_seconds > IDLE_SECONDS
+
+    def _closing(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        # SQLAlchemy would say good-bye to the server, and log that it does not answer.
+        if PACKET_LIMIT in record.info and self._may_be_closed(record, time.monotonic()):
+            connection.driver_connection.close()
+
+    def _checked_in(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def _failed(self, context: ExceptionContext) -> None:
+        error = context.original_exception
+        if kind_of(error) is ErrorKind.READ_ONLY:
+            self.replace_all()
+            context.is_disconnect = True
+        # So the driver says that it has closed the connection; SQLAlchemy would keep it in the pool.
+        elif context.dialect.loaded_dbapi and isinstance(error, context.dialect.loaded_dbapi.InterfaceError):
+            context.is_disconnect = True
+
+    def _prove(self, connection: Any) -> None:
+        """Raise InvalidatePoolError if the connection's server takes no writes, or the connection is lost.
+
+        A new connection is used once without a proof: so a database that is read-only everywhere can be read.
+        """
+        cursor = connection.cursor()
+        try:
+            cursor.execute(_PROOF)
+            connection.rollback()
+        except Exception as error:
+            if kind_of(error) is ErrorKind.READ_ONLY:
+                self.replace_all()
+            raise InvalidatePoolError from error
+        finally:
+            cursor.close()

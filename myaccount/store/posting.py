@@ -1,0 +1,105 @@
+"""One batch of commands in one transaction: accounts locked, earlier orders read, decided, written, committed."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ..ledger.changes import settlement
+from ..ledger.commands import OUTSIDE_WORLD, Command
+from ..ledger.decide import Account, Order, Outcome, decide
+from ..model.tables import EXTERNAL_ACCOUNT
+from .batches import BatchConnection
+from .database import Database, utc_now
+from .events import event_body
+
+REMEMBERED_USERS_LIMIT: Final = 100_000
+_OUTSIDE: Final = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
+
+
+class Locked(NamedTuple):
+    """What a batch locked: the accounts by party, the earlier orders, and which parties it could not lock."""
+
+    keys: Mapping[str, int]
+    accounts: Mapping[str, Account]
+    orders: Mapping[str, Order]
+    blocked: Collection[str]
+
+
+class Posted(NamedTuple):
+    """The outcome of each command, and the parties whose rows another transaction holds.
+
+    A command that wants one of those rows was not decided: its outcome is None.
+    """
+
+    outcomes: list[Outcome | None]
+    blocked: Collection[str]
+
+
+class Poster:
+    """Posts batches; `announce` gets the id of each event that was committed."""
+
+    def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
+        self._database = database
+        self._announce = announce
+        # User id to account key. A failover may give a key to another user: the locked row says whose it is.
+        self._first_accounts = dict(_OUTSIDE)
+
+    async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        """Decide and commit the commands; `wait` for locked rows for a moment, as batches of others are short.
+
+        Raises Unavailable and Overloaded as `Database.batch` does, TooLarge if the batch must be divided, and
+        RowLocked if an order's own row is locked.
+        """
+        parties = {party for command in commands for party in (command.payer, command.payee)}
+        order_ids = {command.order_id for command in commands}
+
+        async def work(batch: BatchConnection) -> tuple[Posted, int | None]:
+            locked = await self._lock(batch, parties, order_ids, wait=wait)
+            taken = [command for command in commands if _is_free(command, locked.blocked)]
+            decision = decide(taken, locked.accounts, locked.orders)
+            event = _event(decision.orders, locked.keys)
+            event_id = await batch.commit(decision.orders, decision.balances, event, utc_now())
+            decided = iter(decision.outcomes)
+            outcomes = [next(decided) if _is_free(command, locked.blocked) else None for command in commands]
+            return Posted(outcomes, locked.blocked), event_id
+
+        posted, event_id = await self._database.batch(work)
+        if event_id is not None:
+            self._announce(event_id)
+        return posted
+
+    async def _lock(
+        self, batch: BatchConnection, parties: Collection[str], order_ids: Collection[str], *, wait: bool
+    ) -> Locked:
+        """Lock the parties' accounts, each seen to be that party's own (promise 10)."""
+        while True:
+            keys = await self._find_keys(batch, parties)
+            accounts, orders = await batch.begin(keys, order_ids, wait=wait)
+            missing = keys.keys() - accounts.keys()
+            if not missing:
+                return Locked(keys, accounts, orders, missing)
+            current = _OUTSIDE | await batch.find_first_accounts(missing)
+            stale = {party for party in missing if current.get(party) != keys[party]}
+            if not stale:
+                return Locked(keys, accounts, orders, missing)
+            await batch.rollback()
+            for party in stale:
+                self._first_accounts.pop(party, None)
+
+    async def _find_keys(self, batch: BatchConnection, parties: Collection[str]) -> dict[str, int]:
+        """Return the account key of each party that has an account, as far as it is known or can be found."""
+        if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
+            self._first_accounts = dict(_OUTSIDE)
+        unknown = set(parties).difference(self._first_accounts)
+        if unknown:
+            self._first_accounts |= await batch.find_first_accounts(unknown)
+        return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
+
+
+def _is_free(command: Command, blocked: Collection[str]) -> bool:
+    return command.payer not in blocked and command.payee not in blocked
+
+
+def _event(orders: Sequence[Order], keys: Mapping[str, int]) -> str:
+    """Return the body of the batch's event; `keys` has the account key of each party."""
+    parties = {key: party for party, key in keys.items()}
+    return event_body(settlement(o, parties[o.from_account], parties[o.to_account]) for o in orders)
