@@ -15,13 +15,14 @@ ENGINE_TESTS := $(addprefix tests/,test_exchanges.py test_orders.py test_journal
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
 
+# Each worker has its own servers.
 test: $(VENV)/test.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest tests/test_bank.py tests/test_faults.py tests/test_told.py \
-		tests/test_restarts.py tests/test_workers_metrics.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/test_bank.py tests/test_faults.py \
+		tests/test_told.py tests/test_restarts.py tests/test_workers_metrics.py
 
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp

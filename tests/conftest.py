@@ -1,8 +1,13 @@
 """The service on each backend and each queue, and what the tests look at it with."""
 
 import asyncio
+import inspect
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +17,11 @@ from aiohttp.web_runner import BaseRunner
 
 from myaccount import serving
 from myaccount.main import create_app
-from myaccount.resources import resource, working_path
+from myaccount.resources import working_path
 from myaccount.serving import Runner
 from myaccount.settings import CONFIGURATION, Config
 from myaccount.store.database import Database, open_database
+from myaccount.store.schema import prepare_schema
 
 from .bank import bank_of
 from .engines import new_server, pytest_collection_modifyitems, pytest_report_header
@@ -36,6 +42,12 @@ Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
 
 
+# In memory, since the disk is what databases wait for. The system keeps what a killed process has written there.
+MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes a folder of its own in it
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
+    tempfile.tempdir = str(MEMORY)
+
+
 class Server(TestServer):
     """aiohttp's test server, with the service's own way to run and to end."""
 
@@ -49,6 +61,22 @@ def _end_soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "DRAIN_SECONDS", 0.5)
         yield
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let a coroutine that hangs fail at the line where it waits; pytest-timeout shows only the event loop's."""
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        seconds = float(item.config.getoption("timeout") or item.config.getini("timeout")) / 2
+        item.obj = _limited(item.obj, seconds)
+
+
+def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @wraps(test)
+    async def limited(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(seconds):
+            await test(*args, **kwargs)
+
+    return limited
 
 
 class ClientOf(Client):
@@ -88,13 +116,11 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture
 def mysql_section(mariadb: MariaDB) -> Section:
-    """A database of its own, set up by hand as the README says."""
-    database = mariadb.new_database()
-    mariadb.run_script(database, resource("sql/sql.sql"))
+    """A database of its own."""
     return {
         "host": mariadb.host,
         "port": mariadb.port,
-        "db": database,
+        "db": mariadb.new_ledger(),
         "user": mariadb.user,
         "password": mariadb.password,
         "minsize": 1,
@@ -124,8 +150,24 @@ def queue() -> Section:
     return {}
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated embedded file. Tests copy it, because a migration takes longer than most of them."""
+    file = tmp_path_factory.mktemp("embedded") / "myaccount.db"
+
+    async def migrate() -> None:
+        config = CONFIGURATION.check({"sqlite_file": str(file)})
+        async with open_database(config, file) as database:
+            await prepare_schema(database, embedded=True)
+
+    asyncio.run(migrate())
+    return file
+
+
 @pytest.fixture
-def config(backend: Section, queue: Section, tmp_path: Any) -> Config:
+def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path) -> Config:
+    if "mysql" not in backend:
+        shutil.copy(migrated_file, tmp_path / "myaccount.db")
     data = {
         "port": free_port(),
         "sqlite_file": str(tmp_path / "myaccount.db"),

@@ -1,17 +1,23 @@
 """Real servers, private to the tests: on free ports, with their data in a temporary folder."""
 
+import itertools
+import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import pymysql
 import redis
+
+from myaccount.resources import resource
 
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -21,16 +27,27 @@ class ServerMissing(Exception):
     """A server that the tests need is not installed."""
 
 
-# The system gives higher ones to the clients' ends of connections, which may take one before its server does.
-PORTS = range(10_000, 32_000)
+def _ports() -> Iterator[int]:
+    """Give every port in turn, so that none is given twice before its server has started.
+
+    Each worker of pytest-xdist has its own range. The system gives higher ports to clients' ends of connections.
+    """
+    lowest, highest = 10_000, 32_000
+    share = (highest - lowest) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    first = lowest + share * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    start = secrets.randbelow(share)
+    return (first + n % share for n in itertools.count(start))
+
+
+_next_ports: Final = _ports()
 
 
 def free_port(above: int = 0) -> int:
     """Return a port such that it and the next so many are free."""
     while True:
-        first = secrets.choice(PORTS)
-        if all(_is_free(first + n) for n in range(above + 1)):
-            return first
+        ports = list(itertools.islice(_next_ports, above + 1))
+        if all(map(_is_free, ports)) and ports[-1] == ports[0] + above:
+            return ports[0]
 
 
 def _is_free(port: int) -> bool:
@@ -107,6 +124,29 @@ class Server:
         return True
 
 
+# Small files, all tables in one of them, and no native input and output, of which a machine has little to give.
+SMALL: Final = ("--innodb-log-file-size=16M", "--innodb-file-per-table=0", "--innodb-use-native-aio=0")
+
+
+@cache
+def _installed() -> "tempfile.TemporaryDirectory[str]":
+    """A data folder as the installation leaves it. It takes two seconds, so the servers get copies of one."""
+    folder = tempfile.TemporaryDirectory()
+    subprocess.run(
+        [
+            program("mariadb-install-db", "mariadb-server"),
+            "--no-defaults",
+            f"--datadir={folder.name}/data",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            *SMALL,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
 class MariaDB(Server):
     """MariaDB with the user `myaccount` / `secret`, who may do everything."""
 
@@ -119,17 +159,7 @@ class MariaDB(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._databases = 0
-        subprocess.run(
-            [
-                program("mariadb-install-db", "mariadb-server"),
-                "--no-defaults",
-                f"--datadir={folder}/data",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ],
-            check=True,
-            capture_output=True,
-        )
+        shutil.copytree(f"{_installed().name}/data", folder / "data")
 
     def start(self) -> Self:
         super().start()
@@ -150,7 +180,7 @@ class MariaDB(Server):
             f"--pid-file={self.folder}/pid",
             "--user=root",
             "--innodb-flush-log-at-trx-commit=1",
-            "--innodb-log-file-size=16M",
+            *SMALL,
             *self.options,
         ]
 
@@ -181,6 +211,14 @@ class MariaDB(Server):
         name = f"test_{self._databases}"
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def new_ledger(self) -> str:
+        """Return the name of a new database that is set up as sql/sql.sql sets one up."""
+        name = self.new_database()
+        with self.connect(database=name) as connection, connection.cursor() as cursor:
+            for statement in resource("sql/sql.sql").read_text("utf-8").rstrip().split(";\n"):
+                cursor.execute(statement)
         return name
 
     def drop_database(self, name: str) -> None:

@@ -28,7 +28,7 @@ from .deployments import (
     workers_of,
 )
 from .servers import MariaDB, free_port
-from .services import CHECKOUT, Service, Start
+from .services import Service, Start
 
 __all__ = ["nginx_before", "sections", "session"]
 
@@ -111,9 +111,7 @@ async def test_a_worker_that_comes_while_the_database_is_away_serves_once_it_is_
     start: Start, tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
     mariadb = await asyncio.to_thread(MariaDB(tmp_path / "mariadb").start)
-    database = mariadb.new_database()
-    mariadb.run_script(database, CHECKOUT / "sql" / "sql.sql")
-    mysql = {"host": "127.0.0.1", "port": mariadb.port, "db": database}
+    mysql = {"host": "127.0.0.1", "port": mariadb.port, "db": mariadb.new_ledger()}
     mysql |= {"user": mariadb.user, "password": mariadb.password}
     service = await asyncio.to_thread(start_gunicorn, start, 2, mysql=mysql)
     try:
