@@ -8,7 +8,7 @@ import pytest
 
 from .bank import BankOf, assert_nothing_is_astray
 from .conftest import Section, eventually
-from .engines import new_server
+from .engines import FOREIGN, new_server
 from .faults import FAULTS, Fault, Proxy, Scene
 from .servers import MariaDB
 from .services import Start
@@ -23,18 +23,21 @@ RECOVERY_SECONDS = 10
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A server of its own, since it is killed. The service's user may do no more than a service should."""
     server = new_server(tmp_path_factory.mktemp("faulty") / "mariadb").start()
-    with server.connect("root", "") as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
-        cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
+    if not FOREIGN:
+        with server.connect("root", "") as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
+            cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
     yield server
     server.kill()
 
 
 @pytest.fixture
 async def proxy(mariadb: MariaDB, mysql_section: Section) -> AsyncIterator[Proxy]:
-    proxy = Proxy(mariadb.port)
+    proxy = Proxy(mariadb.port, mariadb.host)
     async with proxy.open() as port:
-        mysql_section |= {"user": "shop", "port": port}
+        mysql_section |= {"host": "127.0.0.1", "port": port}
+        if not FOREIGN:
+            mysql_section["user"] = "shop"
         yield proxy
 
 

@@ -10,9 +10,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..settings import MysqlConfig
 from .freshness import Freshness
+from .lock_timeouts import LOCK_TIMEOUT_SECONDS, set_session
 
-# How long a statement waits for a row that another transaction holds, or SQLite for another program's write.
-LOCK_TIMEOUT_SECONDS: Final = 2
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
 
@@ -52,7 +51,7 @@ def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) ->
         hide_parameters=True,
         connect_args={
             "connect_timeout": config["connect_timeout"],
-            "init_command": "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in SESSION.items()),
+            "init_command": set_session(SESSION),
         },
     )
     freshness.watch(engine.sync_engine)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .error_kinds import ErrorKind, kind_of
+from .lock_timeouts import LOCK_TIMEOUT_SECONDS, OCEANBASE_LOCK_TIMEOUT, lock_timeouts, set_session
 from .turns import PACKET_LIMIT
 
 # The server ends a transaction that is silent for so long: the locks of a process that was stopped are free again.
@@ -24,7 +25,12 @@ IDLE_SECONDS: Final = 4.0
 SILENCE_VARIABLE: Final = "silence_variable"
 # How old the proof may be that the server takes writes.
 PROOF_SECONDS: Final = 1.0
-_VARIABLES: Final = "SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'idle_transaction_timeout')"
+# How it says whether the server has OceanBase's variables.
+OCEANBASE: Final = "oceanbase"
+_VARIABLES: Final = (
+    "SHOW VARIABLES WHERE Variable_name IN"
+    f" ('max_allowed_packet', 'idle_transaction_timeout', '{OCEANBASE_LOCK_TIMEOUT}')"
+)
 # It changes no row and locks none, but a server that is not the writer refuses it.
 _PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
 
@@ -51,13 +57,16 @@ class Freshness:
         cursor.execute(_VARIABLES)
         variables = dict(cursor.fetchall())
         silence = "idle_transaction_timeout" if "idle_transaction_timeout" in variables else "wait_timeout"
-        cursor.execute(f"SET SESSION {silence} = {SILENCE_SECONDS}")
+        oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
+        waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=True) if oceanbase else {}
+        cursor.execute(set_session({silence: SILENCE_SECONDS} | waits))
         cursor.close()
         now = time.monotonic()
         record.info.update(
             {
                 PACKET_LIMIT: int(variables["max_allowed_packet"]),
                 SILENCE_VARIABLE: silence,
+                OCEANBASE: oceanbase,
                 "connected_at": now,
                 "used_at": now,
                 "proved_at": now,

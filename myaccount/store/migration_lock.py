@@ -5,7 +5,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import Unavailable
-from .freshness import SILENCE_VARIABLE
+from .freshness import OCEANBASE, SILENCE_VARIABLE
+from .lock_timeouts import lock_timeouts, set_session
 
 # A migration waits so long for another's of the same database,
 MIGRATION_WAIT_SECONDS: Final = 600
@@ -32,11 +33,8 @@ async def lock_out_others(connection: AsyncConnection) -> None:
         await cursor.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT_SECONDS * 1000}")
         await cursor.close()
         return
-    await cursor.execute(
-        f"SET SESSION {connection.info[SILENCE_VARIABLE]} = {PATIENCE_SECONDS},"
-        f" SESSION lock_wait_timeout = {TABLE_WAIT_SECONDS},"
-        f" SESSION innodb_lock_wait_timeout = {TABLE_WAIT_SECONDS}"
-    )
+    waits = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=connection.info[OCEANBASE])
+    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
     # A lock's name has 64 characters at most, which a database's alone may have.
     await cursor.execute(f"SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), {MIGRATION_WAIT_SECONDS})")
     (locked,) = await cursor.fetchone()

@@ -6,7 +6,7 @@ No table that has a row is ever taken for one that may go.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Inspector, MetaData, Table, inspect, literal_column, select, text
+from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select, text
 
 from .errors import DatabaseNotReady
 
@@ -24,13 +24,12 @@ def find(connection: Connection, metadata: MetaData, *, besides: Collection[str]
 
     Raises DatabaseNotReady, saying what is lacking, if it is an earlier version's, or another program's.
     """
-    inspector = inspect(connection)
-    present = set(inspector.get_table_names()).difference(besides)
+    present = set(inspect(connection).get_table_names()).difference(besides)
     found = [table for table in metadata.sorted_tables if table.name in present]
-    missing = _missing(inspector, metadata, found)
+    missing = _missing(connection, metadata, found)
     if not missing and _has_external_account(connection):
         return Found(found, complete=True)
-    if all(_is_unfinished(connection, inspector, table) for table in found):
+    if all(_is_unfinished(connection, table) for table in found):
         return Found(found)
     raise DatabaseNotReady(
         f"the database {connection.engine.url.database} is an earlier version's, or another program's: "
@@ -39,7 +38,7 @@ def find(connection: Connection, metadata: MetaData, *, besides: Collection[str]
     )
 
 
-def _missing(inspector: Inspector, metadata: MetaData, found: list[Table]) -> str:
+def _missing(connection: Connection, metadata: MetaData, found: list[Table]) -> str:
     """Return what is lacking, in words, or nothing."""
     lacking = {
         "tables": [table.name for table in metadata.sorted_tables if table not in found],
@@ -47,20 +46,21 @@ def _missing(inspector: Inspector, metadata: MetaData, found: list[Table]) -> st
             f"{table.name}.{column.name}"
             for table in found
             for column in table.c
-            if column.name not in _columns(inspector, table)
+            if column.name not in _columns(connection, table)
         ],
     }
     return ", ".join(f"the {kind} {', '.join(names)}" for kind, names in lacking.items() if names)
 
 
-def _is_unfinished(connection: Connection, inspector: Inspector, table: Table) -> bool:
-    if _columns(inspector, table) != set(table.c.keys()):
+def _is_unfinished(connection: Connection, table: Table) -> bool:
+    if _columns(connection, table) != set(table.c.keys()):
         return False
     return connection.execute(select(literal_column("1")).select_from(table).limit(1)).first() is None
 
 
-def _columns(inspector: Inspector, table: Table) -> set[str]:
-    return {column["name"] for column in inspector.get_columns(table.name)}
+def _columns(connection: Connection, table: Table) -> set[str]:
+    # SQLAlchemy does not understand how OceanBase writes down a table.
+    return set(connection.execute(select(text("*")).select_from(table).limit(0)).keys())
 
 
 def _has_external_account(connection: Connection) -> bool:
