@@ -28,7 +28,8 @@ soak: $(VENV)/test.stamp
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp
 	@for engine in $${ENGINE:-sqlite mariadb mysql8 oceanbase}; do \
-		ENGINE=$$engine $(BIN)/pytest $(ENGINE_TESTS) || exit 1; \
+		echo "Testing on $${engine##*@}"; \
+		ENGINE=$$engine $(BIN)/pytest --numprocesses auto --dist worksteal $(ENGINE_TESTS) || exit 1; \
 	done
 
 lint: $(VENV)/lint.stamp

@@ -10,6 +10,7 @@ import platform
 import secrets
 import shutil
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Final, Self
@@ -35,7 +36,7 @@ class MySQL8(MariaDB):
     def __init__(self, folder: Path) -> None:
         Server.__init__(self, folder)
         self._databases = 0
-        shutil.copytree(_initialized_mysql8(folder.parent), folder / "data")
+        shutil.copytree(f"{_initialized_mysql8().name}/data", folder / "data")
         # Each server has an identity of its own.
         (folder / "data" / "auto.cnf").unlink(missing_ok=True)
 
@@ -141,16 +142,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if not (FOREIGN or ENGINE in NAMES):
         raise pytest.UsageError(f"ENGINE is {ENGINE}: name one of {', '.join(NAMES)}, or an address")
-    concerned = [item for item in items if _concerns_engine(item)]
-    kept = []
-    for item in concerned:
-        reasons = [mark.kwargs["because"] for mark in item.iter_markers("not_on") if _NAME in mark.args]
-        if reasons:
-            config.get_terminal_writer().line(f"Not run on {_NAME}: {item.nodeid}: {', '.join(reasons)}")
-        else:
-            kept.append(item)
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    ours = [item for item in items if _concerns_engine(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = ours
+    for item in ours:
+        for mark in item.iter_markers("not_on"):
+            if _NAME in mark.args:
+                # The summary of a run has its reason.
+                item.add_marker(pytest.mark.skip(reason=f"not on {_NAME}: {mark.kwargs['because']}"))
 
 
 def _concerns_engine(item: pytest.Item) -> bool:
@@ -164,11 +163,11 @@ def _concerns_engine(item: pytest.Item) -> bool:
 
 
 @cache
-def _initialized_mysql8(folder: Path) -> Path:
-    """Return a data folder as the installation leaves it: that takes seconds, a copy does not."""
-    data = folder / "mysql8-initialized"
-    subprocess.run([*_mysql8(data), "--initialize-insecure"], check=True, capture_output=True)
-    return data
+def _initialized_mysql8() -> "tempfile.TemporaryDirectory[str]":
+    """A data folder as the installation leaves it. It takes seconds, so the servers get copies of one."""
+    folder = tempfile.TemporaryDirectory()
+    subprocess.run([*_mysql8(Path(folder.name, "data")), "--initialize-insecure"], check=True, capture_output=True)
+    return folder
 
 
 def _mysql8(data: Path) -> list[str]:

@@ -69,9 +69,9 @@ class TestRefusedWrites:
         async with open_database(_config(mysql_section), Path()) as database:
             with pytest.raises(DatabaseNotReady) as raised:
                 await prepare_schema(database, embedded=False)
-        assert str(raised.value) == (
-            f"the database {mysql_section['db']} takes no writes: its binlog_format is STATEMENT, which cannot log"
-            " what READ COMMITTED writes. Set binlog_format to ROW or MIXED."
+        assert str(raised.value).endswith(
+            " takes no writes: its binlog_format is STATEMENT, which cannot log what READ COMMITTED writes."
+            " Set binlog_format to ROW or MIXED."
         )
 
 
