@@ -54,6 +54,18 @@ async def _post_twice(connection: AsyncConnection) -> None:
     await connection.execute(insert(order).values({**row, "id": None, "order_id": "t1-again"}))
 
 
+async def _write_a_wrong_balance(connection: AsyncConnection) -> None:
+    await connection.execute(update(order).where(order.c.order_id == "t1").values(to_balance=3001))
+
+
+async def _write_a_wrong_first_balance(connection: AsyncConnection) -> None:
+    await connection.execute(update(order).where(order.c.order_id == "r1").values(to_balance=1))
+
+
+async def _let_a_decline_change_a_balance(connection: AsyncConnection) -> None:
+    await connection.execute(update(order).where(order.c.order_id == "t2").values(from_balance=0))
+
+
 async def _pass_a_floor(connection: AsyncConnection) -> None:
     if connection.dialect.name == "sqlite":
         await connection.execute(text("PRAGMA ignore_check_constraints = 1"))
@@ -64,6 +76,7 @@ async def _pass_a_floor(connection: AsyncConnection) -> None:
     await connection.execute(update(account).where(account.c.user_id == "u2").values(floor=5000))
 
 
+BREAK = "Account {}: its balances do not follow from each other at order {!r}."
 LOST = "Account a-u1: the balance is 70.00, but its orders make it {}."
 WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
 
@@ -78,8 +91,20 @@ WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
                 "All balances add up to 0.01, not to zero.",
             ],
         ),
-        (_lose_a_posting, [LOST.format("100.00"), WON.format("0.00")]),
-        (_post_twice, [LOST.format("40.00"), WON.format("60.00")]),
+        (_lose_a_posting, [LOST.format("100.00"), WON.format("0.00"), BREAK.format("a-u2", "t2")]),
+        # The last of its account: nothing follows that would show it but its own link.
+        (_write_a_wrong_balance, [BREAK.format("a-u2", "t1")]),
+        (_write_a_wrong_first_balance, [BREAK.format("a-u1", "r1")]),
+        (_let_a_decline_change_a_balance, [BREAK.format("a-u2", "t2")]),
+        (
+            _post_twice,
+            [
+                LOST.format("40.00"),
+                WON.format("60.00"),
+                BREAK.format("a-u1", "t1-again"),
+                BREAK.format("a-u2", "t1-again"),
+            ],
+        ),
         (_pass_a_floor, ["Account a-u2: the balance 30.00 is below its floor 50.00."]),
     ],
 )
@@ -91,8 +116,9 @@ async def test_what_was_planted_is_found(books: Database, plant: Plant, differen
 async def test_what_went_through_an_account_may_be_more_than_64_bits(books: Database) -> None:
     async def much(connection: AsyncConnection) -> None:
         row = (await connection.execute(select(order).where(order.c.order_id == "t1"))).mappings().one()
-        there = {**row, "id": None, "amount": 2**62}
+        there = {**row, "id": None, "amount": 2**62, "from_balance": 7000 - 2**62, "to_balance": 3000 + 2**62}
         back = {**there, "from_account": row["to_account"], "to_account": row["from_account"]}
+        back |= {"from_balance": 3000, "to_balance": 7000}
         for n in range(3):
             await connection.execute(insert(order).values({**there, "order_id": f"there-{n}"}))
             await connection.execute(insert(order).values({**back, "order_id": f"back-{n}"}))
@@ -139,5 +165,5 @@ async def test_the_command_tells_and_ends_with_a_status(
     assert capsys.readouterr().out == "The books balance.\n"
     await books.write(_lose_a_posting)
     assert await asyncio.to_thread(cli.main, arguments) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "2 differences."
+    assert capsys.readouterr().out.splitlines()[-1] == "3 differences."
     assert await asyncio.to_thread(cli.main, ["verify", "-c", str(tmp_path / "nowhere.yaml")]) == 2

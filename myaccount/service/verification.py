@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 from ..ledger.money import format_amount
 from ..store.database import Database
-from ..store.verification import AccountBook, count_accounts, read_books
+from ..store.verification import AccountBook, count_accounts, read_books, read_breaks
 
 
 async def verify_books(database: Database, progress: Callable[[int, int], None]) -> AsyncIterator[str]:
@@ -21,7 +21,10 @@ async def verify_books(database: Database, progress: Callable[[int, int], None])
                 total += book.balance
                 for difference in _differences(book):
                     yield difference
-            after = books[-1].id
+            last = books[-1].id
+            for account_id, order_id in await read_breaks(connection, after, last):
+                yield f"Account {account_id}: its balances do not follow from each other at order {order_id!r}."
+            after = last
             done += len(books)
             progress(done, count)
     if total:

@@ -1,8 +1,8 @@
-"""What the books say of each account, and what its orders say."""
+"""The books: each account's balance, the sums of its orders, and the chain of balances that they carry."""
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.decide import POSTED
@@ -36,6 +36,36 @@ _PAGE: Final = (
 )
 
 
+def _side(party: ColumnElement[int], sign: int, balance: ColumnElement[int]) -> Select[tuple[int, int, int, int]]:
+    """Return one side of the orders of a page of accounts: account, order, and the balances before and after."""
+    moved = case((order.c.status == POSTED, sign * order.c.amount), else_=0)
+    page = (party > bindparam("after"), party <= bindparam("last"))
+    return select(
+        party.label("account"), order.c.id, (balance - moved).label("before"), balance.label("balance")
+    ).where(*page)
+
+
+_SIDES: Final = union_all(
+    _side(order.c.from_account, -1, order.c.from_balance), _side(order.c.to_account, 1, order.c.to_balance)
+).subquery()
+_PREVIOUS: Final = func.lag(_SIDES.c.balance).over(partition_by=_SIDES.c.account, order_by=_SIDES.c.id)
+_LINKS: Final = select(
+    _SIDES.c.account, _SIDES.c.id, _SIDES.c.before, func.coalesce(_PREVIOUS, 0).label("previous")
+).subquery()
+_BROKEN: Final = (
+    select(_LINKS.c.account, func.min(_LINKS.c.id).label("id"))
+    .where(_LINKS.c.before != _LINKS.c.previous)
+    .group_by(_LINKS.c.account)
+    .subquery()
+)
+_BREAKS: Final = (
+    select(account.c.account_id, order.c.order_id)
+    .join_from(_BROKEN, account, account.c.id == _BROKEN.c.account)
+    .join(order, order.c.id == _BROKEN.c.id)
+    .order_by(account.c.id)
+)
+
+
 class AccountBook(NamedTuple):
     """An account's balance and floor, and the sums of its posted orders, in the smallest unit."""
 
@@ -58,6 +88,15 @@ async def read_books(connection: AsyncConnection, after: int) -> list[AccountBoo
         AccountBook(id_, account_id, balance, floor, _whole(in_upper, in_lower), _whole(out_upper, out_lower))
         for id_, account_id, balance, floor, in_upper, in_lower, out_upper, out_lower in rows
     ]
+
+
+async def read_breaks(connection: AsyncConnection, after: int, last: int) -> list[tuple[str, str]]:
+    """Return the accounts, among those keys, whose orders are no chain, each with its first order that is no link.
+
+    A chain begins at zero, and each order's balance is the one before it, more or less the amount that was moved.
+    """
+    rows = await connection.execute(_BREAKS, {"after": after, "last": last})
+    return [(account_id, order_id) for account_id, order_id in rows]
 
 
 def _whole(upper: int, lower: int) -> int:
