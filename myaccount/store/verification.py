@@ -38,7 +38,9 @@ _PAGE: Final = (
 
 def _side(party: ColumnElement[int], sign: int, balance: ColumnElement[int]) -> Select[tuple[int, int, int, int]]:
     """Return one side of the orders of a page of accounts: account, order, and the balances before and after."""
-    moved = case((order.c.status == POSTED, sign * order.c.amount), else_=0)
+    # The 2018 demo let an account pay itself, which left its balance as it was.
+    itself = order.c.from_account == order.c.to_account
+    moved = case((order.c.status != POSTED, 0), (itself, 0), else_=sign * order.c.amount)
     page = (party > bindparam("after"), party <= bindparam("last"))
     return select(
         party.label("account"), order.c.id, (balance - moved).label("before"), balance.label("balance")
