@@ -27,6 +27,9 @@ class TestPackets:
     def test_what_fits_is_one_packet(self) -> None:
         assert list(_packets(["a" * 10, "b" * 10], self.LIMIT)) == [f"{'a' * 10};{'b' * 10}"]
 
+    def test_nothing_is_no_packet(self) -> None:
+        assert list(_packets([], self.LIMIT)) == []
+
     def test_what_does_not_fit_is_divided_between_statements(self) -> None:
         packets = list(_packets(["a" * 60, "b" * 39, "c" * 38, "é" * 29], self.LIMIT))
         assert packets == [f"{'a' * 60}", f"{'b' * 39};{'c' * 38}", "é" * 29]

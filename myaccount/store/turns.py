@@ -80,7 +80,7 @@ def _whole_answer(count: int, array: str | None) -> list[Any]:
 def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:
     """Join the statements to packets that are as large as the server takes."""
     limit_bytes -= PACKET_MARGIN_BYTES
-    if sum(map(len, statements)) * CHARACTER_BYTES <= limit_bytes:
+    if statements and sum(map(len, statements)) * CHARACTER_BYTES <= limit_bytes:
         # As nearly always: nothing has to be encoded to know its size.
         yield ";".join(statements)
         return
@@ -95,7 +95,8 @@ def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:
             packet, size = [], 0
         packet.append(statement)
         size += bytes_
-    yield ";".join(packet)
+    if packet:
+        yield ";".join(packet)
 
 
 def insert_rows(insert: str, rows: Iterable[Bound], tail: str = "") -> list[Bound]:
