@@ -10,9 +10,9 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.model.tables import account, order
-from myaccount.settings import Config
+from myaccount.settings import CONFIGURATION, Config
 from myaccount.store import database as database_module
-from myaccount.store.database import Database
+from myaccount.store.database import Database, open_database
 from myaccount.store.mysql_batch import MysqlBatch
 
 from .actions import assert_books_balance, balance, first_row, open_users, send, transfer
@@ -48,6 +48,28 @@ class TestMariaDB:
         }
 
     @pytest.mark.not_on("oceanbase", because="LOCK TABLES locks nothing there")
+    async def test_a_connection_that_the_server_closed_while_nobody_used_it_is_replaced_first(
+        self, mariadb: MariaDB, mysql_section: Section, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with mariadb.connect() as other, other.cursor() as cursor:
+            cursor.execute("SELECT @@GLOBAL.wait_timeout")
+            (before,) = cursor.fetchone() or (0,)
+            cursor.execute("SET GLOBAL wait_timeout = 1")
+
+            async def none_is_left() -> bool:
+                cursor.execute(
+                    "SELECT COUNT(*) FROM information_schema.processlist WHERE db = %s", (mysql_section["db"],)
+                )
+                return cursor.fetchone() == (0,)
+
+            async with open_database(CONFIGURATION.check({"mysql": mysql_section}), Path()) as database:
+                one = text("SELECT 1")
+                assert await database.read(lambda connection: first_row(connection, one)) == (1,)
+                await eventually(none_is_left)
+                assert await database.read(lambda connection: first_row(connection, one)) == (1,)
+            cursor.execute(f"SET GLOBAL wait_timeout = {before}")
+        assert "attempt" not in caplog.text
+
     async def test_without_a_free_connection_a_503_comes_quickly(
         self, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
     ) -> None:

@@ -15,7 +15,6 @@ from .lock_timeouts import LOCK_TIMEOUT_SECONDS, set_session
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1
 
-
 # What each session of the service sets for itself, whatever the server's own settings are.
 SESSION: Final[dict[str, str | int]] = {
     "sql_mode": "'STRICT_ALL_TABLES'",

@@ -19,8 +19,6 @@ from .turns import PACKET_LIMIT
 
 # The server ends a transaction that is silent for so long: the locks of a process that was stopped are free again.
 SILENCE_SECONDS: Final = 5
-# Where the server can only close silent connections, in a transaction or not, unused ones are replaced earlier.
-IDLE_SECONDS: Final = 4.0
 # How a connection's `info` names the session's variable that bounds its silence.
 SILENCE_VARIABLE: Final = "silence_variable"
 # How old the proof may be that the server takes writes.
@@ -29,7 +27,7 @@ PROOF_SECONDS: Final = 1.0
 OCEANBASE: Final = "oceanbase"
 _VARIABLES: Final = (
     "SHOW VARIABLES WHERE Variable_name IN"
-    f" ('max_allowed_packet', 'idle_transaction_timeout', '{OCEANBASE_LOCK_TIMEOUT}')"
+    f" ('max_allowed_packet', 'wait_timeout', 'idle_transaction_timeout', '{OCEANBASE_LOCK_TIMEOUT}')"
 )
 # It changes no row and locks none, but a server that is not the writer refuses it.
 _PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
@@ -56,7 +54,9 @@ class Freshness:
         cursor = connection.cursor()
         cursor.execute(_VARIABLES)
         variables = dict(cursor.fetchall())
+        # Without MariaDB's variable only all silent connections can be closed, in a transaction or not.
         silence = "idle_transaction_timeout" if "idle_transaction_timeout" in variables else "wait_timeout"
+        closed_seconds = SILENCE_SECONDS if silence == "wait_timeout" else int(variables["wait_timeout"])
         oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
         waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=True) if oceanbase else {}
         cursor.execute(set_session({silence: SILENCE_SECONDS} | waits))
@@ -67,6 +67,7 @@ class Freshness:
                 PACKET_LIMIT: int(variables["max_allowed_packet"]),
                 SILENCE_VARIABLE: silence,
                 OCEANBASE: oceanbase,
+                "closed_after_seconds": closed_seconds,
                 "connected_at": now,
                 "used_at": now,
                 "proved_at": now,
@@ -75,22 +76,19 @@ class Freshness:
 
     def _checked_out(self, connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: object) -> None:
         now = time.monotonic()
-        if record.info["connected_at"] <= self._replaced_at or self._may_be_closed(record, now):
+        if record.info["connected_at"] <= self._replaced_at:
             raise DisconnectionError
         never_used = record.info["used_at"] == record.info["connected_at"]
         if not never_used and now - record.info["proved_at"] > PROOF_SECONDS:
             self._prove(connection)
             record.info["proved_at"] = now
 
-    def _may_be_closed(self, record: ConnectionPoolEntry, now: float) -> bool:
-        """Whether the server may have closed the connection, since it was not used for long."""
-        idle_seconds: float = now - record.info["used_at"]
-        return record.info[SILENCE_VARIABLE] == "wait_timeout" and idle_seconds > IDLE_SECONDS
-
     def _closing(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        # SQLAlchemy would say good-bye to the server, and log that it does not answer.
-        if PACKET_LIMIT in record.info and self._may_be_closed(record, time.monotonic()):
-            connection.driver_connection.close()
+        # SQLAlchemy would say good-bye to a server that has closed the connection, and log that as an error.
+        if "used_at" in record.info:
+            idle_seconds = time.monotonic() - record.info["used_at"]
+            if idle_seconds > record.info["closed_after_seconds"] - 1:
+                connection.driver_connection.close()
 
     def _checked_in(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
         record.info["used_at"] = time.monotonic()
