@@ -16,6 +16,7 @@ from myaccount.store import migration_lock
 from myaccount.store.database import open_database
 from myaccount.store.migrations import head_version, read_version
 
+from .engines import ENGINE
 from .migrating import (
     VERSION,
     backend,
@@ -144,11 +145,13 @@ async def test_a_migration_waits_for_another_hosts_and_then_says_so(
         cursor.execute("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), 0)")
         with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
             await migrate(config)
+        cursor.execute("SELECT RELEASE_LOCK(CONCAT('myaccount.', MD5(DATABASE())))")
     # Another database's is its own.
     await migrate(config)
 
 
 @only_mariadb
+@pytest.mark.not_on("oceanbase", because="a change of a table waits for no transaction there")
 async def test_a_table_in_use_is_not_waited_for_without_end(
     config: Config, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,12 +166,14 @@ async def test_a_table_in_use_is_not_waited_for_without_end(
 
 
 @both
+@pytest.mark.filterwarnings("ignore:Unknown schema content:sqlalchemy.exc.SAWarning")
 async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
     config: Config, engine: Engine
 ) -> None:
     number, cut = 0, True
     while cut:
-        number += 1
+        # Each change of a table takes OceanBase half a second.
+        number += 7 if ENGINE == "oceanbase" else 1
         async with open_database(config, Path(config["sqlite_file"])) as database:
             cut = await cut_off(database, number)
         if cut and "mysql" not in config:

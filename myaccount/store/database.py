@@ -24,7 +24,7 @@ from .embedded import prepare_file
 from .engines import mysql_engine, sqlite_engine
 from .error_kinds import ErrorKind, RowLocked, TooLarge, kind_of
 from .freshness import Freshness
-from .migration_lock import allow_silence, lock_out_others
+from .migration_lock import allow_silence, only_migration
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
@@ -159,11 +159,10 @@ class Database:
         try:
             async with engine.connect() as connection:
                 try:
-                    await lock_out_others(connection)
-                    async with connection.begin():
+                    async with only_migration(connection), connection.begin():
                         return await connection.run_sync(work)
                 finally:
-                    # With it end its locks, and what was set for it.
+                    # With it ends what was set for it.
                     await connection.invalidate()
         except (DBAPIError, self._driver.Error) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None

@@ -1,5 +1,7 @@
 """One migration of a database at a time, from whichever host."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +14,8 @@ from .lock_timeouts import lock_timeouts, set_session
 MIGRATION_WAIT_SECONDS: Final = 600
 # and so long for a transaction that is open on a table that it changes: all others would queue up behind it.
 TABLE_WAIT_SECONDS: Final = 30
+# A lock's name has 64 characters at most, which a database's alone may have.
+_NAME: Final = "CONCAT('myaccount.', MD5(DATABASE()))"
 # Longer than a person lets the output of a long command wait.
 PATIENCE_SECONDS: Final = 86_400
 
@@ -22,25 +26,34 @@ async def allow_silence(connection: AsyncConnection) -> None:
         await connection.exec_driver_sql(f"SET SESSION {connection.info[SILENCE_VARIABLE]} = {PATIENCE_SECONDS}")
 
 
-async def lock_out_others(connection: AsyncConnection) -> None:
-    """Have the connection's next transaction be the only migration, until the connection is closed.
+@asynccontextmanager
+async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Have the connection's next transaction be the only migration.
 
-    SQLite's transaction is a lock by itself, and only waits for another's. Raises Unavailable if MySQL's or
-    MariaDB's lock was not to be had, and the driver's own errors.
+    SQLite's transaction is a lock by itself, and only waits for another's. Raises Unavailable if the server's lock
+    was not to be had, and the driver's own errors.
     """
     cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
     if connection.dialect.name == "sqlite":
         await cursor.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT_SECONDS * 1000}")
         await cursor.close()
+        yield
         return
-    waits = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=connection.info[OCEANBASE])
-    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
-    # A lock's name has 64 characters at most, which a database's alone may have.
-    await cursor.execute(f"SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), {MIGRATION_WAIT_SECONDS})")
+    variables = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=connection.info[OCEANBASE])
+    if connection.info[OCEANBASE]:
+        # It ends every statement after 10 seconds, GET_LOCK as well.
+        variables["ob_query_timeout"] = PATIENCE_SECONDS * 1_000_000
+    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | variables))
+    await cursor.execute(f"SELECT GET_LOCK({_NAME}, {MIGRATION_WAIT_SECONDS})")
     (locked,) = await cursor.fetchone()
-    await cursor.close()
     if not locked:
         raise Unavailable(
             f"The database {connection.engine.url.database} has been migrated by another program for "
             f"{MIGRATION_WAIT_SECONDS} seconds. Run it again when that is done."
         )
+    try:
+        yield
+    finally:
+        # OceanBase keeps the lock beyond the end of the connection. Elsewhere it ends with a lost connection.
+        with suppress(Exception):
+            await cursor.execute(f"SELECT RELEASE_LOCK({_NAME})")
