@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..settings import MysqlConfig
+from .differences import LOCK_TIMEOUT_SECONDS, set_session
 from .freshness import Freshness
-from .lock_timeouts import LOCK_TIMEOUT_SECONDS, set_session
 
 # A request that has waited this long for a connection is one too many.
 POOL_TIMEOUT_SECONDS: Final = 1

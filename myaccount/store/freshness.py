@@ -13,8 +13,15 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .differences import (
+    FIND_VARIABLES,
+    LOCK_TIMEOUT_SECONDS,
+    OCEANBASE_LOCK_TIMEOUT,
+    lock_timeouts,
+    set_session,
+    silence_variable,
+)
 from .error_kinds import ErrorKind, kind_of
-from .lock_timeouts import LOCK_TIMEOUT_SECONDS, OCEANBASE_LOCK_TIMEOUT, lock_timeouts, set_session
 from .turns import PACKET_LIMIT
 
 # The server ends a transaction that is silent for so long: the locks of a process that was stopped are free again.
@@ -25,10 +32,6 @@ SILENCE_VARIABLE: Final = "silence_variable"
 PROOF_SECONDS: Final = 1.0
 # How it says whether the server has OceanBase's variables.
 OCEANBASE: Final = "oceanbase"
-_VARIABLES: Final = (
-    "SHOW VARIABLES WHERE Variable_name IN"
-    f" ('max_allowed_packet', 'wait_timeout', 'idle_transaction_timeout', '{OCEANBASE_LOCK_TIMEOUT}')"
-)
 # It changes no row and locks none, but a server that is not the writer refuses it.
 _PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
 
@@ -52,10 +55,9 @@ class Freshness:
 
     def _connected(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        cursor.execute(_VARIABLES)
+        cursor.execute(FIND_VARIABLES)
         variables = dict(cursor.fetchall())
-        # Without MariaDB's variable only all silent connections can be closed, in a transaction or not.
-        silence = "idle_transaction_timeout" if "idle_transaction_timeout" in variables else "wait_timeout"
+        silence = silence_variable(variables)
         closed_seconds = SILENCE_SECONDS if silence == "wait_timeout" else int(variables["wait_timeout"])
         oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
         waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=True) if oceanbase else {}

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.errors import Unavailable
+from .differences import lock_timeouts, set_session, statement_timeouts
 from .freshness import OCEANBASE, SILENCE_VARIABLE
-from .lock_timeouts import lock_timeouts, set_session
 
 # A migration waits so long for another's of the same database,
 MIGRATION_WAIT_SECONDS: Final = 600
@@ -39,11 +39,10 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
         await cursor.close()
         yield
         return
-    variables = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=connection.info[OCEANBASE])
-    if connection.info[OCEANBASE]:
-        # It ends every statement after 10 seconds, GET_LOCK as well.
-        variables["ob_query_timeout"] = PATIENCE_SECONDS * 1_000_000
-    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | variables))
+    oceanbase = connection.info[OCEANBASE]
+    waits = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)
+    waits |= statement_timeouts(PATIENCE_SECONDS, oceanbase=oceanbase)
+    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
     await cursor.execute(f"SELECT GET_LOCK({_NAME}, {MIGRATION_WAIT_SECONDS})")
     (locked,) = await cursor.fetchone()
     if not locked:

@@ -5,19 +5,14 @@ from typing import Any, Final
 
 from ..ledger.decide import Account, Order
 from .batches import DECIDED, BatchConnection
+from .differences import select_within
 from .error_kinds import ErrorKind, kind_of
 from .turns import PACKET_LIMIT, Bound, mysql_turn
 
 # How long a batch waits for rows that another transaction holds. Batches of other processes hold a hot account for
 # some milliseconds; what holds a row for longer delays only the orders that want it.
 LOCK_WAIT_MILLISECONDS: Final = 60
-# MariaDB runs the first comment; MySQL takes the first hint of the second, OceanBase the second hint, in
-# microseconds, of which it keeps 100,000 for itself. Each passes over the rest.
-_SELECT_WITHIN_LIMIT: Final = (
-    f"/*M!100100 SET STATEMENT max_statement_time = {LOCK_WAIT_MILLISECONDS / 1000} FOR */ SELECT"
-    f" /*+ MAX_EXECUTION_TIME({LOCK_WAIT_MILLISECONDS})"
-    f" QUERY_TIMEOUT({LOCK_WAIT_MILLISECONDS * 1000 + 100_000}) */"
-)
+_SELECT_WITHIN_LIMIT: Final = select_within(LOCK_WAIT_MILLISECONDS)
 
 
 class MysqlBatch(BatchConnection):

@@ -1,0 +1,55 @@
+"""What the servers that speak MySQL's protocol do differently; docs/engines.rst has the whole table.
+
+A server is asked which variables it has, not for its name or version. The numbers of errors are in error_kinds.py.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+# How long a statement waits for a row that another transaction holds, or SQLite for another program's write.
+LOCK_TIMEOUT_SECONDS: Final = 2
+# OceanBase has this variable, in microseconds, and takes no notice of MySQL's.
+OCEANBASE_LOCK_TIMEOUT: Final = "ob_trx_lock_timeout"
+_MARIADB_SILENCE: Final = "idle_transaction_timeout"
+
+FIND_VARIABLES: Final = (
+    "SHOW VARIABLES WHERE Variable_name IN"
+    f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_SILENCE}', '{OCEANBASE_LOCK_TIMEOUT}')"
+)
+
+
+def silence_variable(variables: Collection[str]) -> str:
+    """Return the variable that bounds how long a session's transaction may be silent.
+
+    Only MariaDB has one that leaves alone the sessions that are not in a transaction.
+    """
+    return _MARIADB_SILENCE if _MARIADB_SILENCE in variables else "wait_timeout"
+
+
+def lock_timeouts(seconds: int, *, oceanbase: bool) -> dict[str, int]:
+    """Return the session's variables that bound its waits for rows and tables."""
+    if oceanbase:
+        return {OCEANBASE_LOCK_TIMEOUT: seconds * 1_000_000}
+    return {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
+
+
+def statement_timeouts(seconds: int, *, oceanbase: bool) -> dict[str, int]:
+    """Return the session's variables that bound a statement: OceanBase alone ends one, after 10 seconds."""
+    return {"ob_query_timeout": seconds * 1_000_000} if oceanbase else {}
+
+
+def set_session(variables: Mapping[str, str | int]) -> str:
+    """Return the statement that sets the session's variables."""
+    return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
+
+
+def select_within(milliseconds: int) -> str:
+    """Return the SELECT of a statement that is ended after so long.
+
+    MariaDB runs the first comment. MySQL takes the first hint of the second. OceanBase takes the second hint, in
+    microseconds, of which it keeps 100,000 for itself. Each passes over the rest.
+    """
+    return (
+        f"/*M!100100 SET STATEMENT max_statement_time = {milliseconds / 1000} FOR */ SELECT"
+        f" /*+ MAX_EXECUTION_TIME({milliseconds}) QUERY_TIMEOUT({milliseconds * 1000 + 100_000}) */"
+    )
