@@ -16,7 +16,7 @@ from myaccount.store import migration_lock
 from myaccount.store.database import open_database
 from myaccount.store.migrations import head_version, read_version
 
-from .engines import ENGINE
+from .engines import runs_on
 from .migrating import (
     VERSION,
     backend,
@@ -173,7 +173,7 @@ async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
     number, cut = 0, True
     while cut:
         # Each change of a table takes OceanBase half a second.
-        number += 7 if ENGINE == "oceanbase" else 1
+        number += 7 if runs_on("oceanbase") else 1
         async with open_database(config, Path(config["sqlite_file"])) as database:
             cut = await cut_off(database, number)
         if cut and "mysql" not in config:
