@@ -166,7 +166,6 @@ async def test_a_table_in_use_is_not_waited_for_without_end(
 
 
 @both
-@pytest.mark.filterwarnings("ignore:Unknown schema content:sqlalchemy.exc.SAWarning")
 async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
     config: Config, engine: Engine
 ) -> None:
@@ -182,8 +181,10 @@ async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
         await prepare(config)
         with engine.begin() as connection:
             assert connection.scalar(text("SELECT COUNT(*) FROM account")) == 1
-            indexes = [index for table in metadata.tables for index in inspect(connection).get_indexes(table)]
-            assert len(indexes) >= 9
+            if not runs_on("oceanbase"):
+                # SQLAlchemy cannot read OceanBase's definitions of tables.
+                tables = inspect(connection)
+                assert sum(len(tables.get_indexes(table)) for table in metadata.tables) >= 9
             for table in reversed(metadata.sorted_tables):
                 connection.exec_driver_sql(f"DROP TABLE `{table.name}`")
             connection.exec_driver_sql(f"DROP TABLE {VERSION}")

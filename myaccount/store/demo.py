@@ -9,6 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from .errors import DatabaseNotReady
 from .migrations import Tell
+from .unversioned import column_names
 
 SHOWN_IDS: Final = 20
 
@@ -74,10 +75,9 @@ def _source(connection: Connection, name: str) -> str | None:
     """Return what a table of the demo is called by now; None if it is not there."""
     if connection.dialect.name != "mysql":
         return None
-    inspector = inspect(connection)
     for candidate in (f"demo_{name}", name):
-        if inspector.has_table(candidate):
-            columns = {column["name"].lower() for column in inspector.get_columns(candidate)}
+        if inspect(connection).has_table(candidate):
+            columns = {column.lower() for column in column_names(connection, candidate)}
             if columns == _COLUMNS[name]:
                 return candidate
     return None

@@ -6,7 +6,7 @@ No table that has a row is ever taken for one that may go.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select, text
+from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select, table, text
 
 from .errors import DatabaseNotReady
 
@@ -46,21 +46,21 @@ def _missing(connection: Connection, metadata: MetaData, found: list[Table]) -> 
             f"{table.name}.{column.name}"
             for table in found
             for column in table.c
-            if column.name not in _columns(connection, table)
+            if column.name not in column_names(connection, table.name)
         ],
     }
     return ", ".join(f"the {kind} {', '.join(names)}" for kind, names in lacking.items() if names)
 
 
 def _is_unfinished(connection: Connection, table: Table) -> bool:
-    if _columns(connection, table) != set(table.c.keys()):
+    if column_names(connection, table.name) != set(table.c.keys()):
         return False
     return connection.execute(select(literal_column("1")).select_from(table).limit(1)).first() is None
 
 
-def _columns(connection: Connection, table: Table) -> set[str]:
-    # SQLAlchemy does not understand how OceanBase writes down a table.
-    return set(connection.execute(select(text("*")).select_from(table).limit(0)).keys())
+def column_names(connection: Connection, table_name: str) -> set[str]:
+    """Return the names of a table's columns; SQLAlchemy cannot read OceanBase's definitions of tables."""
+    return set(connection.execute(select(text("*")).select_from(table(table_name)).limit(0)).keys())
 
 
 def _has_external_account(connection: Connection) -> bool:
