@@ -6,6 +6,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from .listener.live import Live
     from .listener.queues import EventQueue
@@ -25,8 +26,16 @@ queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")
 health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
+# Returns the page that browsers get for an address that there is not.
+not_found_page_key: Final[web.AppKey["Callable[[web.Request], web.Response]"]] = web.AppKey("not_found_page")
 # Set once the service is ending: whoever is answered from then on is told to come back on another connection.
 ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
+
+# Set for a request that the parser refused: why.
+malformed_key: Final[web.RequestKey[BaseException]] = web.RequestKey("malformed", BaseException)
+
+# Set while the client holds its body back until it is told to go on.
+expects_body_key: Final[web.RequestKey[bool]] = web.RequestKey("expects_body", bool)
 
 # Set by a handler whose answer is that of an earlier request with the same order id.
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

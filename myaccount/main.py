@@ -23,6 +23,7 @@ import jinja2
 from aiohttp import web
 
 from .configuration import callbacks_of
+from .controller.pages import not_found
 from .keys import (
     account_queries_key,
     config_key,
@@ -32,6 +33,7 @@ from .keys import (
     journal_key,
     live_key,
     news_key,
+    not_found_page_key,
     queue_key,
 )
 from .listener.callbacks import open_endpoints
@@ -73,6 +75,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
+    app[not_found_page_key] = not_found
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
     database = partial(database_context, needed=database_needed)

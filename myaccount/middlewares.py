@@ -8,13 +8,14 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.typedefs import Middleware
 
-from .keys import ending_key, replayed_key
-from .ledger.errors import LedgerError
+from .keys import ending_key, malformed_key, not_found_page_key, replayed_key
+from .ledger.errors import InvalidRequest, LedgerError
 from .logsetup import request_id
 from .metrics import count_refusal, count_request
 from .problems import MEANING_BY_CODE, STATUS_BY_CODE
@@ -33,6 +34,14 @@ _numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked each second by whoever watches over the service.
 _PROBES: Final = frozenset(("/healthz", "/readyz"))
+_MALFORMED: Final[dict[type[BaseException], str]] = {
+    BadHttpMethod: "The request does not begin with a method of HTTP. This port speaks plain HTTP, not HTTPS.",
+    InvalidURLError: "The address has characters that must be percent-encoded as UTF-8: write %E5%BC%A0 for 张. "
+    "curl does it with -G --data-urlencode 'userId=张三'.",
+    LineTooLong: "The address or a header field is longer than 8190 bytes.",
+    BadHttpMessage: "The request is not valid HTTP: check its first line, its header (Host is required; at most "
+    "128 fields, 8190 bytes each) and the chunks of its body.",
+}
 _CODE_BY_STATUS: Final = {
     400: "invalid_request",
     404: "not_found",
@@ -60,7 +69,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     count_request(resource.canonical if resource else None, request.method, reply.status, seconds)
     path = request.rel_url.raw_path
     level = logging.DEBUG if path in _PROBES else logging.INFO
-    if _access_logger.isEnabledFor(level):
+    if malformed_key not in request and _access_logger.isEnabledFor(level):
         _access_logger.log(level, "%s %s %s %.1f ms", request.method, path, reply.status, seconds * 1000)
     return reply
 
@@ -69,12 +78,18 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
 async def render_replies(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn a handler's dict into JSON, its str into text, and every error into problem JSON (RFC 9457)."""
     try:
+        if malformed_key in request:
+            _refuse_malformed(request[malformed_key])
         reply = await handler(request)
     except LedgerError as error:
         count_refusal(error.code)
         reply = _problem(error.code, error.title, str(error), error.field)
     except web.HTTPException as error:
-        reply = _http_problem(error)
+        page = request.app.get(not_found_page_key)
+        if page and error.status == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("Accept", ""):
+            reply = page(request)
+        else:
+            reply = _http_problem(error)
     except Exception:
         _logger.exception("The handler of %s failed.", request.rel_url.raw_path)
         detail = "The service failed. Its log tells more under this request id."
@@ -86,6 +101,12 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
     if request.get(replayed_key):
         reply.headers["Idempotent-Replayed"] = "true"
     return reply
+
+
+def _refuse_malformed(error: BaseException) -> NoReturn:
+    """Say what the parser refused, without any of it: it may hold a card number."""
+    _logger.info("A request was not HTTP: %s", type(error).__name__)
+    raise InvalidRequest(_MALFORMED.get(type(error), _MALFORMED[BadHttpMessage]))
 
 
 # aiohttp's types know only handlers that return responses.

@@ -24,6 +24,7 @@ from .metrics import (
     count_noted,
 )
 from .middlewares import render_replies
+from .protocol import Runner
 from .routes import setup_operations_routes
 from .serving import open_site
 
@@ -39,7 +40,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
     operations = web.Application(middlewares=[cast("Middleware", render_replies)])
     operations[health_key] = app[health_key]
     setup_operations_routes(operations)
-    runner = web.AppRunner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     address = app[config_key]["metrics"]
     try:

@@ -9,7 +9,7 @@ from .controller.accounts import opeacclistentest, openacc, queryacc
 from .controller.messages import messages, read, teammessages
 from .controller.operations import healthz, metrics, readyz
 from .controller.orders import querorder, recharge, transfer
-from .controller.pages import FILES, PAGES, errors, file, form, index, messagestest
+from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
 from .controller.stream import stream
 from .controller.teams import team, teammessage
 
@@ -37,6 +37,8 @@ def setup_routes(app: web.Application) -> None:
     for page in PAGES:
         for address in page.paths:
             _get(app, address, partial(form, page))
+    # Browsers ask for it by themselves, with JSON or text in the window as well.
+    _get(app, "/favicon.ico", partial(file, ICON))
     for static in FILES:
         _get(app, f"/static/{static.name}", partial(file, static))
 
@@ -50,14 +52,8 @@ def setup_operations_routes(app: web.Application) -> None:
 
 # The handlers return what the middleware renders, which aiohttp's types do not know.
 def _post(app: web.Application, path: str, handler: Any) -> None:
-    app.router.add_post(path, handler, expect_handler=expect)
+    app.router.add_post(path, handler)
 
 
 def _get(app: web.Application, path: str, handler: Any) -> None:
-    app.router.add_get(path, handler, expect_handler=expect)
-
-
-async def expect(request: web.Request) -> None:
-    """Ask for the body that a client holds back; pass over what else it may expect, as RFC 9110 lets us."""
-    if request.headers["Expect"].lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    app.router.add_get(path, handler)

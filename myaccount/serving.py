@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
+from . import protocol
 from .keys import ending_key
 
 # Far above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
@@ -70,7 +71,7 @@ def end_process() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-class Runner(web.AppRunner):
+class Runner(protocol.Runner):
     """Runs an application and, at its end, answers everyone who was let in before it closes their connections."""
 
     def __init__(self, app: web.Application) -> None:

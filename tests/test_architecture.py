@@ -22,7 +22,7 @@ FLOORS = [
     {"service"},
     {"store"},
     {"model"},
-    {"middlewares"},
+    {"middlewares", "protocol"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
     {"settings"},
     {"ledger", "resources", "cancellation", "slots", "sections", "output", "onceaminute", "private"},

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
@@ -43,7 +44,31 @@ BAD_AMOUNTS = [
     "9" * 5000, "%EF%BC%91%EF%BC%92", "%D9%A1", "1%00", "1/2", "%E2%82%AC1",
 ]  # fmt: skip
 
-BAD_IDS = ["", "a" * 46, "a%20b", "%20", "a%09", "a%0Ab", "a%00b", "%C2%A0", "%E3%80%80", "a%7F", "a%C2%85"]
+# Characters that do not show: format, private use, never assigned (noncharacters, in any version of Unicode), and
+# blank letters, marks and symbols.
+UNSEEN = {
+    "a zero width space": "\u200b", "a zero width joiner": "\u200d", "a zero width non-joiner": "\u200c",
+    "a left-to-right mark": "\u200e", "a right-to-left override": "\u202e", "an isolate": "\u2066",
+    "a soft hyphen": "\u00ad", "a word joiner": "\u2060", "a byte order mark": "\ufeff", "a tag": "\U000e0041",
+    "a variation selector": "\ufe0f", "a grapheme joiner": "\u034f", "a Hangul filler": "\u3164",
+    "a half-width filler": "\uffa0", "a Braille blank": "\u2800", "private use": "\ue000",
+    "private use, plane 15": "\U000f0000", "a noncharacter": "\ufdd0", "another": "\uffff",
+}  # fmt: skip
+LOOKS_EMPTY = [
+    "\u3164",
+    "\u2800",
+    "\u200d",
+    " \u200b ",
+    "\u0301",
+    "\u115f\u1160",
+    "\ufe0f",
+    "\u00ad",
+    "\u3000\uffa0",
+]
+HIDES = ["a\u200b", "a\u202eb", "a\u00adb", "a\u2066b", "\ufeffa", "\u200da", "a\u200c", "a\u200f"]
+
+BAD_IDS = ["", "a" * 46, "a%20b", "%20", "a%09", "a%0Ab", "a%00b", "%C2%A0", "%E3%80%80", "a%7F", "a%C2%85",
+           "%E5%BC%A0" * 46, *[quote(f"a{character}b") for character in UNSEEN.values()]]  # fmt: skip
 
 CASES = [
     *[Case(f"amount {text[:20]!r}", _amount(text), "invalid_request", "amount") for text in BAD_AMOUNTS],
@@ -56,6 +81,8 @@ CASES = [
     Case("missing field", "orderId=r1&userId=u1", "invalid_request", "amount"),
     Case("repeated field", _amount("1") + "&amount=2", "invalid_request", "amount"),
     Case("repeated field, same value", _amount("1") + "&userId=u1", "invalid_request", "userId"),
+    Case("unknown field of many", "&".join(f"{'orderid' * 6}{n}=1" for n in range(300)), "invalid_request",
+         "orderid" * 6 + "0"),
     Case("unknown field", _amount("1") + "&balance=5", "invalid_request", "balance"),
     Case("nameless field", _amount("1") + "&=5", "invalid_request", ""),
     Case("a thousand fields", "&".join(f"f{n}=1" for n in range(1000)), "invalid_request", "f0"),
@@ -83,7 +110,7 @@ CASES = [
     Case("no JSON", "orderId=r1", "invalid_request", content_type=JSON),
     Case("cut JSON", '{"orderId": "r1", "userId": "u1", "amount": ', "invalid_request", content_type=JSON),
     Case("two JSON values", '{"orderId": "r1"} {}', "invalid_request", content_type=JSON),
-    Case("JSON with a byte order mark", '\ufeff{"orderId": "r1"}', "invalid_request", content_type=JSON),
+    Case("JSON with two byte order marks", '\ufeff\ufeff{"orderId": "r1"}', "invalid_request", content_type=JSON),
     Case("JSON in UTF-16", '{"orderId": "r1"}'.encode("utf-16"), "invalid_request", content_type=JSON),
     Case("deep JSON", '{"orderId":' + "[" * 8000 + "]" * 8000, "invalid_request", content_type=JSON),
     Case("surrogate as a member's name", '{"\\ud800": "x"}', "invalid_request", "?", JSON),
@@ -116,7 +143,9 @@ CASES = [
                       ["userId", "userName", "sex", "cardNum", "accountId", "accountType"]),
              "invalid_request", field, path="/openacc")
         for field, value in [("userName", ""), ("userName", "%20"), ("userName", "n" * 46), ("userName", "a%00"),
-                             ("userName", "a%0Ab"), ("sex", "abc"), ("sex", ""), ("cardNum", "9" * 46),
+                             ("userName", "a%0Ab"),
+                             *[("userName", quote(name)) for name in [*LOOKS_EMPTY, *HIDES]],
+                             ("sex", "abc"), ("sex", ""), ("cardNum", "9" * 46),
                              ("accountId", "a b"), ("accountId", ""), ("accountType", "t" * 46),
                              ("accountType", "")]
     ],
@@ -192,11 +221,61 @@ async def test_each_bad_request_is_refused_with_its_code_and_changes_nothing(
         (_amount("1"), "Application/X-WWW-Form-URLEncoded; charset=UTF-8"),
         ('{"orderId": "\\u5f20\\ud83d\\ude00", "userId": "u1", "amount": 0.10}', JSON),
         ('{"orderId": "r1", "userId": "u1", "amount": "0.10"}', "application/json; charset=utf-8"),
+        ('\ufeff{"orderId": "r1", "userId": "u1", "amount": "0.10"}', JSON),
+        (_amount("1"), f'{FORM} ; x=y; CHARSET = "UTF-8" ;'),
+        (f"orderId={'%F0%9F%98%80' * 45}&userId=u1&amount=1.5", FORM),
+        # A letter with a mark of its own, and an Arabic number sign.
+        ("orderId=e%CC%81-%E2%84%96&userId=u1&amount=1", FORM),
     ],
 )
 async def test_what_is_just_within_the_bounds_is_taken(alice: Client, text: str, content_type: str) -> None:
     async with alice.post("/recharge", data=text.encode(), headers={"Content-Type": content_type}) as response:
         assert (response.status, await response.json()) == (200, {"result": 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "می\u200cخواهم",
+        "ക്\u200dഷ",
+        "👨\u200d👩\u200d👧",
+        "❤\ufe0f",
+        "葛\U000e0100",
+        "a\u200fא",
+        "\ue000",
+        "𱍐",
+        "é",
+        "e\u0301",
+        "( )",
+    ],
+)
+async def test_a_name_may_have_what_languages_need(client: Client, name: str) -> None:
+    fields = {"userId": "u1", "userName": name, "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
+    async with client.post("/openacc", data=fields) as response:
+        assert response.status == 200, await response.text()
+    async with client.post("/queryacc", data={"userId": "u1"}) as response:
+        assert (await response.json())["result"][0]["USER_NAME"] == name
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "nearest"),
+    [
+        ("/transfer", "fromUserId", "fromuserId"),
+        ("/transfer", "from_user_id", "fromuserId"),
+        ("/recharge", "orderid", "orderId"),
+        ("/recharge", "amuont", "amount"),
+        ("/openacc", "cardNumber", "cardNum"),
+        ("/messages", "pagesize", "pageSize"),
+        ("/recharge", "x" * 9000, None),
+        ("/recharge", "", None),
+    ],
+)
+async def test_the_nearest_field_is_named(client: Client, path: str, field: str, nearest: str | None) -> None:
+    async with client.post(path, data={field: "1"}) as response:
+        detail = (await response.json(content_type=None))["detail"]
+    assert (f"did you mean {nearest}?" if nearest else "The fields are") in detail
+    assert ("did you mean" in detail) == (nearest is not None)
+    assert "The fields are " in detail
 
 
 async def _send(client: Client, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -228,7 +307,6 @@ async def test_a_body_that_is_not_framed_as_http_is_refused_and_not_logged(
     caplog.set_level("INFO")
     before = await _tables(database)
     reader, writer = await _send(alice, b"Transfer-Encoding: chunked\r\n\r\ncardNum=6222777777\r\n")
-    # aiohttp's parser answers this one: no request has come into being that a route could refuse.
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
     assert await _tables(database) == before

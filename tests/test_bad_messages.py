@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
+from myaccount.controller.wording import MESSAGE_TYPES
 from myaccount.model.inbox import folder, message, team, team_member
 from myaccount.store.database import Database
 
@@ -60,7 +61,8 @@ QUERIES = [
     *[Case("/messages", f"userId=u1&pageNo={n}", "pageNo") for n in [*NUMBERS, "1000000001"]],
     *[Case("/messages", f"userId=u1&pageSize={n}", "pageSize") for n in [*NUMBERS, "101"]],
     *[Case("/messages", f"userId=u1&unread={flag}", "unread") for flag in FLAGS],
-    *[Case("/messages", f"userId=u1&messageType={kind}", "messageType") for kind in [*TEXTS, "a+"]],
+    *[Case("/messages", f"userId=u1&messageType={kind}", "messageType")
+      for kind in [*TEXTS, "a+", "none", "Recharge", "%F0%9F%98%80"]],
     *[Case("/messages", f"userId=u1&before={cursor}", "before") for cursor in CURSORS],
     *[Case("/messages", f"userId=u1&language={language}", "language") for language in LANGUAGES],
     *[Case("/teammessages", f"userId=u1&teamId={id_}", "teamId") for id_ in IDS],
@@ -87,8 +89,10 @@ QUERIES = [
     Case("/messages", "userId=nobody", "userId", (404, "user_not_found")),
     Case("/messages", "userId=U1", "userId", (404, "user_not_found")),
     Case("/messages", "userId=nobody&pageNo=9&unread=true", "userId", (404, "user_not_found")),
-    Case("/messages", "userId=nobody&before=read-5&messageType=none", "userId", (404, "user_not_found")),
+    Case("/messages", "userId=nobody&before=read-5&messageType=note", "userId", (404, "user_not_found")),
     Case("/teammessages", "userId=nobody&teamId=t", "userId", (404, "user_not_found")),
+    Case("/teammessages", "userId=u2&teamId=t", "userId", (403, "not_a_member")),
+    Case("/teammessages", "userId=u2&teamId=t&self=true&messageType=note", "userId", (403, "not_a_member")),
     Case("/teammessages", "userId=u1&teamId=none", "teamId", (404, "team_not_found")),
     Case("/teammessages", "userId=u1&teamId=T&self=true", "teamId", (404, "team_not_found")),
 ]  # fmt: skip
@@ -120,6 +124,7 @@ READS = [
     Case(READ, "userId=u1&nids=" + "1+" * 9000, None, (413, "payload_too_large")),
     Case(READ, "userId=nobody&nids=1", "userId", (404, "user_not_found")),
     Case(READ, "userId=nobody&upTo=1", "userId", (404, "user_not_found")),
+    Case(READ, "userId=u2&upTo=1&teamId=t", "userId", (403, "not_a_member")),
     Case(READ, "userId=u1&upTo=1&teamId=none", "teamId", (404, "team_not_found")),
     *[Case(READ, {"userId": "u1", "nids": nids}, "nids") for nids in NO_NIDS],
     *[Case(READ, {"userId": "u1", "upTo": n}, "upTo") for n in [*NO_NUMBER, BIG]],
@@ -182,12 +187,11 @@ GOOD = [
     ("/messages", "userId=u1&pageNo=0001&pageSize=0000000000000000001"),
     ("/messages", f"userId=u1&before=unread-{BIG - 1}&pageSize=1"),
     ("/messages", "userId=u1&before=read-0"),
-    ("/messages", "userId=u1&messageType=%27%3B--%5C%25s"),
-    ("/messages", "userId=u1&messageType=%F0%9F%98%80"),
+    *[("/messages", f"userId=u1&messageType={kind}") for kind in MESSAGE_TYPES],
     ("/messages", "&&userId=u1&"),
-    ("/teammessages", "userId=u2&teamId=t&self=true&unread=false&language=en&messageType=note"),
+    ("/teammessages", "userId=u1&teamId=t&self=true&unread=false&language=en&messageType=note"),
     (READ, f"userId=u1&upTo={BIG - 1}"),
-    (READ, "userId=u2&upTo=0&teamId=t"),
+    (READ, "userId=u1&upTo=0&teamId=t"),
     (READ, f"userId=u1&nids=+0+1%0A2+{BIG - 1}+0001"),
     (READ, "userId=u1&nids="),
     (READ, "userId=u1&nids=" + "1+" * 8000),

@@ -31,6 +31,12 @@ async def _team_rows(client: Client, user_id: str, team_id: str = "t", **query: 
     return rows
 
 
+async def _not_a_member(client: Client, fields: dict[str, str]) -> None:
+    for path, more in (("/teammessages", {}), ("/messages/read", {"upTo": 1})):
+        status, problem = await post_json(client, path, {**fields, **more})
+        assert (status, problem["code"], problem["field"]) == (403, "not_a_member", "userId")
+
+
 async def _open(client: Client, user_id: str, team_id: str) -> tuple[int, dict[str, Any]]:
     status, reply, _ = await send(
         client, "/openacc", userId=user_id, userName=user_id.upper(), sex="F", cardNum="1",
@@ -143,7 +149,7 @@ async def test_a_note_reaches_each_member_once_and_nobody_else(client: Client, d
                 "BODY": {"text": "At noon.\nIn the garden."}, "READ": False,
             }  # fmt: skip
         assert await nids(client, userId=reader) == []
-    assert await _team_rows(client, "stranger") == []
+    await _not_a_member(client, {"userId": "stranger", "teamId": "t"})
     assert await _team_rows(client, "u1", "other") == []
 
 
@@ -258,7 +264,7 @@ async def test_what_moves_an_accounts_money_is_told_to_each_member_of_its_team(
     # Whose account it is is told as any user is, and only as a member what the team is.
     assert (await read_page(client, userId="a"))["total"] == 5
     for stranger in ("b", "c"):
-        assert await _team_rows(client, stranger) == []
+        await _not_a_member(client, {"userId": stranger, "teamId": "t"})
 
 
 @pytest.mark.usefixtures("watched")

@@ -4,8 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import account_queries_key, database_key, queue_key
+from ..keys import account_queries_key, database_key, queue_key, replayed_key
 from ..ledger.commands import OpenAccount
+from ..ledger.errors import OpenedBefore
 from ..ledger.money import format_amount
 from ..service.accounts import open_account
 from ..store.accounts import Holding
@@ -26,7 +27,11 @@ QUERY: Final = Form(str, userId=identifier)
 
 async def openacc(request: web.Request) -> dict[str, object]:
     command = await OPEN.read(request)
-    await open_account(request.app[database_key], request.app[queue_key].announce, command)
+    try:
+        await open_account(request.app[database_key], request.app[queue_key].announce, command)
+    except OpenedBefore:
+        request[replayed_key] = True
+        raise
     return {"result": 1}
 
 

@@ -1,7 +1,8 @@
 """What each route's fields must be, and the command they make."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiohttp import web
@@ -9,15 +10,13 @@ from aiohttp import web
 from ..ledger.errors import InvalidRequest
 from ..ledger.money import parse_amount
 from .body import JsonNumber, read_fields, read_query, shown
+from .characters import check_id, check_name, check_text
 
 Made = TypeVar("Made")
 
 TEXT_LIMIT: Final = 45
-_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
-_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
-# Tabs and line ends are part of a longer text.
-_CONTROL_IN_LINES: Final = re.compile(f"(?![\t\n\r])[{_CONTROLS}]")
-_IDENTIFIER: Final = re.compile(rf"[^\s{_CONTROLS}]{{1,{TEXT_LIMIT}}}")
+# Nearly all ids; the others are looked at character by character.
+_PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
 
 
 class Check(NamedTuple):
@@ -41,28 +40,26 @@ class Optional(NamedTuple):
 
 def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Check:
     """Take 1 to `limit` characters of text, on one line unless it may have several."""
-    controls = _CONTROL_IN_LINES if lines else _CONTROL
 
     def parse(value: str) -> str:
-        if not value.strip():
-            raise ValueError("must not be empty")
         if len(value) > limit:
             raise ValueError(f"must be at most {limit} characters long")
-        if controls.search(value):
-            raise ValueError("must not hold control characters")
+        # Without a look at each character for nearly all names.
+        if not value.isascii() or not value.isprintable() or not value or value.isspace():
+            if lines:
+                check_text(value, lines=True)
+            else:
+                check_name(value)
         return value
 
     return Check(parse)
 
 
-_text: Final = text()
-
-
 def _identifier(value: str) -> str:
-    if not _IDENTIFIER.fullmatch(value):
-        # The same for all text, but for one thing.
-        _text.parse(value)
-        raise ValueError("must not hold white space")
+    if not _PLAIN_ID.fullmatch(value):
+        if len(value) > TEXT_LIMIT:
+            raise ValueError(f"must be at most {TEXT_LIMIT} characters long")
+        check_id(value)
     return value
 
 
@@ -92,7 +89,18 @@ def whole(least: int, most: int) -> Check:
     return Check(parse, JsonNumber, "must be a whole number")
 
 
-# 1 to 45 characters with no white space among them; they are compared exactly.
+def one_of(known: Sequence[str]) -> Check:
+    """Take one of the words that there are."""
+
+    def parse(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return value
+
+    return Check(parse)
+
+
+# 1 to 45 characters that can be seen, with no white space among them; they are compared exactly.
 identifier: Final = Check(_identifier)
 # Several, with white space between them, or a JSON array; each once.
 identifiers: Final = Check(_identifiers, list, "must be ids: an array, or with white space between them")
@@ -126,14 +134,21 @@ class Form(Generic[Made]):
         )
 
     def _see_that_they_fit(self, fields: dict[str, Any]) -> None:
-        known = ", ".join(self._checks)
         for name in fields:
             if name not in self._checks:
                 field = shown(name)
-                raise InvalidRequest(f"There is no field {field!r} here; there are {known}.", field=field)
+                known = ", ".join(self._checks)
+                raise InvalidRequest(
+                    f"There is no field {field!r} here{self._nearest(field)} The fields are {known}.", field=field
+                )
         for name in self._checks:
             if name not in fields and name not in self._defaults:
                 raise InvalidRequest(f"The field {name} is missing.", field=name)
+
+    def _nearest(self, name: str) -> str:
+        known = {field.lower(): field for field in self._checks}
+        found = get_close_matches(name.lower(), known, n=1)
+        return f": did you mean {known[found[0]]}?" if found else "."
 
 
 def _checked(name: str, check: Check, value: Any) -> Any:

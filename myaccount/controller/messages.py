@@ -1,6 +1,6 @@
 """Reading an inbox, and marking what was read."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from aiohttp import web
 
@@ -9,7 +9,7 @@ from ..ledger.errors import InvalidRequest
 from ..service.messages import list_messages, mark_all, mark_some
 from ..store.inbox import Cursor, Message, Wanted
 from .forms import Check, Form, Optional, flag, identifier, whole
-from .wording import LANGUAGE, message_row
+from .wording import LANGUAGE, MESSAGE_TYPE, message_row
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
@@ -48,10 +48,10 @@ def _cursor(value: str) -> Cursor:
 
 
 def _nids(value: str | list[object]) -> list[int]:
-    texts = value.split() if isinstance(value, str) else [str(nid) for nid in value]
-    if not all(map(nid_fits, texts)):
+    nids = value.split() if isinstance(value, str) else value
+    if not all(isinstance(nid, str) and nid_fits(nid) for nid in nids):
         raise ValueError("must be NIDs: numbers")
-    return [int(text) for text in texts]
+    return [int(nid) for nid in cast("list[str]", nids)]
 
 
 def nid_fits(value: str) -> bool:
@@ -64,7 +64,7 @@ _PAGING: Final[dict[str, Check | Optional]] = {
     "pageSize": Optional(whole(1, PAGE_LIMIT), PAGE_SIZE),
     "pageNo": Optional(whole(1, 1_000_000_000)),
     "unread": Optional(flag),
-    "messageType": Optional(identifier),
+    "messageType": MESSAGE_TYPE,
     "before": Optional(Check(_cursor)),
     "language": LANGUAGE,
 }

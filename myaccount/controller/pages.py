@@ -20,6 +20,9 @@ CONTENT_SECURITY_POLICY: Final = (
 
 # All that the pages load.
 FILES: Final = tuple(resource("templates/static").iterdir())
+ICON: Final = resource("templates/static/icon.svg")
+# Short, so that a new version's pages soon have its files.
+FILE_AGE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ class Rule:
     explanation: str
 
 
-TEXT: Final = Rule(r".+", "text", "必填 Required")
-IDENTIFIER: Final = Rule(r"\S+", "text", "不能有空白 No white space")
+# The same characters as the service takes (characters.py): an id shows all of its characters, a name at least one.
+TEXT: Final = Rule(r".*[^\s\p{M}\p{Cf}\p{DI}\u2800].*", "text", "必填 Required")
+IDENTIFIER: Final = Rule(
+    r"[^\s\p{C}\p{DI}\u2800]+", "text", "不能有空白或不可见字符 No white space or invisible characters"
+)
 MONEY: Final = Rule(r"[0-9]{1,12}(\.[0-9]{1,2})?", "decimal", "数字，最多两位小数 Digits, at most two decimals")
 
 
@@ -60,6 +66,9 @@ class Page:
     chinese_purpose: str
     english_purpose: str
     fields: tuple[Field, ...]
+    # What a reply without any rows means.
+    chinese_nothing: str = ""
+    english_nothing: str = ""
 
 
 ORDER_ID: Final = Field("orderId", "订单编号", "Order id", "r1", IDENTIFIER)
@@ -115,6 +124,8 @@ PAGES: Final = (
         chinese_purpose="查看用户的账户与余额。",
         english_purpose="Shows a user's accounts and balances.",
         fields=(USER_ID,),
+        chinese_nothing="没有这个用户ID的用户。",
+        english_nothing="There is no user with this id.",
     ),
     Page(
         paths=("/orderquerytest", "/ordertest"),
@@ -138,15 +149,24 @@ async def form(page: Page, request: web.Request) -> web.Response:
 
 async def file(path: Path, request: web.Request) -> web.Response:
     # A few kilobytes, so read as they are asked for.
-    return web.Response(body=path.read_bytes(), content_type=guess_type(path)[0] or "")  # noqa: ASYNC240
+    body = path.read_bytes()  # noqa: ASYNC240
+    headers = {"Cache-Control": f"max-age={FILE_AGE_SECONDS}"}
+    return web.Response(body=body, content_type=guess_type(path)[0] or "", headers=headers)
 
 
 async def messagestest(request: web.Request) -> web.Response:
-    return _render(request, "messages.html", origin=_origin(request))
+    return _render(request, "messages.html", origin=_origin(request), user_id=USER_ID)
 
 
 async def errors(request: web.Request) -> web.Response:
     return _render(request, "errors.html", errors=ERRORS)
+
+
+def not_found(request: web.Request) -> web.Response:
+    """Return the page for an address that there is not."""
+    response = _render(request, "not_found.html")
+    response.set_status(404)
+    return response
 
 
 def _origin(request: web.Request) -> str:

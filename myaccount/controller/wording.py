@@ -8,10 +8,13 @@ import jinja2
 
 from ..resources import resource
 from ..store.inbox import Message
-from .forms import Check, Optional
+from .forms import Optional, one_of
 
 # The first is the default.
 LANGUAGES: Final = ("zh", "en")
+
+# Each but the note, whose words are its writer's, is a macro of the templates.
+MESSAGE_TYPES: Final = ("account_opened", "recharge", "transfer_out", "transfer_in", "decline", "note")
 
 # Plain text, which whoever shows it escapes as its page wants it.
 _templates: Final = jinja2.Environment(
@@ -20,13 +23,8 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def _language(value: str) -> str:
-    if value not in LANGUAGES:
-        raise ValueError(f"must be one of {', '.join(LANGUAGES)}")
-    return value
-
-
-LANGUAGE: Final = Optional(Check(_language), LANGUAGES[0])
+LANGUAGE: Final = Optional(one_of(LANGUAGES), LANGUAGES[0])
+MESSAGE_TYPE: Final = Optional(one_of(MESSAGE_TYPES))
 
 
 def message_row(message: Message, language: str) -> dict[str, Any]:

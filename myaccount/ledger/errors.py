@@ -63,6 +63,10 @@ class UserExists(LedgerError):
     code = "user_exists"
 
 
+class OpenedBefore(UserExists):
+    """The user id is taken, by the same user with the same account."""
+
+
 class AccountExists(LedgerError):
     """The account id is taken."""
 

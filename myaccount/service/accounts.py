@@ -1,14 +1,13 @@
 """Opening accounts, and looking at them."""
 
 from collections.abc import Callable, Collection
-from datetime import datetime
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.changes import opening
 from ..ledger.commands import OpenAccount
-from ..ledger.errors import AccountExists, TeamNotFound, UserExists
+from ..ledger.errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..store.accounts import Holding, account_exists, find_holdings, insert_user
 from ..store.database import Database, utc_now
 from ..store.events import insert_event
@@ -19,17 +18,23 @@ from ..store.together import Together
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
     """Make the user and the account, and announce it once that is committed.
 
-    Raises UserExists or AccountExists if either id is taken, or TeamNotFound: then nothing is made.
+    Raises UserExists or AccountExists if either id is taken, or TeamNotFound: then nothing is made. UserExists is
+    OpenedBefore if an opening with the same content made the user.
     """
     opened_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
         holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
         if holding is not None:
-            if _is_own(holding, command, opened_at):
+            if not _is_same(holding, command):
+                raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
+            if holding.user.created_at == opened_at:
                 # A commit whose answer never came. Its event waits for the sweeper.
                 return None
-            raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
+            raise OpenedBefore(
+                f"User {command.user_id!r} exists already, opened with the same fields: nothing is left to do.",
+                field="userId",
+            )
         if await account_exists(connection, command.account_id):
             raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
         if command.team_id is not None and await find_team(connection, command.team_id) is None:
@@ -51,9 +56,9 @@ def account_queries(database: Database) -> Together[str, Holding]:
     return Together(find)
 
 
-def _is_own(holding: Holding, command: OpenAccount, opened_at: datetime) -> bool:
-    """Tell whether this very command made the user: in the same microsecond, and with the same content."""
+def _is_same(holding: Holding, command: OpenAccount) -> bool:
+    """Tell whether the user was opened with the content of the command. Money moved since then does not matter."""
     user = holding.user
-    return user.created_at == opened_at and command in [
+    return command in [
         OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, *held[:3]) for held in holding.accounts
     ]

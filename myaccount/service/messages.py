@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..ledger.errors import TeamNotFound, UserNotFound
+from ..ledger.errors import NotAMember, TeamNotFound, UserNotFound
 from ..store.database import Database
 from ..store.inbox import Cursor, Message, Wanted, find_folders, find_newest, find_news, find_page
 from ..store.messages import lock_inbox, mark_read
@@ -31,7 +31,7 @@ async def list_messages(
 ) -> Page:
     """Return a page, unread before read and then newest first, by its number or from a place on.
 
-    Raises UserNotFound and TeamNotFound.
+    Raises UserNotFound, TeamNotFound and NotAMember.
     """
 
     async def work(connection: AsyncConnection) -> Page:
@@ -64,8 +64,9 @@ async def mark_some(database: Database, reader_id: str, ids: Collection[int]) ->
 async def mark_all(database: Database, reader_id: str, team_id: str, up_to: int) -> int:
     """Mark all messages of the reader's own account, or of a team, up to that id; return how many.
 
-    It is done a part at a time, so that an inbox of any size keeps nobody waiting. Raises UserNotFound and
-    TeamNotFound.
+    It is done a part at a time, so that an inbox of any size keeps nobody waiting.
+
+    Raises UserNotFound, TeamNotFound and NotAMember.
     """
     await database.read(partial(_look_up, reader_id=reader_id, team_id=team_id))
     wanted = Wanted(reader_id, team_id, unread=True)
@@ -114,11 +115,18 @@ class News:
 
 
 async def _look_up(connection: AsyncConnection, reader_id: str, team_id: str) -> None:
-    """See that there are such a reader and, unless its id is empty, such a team."""
+    """Check that the reader exists and, unless the team's id is empty, may read that team.
+
+    A former member keeps the messages that were written during the membership.
+    """
     if not await find_users(connection, [reader_id]):
         raise _no_user(reader_id)
-    if team_id and await find_team(connection, team_id) is None:
-        raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
+    if team_id:
+        team = await find_team(connection, team_id)
+        if team is None:
+            raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
+        if reader_id not in team.members and not await find_folders(connection, Wanted(reader_id, team_id)):
+            raise NotAMember(f"User {reader_id!r} is not a member of team {team_id!r}.", field="userId")
 
 
 def _no_user(user_id: str) -> UserNotFound:

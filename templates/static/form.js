@@ -47,6 +47,7 @@ function showReply(response, text) {
     ...headers.map((name) => element("p", "line", `${name}: ${response.headers.get(name)}`)),
     element("pre", "", json === undefined ? text : JSON.stringify(json, null, 2)),
   );
+  if (json?.result?.length === 0) reply.append(element("p", "hint", form.dataset.nothing));
   if (json?.type?.startsWith?.("/errors#")) {
     const meaning = element("a", "", "这个错误代码的含义 What this error code means");
     meaning.href = json.type;

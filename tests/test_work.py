@@ -1,0 +1,270 @@
+"""No input makes more work than its size deserves (promise 8): twice the input is about twice the work.
+
+Work is counted, not timed: the lines that Python runs, and for each call into C how long the object is that it
+may have to go through.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType, ModuleType
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
+from yarl import URL
+
+from myaccount import middlewares
+from myaccount.controller import accounts, body, characters, forms, messages, orders, stream, teams
+from myaccount.controller.body import read_query
+from myaccount.controller.characters import check_id, check_name, check_text
+from myaccount.ledger import money
+from myaccount.ledger.errors import InvalidRequest
+from myaccount.protocol import shortened
+from myaccount.routes import setup_routes
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+# Both fit into what is taken: a body of 16 KiB, a header or an address of 8 KiB.
+BODY_SIZES = (7_000, 14_000)
+HEAD_SIZES = (3_500, 7_000)
+# Calls that take the same time however long their object is.
+CONSTANT = {"append", "popleft", "get", "add", "pop", "setdefault", "__exit__", "acquire", "release", "fileno"}
+
+
+class Work:
+    """Counts while it is entered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> "Work":
+        self._before = sys.gettrace(), sys.getprofile()
+        sys.setprofile(self._profile)
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        trace, profile = self._before
+        sys.settrace(trace)
+        sys.setprofile(profile)
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
+        self.count += 1
+        return self._trace
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "c_call" and argument.__name__ not in CONSTANT:
+            owner = getattr(argument, "__self__", None)
+            self.count += len(owner) if isinstance(owner, str | bytes | list | tuple | dict | set) else 1
+
+
+class Counted(str):
+    """A name that counts how often it is compared or hashed."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        Counted.compared += 1
+        return str.__hash__(self)
+
+
+class _Connection:
+    _reading_paused = False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self, **options: bool) -> None: ...
+
+
+async def _request(sent: str, content_type: str) -> web.Request:
+    loop = asyncio.get_running_loop()
+    payload = StreamReader(_Connection(), 2**16, loop=loop)  # type: ignore[arg-type]
+    payload.feed_data(sent.encode())
+    payload.feed_eof()
+    headers = {"Content-Type": content_type}
+    return make_mocked_request("POST", "/", headers=headers, payload=payload, client_max_size=16 * 1024)
+
+
+def _filled(size: int, one: str, *, between: str = "", before: str = "", after: str = "") -> str:
+    """Return a text of about the size: `one` again and again, with # for a number where it has one."""
+    room = size - len(before) - len(after)
+    count = room // (len(one.replace("#", "12345")) + len(between))
+    return before + between.join(one.replace("#", f"{10_000 + n}") for n in range(count)) + after
+
+
+Filler = Callable[[int], str]
+BODIES: dict[str, tuple[str, Filler]] = {
+    "a form of one field again and again": (FORM, lambda size: _filled(size, "a", between="&")),
+    "a form of many fields, one twice": (FORM, lambda size: _filled(size, "#", between="&", after="&a&a")),
+    "a form of many fields": (FORM, lambda size: _filled(size, "#=1", between="&")),
+    "a form of many escaped fields": (FORM, lambda size: _filled(size, "%41#", between="&", after="&b&b")),
+    "a form of escapes": (FORM, lambda size: _filled(size, "%41", before="orderId=")),
+    "a form of separators": (FORM, lambda size: "&" * size),
+    "a form of equals signs": (FORM, lambda size: "=" * size),
+    "a form of one long value": (FORM, lambda size: "orderId=" + "x" * size),
+    "a form of many ids": (FORM, lambda size: _filled(size, "#", between=" ", before="teamId=t&add=")),
+    "a form of one id many times": (FORM, lambda size: _filled(size, "u", between=" ", before="teamId=t&add=")),
+    "a form of many NIDs": (FORM, lambda size: _filled(size, "#", between=" ", before="userId=u&nids=")),
+    "a form of one long NID": (FORM, lambda size: "userId=u&nids=" + "9" * size),
+    "JSON of one member again and again": (
+        JSON, lambda size: _filled(size, '"a":1', between=",", before="{", after="}")),
+    "JSON of many members, the last one twice": (
+        JSON, lambda size: _filled(size, '"#":1', between=",", before="{", after=',"a":1,"a":1}')),
+    "JSON of many members": (JSON, lambda size: _filled(size, '"#":1', between=",", before="{", after="}")),
+    "JSON of one long number": (JSON, lambda size: '{"amount":' + "9" * size + "}"),
+    "JSON of one long fraction": (JSON, lambda size: '{"amount":0.' + "9" * size + "}"),
+    "JSON of escapes": (JSON, lambda size: _filled(size, "\\u0041", before='{"a":"', after='"}')),
+    "JSON of nested lists": (
+        JSON, lambda size: '{"nids":[' + ",".join(["[" * 400 + "]" * 400] * (size // 801)) + "]}"),
+    "JSON of many lists": (JSON, lambda size: _filled(size, "[[]]", between=",", before='{"nids":[', after="]}")),
+    "JSON of many NIDs": (
+        JSON, lambda size: _filled(size, "#", between=",", before='{"userId":"u","nids":[', after="]}")),
+    "JSON of many ids": (
+        JSON, lambda size: _filled(size, '"#"', between=",", before='{"teamId":"t","add":[', after="]}")),
+    "JSON of white space": (JSON, lambda size: "{" + "\n" * size + "!"),
+}  # fmt: skip
+FORMS = (orders.TRANSFER, accounts.OPEN, messages.MARKING, teams.TEAM, teams.NOTE)
+
+CONTENT_TYPES: dict[str, Filler] = {
+    "semicolons": lambda size: "a/b" + ";" * size,
+    "parameters": lambda size: _filled(size, "a=b", between=";", before="a/b;"),
+    "numbered parameters": lambda size: _filled(size, "a*#=b", between=";", before="a/b;"),
+    "one character set again and again": lambda size: _filled(size, "charset=x", between=";", before="a/b;"),
+    "parentheses": lambda size: "(" * size,
+    "words": lambda size: "a " * (size // 2),
+    "quotation marks": lambda size: 'a/b;a="' + '\\"' * (size // 2),
+}
+
+QUERIES: dict[str, Filler] = {
+    "one field again and again": lambda size: _filled(size, "a", between="&"),
+    "many fields, the last one twice": lambda size: _filled(size, "#", between="&", after="&a&a"),
+    "escapes": lambda size: _filled(size, "%41", before="userId="),
+    "a long cursor": lambda size: "userId=u&before=unread-" + "9" * size,
+    "a cursor of hyphens": lambda size: "userId=u&before=" + "-" * size,
+    "a long page number": lambda size: "userId=u&pageNo=" + "9" * size,
+    "a long flag": lambda size: "userId=u&unread=" + "t" * size,
+}
+
+PATHS: dict[str, Filler] = {
+    "slashes": lambda size: "/" * size,
+    "folders": lambda size: "/a" * (size // 2),
+    "escapes": lambda size: "/" + "%2f" * (size // 3),
+}
+
+
+async def _read(form: forms.Form[Any], request: web.Request) -> None:
+    with suppress(InvalidRequest, web.HTTPException):
+        await form.read(request)
+
+
+def _grows_with_the_input(counts: list[int]) -> bool:
+    small, large = counts
+    return large < 2.5 * small + 500
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_body_costs_what_its_size_deserves(name: str) -> None:
+    content_type, filler = BODIES[name]
+    for form in FORMS:
+        counts = []
+        for size in BODY_SIZES:
+            request = await _request(filler(size), content_type)
+            with Work() as work:
+                await _read(form, request)
+            counts.append(work.count)
+        assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("name", CONTENT_TYPES)
+async def test_a_content_type_costs_what_its_size_deserves(name: str) -> None:
+    counts = []
+    for size in HEAD_SIZES:
+        request = await _request("orderId=1", CONTENT_TYPES[name](size))
+        with Work() as work:
+            await _read(orders.TRANSFER, request)
+        counts.append(work.count)
+    assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_a_query_costs_what_its_size_deserves(name: str) -> None:
+    counts = []
+    for size in HEAD_SIZES:
+        request = make_mocked_request("GET", f"/messages?{QUERIES[name](size)}")
+        with Work() as work:
+            await _read(messages.QUERY, request)
+        counts.append(work.count)
+    assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("name", PATHS)
+async def test_a_path_costs_what_its_size_deserves(name: str) -> None:
+    app = web.Application()
+    setup_routes(app)
+    counts = []
+    for size in HEAD_SIZES:
+        url = URL(PATHS[name](size), encoded=True)
+        with Work() as work:
+            await app.router.resolve(make_mocked_request("GET", str(shortened(url))))
+        counts.append(work.count)
+    assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("check", [check_id, check_name, check_text, messages.nid_fits])
+@pytest.mark.parametrize("character", [" ", "\u0301", "\u200b", "张", "9", "\u3164"])
+def test_a_text_costs_what_its_size_deserves(check: Callable[[str], object], character: str) -> None:
+    counts = []
+    for size in HEAD_SIZES:
+        with Work() as work, suppress(ValueError):
+            check(character * size)
+        counts.append(work.count)
+    assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("ends", [[], ["a", "a"]])
+def test_each_name_is_compared_a_few_times(ends: list[str]) -> None:
+    for count in (500, 1000):
+        pairs = [(Counted(name), "1") for name in [*map(str, range(count)), *ends]]
+        Counted.compared = 0
+        try:
+            body._once(pairs)
+        except InvalidRequest:
+            assert ends
+        assert Counted.compared < 10 * count
+
+
+def test_work_that_grows_faster_is_seen() -> None:
+    def quadratic(names: list[str]) -> None:
+        next((name for name in names if names.count(name) > 1), None)
+
+    counts = []
+    for count in (500, 1000):
+        names = [str(n) for n in range(count)]
+        with Work() as work:
+            quadratic(names)
+        counts.append(work.count)
+    assert not _grows_with_the_input(counts)
+
+
+@pytest.mark.parametrize("module", [body, characters, forms, messages, stream, money, middlewares])
+def test_no_pattern_repeats_without_a_bound(module: ModuleType) -> None:
+    """A pattern that cannot repeat without a bound cannot go back and forth over a long text."""
+    for name, pattern in vars(module).items():
+        if isinstance(pattern, re.Pattern):
+            without_classes = re.sub(r"\[[^\]]*\]", "", pattern.pattern)
+            assert not re.search(r"[*+]|,\}", without_classes), name
+
+
+def test_a_query_that_names_a_field_twice_says_which() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        read_query(make_mocked_request("GET", "/messages?a=1&b=1&c=1&b=2&a=2"))
+    assert raised.value.field == "b"
