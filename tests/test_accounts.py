@@ -82,7 +82,27 @@ async def test_a_taken_id_is_refused_and_nothing_of_the_opening_stays(client: Cl
 
 async def test_of_many_openings_of_one_user_at_once_exactly_one_succeeds(client: Client) -> None:
     answers = await asyncio.gather(*[send(client, "/openacc", **ALICE) for _ in range(20)])
-    assert sorted(status for status, _, _ in answers) == [200] + [409] * 19
+    assert sorted((status, replayed) for status, _, replayed in answers) == [(200, False)] + [(409, True)] * 19
+
+
+async def test_an_opening_that_is_sent_again_says_that_it_was_this_one(client: Client) -> None:
+    """Its client may not have seen the reply. The contract has the refusal, so a header tells the difference."""
+    await send(client, "/team", teamId="t", teamName="T")
+    await send(client, "/team", teamId="s", teamName="S")
+    watched = ALICE | {"teamId": "t"}
+    assert await send(client, "/openacc", **watched) == (200, {"result": 1}, False)
+    # What became of the account does not matter.
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
+    status, problem, replayed = await send(client, "/openacc", **watched)
+    assert (status, problem["code"], problem["field"], replayed) == (409, "user_exists", "userId", True)
+    assert "opened with the same fields" in problem["detail"]
+    for other in (
+        ALICE, watched | {"teamId": "s"}, *[watched | {name: "x"} for name in ALICE if name != "userId"]
+    ):  # fmt: skip
+        status, problem, replayed = await send(client, "/openacc", **other)
+        assert (status, problem["code"], replayed) == (409, "user_exists", False), other
+    status, problem, replayed = await send(client, "/openacc", **watched | {"userId": "u2"})
+    assert (status, problem["code"], replayed) == (409, "account_exists", False)
 
 
 async def test_the_external_account_can_be_neither_taken_nor_named(client: Client) -> None:

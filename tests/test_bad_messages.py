@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from string import punctuation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -9,8 +10,10 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
+from myaccount.controller.wording import LANGUAGES as LANGUAGES_SHOWN
 from myaccount.controller.wording import MESSAGE_TYPES
 from myaccount.model.inbox import folder, message, team, team_member
+from myaccount.resources import resource
 from myaccount.store.database import Database
 
 from .conftest import Client
@@ -201,6 +204,12 @@ GOOD = [
     ("/teammessage", f"teamId=t&title={'t' * 100}&text={'x' * 2000}&messageId={'m' * 45}"),
     ("/teammessage", "teamId=t&title=%25s+%3A1+%27&text=%5C%27%3B%25s%0A%09%0D%F0%9F%98%80&userId=u1"),
 ]  # fmt: skip
+
+
+def test_each_message_type_but_a_note_has_a_wording() -> None:
+    for language in LANGUAGES_SHOWN:
+        templates = resource(f"templates/messages/{language}.txt").read_text("utf-8")
+        assert re.findall(r"macro (\w+)", templates) == [kind for kind in MESSAGE_TYPES if kind != "note"]
 
 
 @pytest.fixture

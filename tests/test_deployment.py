@@ -1,6 +1,7 @@
 """nginx before gunicorn, and before processes that supervisord keeps, as deploy/ has them."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from myaccount.serving import DRAIN_SECONDS, KEEPALIVE_SECONDS
 from .conftest import Section, eventually
 from .deployments import (
     DEPLOY,
+    Nginx,
     NginxBefore,
     Supervisord,
     answers,
@@ -109,9 +111,32 @@ async def test_what_nginx_refuses_is_said_as_the_service_says_it(
             problem = await response.json(content_type=None)
             assert (response.status, problem["code"]) == (413, "payload_too_large")
             assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
-    async with session.get(f"{nginx.address}/{'x' * 9000}") as response:
-        problem = await response.json(content_type=None)
-        assert (response.status, problem["code"]) == (400, "invalid_request")
+    for path, status, code in [
+        (f"/{'x' * 9000}", 400, "invalid_request"),
+        ("/metrics", 404, "not_found"),
+        ("/refused-as-unknown", 404, "not_found"),
+        # These nginx hands on, and the service refuses.
+        ("/nowhere", 404, "not_found"),
+        ("/messages?userId=张三", 400, "invalid_request"),
+        ("/\xff\xfe", 400, "invalid_request"),
+    ]:
+        head, _, body = (await _raw(nginx, path)).partition("\r\n\r\n")
+        problem = json.loads(body)
+        assert (int(head.split()[1]), problem["status"], problem["code"]) == (status, status, code), path
+        assert f"X-Request-ID: {problem['request_id']}" in head
+        assert "application/problem+json" in head
+        assert "Cache-Control: no-store" in head
+        assert "X-Content-Type-Options: nosniff" in head
+        assert "Server: nginx\r\n" in head
+
+
+async def _raw(nginx: Nginx, path: str) -> str:
+    """Ask as curl does: it does not escape what it is given."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+    reply = await reader.read()
+    writer.close()
+    return reply.decode()
 
 
 def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:

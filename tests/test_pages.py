@@ -124,6 +124,59 @@ async def test_the_front_page_leads_to_every_page_in_both_languages(page: Page) 
             assert any("a" <= character <= "z" for character in label), label
 
 
+async def test_an_unknown_user_is_told_in_words(page: Page) -> None:
+    status, reply = await _submit(page, "/queryacctest", userId="nobody")
+    assert (status, reply) == ("200 OK", {"result": []})
+    assert "There is no user with this id." in await page.inner_text("#reply")
+    await _submit(page, "/openacctest", **_opening("u1"))
+    await _submit(page, "/queryacctest", userId="u1")
+    assert "There is no user" not in await page.inner_text("#reply")
+
+
+async def test_the_pages_check_the_characters_that_the_service_checks(page: Page) -> None:
+    await page.goto("/openacctest")
+    for name, values in {
+        "userId": {"u1": True, "张-1😀": True, "a b": False, "a\u200bb": False, "a\u00adb": False,
+                   "a\u3164": False, "a\ue000": False, "a\u2800": False, "a\ufe0f": False},
+        "userName": {"张三": True, "O'Brien (1)": True, "می\u200cخواهم": True, " ": False, "\u3164": False,
+                     "\u200d": False, "\u0301": False},
+    }.items():  # fmt: skip
+        for value, valid in values.items():
+            await page.fill(f"input[name={name}]", value)
+            assert await page.eval_on_selector(f"input[name={name}]", "input => input.checkValidity()") == valid, (
+                value
+            )
+
+
+async def test_on_a_phone_whatever_scrolls_is_reached_by_keyboard_and_has_a_name(page: Page) -> None:
+    await page.set_viewport_size({"width": 320, "height": 640})
+    seen = 0
+    for path in ("/", "/messagestest", "/errors", "/transfertest", "/nowhere"):
+        await page.goto(path)
+        for name in await page.eval_on_selector_all("form[action] input[required]", "all => all.map(i => i.name)"):
+            await page.fill(f"input[name={name}]", "1" * 45 if name != "amount" else "1")
+        if path == "/transfertest":
+            await page.click("button[type=submit]")
+            await page.wait_for_selector("#reply pre")
+        scrolling = await page.evaluate(
+            """() => [...document.querySelectorAll("main *")]
+                .filter(e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === "auto")
+                .map(e => [e.tabIndex, e.role ?? e.getAttribute("role"), e.ariaLabel])"""
+        )
+        assert all(tab == 0 and role == "region" and label for tab, role, label in scrolling), (path, scrolling)
+        seen += len(scrolling)
+    assert seen >= 3
+
+
+async def test_an_unknown_address_is_a_page(page: Page) -> None:
+    response = await page.goto("/nowhere")
+    assert response is not None
+    assert response.status == 404
+    assert "There is nothing at this address" in await page.inner_text("h1")
+    await page.click("main a")
+    assert page.url.endswith("/")
+
+
 async def test_pages_load_nothing_from_elsewhere(browser: Browser, client: Client) -> None:
     page = await browser.new_page(base_url=str(client.make_url("/")))
     asked: list[str] = []

@@ -32,6 +32,8 @@ def test_the_receiver_verifies_what_the_configuration_beside_it_sends(
     port = free_port()
     program = tmp_path / "receiver.py"
     program.write_text(block(readme, "from aiohttp import web").replace("9000", str(port)))
+    # Nobody on the network is to reach what somebody tries out.
+    assert 'host="127.0.0.1"' in program.read_text()
     callbacks = yaml.safe_load(block(readme, "callbacks:").replace("9000", str(port)))
     output = tmp_path / "received.txt"
     with output.open("wb") as file:
