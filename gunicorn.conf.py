@@ -68,7 +68,10 @@ def on_starting(server: Any) -> None:
         for address in [*server.cfg.address, *watched]:
             _wait_until_free(address)
     # When nothing is refused any more, since it is removed only when the master ends.
-    slots.open_folder(server.cfg.uid, server.cfg.gid)
+    try:
+        slots.open_folder(server.cfg.uid, server.cfg.gid)
+    except OSError as error:
+        server.log.error("The folder for the metrics cannot be made, so each worker tells only its own: %s", error)
 
 
 def _wait_until_free(address: Any) -> None:

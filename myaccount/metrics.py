@@ -25,11 +25,12 @@ from prometheus_client import (
 )
 from prometheus_client import values as prometheus_values
 from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from .countfile import CountFile
 from .resources import own_version
 from .slots import FOLDER_VARIABLE, SLOT_VARIABLE, STARTED_VARIABLE
 
@@ -42,8 +43,6 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST"))
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # So many at most are noted and not counted yet, of each kind.
 NOTED_LIMIT: Final = 1000
-# Room for a thousand kinds of answers, at 3.6 KiB each.
-FILE_BYTES: Final = 4 * 2**20
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 _slot: Final = os.environ.get(SLOT_VARIABLE)
@@ -60,7 +59,7 @@ class SlotValue:
     """
 
     _multiprocess = True
-    _files: Final[dict[str, MmapedDict]] = {}
+    _files: Final[dict[str, CountFile]] = {}
 
     def __init__(
         self,
@@ -75,26 +74,21 @@ class SlotValue:
     ) -> None:
         kind = f"{kind}_{multiprocess_mode}" if multiprocess_mode else kind
         if kind not in self._files:
-            self._files[kind] = self._open(Path(os.environ[FOLDER_VARIABLE], f"{kind}_{_slot}.db"))
-        self._file = self._files[kind]
+            folder = os.environ.get(FOLDER_VARIABLE)
+            self._files[kind] = CountFile(Path(folder, f"{kind}_{_slot}.db") if folder else None, kind)
         self._key = mmap_key(metric_name, name, list(label_names), list(label_values), help_text)
-        self._value: float = self._file.read_value(self._key)[0]
-
-    @staticmethod
-    def _open(file: Path) -> MmapedDict:
-        # To grow, it would have to be opened again, which fails when the process has no file left to open, and to
-        # count would fail with it. What is not used takes no place on the disk.
-        with file.open("ab") as empty:
-            empty.truncate(max(empty.tell(), FILE_BYTES))
-        return MmapedDict(str(file))
+        found = self._files[kind].read(self._key)
+        # Without room in the file the number is this process's alone.
+        self._file = None if found is None else self._files[kind]
+        self._value = found or 0.0
 
     def inc(self, amount: float) -> None:
-        self._value += amount
-        self._file.write_value(self._key, self._value, 0.0)
+        self.set(self._value + amount)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         self._value = value
-        self._file.write_value(self._key, value, 0.0)
+        if self._file is not None:
+            self._file.write(self._key, value)
 
     def get(self) -> float:
         return self._value
@@ -247,7 +241,7 @@ def stream_followed() -> Iterator[None]:
 def exposition(found: Iterable[Found]) -> bytes:
     """Return all in Prometheus's text format: of every process here, and with it what was found out just now."""
     counted = _registry
-    if AMONG_OTHERS:
+    if AMONG_OTHERS and FOLDER_VARIABLE in os.environ:
         counted = CollectorRegistry()
         MultiProcessCollector(counted)
     always = [_build(), Found("start_time_seconds", _started)]

@@ -26,7 +26,10 @@ _lock: list[int] = []
 
 
 def open_folder(user: int, group: int) -> None:
-    """Make the folder for workers of that user and group, and remove those whose masters were killed."""
+    """Make the folder for workers of that user and group, and remove those whose masters were killed.
+
+    Raises OSError if it cannot be made; then each worker counts for itself.
+    """
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             _lock_folder(folder)
@@ -63,9 +66,11 @@ def enter_slot(worker: Any) -> None:
 
 def leave_slot(worker: Any) -> None:
     """Forget what the worker measured of itself; its counters stay, for the slot's next worker."""
-    for file in Path(os.environ[FOLDER_VARIABLE]).glob(f"gauge_live*_{worker.slot}.db"):
-        file.unlink(missing_ok=True)
+    if FOLDER_VARIABLE in os.environ:
+        for file in Path(os.environ[FOLDER_VARIABLE]).glob(f"gauge_live*_{worker.slot}.db"):
+            file.unlink(missing_ok=True)
 
 
 def remove_folder() -> None:
-    shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)
+    if FOLDER_VARIABLE in os.environ:
+        shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)

@@ -25,7 +25,7 @@ FLOORS = [
     {"middlewares", "protocol"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
     {"settings"},
-    {"ledger", "resources", "cancellation", "slots", "sections", "output", "onceaminute", "private"},
+    {"ledger", "resources", "cancellation", "slots", "sections", "output", "onceaminute", "countfile", "private"},
     {"locks"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

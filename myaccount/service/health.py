@@ -1,6 +1,7 @@
 """Whether the service can settle orders, and what waits to be told; both said within a second, whatever hangs."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -44,7 +45,11 @@ class Health:
         self._journal = journal
         self._hosts = hosts_by_endpoint(callbacks)
         self._database = Check(
-            "The database", partial(database.check, find_health), DatabaseHealth(AWAY, "unknown")
+            "The database",
+            partial(database.check, find_health),
+            DatabaseHealth(AWAY, "unknown"),
+            fault_of=lambda health: health.fault,
+            level=logging.ERROR,
         )
         self._redis = Check("Redis", redis_state, AWAY)
 
@@ -55,7 +60,7 @@ class Health:
 
     async def readiness(self) -> Readiness:
         """Return what is well and what is not; never raise."""
-        (database, schema), redis = await asyncio.gather(self._database.answer(), self._redis.answer())
+        (database, schema, _), redis = await asyncio.gather(self._database.answer(), self._redis.answer())
         queue = "full" if self._journal is not None and self._journal.full else OK
         return Readiness(database, schema, queue, redis)
 

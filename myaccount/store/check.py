@@ -1,9 +1,11 @@
-"""A question that may never be answered, asked for everyone at once, and waited for only so long."""
+"""A probe shared by all callers, with a timeout and a short cache."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
+
+from .reasons import reason_of
 
 _logger = logging.getLogger(__name__)
 
@@ -15,16 +17,31 @@ WAIT_SECONDS: Final = 0.8
 # An answer this old is still given: so however many ask, the question is put only so often.
 REMEMBERED_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 2
+# An error's text may be another each time.
+LOGGED_LIMIT: Final = 10
 
 
 class Check(Generic[Answer]):
-    """Asks one at a time; `otherwise` is the answer when the question fails or takes too long."""
+    """Asks one at a time; `otherwise` is the answer when the question fails or takes too long.
 
-    def __init__(self, what: str, ask: Callable[[], Awaitable[Answer]], otherwise: Answer) -> None:
+    `fault_of` tells what is wrong according to an answer. Each fault is logged once until all is well again.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[Answer]],
+        otherwise: Answer,
+        *,
+        fault_of: Callable[[Answer], str] = lambda answer: "",
+        level: int = logging.WARNING,
+    ) -> None:
         self._what = what
         self._ask = ask
         self._otherwise = otherwise
-        self._well = True
+        self._fault_of = fault_of
+        self._level = level
+        self._logged: set[str] = set()
         self._began = 0.0
         self._asking: asyncio.Task[Answer] | None = None
 
@@ -47,13 +64,13 @@ class Check(Generic[Answer]):
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 answer = await self._ask()
+                fault = self._fault_of(answer)
         except Exception as error:
             answer = self._otherwise
-            if self._well:
-                # Only the driver's own words: SQLAlchemy's add the statement.
-                reason = str(getattr(error, "orig", None) or error) or type(error).__name__
-                _logger.warning("%s did not answer: %s", self._what, reason)
-            self._well = False
-        else:
-            self._well = True
+            fault = f"did not answer: {reason_of(error)}"
+        if not fault:
+            self._logged.clear()
+        elif fault not in self._logged and len(self._logged) < LOGGED_LIMIT:
+            self._logged.add(fault)
+            _logger.log(self._level, "%s %s", self._what, fault)
         return answer

@@ -1,4 +1,4 @@
-"""Whether the database can do its work, found out without leaving anything in it or keeping anyone waiting."""
+"""Whether the database can do its work, found out without changing anything in it or keeping anyone waiting."""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -22,18 +22,22 @@ _REFUSALS: Final = {
     **dict.fromkeys((1044, 1142, 1143), _NO_PERMISSION),
 }
 
-# It changes no row, locks none and leaves nothing in a log; but a server that takes no writes, or none of ours,
-# refuses it, whatever the reason.
+# For a server. It changes no row, locks none and leaves nothing in a log; but a server that takes no writes, or
+# none of ours, refuses it, whatever the reason.
 _WRITE: Final = "UPDATE account SET floor = floor WHERE id = 0"
+# The embedded file keeps this number for its program, and ours does not use it. To set it commits a page to the
+# disk, even if the number stays as it is.
+_NUMBER: Final = "PRAGMA user_version"
 # How long the embedded file's lock is waited for: whoever has it writes, and that was the question.
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout = 50"
 
 
 class DatabaseHealth(NamedTuple):
-    """Of the database and its schema, "ok" or what is wrong."""
+    """Of the database and its schema, "ok" or what is wrong; for the log, why."""
 
     database: str
     schema: str
+    fault: str = ""
 
 
 async def find_health(connection: AsyncConnection) -> DatabaseHealth:
@@ -41,8 +45,11 @@ async def find_health(connection: AsyncConnection) -> DatabaseHealth:
     version = await connection.run_sync(read_version)
     await connection.rollback()
     if version != head_version():
-        return DatabaseHealth(OK, f"at version {version or 'none'}, not {head_version()}")
-    return DatabaseHealth(NOT_WRITABLE if await find_refusal(connection) else OK, OK)
+        schema = f"at version {version or 'none'}, not {head_version()}"
+        return DatabaseHealth(OK, schema, f"is {schema}")
+    if refusal := await find_refusal(connection):
+        return DatabaseHealth(NOT_WRITABLE, OK, f"takes no writes: {refusal}")
+    return DatabaseHealth(OK, OK)
 
 
 async def find_refusal(connection: AsyncConnection) -> str | None:
@@ -70,7 +77,8 @@ async def _sqlite_refusal(connection: AsyncConnection) -> str | None:
     assert driver is not None  # noqa: S101 - a connection in use has one
     await driver.execute_fetchall(_BUSY_TIMEOUT)
     try:
-        await driver.execute_fetchall(_WRITE)
+        ((number,),) = await driver.execute_fetchall(_NUMBER)
+        await driver.execute_fetchall(f"{_NUMBER} = {number}")
     except sqlite3.OperationalError as error:
         # The lower byte: the others say what kind of busy it is.
         return None if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY else str(error)
