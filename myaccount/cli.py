@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
     except OSError as error:
         fault = output_fault(error) or error
-    except (WrongConfiguration, DatabaseNotReady, BackupFailed, Unavailable) as error:
+    except Unavailable as error:
+        fault = error.cause
+    except (WrongConfiguration, DatabaseNotReady, BackupFailed) as error:
         fault = error
     if fault:
         print(f"myaccount cannot {what}: {fault}", file=sys.stderr)

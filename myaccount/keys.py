@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from .listener.live import Live
     from .listener.queues import EventQueue
+    from .refusals import Refusals
     from .service.health import Health
     from .service.messages import News
     from .settings import Config
@@ -28,6 +29,7 @@ health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
 # Returns the page that browsers get for an address that there is not.
 not_found_page_key: Final[web.AppKey["Callable[[web.Request], web.Response]"]] = web.AppKey("not_found_page")
+refusals_key: Final[web.AppKey["Refusals"]] = web.AppKey("refusals")
 # Set once the service is ending: whoever is answered from then on is told to come back on another connection.
 ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
 

@@ -35,6 +35,7 @@ from .keys import (
     news_key,
     not_found_page_key,
     queue_key,
+    refusals_key,
 )
 from .listener.callbacks import open_endpoints
 from .listener.listener import Listener
@@ -43,6 +44,7 @@ from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
 from .middlewares import MIDDLEWARES
 from .operations import operations_context
+from .refusals import Refusals
 from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
@@ -79,7 +81,9 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     setup_routes(app)
     # Each needs those before it; they are closed in the opposite order.
     database = partial(database_context, needed=database_needed)
-    app.cleanup_ctx.extend([database, queue_context, live_context, journal_context, health_context])
+    app.cleanup_ctx.extend(
+        [refusals_context, database, queue_context, live_context, journal_context, health_context]
+    )
     if config["listener"]["enabled"]:
         app.cleanup_ctx.append(listener_context)
     if "metrics" in config:
@@ -98,6 +102,12 @@ def create_listener(config: Config) -> web.Application:
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
     return app
+
+
+async def refusals_context(app: web.Application) -> AsyncIterator[None]:
+    app[refusals_key] = Refusals()
+    yield
+    app[refusals_key].close()
 
 
 async def database_context(app: web.Application, *, needed: bool = True) -> AsyncIterator[None]:

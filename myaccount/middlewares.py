@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.typedefs import Middleware
 
-from .keys import ending_key, malformed_key, not_found_page_key, replayed_key
+from .keys import ending_key, malformed_key, not_found_page_key, refusals_key, replayed_key
 from .ledger.errors import InvalidRequest, LedgerError
 from .logsetup import request_id
 from .metrics import count_refusal, count_request
@@ -83,6 +83,8 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         reply = await handler(request)
     except LedgerError as error:
         count_refusal(error.code)
+        if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
+            request.app[refusals_key].note(error.cause, request_id.get())
         reply = _problem(error.code, error.title, str(error), error.field)
     except web.HTTPException as error:
         page = request.app.get(not_found_page_key)

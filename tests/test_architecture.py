@@ -25,7 +25,18 @@ FLOORS = [
     {"middlewares", "protocol"},
     {"keys", "logsetup", "configuration", "problems", "metrics"},
     {"settings"},
-    {"ledger", "resources", "cancellation", "slots", "sections", "output", "onceaminute", "countfile", "private"},
+    {
+        "ledger",
+        "resources",
+        "cancellation",
+        "slots",
+        "sections",
+        "output",
+        "onceaminute",
+        "countfile",
+        "refusals",
+        "private",
+    },
     {"locks"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -1,6 +1,7 @@
 """What MariaDB does that an embedded file does not: it locks rows, hangs, cuts connections, and dies."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,7 @@ async def test_work_that_is_broken_off_ends_and_leaves_only_sound_connections(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """aiomysql closes the connection under it, and tells of that instead of the cancellation."""
+    caplog.set_level(logging.INFO)
 
     async def sleep(connection: AsyncConnection) -> None:
         begun.set()

@@ -12,9 +12,11 @@ class LedgerError(Exception):
 
     code: ClassVar[str]
 
-    def __init__(self, detail: str, *, field: str | None = None) -> None:
+    def __init__(self, detail: str, *, field: str | None = None, cause: str = "") -> None:
         super().__init__(detail)
         self.field = field
+        # For the log, never for a client: what the detail says, or more.
+        self.cause = cause or detail
 
     @property
     def title(self) -> str:

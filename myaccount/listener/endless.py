@@ -22,7 +22,7 @@ async def repeat(what: str, step: Callable[[], Awaitable[None]]) -> NoReturn:
         except Exception as error:
             raise_if_cancelled()
             if isinstance(error, LedgerError):
-                _logger.warning("The %s pauses: %s", what, error)
+                _logger.warning("The %s pauses: %s", what, error.cause)
             else:
                 _logger.exception("The %s failed unexpectedly and goes on.", what)
             await asyncio.sleep(AFTER_FAULT_SECONDS)

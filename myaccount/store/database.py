@@ -26,6 +26,7 @@ from .error_kinds import ErrorKind, RowLocked, TooLarge, kind_of
 from .freshness import Freshness
 from .migration_lock import allow_silence, only_migration
 from .mysql_batch import MysqlBatch
+from .reasons import reason_of
 from .sqlite_batch import SqliteBatch
 
 _logger = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Database:
         connect: Callable[[], AbstractAsyncContextManager[Connection]],
         work: Callable[[Connection], Awaitable[Result]],
     ) -> Result:
+        reason = f"it did not answer within {TRANSACTION_TIMEOUT_SECONDS} seconds"
         try:
             async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
                 for attempt in range(1, ATTEMPTS + 1):
@@ -188,6 +190,7 @@ class Database:
                     except (DBAPIError, self._driver.Error, OSError) as error:
                         raise_if_cancelled()
                         self._judge(error, kind)
+                        reason = reason_of(error)
                         self._note(error, attempt)
                     # The jitter is no secret.
                     await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
@@ -195,9 +198,13 @@ class Database:
             count_transaction(kind, "overloaded")
             raise Overloaded("All connections to the database are busy. Send the same request again.") from None
         except TimeoutError:
-            _logger.error("The database did not answer within %s seconds.", TRANSACTION_TIMEOUT_SECONDS)
+            # The reason is what the last attempt ended with, if one did.
+            pass
         count_transaction(kind, "unavailable")
-        raise Unavailable("The database cannot be reached. Send the same request again in a moment.")
+        raise Unavailable(
+            "The database cannot be reached. Send the same request again in a moment.",
+            cause=f"the database {self.place}: {reason}",
+        )
 
     def _judge(self, error: Exception, kind: str) -> None:
         """Raise what another attempt cannot mend."""
@@ -215,9 +222,8 @@ class Database:
     def _note(self, error: Exception, attempt: int) -> None:
         """Log a failed attempt; raise what was no accident, since it came every time."""
         RETRIES.inc()
-        # Only the driver's own words: SQLAlchemy's add the statement.
-        cause = getattr(error, "orig", None) or error
-        _logger.warning("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, cause)
+        # The refusal of what failed to the last is an error, and logged with the requests that it concerns.
+        _logger.info("Transaction failed, attempt %s of %s: %s", attempt, ATTEMPTS, reason_of(error))
         if attempt == ATTEMPTS and kind_of(error) is ErrorKind.DUPLICATE:
             raise error
 

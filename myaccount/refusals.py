@@ -1,0 +1,53 @@
+"""The log of requests that were refused with a 503: one line for a cause, with the ids of the requests."""
+
+import asyncio
+import logging
+from typing import Final, NamedTuple
+
+_logger: Final = logging.getLogger(__name__)
+
+# Refusals of one cause come together. This much later their line is written.
+GATHERING_SECONDS: Final = 1
+IDS_LIMIT: Final = 100
+# A cause may name a row, so there may be many.
+CAUSES_LIMIT: Final = 20
+OTHERS: Final = "several other causes"
+
+
+class _Refused(NamedTuple):
+    ids: list[str]
+    timer: asyncio.TimerHandle
+
+
+class Refusals:
+    """Gathers refused requests by their cause, and logs them."""
+
+    def __init__(self) -> None:
+        self._by_cause: dict[str, _Refused] = {}
+        # How many of a cause there are beyond those whose ids are kept.
+        self._more: dict[str, int] = {}
+
+    def note(self, cause: str, request_id: str) -> None:
+        """Have the request among those of that cause in the log."""
+        if cause not in self._by_cause and len(self._by_cause) >= CAUSES_LIMIT:
+            cause = OTHERS
+        refused = self._by_cause.get(cause)
+        if refused is None:
+            timer = asyncio.get_running_loop().call_later(GATHERING_SECONDS, self._log, cause)
+            self._by_cause[cause] = _Refused([request_id], timer)
+        elif len(refused.ids) < IDS_LIMIT:
+            refused.ids.append(request_id)
+        else:
+            self._more[cause] = self._more.get(cause, 0) + 1
+
+    def close(self) -> None:
+        """Log what was not logged yet."""
+        for cause, refused in list(self._by_cause.items()):
+            refused.timer.cancel()
+            self._log(cause)
+
+    def _log(self, cause: str) -> None:
+        ids = self._by_cause.pop(cause).ids
+        more = self._more.pop(cause, 0)
+        others = f" and {more} more" if more else ""
+        _logger.error("Refused with a 503: %s. Request ids: %s%s", cause.rstrip("."), ", ".join(ids), others)
