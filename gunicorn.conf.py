@@ -57,16 +57,24 @@ def on_starting(server: Any) -> None:
             f"gunicorn cannot serve: the embedded file has one writer, so --workers must be 1, not "
             f"{server.cfg.workers}. For more, fill in the section mysql of {_file}."
         )
+    # Sockets may be handed down, by systemd or a master that this one replaces.
+    handed_down = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
+    addresses = [] if handed_down else [(_key(address), address) for address in server.cfg.address]
+    if "metrics" in _config and not handed_down:
+        addresses.append(("metrics.port", (_config["metrics"]["host"], _config["metrics"]["port"])))
+    for key, address in addresses:
+        fault = _fault_of(address)
+        if fault and fault.errno == errno.EADDRINUSE:
+            server.log.warning(
+                "%s: %s:%s is in use. Waiting up to %s seconds until it is free.", key, *address, PORT_FREE_SECONDS
+            )
     # It says itself what is wrong.
     if subprocess.run(
         [sys.executable, "-m", "myaccount", "check", "-c", _file], stdout=subprocess.DEVNULL
     ).returncode:
         sys.exit(1)
-    # Sockets may be handed down, by systemd or a master that this one replaces.
-    if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():
-        watched = [(_config["metrics"]["host"], _config["metrics"]["port"])] if "metrics" in _config else []
-        for address in [*server.cfg.address, *watched]:
-            _wait_until_free(address)
+    for key, address in addresses:
+        _wait_until_free(key, address)
     # When nothing is refused any more, since it is removed only when the master ends.
     try:
         slots.open_folder(server.cfg.uid, server.cfg.gid)
@@ -74,18 +82,32 @@ def on_starting(server: Any) -> None:
         server.log.error("The folder for the metrics cannot be made, so each worker tells only its own: %s", error)
 
 
-def _wait_until_free(address: Any) -> None:
+def _key(address: Any) -> str:
+    """Return where an address comes from."""
+    return "port" if address == (_config["host"], _config["port"]) else "--bind"
+
+
+def _fault_of(address: Any) -> OSError | None:
+    """Return why gunicorn could not listen at an address now."""
+    if not isinstance(address, tuple):
+        # A socket of the file system.
+        return None
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        socket.create_server(address, family=family, dualstack_ipv6=both).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _wait_until_free(key: str, address: Any) -> None:
     """Return once nobody listens there. Exits if somebody does so for long: gunicorn would take eleven lines."""
     deadline = time.monotonic() + PORT_FREE_SECONDS
-    while isinstance(address, tuple):
-        try:
-            socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET).close()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
-                time.sleep(0.2)
-                continue
-            sys.exit(f"gunicorn cannot serve: {address[0]}:{address[1]}: {error.strerror}")
-        return
+    while fault := _fault_of(address):
+        if fault.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+            sys.exit(f"gunicorn cannot serve: {key}: {address[0]}:{address[1]}: {fault.strerror}")
+        time.sleep(0.2)
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:

@@ -1,12 +1,30 @@
 """A wallet ledger service: opens accounts, takes top-ups, moves money, and answers what became of every order."""
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 
-async def application() -> "web.AppRunner":
+def __getattr__(name: str) -> Any:
+    """Return what `gunicorn myaccount` looks for, if gunicorn's worker can run it."""
+    if name != "application":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "gunicorn.arbiter" in sys.modules and "aiohttp.worker" not in sys.modules:
+        # gunicorn reads its settings in the current folder only. Its own worker would answer all with a 500.
+        from gunicorn.errors import AppImportError
+
+        from .resources import resource
+
+        raise AppImportError(
+            "gunicorn cannot serve: it has not read MyAccount's settings, which are not in this folder. "
+            f"Run:  gunicorn -c {resource('gunicorn.conf.py')} myaccount"
+        )
+    return _application
+
+
+async def _application() -> "web.AppRunner":
     """Return the service for `gunicorn myaccount`, which has no command line of ours.
 
     The environment variable MYACCOUNT_CONFIG names the configuration file, if not the shipped one.

@@ -11,8 +11,8 @@ import yaml
 
 from .conftest import Section
 from .deployments import GUNICORN, refused_start
-from .servers import MariaDB, free_port
-from .services import CHECKOUT, ENVIRONMENT
+from .servers import MariaDB, free_port, wait_until
+from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
 
@@ -22,7 +22,10 @@ def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
     refused = refused_start((*GUNICORN, *words), file)
     assert refused.returncode == 1, refused
-    lines = [line for line in (refused.stdout + refused.stderr).splitlines() if "Starting gunicorn" not in line]
+    others = ("Starting gunicorn", "Waiting up to")
+    lines = [
+        line for line in (refused.stdout + refused.stderr).splitlines() if not any(map(line.__contains__, others))
+    ]
     assert len(lines) == 1, refused
     assert "hunter2" not in lines[0]
     return lines[0]
@@ -59,7 +62,53 @@ def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> 
         port = other.getsockname()[1]
         ports = {"port": port} if section == "service" else {"metrics": {"port": port}}
         line = _refusal(tmp_path / "config.yaml", {"sqlite_file": str(tmp_path / "money.db"), **ports})
-    assert f"127.0.0.1:{port}: Address already in use" in line
+    key = "port" if section == "service" else "metrics.port"
+    assert f"gunicorn cannot serve: {key}: 127.0.0.1:{port}: Address already in use" in line
+
+
+@pytest.mark.parametrize("section", ["service", "metrics"])
+def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_path: Path, section: str) -> None:
+    file, output = tmp_path / "config.yaml", tmp_path / "output.txt"
+    with socket.create_server(("127.0.0.1", 0)) as other, output.open("w") as written:
+        port = other.getsockname()[1]
+        ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
+        file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "money.db"), **ports}))
+        environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
+        process = subprocess.Popen(GUNICORN, cwd=CHECKOUT, env=environment, stdout=written, stderr=written)
+        key = "port" if section == "service" else "metrics.port"
+        words = f"{key}: 127.0.0.1:{port} is in use. Waiting up to 15 seconds until it is free."
+        wait_until(lambda: words in output.read_text(), START_SECONDS)
+        # The database comes after it, so that was at once.
+        assert not (tmp_path / "money.db").exists()
+    wait_until(lambda: "Booting worker" in output.read_text(), START_SECONDS)
+    process.terminate()
+    assert process.wait(STOP_SECONDS) == 0, output.read_text()
+
+
+def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_path: Path, start: Start) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    bind = ("--bind", f"127.0.0.1:{free_port()}")
+    refused = subprocess.run(
+        [*GUNICORN, *bind],
+        cwd=elsewhere,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=2 * START_SECONDS,
+    )
+    assert refused.returncode != 0
+    (line,) = [line for line in refused.stderr.splitlines() if "cannot serve" in line]
+    assert line.startswith("gunicorn cannot serve: it has not read MyAccount's settings")
+    assert "Traceback" not in refused.stderr
+    command = line.partition("Run:  ")[2].split()
+    assert start(*command, folder=elsewhere, environment=True).answers()
+
+
+def test_gunicorn_in_another_folder_serves_with_the_right_worker(tmp_path: Path, start: Start) -> None:
+    """The other side: all is said on the command line."""
+    worker = ("--worker-class", "aiohttp.GunicornWebWorker")
+    assert start(*GUNICORN, *worker, "--bind", "127.0.0.1:{port}", folder=tmp_path, environment=True).answers()
 
 
 def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb: MariaDB) -> None:

@@ -26,13 +26,14 @@ for n in range(10_000):
 for n in range(2000):
     metrics.count_request(f"/r{n}", "GET", 200, 0.1)
 metrics.count_noted()
-assert b'refused-1"' in metrics.exposition([])
 """
 
 
 def _count_many_kinds(folder: Path, **options: object) -> str:
     """Have a worker count more kinds than its files have room for; return what it logged."""
     slot = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "MYACCOUNT_SLOT": "0", "MYACCOUNT_STARTED": "1"}
+    # Python's own files would be cut.
+    slot["PYTHONDONTWRITEBYTECODE"] = "1"
     done = subprocess.run(
         ["sh", "-c", f'{options.get("limit", ":")}; exec "$0" -c "$1"', sys.executable, MANY_KINDS],
         cwd=CHECKOUT, env=ENVIRONMENT | slot, capture_output=True, text=True,
@@ -60,8 +61,7 @@ def test_a_worker_s_files_have_all_their_room_from_the_beginning_and_never_grow(
 
 
 def test_a_worker_whose_files_have_no_room_counts_in_memory_and_says_so_once_a_file(tmp_path: Path) -> None:
-    # In blocks of 512 bytes.
-    logged = _count_many_kinds(tmp_path, limit="ulimit -f 10").splitlines()
+    logged = _count_many_kinds(tmp_path, limit="ulimit -f 0").splitlines()
     assert len(logged) == len({line.partition("_0.db")[0] for line in logged}) == 4
     for line in logged:
         assert line.startswith("ERROR The metrics lack some of what this process counts: ")
