@@ -76,7 +76,8 @@ def requests_about(
     for endpoint, types in wanted.items():
         told = [_told(change) for change in changes if change.change_type in types]
         if told:
-            body = {"type": "changes", "timestamp": f"{created_at.isoformat()}Z", "data": told}
+            timestamp = created_at.isoformat(timespec="microseconds") + "Z"
+            body = {"type": "changes", "timestamp": timestamp, "data": told}
             yield endpoint, _encode(body)
 
 

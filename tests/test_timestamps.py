@@ -1,0 +1,21 @@
+"""Times that programs read have one form, whatever their microseconds are."""
+
+import json
+from datetime import datetime
+
+import pytest
+
+from myaccount.ledger.changes import ACCOUNT_OPENED, Change
+from myaccount.service.recipients import requests_about
+
+WHOLE_SECOND = datetime(2026, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "told"), [(0, "2026-01-02T03:04:05.000000Z"), (120_000, "2026-01-02T03:04:05.120000Z")]
+)
+def test_a_callback_has_microseconds_even_in_a_whole_second(microseconds: int, told: str) -> None:
+    opening = Change(ACCOUNT_OPENED, "a1", "u1", "u1")
+    created_at = WHOLE_SECOND.replace(microsecond=microseconds)
+    ((_, body),) = requests_about([opening], created_at, {"endpoint": {ACCOUNT_OPENED}})
+    assert json.loads(body)["timestamp"] == told
