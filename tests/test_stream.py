@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.controller import stream as stream_module
 from myaccount.keys import live_key
@@ -16,9 +18,12 @@ from myaccount.listener import live as live_module
 from myaccount.listener.endless import repeat
 from myaccount.listener.live import Live
 from myaccount.main import create_app
+from myaccount.model.inbox import message
+from myaccount.service import messages as messages_module
 from myaccount.service.messages import News
 from myaccount.settings import Config
 from myaccount.store import inbox as inbox_module
+from myaccount.store.database import Database
 
 from .actions import open_users, send
 from .conftest import Client, ClientOf, Section, Server, eventually
@@ -99,7 +104,7 @@ async def _until_welcome(client: Client, *users: str) -> None:
 async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (inbox_module, stream_module):
+    for module in (inbox_module, stream_module, messages_module):
         monkeypatch.setattr(module, "NEWS_LIMIT", 3)
     inbox_module._news.cache_clear()
     await open_users(client, "u1")
@@ -126,12 +131,47 @@ async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Clie
         assert await Stream(response).sources(1) == ["r1"]
 
 
+async def _fail_over(database: Database, lost: Collection[str], new: Sequence[str]) -> None:
+    """Do what a failover does to the inbox of u1: the replica lacks messages, and gives their ids to others."""
+
+    async def work(connection: AsyncConnection) -> None:
+        query = select(message).where(message.c.source_id.in_(lost)).order_by(message.c.id)
+        rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+        await connection.execute(delete(message).where(message.c.source_id.in_(lost)))
+        again = [row | {"source_id": id_, "body": row["body"].replace(row["source_id"], id_)}
+                 for row, id_ in zip(rows, new, strict=False)]  # fmt: skip
+        if again:
+            await connection.execute(insert(message), again)
+
+    await database.write(work)
+
+
+@pytest.mark.parametrize(("lost", "new"), [(["r2", "r3"], ["n2"]), (["r2", "r3"], ["n2", "n3"]), (["r3"], [])])
+async def test_after_a_failover_that_lost_messages_a_stream_misses_none_of_those_in_their_place(
+    client: Client, database: Database, lost: list[str], new: list[str]
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with _open(client, "u1") as stream:
+        for n in range(1, 4):
+            await _recharge(client, f"r{n}")
+            seen, row = await stream.next()
+            assert row["BODY"]["orderId"] == f"r{n}"
+        await _fail_over(database, lost, new)
+        await _recharge(client, "after")
+        assert await stream.sources(len(new) + 1) == [*new, "after"]
+    # So does a client that comes back with the id of a message that is not there any more.
+    async with _open(client, "u1", seen + 1000) as stream:
+        sources = [(await stream.next())[1]["BODY"].get("orderId") for _ in range(6 - len(lost) + len(new) - 1)]
+        assert sources[-len(new) - 1 :] == [*new, "after"]
+
+
 async def test_a_stream_outlives_a_database_that_cannot_say(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
-    original = News.after
+    original = News.starting_with
     failures: list[int] = []
 
     async def failing(self: News, *place: Any) -> Any:
@@ -140,7 +180,7 @@ async def test_a_stream_outlives_a_database_that_cannot_say(
             raise Unavailable("away")
         return await original(self, *place)
 
-    monkeypatch.setattr(News, "after", failing)
+    monkeypatch.setattr(News, "starting_with", failing)
     async with _open(client, "u1") as stream:
         for n in range(5):
             await _recharge(client, f"r{n}")

@@ -11,7 +11,7 @@ from ..keys import live_key, news_key
 from ..ledger.errors import LedgerError
 from ..logsetup import request_id
 from ..metrics import stream_followed
-from ..service.messages import News
+from ..service.messages import Place
 from ..store.inbox import NEWS_LIMIT, Message
 from .forms import Form, identifier
 from .messages import nid_fits
@@ -30,8 +30,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     with stream_followed(), live.watch(user_id) as news:
         newest = await app[news_key].newest(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
-        # What is not there yet cannot have been seen: not here.
-        place = min(int(last_seen), newest) if nid_fits(last_seen) else newest
+        place = Place(app[news_key], user_id, int(last_seen) if nid_fits(last_seen) else newest)
         if request.transport is None:
             # The client has gone already.
             return web.Response()
@@ -40,24 +39,23 @@ async def stream(request: web.Request) -> web.StreamResponse:
             request, headers=headers, ping_interval=HEARTBEAT_SECONDS, send_timeout=STALLED_SECONDS
         ) as response:
             with suppress(ConnectionError, TimeoutError):
-                # Whoever is cut off before the first message goes on from here all the same.
-                await response.write(f"id: {place}\n\n".encode())
+                # A client that is cut off before the first message goes on from here as well.
+                await response.write(f"id: {place.message_id}\n\n".encode())
                 while response.is_connected() and not live.closed:
                     news.clear()
-                    found = await _found(app[news_key], user_id, place)
+                    found = await _next(place)
                     for message in found:
-                        place = message.id
                         row = json.dumps(message_row(message, language), ensure_ascii=False)
-                        await response.send(row, id=str(place))
+                        await response.send(row, id=str(message.id))
                     # When as many are found as are given at once, there may be more.
                     if len(found) < NEWS_LIMIT:
                         await news.wait()
     return response
 
 
-async def _found(news: News, user_id: str, place: int) -> list[Message]:
+async def _next(place: Place) -> list[Message]:
     """Return what is new or, while the database cannot say, nothing: the answer has begun, so it can be no 503."""
     try:
-        return await news.after(user_id, place)
+        return await place.next()
     except LedgerError:
         return []

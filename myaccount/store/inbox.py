@@ -137,10 +137,17 @@ async def find_newest(connection: AsyncConnection, reader_ids: Collection[str]) 
     return {user_id: id_ or 0 for user_id, id_ in rows}
 
 
+async def find_latest(connection: AsyncConnection, reader_id: str) -> list[Message]:
+    """Return the reader's newest messages, at most NEWS_LIMIT, the oldest first."""
+    query = select(*[message.c[name] for name in Message._fields]).where(message.c.reader_id == reader_id)
+    rows = await connection.execute(query.order_by(message.c.id.desc()).limit(NEWS_LIMIT))
+    return [Message(*row) for row in rows][::-1]
+
+
 async def find_news(
     connection: AsyncConnection, asked: Collection[tuple[str, int]]
 ) -> dict[tuple[str, int], list[Message]]:
-    """Return, by reader and id, the first messages of the reader after that id, the oldest first."""
+    """Return, by reader and id, the reader's message with that id and the first after it, the oldest first."""
     news: dict[tuple[str, int], list[Message]] = {}
     places = list(asked)
     parameters: dict[str, object] = {}
@@ -156,7 +163,7 @@ def _news(count: int) -> TextualSelect:
     """Return the question for so many readers, written by hand: Core takes milliseconds for hundreds of parts."""
     parts = [
         f"SELECT * FROM (SELECT {n} AS place, {', '.join(Message._fields)} FROM message"
-        f" WHERE reader_id = :reader{n} AND id > :after{n} ORDER BY id LIMIT {NEWS_LIMIT}) AS part{n}"
+        f" WHERE reader_id = :reader{n} AND id >= :after{n} ORDER BY id LIMIT {NEWS_LIMIT + 1}) AS part{n}"
         for n in range(count)
     ]
     return text(" UNION ALL ".join(parts)).columns(**_TYPES)
