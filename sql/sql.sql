@@ -152,3 +152,13 @@ INSERT INTO account (id, account_id, account_type, user_id, currency, balance, f
 VALUES (1, 'outside CNY', 'external', NULL, 'CNY', 0, NULL, UTC_TIMESTAMP(6));
 
 INSERT INTO alembic_version (version_num) VALUES ('0001');
+
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE account ADD COLUMN last_entry BIGINT NOT NULL DEFAULT 0;
+
+UPDATE account SET last_entry =
+    (SELECT COUNT(*) FROM `order` WHERE from_account = account.id AND status = 'posted')
+    + (SELECT COUNT(*) FROM `order` WHERE to_account = account.id AND status = 'posted');
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy import select, text
@@ -12,7 +12,7 @@ from myaccount.model.tables import account, order
 from myaccount.resources import working_path
 from myaccount.settings import Config
 from myaccount.store import mysql_batch as mysql_module
-from myaccount.store.batches import BatchConnection
+from myaccount.store.batches import Balances, BatchConnection
 from myaccount.store.database import Database, open_database, utc_now
 
 from .actions import open_users, send, transfer
@@ -33,7 +33,7 @@ async def keys(client: Client, database: Database) -> dict[str, int]:
 
 
 async def _commit(
-    database: Database, orders: Sequence[Order] = (), balances: Mapping[int, int] | None = None, body: str = "[]"
+    database: Database, orders: Sequence[Order] = (), balances: Balances | None = None, body: str = "[]"
 ) -> int | None:
     async def work(batch: BatchConnection) -> int | None:
         await batch.begin({"": 1}, ["none"])
@@ -42,9 +42,9 @@ async def _commit(
     return await database.batch(work)
 
 
-async def _balances(database: Database) -> dict[int, int]:
-    rows = await database.read(lambda connection: connection.execute(select(account.c.id, account.c.balance)))
-    return {row.id: row.balance for row in rows}
+async def _balances(database: Database) -> dict[int, tuple[int, int]]:
+    rows = await database.read(lambda connection: connection.execute(select(account)))
+    return {row.id: (row.balance, row.last_entry) for row in rows}
 
 
 async def test_each_user_is_found_with_the_account_that_was_opened_first(
@@ -57,10 +57,10 @@ async def test_each_user_is_found_with_the_account_that_was_opened_first(
 async def test_balances_are_written_to_their_own_accounts_whatever_their_order(
     keys: dict[str, int], database: Database
 ) -> None:
-    balances = {key: 100 + n for n, key in enumerate(keys.values())}
+    balances = {key: (100 + n, 900 - n) for n, key in enumerate(keys.values())}
     assert list(balances) != sorted(balances)
     await _commit(database, balances=balances)
-    assert await _balances(database) == {1: 0, **balances}
+    assert await _balances(database) == {1: (0, 0), **balances}
 
 
 async def test_accounts_are_returned_by_party_and_only_to_their_owners(
@@ -138,7 +138,7 @@ class TestMariaDB:
             await batch.begin(parties, ["o1"])
             locked.set()
             await go_on.wait()
-            await batch.commit([made], {1: -5, keys["u1"]: 5}, "[]", utc_now())
+            await batch.commit([made], {1: (-5, 1), keys["u1"]: (5, 1)}, "[]", utc_now())
 
         async def second(batch: BatchConnection) -> tuple[dict[str, Account], dict[str, Order]]:
             found = await batch.begin(parties, ["o1"])
@@ -157,7 +157,7 @@ class TestMariaDB:
         go_on.set()
         await one
         accounts, orders = await two
-        assert accounts["u1"].balance == 5
+        assert (accounts["u1"].balance, accounts["u1"].last_entry) == (5, 1)
         assert orders == {"o1": made}
 
     async def test_a_batch_that_wants_few_of_many_rows_locks_no_others(

@@ -101,7 +101,7 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
         await batch.begin(keys, ["o1"])
         # The table itself refuses a balance below the floor, after the order went in.
         await batch.commit(
-            [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: -5}, "[]", database_module.utc_now()
+            [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", database_module.utc_now()
         )
 
     with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):

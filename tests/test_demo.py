@@ -101,7 +101,7 @@ def test_what_the_contracts_exchanges_leave_is_taken_over(
         "3 users, 3 accounts and 9 orders of the demo: 8 orders and 0 opening entries are in the journal. "
         "The balances add up to 51.00.",
     ]
-    assert report[-1].endswith("is at version 0001.")
+    assert report[-1].endswith("is at version 0002.")
     assert {name: demo.rows(f"SELECT * FROM demo_{name}") for name in originals} == originals
     asyncio.run(_check_books(config, demo))
     assert cli.main(["verify", "-c", str(file)]) == 0

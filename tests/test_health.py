@@ -68,7 +68,7 @@ async def test_a_service_that_is_well_says_so(client: Client, config: Config) ->
 async def test_without_its_schema_it_is_not_ready(client: Client, config: Config, database: Database) -> None:
     there, elsewhere = "alembic_version", "elsewhere"
     await database.write(lambda c: c.execute(text(f"ALTER TABLE {there} RENAME TO {elsewhere}")))
-    await assert_it_becomes(config["port"], ready=False, schema="at version none, not 0001")
+    await assert_it_becomes(config["port"], ready=False, schema="at version none, not 0002")
     await database.write(lambda c: c.execute(text(f"ALTER TABLE {elsewhere} RENAME TO {there}")))
     await assert_it_becomes(config["port"])
 

@@ -45,7 +45,8 @@ def test_a_database_is_migrated_once_and_then_there_is_nothing_to_do(
     assert cli.main(["migrate", "-c", str(file)]) == 0
     first = capsys.readouterr().out.splitlines()
     assert first[0].startswith("0001: The whole schema")
-    assert first[1].endswith("is at version 0001.")
+    assert first[1].startswith("0002: Accounts know the number of their last entry")
+    assert first[2].endswith("is at version 0002.")
     assert tables_of(engine) == {*metadata.tables, VERSION}
     assert cli.main(["migrate", "-c", str(file)]) == 0
     (again,) = capsys.readouterr().out.splitlines()
@@ -60,7 +61,7 @@ def test_the_status_tells_the_versions_and_changes_nothing(
     command = ["migrate", "--status", "-c", str(file)]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert "The database's version: none. This program's: 0001." in printed
+    assert "The database's version: none. This program's: 0002." in printed
     assert "To be run: 0001: The whole schema" in printed
     if "mysql" in config:
         assert tables_of(engine) == set()
@@ -70,7 +71,7 @@ def test_the_status_tells_the_versions_and_changes_nothing(
     capsys.readouterr()
     assert cli.main(command) == 0
     assert capsys.readouterr().out == (
-        "The database's version: 0001. This program's: 0001.\nNothing is to be run.\n"
+        "The database's version: 0002. This program's: 0002.\nNothing is to be run.\n"
     )
 
 
@@ -157,7 +158,8 @@ async def test_a_table_in_use_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(migration_lock, "TABLE_WAIT_SECONDS", 1)
     await migrate(config)
-    run(engine, f"DELETE FROM {VERSION}", "DELETE FROM account")
+    # As if the first version's migration had been cut off.
+    run(engine, f"DELETE FROM {VERSION}", "DELETE FROM account", "ALTER TABLE account DROP COLUMN last_entry")
     with engine.connect() as other:
         other.exec_driver_sql("SELECT * FROM event")
         with pytest.raises(Unavailable, match=r"The database failed: .*Lock wait timeout"):

@@ -52,8 +52,8 @@ NEXT = '''
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -64,12 +64,12 @@ def upgrade():
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let the program be one that needs version 0002, which ends in a statement."""
+    """Let the program be one that needs version 0003, which ends in a statement."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrations.MIGRATIONS, folder)
 
     def write(last: str) -> None:
-        (folder / "versions" / "0002_closed.py").write_text(NEXT.format(last=last).lstrip())
+        (folder / "versions" / "0003_closed.py").write_text(NEXT.format(last=last).lstrip())
         monkeypatch.setattr(migrations, "MIGRATIONS", folder)
 
     return write
@@ -93,17 +93,17 @@ async def test_a_schema_that_is_behind_is_migrated_by_itself_or_refused_and_keep
         assert await asyncio.to_thread(cli.main, ["migrate", words, "-c", str(file)]) == 0
     printed = capsys.readouterr().out
     assert (
-        "The database's version: 0001. This program's: 0002.\nTo be run: 0002: A folder may be closed." in printed
+        "The database's version: 0002. This program's: 0003.\nTo be run: 0003: A folder may be closed." in printed
     )
-    assert "UPDATE alembic_version SET version_num='0002'" in printed
+    assert "UPDATE alembic_version SET version_num='0003'" in printed
     assert "CREATE TABLE" not in printed
     if "mysql" in config:
-        with pytest.raises(DatabaseNotReady, match="is at version 0001, and this program needs version 0002"):
+        with pytest.raises(DatabaseNotReady, match="is at version 0002, and this program needs version 0003"):
             await prepare(config)
         await migrate(config)
     await prepare(config)
     with engine.connect() as connection:
-        assert read_version(connection) == "0002"
+        assert read_version(connection) == "0003"
         assert connection.exec_driver_sql("SELECT team_id, closed FROM team").all() == [("t", 0)]
 
 
@@ -117,7 +117,7 @@ async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
         await prepare(config)
     assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
     with engine.connect() as connection:
-        assert read_version(connection) == "0001"
+        assert read_version(connection) == "0002"
 
 
 @both
@@ -127,7 +127,7 @@ async def test_a_schema_that_is_newer_is_refused_everywhere(
     await migrate(config)
     run(engine, f"UPDATE {VERSION} SET version_num = '0999'")
     with pytest.raises(
-        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0001\. Install"
+        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0002\. Install"
     ):
         await prepare(config)
     for words in ([], ["--status"], ["--sql"]):

@@ -24,6 +24,8 @@ class Account(NamedTuple):
     id: int
     balance: int
     floor: int | None = 0
+    # The number of its last entry; each posted order makes one entry in each of its two accounts.
+    last_entry: int = 0
 
 
 class Order(NamedTuple):

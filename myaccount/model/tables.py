@@ -5,7 +5,7 @@ Money is in the currency's smallest unit.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, String, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, String, Table, text
 
 from .columns import OPTIONS, key, metadata, utc
 
@@ -40,6 +40,9 @@ account = Table(
     # Whose members are told of what the account's money does.
     Column("team_id", String(45), ForeignKey("team.team_id"), index=True),
     Column("created_at", utc(), nullable=False),
+    # The number of the last entry. Each posted order makes one entry in each of its two accounts, numbered
+    # from 1 without a gap.
+    Column("last_entry", BigInteger, nullable=False, server_default=text("0")),
     # The rules are in decide(); this is the database's own word on promise 3.
     CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
     **OPTIONS,

@@ -84,12 +84,16 @@ def requests_about(
 def _told(change: Change) -> dict[str, object]:
     """Return a change by the names that the operations have for its parts."""
     if change.change_type == ACCOUNT_OPENED:
-        return {"type": ACCOUNT_OPENED, "userId": change.payee, "accountId": change.source_id}
+        return {"type": ACCOUNT_OPENED, "userId": change.payee, "accountId": change.source_id, "entry": 0}
     told: dict[str, object] = {"type": change.change_type, "orderId": change.source_id}
     if change.payer == OUTSIDE_WORLD:
         told |= {"userId": change.payee}
+        entries = {"entry": change.to_entry}
     else:
         told |= {"fromuserId": change.payer, "touserId": change.payee}
+        entries = {"fromEntry": change.from_entry, "toEntry": change.to_entry}
+    if change.to_entry is not None:
+        told |= entries
     told |= {"amount": format_amount(change.amount), "currency": CNY.code}
     if change.change_type == RECHARGE:
         told["balance"] = format_amount(change.to_balance)

@@ -20,6 +20,9 @@ from .turns import Bound, written
 # The columns of an order that `decide` knows; the key and the time come on the way to the table.
 DECIDED: Final = "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
 
+# By account key: the balance, and the number of the last entry.
+Balances = Mapping[int, tuple[int, int]]
+
 
 class BatchConnection(ABC):
     """A connection, as the driver has it, for one transaction: `begin`, then `commit`.
@@ -52,19 +55,19 @@ class BatchConnection(ABC):
         locks = self._lock_accounts(sorted(set(keys.values())), wait=wait)
         rows, orders = await self._run(locks, self._find_orders(order_ids))
         accounts = {}
-        for id_, user_id, balance, floor in rows:
+        for id_, user_id, balance, floor, last_entry in rows:
             party = user_id or OUTSIDE_WORLD
             if keys.get(party) == id_:
-                accounts[party] = Account(id_, balance, floor)
+                accounts[party] = Account(id_, balance, floor, last_entry)
         return accounts, {row[0]: Order(*row) for row in orders}
 
     async def rollback(self) -> None:
         await self._run(("ROLLBACK", ()))
 
     async def commit(
-        self, orders: Sequence[Order], balances: Mapping[int, int], event: str, created_at: datetime
+        self, orders: Sequence[Order], balances: Balances, event: str, created_at: datetime
     ) -> int | None:
-        """Insert the orders and their event, write the balances by account key, and end the transaction.
+        """Insert the orders and their event, write the balances, and end the transaction.
 
         Return the event's id; without orders there is none.
         """
@@ -98,4 +101,4 @@ class BatchConnection(ABC):
         """Return the insert and the query of its id."""
 
     @abstractmethod
-    def _write_balances(self, balances: Mapping[int, int]) -> Bound: ...
+    def _write_balances(self, balances: Balances) -> Bound: ...

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ..ledger.decide import Account, Order
-from .batches import DECIDED, BatchConnection
+from .batches import DECIDED, Balances, BatchConnection
 from .differences import select_within
 from .error_kinds import ErrorKind, kind_of
 from .turns import PACKET_LIMIT, Bound, mysql_turn
@@ -46,8 +46,9 @@ class MysqlBatch(BatchConnection):
         # table: two batches that want the same accounts must never wait for each other in a circle.
         return (
             f"{_SELECT_WITHIN_LIMIT if wait else 'SELECT'}"
-            " COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor)) FROM account FORCE INDEX (PRIMARY)"
-            f" WHERE id IN ({_listed(keys) or 'NULL'}) FOR UPDATE{'' if wait else ' SKIP LOCKED'}",
+            " COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
+            f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
+            f" FOR UPDATE{'' if wait else ' SKIP LOCKED'}",
             (),
         )
 
@@ -74,12 +75,14 @@ class MysqlBatch(BatchConnection):
         insert = f"INSERT INTO event (body, attempts, due_at, created_at) VALUES {row}"
         return (insert, (body,)), ("SELECT 1, JSON_ARRAY(LAST_INSERT_ID())", ())
 
-    def _write_balances(self, balances: Mapping[int, int]) -> Bound:
-        # INTERVAL finds the key's place among the sorted ones by halves, and ELT the balance in that place.
+    def _write_balances(self, balances: Balances) -> Bound:
+        # INTERVAL finds the key's place among the sorted ones by halves, and ELT the value in that place.
         keys = sorted(balances)
+        place = f"INTERVAL(id,{_listed(keys)})"
         return (
-            f"UPDATE account SET balance = ELT(INTERVAL(id,{_listed(keys)}),"
-            f"{_listed(balances[key] for key in keys)}) WHERE id IN ({_listed(keys)})",
+            f"UPDATE account SET balance = ELT({place},{_listed(balances[key][0] for key in keys)}),"
+            f" last_entry = ELT({place},{_listed(balances[key][1] for key in keys)})"
+            f" WHERE id IN ({_listed(keys)})",
             (),
         )
 

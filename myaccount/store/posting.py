@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..ledger.changes import settlement
+from ..ledger.changes import settlements
 from ..ledger.commands import OUTSIDE_WORLD, Command
 from ..ledger.decide import Account, Order, Outcome, decide
 from ..model.tables import EXTERNAL_ACCOUNT
@@ -56,8 +56,11 @@ class Poster:
             locked = await self._lock(batch, parties, order_ids, wait=wait)
             taken = [command for command in commands if _is_free(command, locked.blocked)]
             decision = decide(taken, locked.accounts, locked.orders)
-            event = _event(decision.orders, locked.keys)
-            event_id = await batch.commit(decision.orders, decision.balances, event, utc_now())
+            parties_by_key = {key: party for party, key in locked.keys.items()}
+            last_entries = {account.id: account.last_entry for account in locked.accounts.values()}
+            changes = settlements(decision.orders, parties_by_key, last_entries)
+            balances = {key: (balance, last_entries[key]) for key, balance in decision.balances.items()}
+            event_id = await batch.commit(decision.orders, balances, event_body(changes), utc_now())
             decided = iter(decision.outcomes)
             outcomes = [next(decided) if _is_free(command, locked.blocked) else None for command in commands]
             return Posted(outcomes, locked.blocked), event_id
@@ -97,9 +100,3 @@ class Poster:
 
 def _is_free(command: Command, blocked: Collection[str]) -> bool:
     return command.payer not in blocked and command.payee not in blocked
-
-
-def _event(orders: Sequence[Order], keys: Mapping[str, int]) -> str:
-    """Return the body of the batch's event; `keys` has the account key of each party."""
-    parties = {key: party for party, key in keys.items()}
-    return event_body(settlement(o, parties[o.from_account], parties[o.to_account]) for o in orders)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..ledger.decide import Account, Order
-from .batches import DECIDED, BatchConnection
+from .batches import DECIDED, Balances, BatchConnection
 from .turns import Bound, sqlite_turn
 
 
@@ -32,7 +32,7 @@ class SqliteBatch(BatchConnection):
     def _lock_accounts(self, keys: Collection[int], *, wait: bool) -> Bound:
         # The transaction has the whole file to itself.
         return (
-            "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor))"
+            "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor, last_entry))"
             " FROM account WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(keys)),),
         )
@@ -56,9 +56,9 @@ class SqliteBatch(BatchConnection):
         insert = "INSERT INTO event (body, attempts, due_at, created_at) VALUES (?, 0, ?, ?)"
         return (insert, (body, due_at, created_at)), ("SELECT 1, json_array(last_insert_rowid())", ())
 
-    def _write_balances(self, balances: Mapping[int, int]) -> Bound:
+    def _write_balances(self, balances: Balances) -> Bound:
         return (
-            "UPDATE account SET balance = new_balance.value ->> 1 FROM json_each(?) AS new_balance"
-            " WHERE account.id = new_balance.value ->> 0",
-            (json.dumps(list(balances.items())),),
+            "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2 FROM json_each(?) AS new"
+            " WHERE account.id = new.value ->> 0",
+            (json.dumps([[key, *written] for key, written in balances.items()]),),
         )
