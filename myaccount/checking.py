@@ -36,7 +36,11 @@ async def _warnings(config: Config) -> AsyncIterator[str]:
     if "redis" in config:
         checks.append(_check_redis(config))
     for number, callback in enumerate(config.get("callbacks", [])):
-        checks.append(_check_callback(f"callbacks[{number}].url", callback["url"]))
+        # Behind a proxy the receiver itself need not be reachable.
+        if "proxy" in callback:
+            checks.append(_check_callback(f"callbacks[{number}].proxy", callback["proxy"]))
+        elif not callback["trust_env"]:
+            checks.append(_check_callback(f"callbacks[{number}].url", callback["url"]))
     for warning in await asyncio.gather(*checks):
         if warning:
             yield warning

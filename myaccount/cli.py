@@ -19,7 +19,7 @@ from .configuration import (
     own_address,
     variables_of,
 )
-from .inspection import backup, print_differences, print_waiting, resend
+from .inspection import backup, drop, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
 from .logsetup import set_up_logging
 from .main import create_app, create_listener
@@ -47,7 +47,7 @@ what to do:
   serve     serve until SIGTERM or Ctrl-C (the default)
   listen    tell what was committed until SIGTERM or Ctrl-C, without HTTP
   migrate   bring the database's schema to this program's version: before the first start, and after an upgrade
-  events    list what waits to be told and what was set aside, with the error
+  events    list what waits to be delivered and what was set aside, with the error; send it again, or drop it
   backup    copy the embedded database to a new FILE while the service goes on
   check     see that a service can start: the configuration, the database, its schema; and warn of what would be
             missing: the ports, Redis, the receivers of callbacks
@@ -106,7 +106,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--resend",
         metavar="NAME",
         type=_name,
-        help="with events: try again what was set aside, by its name, or all",
+        help="with events: send again what is named: one row (event-3, delivery-7), an endpoint (all that it is "
+        "owed), or all (what was set aside, and what is due later than in a day, since a clock was wrong)",
+    )
+    parser.add_argument(
+        "--to",
+        metavar="ENDPOINT",
+        type=_name,
+        help="with --resend: send it to this endpoint instead of the one that it was for",
+    )
+    parser.add_argument(
+        "--drop",
+        metavar="NAME",
+        type=_name,
+        help="with events: delete what is named, for good: one row, an endpoint, or all (what was set aside)",
     )
     parser.add_argument(
         "--process",
@@ -121,8 +134,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.status or options.sql) and options.command != "migrate":
         parser.error("--status and --sql go with the command migrate")
-    if options.resend and options.command != "events":
-        parser.error("--resend goes with the command events")
+    if (options.resend or options.drop) and options.command != "events":
+        parser.error("--resend and --drop go with the command events")
+    if options.resend and options.drop:
+        parser.error("--resend and --drop do not go together")
+    if options.to and not re.fullmatch(r"(?!all$|event-[0-9]+$).+", options.resend or "all"):
+        parser.error("--to goes with --resend and an endpoint or a delivery")
     if (options.file is None) == (options.command == "backup"):
         parser.error("the command backup, and no other, takes the FILE to write")
     if options.process is not None and options.command != "serve":
@@ -155,7 +172,9 @@ def _do(options: argparse.Namespace) -> int:
         do = print_status if options.status else print_script if options.sql else migrate
         return asyncio.run(do(config))
     if options.command == "events":
-        return asyncio.run(resend(config, options.resend) if options.resend else print_waiting(config))
+        if options.resend:
+            return asyncio.run(resend(config, options.resend, options.to))
+        return asyncio.run(drop(config, options.drop) if options.drop else print_waiting(config))
     # Before anything is begun: a standard output that cannot be written is refused here.
     print(f"MyAccount {own_version()} starts.", flush=True)
     if options.command == "listen":
@@ -172,9 +191,9 @@ def _do(options: argparse.Namespace) -> int:
 
 
 def _name(text: str) -> str:
-    if re.fullmatch("all|(event|delivery)-[0-9]{1,18}", text):
+    if re.fullmatch("(event|delivery)-[0-9]{1,18}|[A-Za-z0-9._-]{1,16}", text):
         return text
-    raise argparse.ArgumentTypeError("expected all, or a name that the list has, such as delivery-7")
+    raise argparse.ArgumentTypeError("expected all, or a name that the list has, such as delivery-7 or shop")
 
 
 def _number(text: str) -> int:

@@ -68,6 +68,7 @@ def callbacks_of(config: Config) -> list[CallbackConfig]:
         "url": f"{own_address(config)}/opeacclistentest",
         "events": [ACCOUNT_OPENED],
         "timeout_seconds": 5.0,
+        "trust_env": False,
     }
     return config.get("callbacks", [default])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .configuration import callbacks_of
 from .resources import working_path
 from .service.verification import verify_books
-from .service.waiting import list_waiting, resend_set_aside
+from .service.waiting import ALL, drop_named, list_waiting, resend_named
 from .settings import Config
 from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
@@ -37,7 +37,7 @@ async def print_differences(config: Config) -> int:
 
 
 async def print_waiting(config: Config) -> int:
-    """Print what waits to be told and what was set aside, one a line."""
+    """Print what waits to be delivered and what was set aside, one a line."""
     hosts = hosts_by_endpoint(callbacks_of(config))
     waiting = set_aside = 0
     async with ready_database(config) as database:
@@ -49,19 +49,33 @@ async def print_waiting(config: Config) -> int:
                 waiting += 1
                 state = f"{row.attempts} attempts, next at {row.due_at:%Y-%m-%dT%H:%M:%SZ}"
             # Not the address, which may hold a password.
-            target = f" to {hosts.get(row.endpoint, 'an endpoint no longer configured')}" if row.endpoint else ""
+            host = hosts.get(row.endpoint or "", "no longer configured")
+            target = f" to {row.endpoint} ({host})" if row.endpoint else ""
             reason = f": {row.error}" if row.error else ""
             print(f"{row.name} of {row.created_at:%Y-%m-%dT%H:%M:%SZ}{target}, {state}{reason}")
     print(f"{waiting} waiting, {set_aside} set aside.")
     return 0
 
 
-async def resend(config: Config, name: str) -> int:
-    """Have what was set aside tried again; return 1 if there was nothing of that name."""
+async def resend(config: Config, name: str, to: str | None) -> int:
+    """Have what has the name sent again, to another endpoint if one is given; return 1 if there is nothing."""
+    endpoints = hosts_by_endpoint(callbacks_of(config))
+    if to is not None and to not in endpoints:
+        print(f"The configuration has no endpoint {to}. It has: {', '.join(endpoints) or 'none'}.")
+        return 1
     async with ready_database(config) as database:
-        count = await resend_set_aside(database, name)
-    print(f"{count} sent again." if count else "Nothing of that name was set aside.")
-    return 0 if count or name == "all" else 1
+        return _print_count(name, await resend_named(database, name, to), "sent again")
+
+
+async def drop(config: Config, name: str) -> int:
+    """Delete what has the name; return 1 if there is nothing."""
+    async with ready_database(config) as database:
+        return _print_count(name, await drop_named(database, name), "dropped")
+
+
+def _print_count(name: str, count: int, done: str) -> int:
+    print(f"{count} {done}." if count or name == ALL else f"There is nothing by the name {name}.")
+    return 0 if count or name == ALL else 1
 
 
 @asynccontextmanager

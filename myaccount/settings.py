@@ -1,7 +1,9 @@
 """What a configuration file may say, as trafaret checks it, and what it means where it says nothing."""
 
 import base64
+import hashlib
 import re
+import ssl
 from contextlib import suppress
 from typing import Any, Final, NotRequired, TypedDict
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 import trafaret as t
 
 from .ledger.changes import CHANGE_TYPES
+from .resources import working_path
 from .sections import Section
 
 
@@ -47,10 +50,24 @@ class MetricsConfig(TypedDict):
 
 
 class CallbackConfig(TypedDict):
+    name: NotRequired[str]
     url: str
     events: list[str]
-    secret: NotRequired[str]
+    secret: NotRequired[list[str]]
     timeout_seconds: float
+    proxy: NotRequired[str]
+    ca: NotRequired[str]
+    trust_env: bool
+
+
+def url_key(url: str) -> str:
+    """Return the key of an endpoint without a name: not the url itself, which may hold a password."""
+    return hashlib.sha256(urlsplit(url).geturl().encode()).hexdigest()[:16]
+
+
+def endpoint_key(callback: CallbackConfig) -> str:
+    """Return the key of an endpoint in the tables: its name or, without one, what stands for its url."""
+    return callback.get("name") or url_key(callback["url"])
 
 
 class Config(TypedDict):
@@ -112,10 +129,13 @@ def _text_or_none(value: object) -> str:
 
 
 def _address(value: object) -> str:
+    """Take an address as it is written: it is requested so, with its escapes."""
     with suppress(ValueError):
-        parts = urlsplit(_text(value))
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return parts.geturl()
+        address = _text(value).strip()
+        parts = urlsplit(address)
+        # Reading the port raises ValueError if it is above the highest one.
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return address
     raise t.DataError("expected an address, such as http://127.0.0.1:9000/account-opened")
 
 
@@ -127,10 +147,37 @@ def _signing_secret(value: object) -> str:
     raise t.DataError("expected whsec_ and 24 to 64 random bytes in base64")
 
 
+def _signing_secrets(value: object) -> list[str]:
+    """Take one secret, or several while one takes the place of another."""
+    if isinstance(value, list) and value:
+        return [_signing_secret(secret) for secret in value]
+    return [_signing_secret(value)]
+
+
+def _endpoint_name(value: object) -> str:
+    # `myaccount events` has other meanings for these.
+    taken = re.fullmatch("all|(event|delivery)-[0-9]+", str(value))
+    if isinstance(value, str) and re.fullmatch("[A-Za-z0-9._-]{1,16}", value) and not taken:
+        return value
+    raise t.DataError("expected 1 to 16 letters, digits, dots, underscores or hyphens, such as shop")
+
+
+def _certificates(value: object) -> str:
+    file = working_path(_text(value))
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError:
+        raise t.DataError("expected a file with certificates of authorities in PEM, which can be read") from None
+    return str(file)
+
+
 def _callbacks(value: list[CallbackConfig]) -> list[CallbackConfig]:
     urls = [callback["url"] for callback in value]
     if len(set(urls)) < len(urls):
         raise t.DataError("expected each url once; one entry may name several events")
+    keys = [endpoint_key(callback) for callback in value]
+    if len(set(keys)) < len(keys):
+        raise t.DataError("expected each name once")
     return value
 
 
@@ -180,10 +227,14 @@ REDIS: Final = Section(
 
 CALLBACK: Final = Section(
     {
+        t.Key("name", optional=True): _endpoint_name,
         t.Key("url"): _address,
         t.Key("events", default=list(CHANGE_TYPES)): t.List(_one_of(*CHANGE_TYPES), min_length=1),
-        t.Key("secret", optional=True): _signing_secret,
+        t.Key("secret", optional=True): _signing_secrets,
         t.Key("timeout_seconds", default=5.0): _seconds,
+        t.Key("proxy", optional=True): _address,
+        t.Key("ca", optional=True): _certificates,
+        t.Key("trust_env", default=False): _flag,
     }
 )
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from myaccount.keys import database_key
+from myaccount.keys import database_key, health_key
 from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.listener import callbacks as callbacks_module
+from myaccount.listener.callbacks import Endpoint, open_endpoints
 from myaccount.main import create_app
-from myaccount.model.outbox import delivery, endpoint_off
-from myaccount.service.waiting import resend_set_aside
-from myaccount.settings import CONFIGURATION, Config
+from myaccount.model.outbox import delivery, endpoint_off, event
+from myaccount.service.telling import tell
+from myaccount.service.waiting import resend_named
+from myaccount.settings import CONFIGURATION, CallbackConfig, Config, url_key
 from myaccount.store import retries as retries_module
 from myaccount.store.database import Database
+from myaccount.store.deliveries import Delivery
 from myaccount.store.retries import postpone
 
 from .actions import open_users, send
@@ -89,14 +93,14 @@ async def test_each_change_is_told_by_the_names_of_the_operations(
     await eventually(all_told)
     await _until_nothing_is_owed(database)
     assert sorted(changes, key=json.dumps) == [
-        {"type": "account_opened", "userId": "u1", "accountId": "a-u1"},
-        {"type": "account_opened", "userId": "u2", "accountId": "a-u2"},
+        {"type": "account_opened", "userId": "u1", "accountId": "a-u1", "entry": 0},
+        {"type": "account_opened", "userId": "u2", "accountId": "a-u2", "entry": 0},
         {"type": "decline", "orderId": "t2", "fromuserId": "u1", "touserId": "u2", "amount": "99.00",
-         "currency": "CNY", "reason": "insufficient_funds"},
+         "currency": "CNY", "reason": "insufficient_funds", "fromEntry": 2, "toEntry": 1},
         {"type": "recharge", "orderId": "r1", "userId": "u1", "amount": "5.00", "currency": "CNY",
-         "balance": "5.00"},
+         "balance": "5.00", "entry": 1},
         {"type": "transfer", "orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "2.50",
-         "currency": "CNY", "fromBalance": "2.50", "toBalance": "2.50"},
+         "currency": "CNY", "fromBalance": "2.50", "toBalance": "2.50", "fromEntry": 2, "toEntry": 1},
     ]  # fmt: skip
     for call in receiver.receiver.calls:
         body = json.loads(call.text)
@@ -234,23 +238,101 @@ async def test_a_receiver_that_hangs_slows_neither_orders_nor_other_receivers(
         slow.receiver.answers.clear()
 
 
-async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_says_so(
-    quick: None, client: ClientOf, database: Database, receiver: Receiving
+async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says_so_and_nothing_is_lost(
+    quick: None, client: ClientOf, database: Database, receiver: Receiving, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.receiver.answers = [410]
     await open_users(client, "u1")
-    (row,) = await _until_set_aside(database)
-    assert row.error == "the endpoint answered 410: it is switched off"
-    await open_users(client, "u2")
+    await _until_set_aside(database)
+    await open_users(client, "u2", "u3")
     await until_told(database)
-    assert len(await _owed(database)) == 1
+    rows = await _until_set_aside(database)
+    assert {row.error for row in rows} == {"the endpoint answered 410: it is switched off"}
+    assert len(rows) >= 2
+
+    async def counted() -> bool:
+        found = {(name, *labels): value for name, value, labels in await client.app[health_key].found()}
+        return found.get(("deliveries_set_aside", "127.0.0.1")) == len(rows)
+
+    await eventually(counted)
     assert len(receiver.receiver.calls) == 1
-    assert await resend_set_aside(database, f"delivery-{row.id}") == 1
-    await receiver.receiver.until_called(2)
+    assert caplog.text.count("is switched off") == 1
+    assert await resend_named(database, url_key(receiver.url)) == len(rows)
     await _until_nothing_is_owed(database)
+    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1, "a-u3": 1}
     assert not list(await database.read(lambda connection: connection.execute(select(endpoint_off))))
-    await open_users(client, "u3")
-    await receiver.receiver.until_called(3)
+    await open_users(client, "u4")
+    await eventually(lambda: "a-u4" in receiver.receiver.told())
+
+
+async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_one(
+    quick: None, backend: Section, tmp_path: Path, receiver: Receiving
+) -> None:
+    config = _config(backend, tmp_path, [{"url": receiver.url}])
+    config["listener"]["enabled"] = False
+    app = create_app(config)
+    async with Server(app) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
+        wanted = {url_key(receiver.url): ["account_opened"]}
+        await app[database_key].write(lambda c: tell(c, ids, wanted, datetime(2026, 1, 1)))
+        assert [row.endpoint for row in await _owed(app[database_key])] == [url_key(receiver.url)]
+        await open_users(client, "u2")
+        ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
+        await app[database_key].write(lambda c: tell(c, ids, {"shop": ["account_opened"]}, datetime(2026, 1, 1)))
+    config = _config(backend, tmp_path, [{"name": "shop", "url": receiver.url}])
+    app = create_app(config)
+    async with Server(app):
+        await _until_nothing_is_owed(app[database_key])
+    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1}
+
+
+async def test_after_a_failover_no_other_delivery_with_the_same_id_is_removed_or_postponed(
+    client: ClientOf, database: Database, receiver: Receiving
+) -> None:
+    """The replica had lost the delivery, and gave its id to another one."""
+    now = datetime(2026, 1, 1)
+    row = {"endpoint": "none", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
+    rows = [row | {"webhook_id": "msg_new_1"}, row | {"webhook_id": "msg_new_2"}]
+    await database.write(lambda connection: connection.execute(delivery.insert(), rows))
+    before = await _owed(database)
+    one, two = (row.id for row in before)
+    sent = {
+        Delivery(one, "msg_lost_1", "{}"): None,
+        Delivery(two, "msg_lost_2", "{}"): "the endpoint answered 500",
+    }
+    no_session: Any = None
+    callback: CallbackConfig = {"url": receiver.url, "events": [], "timeout_seconds": 1, "trust_env": False}
+    endpoint = Endpoint(database, no_session, callback)
+    await database.write(partial(endpoint._settle, sent))
+    assert await _owed(database) == before
+    same = {Delivery(one, "msg_new_1", "{}"): None, Delivery(two, "msg_new_2", "{}"): "the endpoint answered 500"}
+    await database.write(partial(endpoint._settle, same))
+    assert [(row.id, row.attempts) for row in await _owed(database)] == [(two, 1)]
+
+
+async def test_an_endpoint_that_fails_has_a_warning_once_a_minute(
+    quick: None, client: ClientOf, database: Database, receiver: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.receiver.answers = [500, 503, 500]
+    await open_users(client, "u1")
+    await _until_nothing_is_owed_after(receiver, database)
+    assert len(receiver.receiver.calls) == 4
+    (line,) = [record for record in caplog.records if "failed: the endpoint answered" in record.getMessage()]
+    assert line.levelname == "WARNING"
+    assert line.getMessage().startswith(f"The callback {url_key(receiver.url)} (127.0.0.1) failed: the endpoint")
+
+
+async def test_what_one_process_is_sending_another_does_not_send(
+    quick: None, client: ClientOf, database: Database, config: Config, receiver: Receiving
+) -> None:
+    receiver.receiver.answers = [hang]
+    await open_users(client, "u1")
+    await receiver.receiver.until_called(1)
+    async with open_endpoints(database, config["callbacks"]) as endpoints:
+        for _ in range(3):
+            await endpoints[0].deliver()
+    assert len(receiver.receiver.calls) == 1
 
 
 async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_the_rest_flows_on(
@@ -264,7 +346,7 @@ async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_
     await open_users(client, "u2")
     await receiver.receiver.until_called(3)
     assert [call.changes[0]["userId"] for call in receiver.receiver.calls] == ["u1", "u1", "u2"]
-    assert await resend_set_aside(database, "all") == 1
+    assert await resend_named(database, "all") == 1
     await receiver.receiver.until_called(4)
     await _until_nothing_is_owed(database)
 

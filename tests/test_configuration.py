@@ -67,7 +67,7 @@ def test_the_shipped_file_shows_each_section_ready_to_fill_in(tmp_path: Path) ->
     passwords = {"MYACCOUNT_MYSQL_PASSWORD": "one", "MYACCOUNT_REDIS_PASSWORD": "two"}
     config = _load(tmp_path, "\n".join(sections), MYACCOUNT_CALLBACK_SECRET=secret, **passwords)
     assert (config["mysql"]["password"], config["redis"]["password"]) == ("one", "two")
-    assert config["callbacks"][0]["secret"] == secret
+    assert config["callbacks"][0]["secret"] == [secret]
 
 
 def test_the_demos_file_is_taken_unchanged(tmp_path: Path) -> None:
@@ -129,6 +129,13 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("callbacks:\n- events: [transfer]\n", "/config.yaml:2: callbacks[0].url: is required"),
         ("callbacks:\n- url: http://a\n  events: [x]\n",
          "/config.yaml:2: callbacks[0].events[0]: expected account_opened, recharge, transfer or decline"),
+        ("callbacks:\n- url: http://a\n  name: '1'\n- url: http://b\n  name: '1'\n",
+         "/config.yaml:1: callbacks: expected each name once"),
+        ("callbacks:\n- url: http://a\n  name: all\n", "/config.yaml:2: callbacks[0].name: expected 1 to 16"),
+        ("callbacks:\n- url: http://a\n  name: event-1\n", "/config.yaml:2: callbacks[0].name: expected 1 to 16"),
+        ("callbacks:\n- url: http://a\n  name: a b\n", "/config.yaml:2: callbacks[0].name: expected 1 to 16"),
+        ("callbacks:\n- url: http://a\n  secret: []\n",
+         "/config.yaml:2: callbacks[0].secret: expected whsec_"),
         ("callbacks:\n- url: http://a\n- url: http://a\n", "/config.yaml:1: callbacks: expected each url once"),
         ("callbacks:\n- url: http://a\n  secret: whsec_c2hvcnQ=\n",
          "/config.yaml:2: callbacks[0].secret: expected whsec_ and 24 to 64 random bytes in base64"),

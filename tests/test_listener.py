@@ -20,7 +20,7 @@ from myaccount.model.inbox import message
 from myaccount.model.outbox import event
 from myaccount.service import telling as telling_module
 from myaccount.service.telling import Told, tell
-from myaccount.service.waiting import resend_set_aside
+from myaccount.service.waiting import resend_named
 from myaccount.settings import Config
 from myaccount.store import events as events_module
 from myaccount.store import retries as retries_module
@@ -129,7 +129,7 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
     assert done == Told(0, set(), set(), [])
     assert [row.id for row in await _events(database)] == [poison]
     await database.write(lambda c: c.execute(event.update().values(body="[]")))
-    assert await resend_set_aside(database, f"event-{poison}") == 1
+    assert await resend_named(database, f"event-{poison}") == 1
     await _until_told(database)
 
 

@@ -20,10 +20,9 @@ from myaccount.keys import health_key
 from myaccount.main import create_app
 from myaccount.metrics import METHODS
 from myaccount.model.outbox import delivery, event
-from myaccount.settings import Config
+from myaccount.settings import Config, url_key
 from myaccount.store import backlog as backlog_module
 from myaccount.store.database import Database, utc_now
-from myaccount.store.deliveries import endpoint_key
 
 from .conftest import Client, Section, Server, eventually
 from .operations import Scrape, ask, readiness, scrape
@@ -156,7 +155,7 @@ class TestFound:
         waiting = {"body": "[]", "attempts": 0, "created_at": now - timedelta(seconds=90), "due_at": now}
         later = waiting | {"created_at": now, "due_at": now + timedelta(hours=1)}
         aside = waiting | {"due_at": None}
-        owed = {"webhook_id": "w", "endpoint": endpoint_key(CALLBACK)}
+        owed = {"webhook_id": "w", "endpoint": url_key(CALLBACK)}
         rows = [waiting | owed, later | owed, aside | owed, waiting | owed | {"endpoint": "gone"}]
         await database.write(lambda c: c.execute(insert(event), [waiting, later, *[aside] * 7]))
         await database.write(lambda c: c.execute(insert(delivery), rows))

@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 
-def signature(secret: str, webhook_id: str, timestamp_seconds: int, body: str) -> str:
-    """Return the header `webhook-signature`; the secret is `whsec_` and a key in base64."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
+def signatures(secrets: Sequence[str], webhook_id: str, timestamp_seconds: int, body: str) -> str:
+    """Return the header `webhook-signature`, with a signature by each secret: `whsec_` and a key in base64."""
     signed = f"{webhook_id}.{timestamp_seconds}.{body}".encode()
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
+    keys = [base64.b64decode(secret.removeprefix("whsec_")) for secret in secrets]
+    return " ".join(f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}" for key in keys)

@@ -39,7 +39,8 @@ async def tell(
 ) -> Told:
     """Write the messages of the events, owe the requests, and remove the events, all in one transaction.
 
-    `wanted` has, by endpoint, the types of changes that it is to be told of. Events that were told already, or are
+    `wanted` has, by endpoint, the types of changes that it is to be told of; what endpoints that are switched off
+    would be told is kept as dead letters. Events that were told already, or are
     in another's hands, are passed over.
     """
     waiting = await lock_events(connection, event_ids)
@@ -47,8 +48,7 @@ async def tell(
     parties = {user for event in events for c in event.changes for user in (c.payer, c.payee)} - {OUTSIDE_WORLD}
     names, watched = await find_parties(connection, parties)
     teams = await find_watching_teams(connection, watched)
-    if wanted:
-        wanted = {endpoint: wanted[endpoint] for endpoint in wanted.keys() - await endpoints_off(connection)}
+    off = await endpoints_off(connection) if wanted else set()
     messages: list[NewMessage] = []
     owed: list[tuple[str, str]] = []
     left: dict[int, Sequence[Change]] = {}
@@ -63,7 +63,7 @@ async def tell(
         left[id_] = changes[count:]
     await turn(
         connection,
-        *owe(owed, now),
+        *owe(owed, now, off),
         *[keep_changes(id_, changes) for id_, changes in left.items()],
         *write_messages(connection, messages),
         ("COMMIT", ()),
@@ -71,7 +71,7 @@ async def tell(
     return Told(
         len(messages),
         {m.reader_id for m in messages},
-        {endpoint for endpoint, _ in owed},
+        {endpoint for endpoint, _ in owed} - off,
         [event.id for event in waiting if left.get(event.id, event.changes)],
     )
 

@@ -1,49 +1,50 @@
 """The requests that are owed to the endpoints of callbacks."""
 
-import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, endpoint_off
-from ..settings import CallbackConfig
+from ..settings import CallbackConfig, endpoint_key
 from .retries import take_due
 from .turns import Bound, insert_rows, written
 
 SWITCHED_OFF: Final = "the endpoint answered 410: it is switched off"
-ASIDE_LIMIT: Final = 1000
+# How many rows one transaction sets aside or takes over.
+PAGE_LIMIT: Final = 1000
 
 
 class Delivery(NamedTuple):
-    """One request that is owed; a receiver knows it by its webhook id."""
+    """One request that is owed. Its webhook id is unique for ever; after a failover its id may be another's."""
 
     id: int
     webhook_id: str
     body: str
 
 
-def endpoint_key(url: str) -> str:
-    """Return what stands for an address in the tables: the address itself may hold a password."""
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
-
-
 def hosts_by_endpoint(callbacks: Collection[CallbackConfig]) -> dict[str, str]:
     """Return, by its key, what people may be shown of each endpoint."""
-    return {endpoint_key(callback["url"]): urlsplit(callback["url"]).hostname or "" for callback in callbacks}
+    return {endpoint_key(callback): urlsplit(callback["url"]).hostname or "" for callback in callbacks}
 
 
-def owe(bodies: Collection[tuple[str, str]], now: datetime) -> list[Bound]:
-    """Return the statements that owe each endpoint a request with that body, from now on."""
-    times = f"'{written(now)}','{written(now)}'"
+def owe(bodies: Collection[tuple[str, str]], now: datetime, off: Collection[str]) -> list[Bound]:
+    """Return the statements that insert, for each endpoint, a request with that body, which is due now.
+
+    For endpoints that are switched off it is a dead letter: kept until it is resent or dropped.
+    """
+    due = f"(%s,%s,%s,0,'{written(now)}',NULL,'{written(now)}')"
+    set_aside = f"(%s,%s,%s,0,NULL,'{SWITCHED_OFF}','{written(now)}')"
     rows = [
-        (f"(%s,%s,%s,0,{times})", [endpoint, f"msg_{secrets.token_hex(16)}", body]) for endpoint, body in bodies
+        (set_aside if endpoint in off else due, [endpoint, f"msg_{secrets.token_hex(16)}", body])
+        for endpoint, body in bodies
     ]
-    return insert_rows("INSERT INTO delivery (endpoint, webhook_id, body, attempts, due_at, created_at)", rows)
+    columns = "endpoint, webhook_id, body, attempts, due_at, error, created_at"
+    return insert_rows(f"INSERT INTO delivery ({columns})", rows)
 
 
 async def take_deliveries(
@@ -54,8 +55,10 @@ async def take_deliveries(
     Of an endpoint that is switched off, what is due is set aside instead, some of it each time.
     """
     of_endpoint = delivery.c.endpoint == endpoint
-    if endpoint in await endpoints_off(connection):
-        rows = await take_due(connection, delivery, now, ASIDE_LIMIT, keep_seconds, of_endpoint)
+    off = select(endpoint_off.c.endpoint).where(endpoint_off.c.endpoint == endpoint)
+    # Locked, so that a person who switches it on comes before or after: what was resent is not set aside again.
+    if (await connection.execute(off.with_for_update())).first() is not None:
+        rows = await take_due(connection, delivery, now, PAGE_LIMIT, keep_seconds, of_endpoint)
         aside = update(delivery).where(delivery.c.id.in_([row.id for row in rows]))
         await connection.execute(aside.values(due_at=None, error=SWITCHED_OFF))
         return []
@@ -64,16 +67,29 @@ async def take_deliveries(
     return [Delivery(row.id, row.webhook_id, row.body) for row in rows]
 
 
-async def switch_off(connection: AsyncConnection, endpoint: str, now: datetime) -> None:
-    """Owe the endpoint nothing more; what it is owed already is set aside when it is due."""
-    if endpoint not in await endpoints_off(connection):
-        await connection.execute(insert(endpoint_off).values(endpoint=endpoint, created_at=now))
+async def take_over(connection: AsyncConnection, former: str, endpoint: str) -> None:
+    """Have the endpoint be owed what another key is owed, some of it each time."""
+    owed = select(delivery.c.id).where(delivery.c.endpoint == former).limit(PAGE_LIMIT)
+    if ids := list((await connection.execute(owed)).scalars()):
+        await move(connection, endpoint, delivery.c.id.in_(ids))
 
 
-async def switch_on(connection: AsyncConnection, *which: ColumnElement[bool]) -> None:
-    """Let the endpoints be called again that are owed those deliveries."""
-    owed = select(delivery.c.endpoint).where(*which)
-    await connection.execute(delete(endpoint_off).where(endpoint_off.c.endpoint.in_(owed)))
+async def move(connection: AsyncConnection, endpoint: str, *which: ColumnElement[bool]) -> None:
+    """Have the endpoint be owed those deliveries."""
+    await connection.execute(update(delivery).where(*which).values(endpoint=endpoint))
+
+
+async def switch_off(connection: AsyncConnection, endpoint: str, now: datetime) -> bool:
+    """Send the endpoint nothing more: what it is owed is set aside. Return False if it was off already."""
+    if endpoint in await endpoints_off(connection):
+        return False
+    await connection.execute(insert(endpoint_off).values(endpoint=endpoint, created_at=now))
+    return True
+
+
+async def switch_on(connection: AsyncConnection, endpoints: Collection[str] | Select[tuple[str]]) -> None:
+    """Let the endpoints be called again."""
+    await connection.execute(delete(endpoint_off).where(endpoint_off.c.endpoint.in_(endpoints)))
 
 
 async def endpoints_off(connection: AsyncConnection) -> set[str]:

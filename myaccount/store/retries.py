@@ -5,11 +5,11 @@ is tried again if the taker dies; after its last attempt it is set aside, due at
 """
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Row, Select, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # The pauses grow from this, each twice the one before, and vary by a fifth so that what failed together does not
@@ -51,12 +51,19 @@ def for_us_alone(query: Select[Any], table: Table) -> Select[Any]:
 
 
 async def postpone(
-    connection: AsyncConnection, table: Table, errors: Mapping[int, str], now: datetime, last_attempt: int
+    connection: AsyncConnection,
+    table: Table,
+    errors: Mapping[int, str],
+    now: datetime,
+    last_attempt: int,
+    *which: ColumnElement[bool],
 ) -> None:
     """Record a failed attempt of each id: the next comes after a growing pause, after the last there is none."""
     if not errors:
         return
-    waiting = select(table.c.id, table.c.attempts).where(table.c.id.in_(errors), table.c.due_at.is_not(None))
+    waiting = select(table.c.id, table.c.attempts).where(
+        table.c.id.in_(errors), table.c.due_at.is_not(None), *which
+    )
     tried = waiting.with_for_update()
     for id_, attempts in list(await connection.execute(tried)):
         # The jitter is no secret.
@@ -69,15 +76,22 @@ async def postpone(
         await connection.execute(update(table).where(table.c.id == id_).values(changes))
 
 
-async def remove(connection: AsyncConnection, table: Table, ids: Collection[int]) -> None:
-    if ids:
-        await connection.execute(delete(table).where(table.c.id.in_(ids)))
+async def remove(connection: AsyncConnection, table: Table, *which: ColumnElement[bool]) -> int:
+    """Delete those rows; return how many they were."""
+    return int((await connection.execute(delete(table).where(*which))).rowcount)
 
 
 async def resend(connection: AsyncConnection, table: Table, now: datetime, *which: ColumnElement[bool]) -> int:
-    """Let those rows begin anew; return how many they are."""
+    """Make those rows due now, with no attempt counted; return how many they are."""
     again = update(table).where(*which).values(attempts=0, due_at=now)
     return int((await connection.execute(again)).rowcount)
+
+
+async def find_page_end(connection: AsyncConnection, table: Table, after: int, limit: int) -> int | None:
+    """Return the last id of the next so many rows after an id, or None if there are no more."""
+    page = select(table.c.id).where(table.c.id > after).order_by(table.c.id).limit(limit).subquery()
+    end: int | None = await connection.scalar(select(func.max(page.c.id)))
+    return end
 
 
 async def list_rows(connection: AsyncConnection, table: Table, after: int, limit: int) -> list[Any]:
