@@ -61,11 +61,12 @@ async def _mysql_refusal(connection: AsyncConnection) -> str | None:
     try:
         await connection.exec_driver_sql(_WRITE)
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
         # Its number and the server's words.
-        number, words = getattr(error.orig, "args", (0, str(error)))
-        return _REFUSALS.get(number) or str(words)
+        number, *words = getattr(error.orig, "args", None) or (0,)
+        # A server that is read only answers, although its connections are replaced.
+        if error.connection_invalidated and number not in _REFUSALS:
+            raise
+        return _REFUSALS.get(number) or str(words[0] if words else error)
     # Committed, it would be in some servers' binary logs.
     await connection.rollback()
     return None
