@@ -82,6 +82,11 @@ class Scene:
         before = self.service.output.read_text().count(words)
         await eventually(lambda: self.service.output.read_text().count(words) > before, 30)
 
+    def failures(self) -> int:
+        """Return how many attempts of the service at a transaction have failed or taken too long."""
+        log = self.service.output.read_text()
+        return log.count("Transaction failed") + log.count("did not answer within")
+
     @contextmanager
     def cursor(self) -> Iterator[pymysql.cursors.Cursor]:
         with self.mariadb.connect(database=self.database) as connection, connection.cursor() as cursor:

@@ -1,4 +1,7 @@
-"""Whatever happens to the database under load, no promise breaks, and it is over soon after its cause."""
+"""Whatever happens to the database under load, no promise breaks, and it is over soon after its cause.
+
+"Soon" is counted in failed attempts, because seconds measure the machine as well.
+"""
 
 import asyncio
 import os
@@ -11,12 +14,15 @@ from .conftest import Section, eventually
 from .engines import FOREIGN, new_server
 from .faults import FAULTS, Fault, Proxy, Scene
 from .servers import MariaDB
-from .services import Start
+from .services import PRELOADED, Start
 
 # `make soak` has each fault come again and again.
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
 CLIENTS = 40
-RECOVERY_SECONDS = 10
+# The service has five connections. At the cure each may be in use, and after it each may turn out to be lost.
+FAILURES_AFTER_CURE = 10
+# Not a measure: 400 orders may take a slow machine long.
+HANGING_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ async def proxy(mariadb: MariaDB, mysql_section: Section) -> AsyncIterator[Proxy
 async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_cured(
     start: Start, bank_of: BankOf, mariadb: MariaDB, mysql_section: Section, proxy: Proxy, fault: Fault
 ) -> None:
-    service = await asyncio.to_thread(start, "python3", "myaccount", mysql=mysql_section)
+    service = await asyncio.to_thread(start, PRELOADED, "myaccount", mysql=mysql_section)
     # What is sent twice at the same moment goes to the one process there is.
     bank = bank_of(service, service)
     await bank.open()
@@ -57,8 +63,10 @@ async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_
         async with fault(scene):
             pass
         bank.untroubled = 0
+        failures = scene.failures()
         # Each client several times, and not one refusal among them.
-        await eventually(lambda: bank.untroubled > 10 * CLIENTS, RECOVERY_SECONDS)
+        await eventually(lambda: bank.untroubled > 10 * CLIENTS, HANGING_SECONDS)
+        assert scene.failures() - failures <= FAILURES_AFTER_CURE
     stop.set()
     await load
     # Nobody had to start it again.
