@@ -11,7 +11,7 @@ ENGINE_TESTS := $(addprefix tests/,test_exchanges.py test_orders.py test_journal
 	test_inbox_marks.py test_inbox_model.py test_listener.py test_bank.py test_migrations.py \
 	test_verification.py test_mariadb.py test_faults.py test_engines.py)
 
-.PHONY: run test engines soak bench bench-scale bench-endurance lint sql clean
+.PHONY: run test mutants engines soak bench bench-scale bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -19,6 +19,10 @@ run: $(VENV)/run.stamp
 # Each worker has its own servers.
 test: $(VENV)/test.stamp
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+# Breaks a copy of the code in one place after another, and prints what no test sees: about ten minutes.
+mutants: $(VENV)/test.stamp
+	$(BIN)/python -m tests.mutants
 
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp

@@ -1,0 +1,136 @@
+"""The mutations of `make mutants`: one wrong change of the code each, and the tests that must see it."""
+
+from typing import Final, NamedTuple
+
+
+class Mutation(NamedTuple):
+    """In `file`, `text`, which is there once, becomes `replacement`; `tests` are pytest's arguments."""
+
+    file: str
+    text: str
+    replacement: str
+    tests: str
+
+
+DECIDE: Final = "myaccount/ledger/decide.py"
+MONEY: Final = "myaccount/ledger/money.py"
+BATCHES: Final = "myaccount/store/batches.py"
+MYSQL_BATCH: Final = "myaccount/store/mysql_batch.py"
+SQLITE_BATCH: Final = "myaccount/store/sqlite_batch.py"
+POSTING: Final = "myaccount/store/posting.py"
+JOURNAL: Final = "myaccount/store/journal.py"
+BLOCKED: Final = "myaccount/store/blocked.py"
+DATABASE: Final = "myaccount/store/database.py"
+FRESHNESS: Final = "myaccount/store/freshness.py"
+TURNS: Final = "myaccount/store/turns.py"
+RETRIES: Final = "myaccount/store/retries.py"
+EVENTS: Final = "myaccount/store/events.py"
+DELIVERIES: Final = "myaccount/store/deliveries.py"
+LISTENER: Final = "myaccount/listener/listener.py"
+REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
+CALLBACKS: Final = "myaccount/listener/callbacks.py"
+TELLING: Final = "myaccount/service/telling.py"
+RECIPIENTS: Final = "myaccount/service/recipients.py"
+MESSAGES: Final = "myaccount/store/messages.py"
+INBOX: Final = "myaccount/store/inbox.py"
+MARKING: Final = "myaccount/service/messages.py"
+TEAMS: Final = "myaccount/service/teams.py"
+TOGETHER: Final = "myaccount/store/together.py"
+MIDDLEWARES: Final = "myaccount/middlewares.py"
+FORMS: Final = "myaccount/controller/forms.py"
+BODY: Final = "myaccount/controller/body.py"
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    # The money rules.
+    Mutation(DECIDE, "if order.from_balance < floor:", "if order.from_balance <= floor:", "tests/test_decide.py"),
+    Mutation(DECIDE, "elif order.to_balance > MAX_BALANCE:", "elif order.to_balance > 2 * MAX_BALANCE:", "tests/test_decide.py"),
+    Mutation(DECIDE, "        elif payer.id == payee.id:\n", "        elif payer is payee and False:\n", "tests/test_decide.py"),
+    Mutation(DECIDE, "            known_orders[command.order_id] = order\n", "", "tests/test_decide.py"),
+    Mutation(DECIDE, "        and earlier.amount == command.amount\n", "", "tests/test_decide.py"),
+    Mutation(DECIDE, "        and earlier.to_account == payee.id\n", "", "tests/test_decide.py"),
+    Mutation(DECIDE, "balances.get(payer.id, payer.balance)", "payer.balance", "tests/test_decide.py"),
+    Mutation(DECIDE, "            if order.status == POSTED:\n", "            if True:\n", "tests/test_decide.py tests/test_orders.py"),
+    Mutation(DECIDE, "        to_balance + command.amount,\n", "        to_balance,\n", "tests/test_decide.py"),
+    Mutation(MONEY, 'decimals.ljust(currency.decimals, "0")', "decimals", "tests/test_money.py"),
+    Mutation(MONEY, "_AMOUNT.fullmatch(text)", "_AMOUNT.match(text)", "tests/test_money.py"),
+    Mutation(MONEY, "if 0 < amount <= MAX_AMOUNT:", "if 0 <= amount <= MAX_AMOUNT:", "tests/test_money.py"),
+    # The batch's statements.
+    Mutation(MYSQL_BATCH, "keys = sorted(balances)", "keys = list(balances)", "tests/test_batches.py"),
+    Mutation(MYSQL_BATCH, " FORCE INDEX (PRIMARY)", "", "tests/test_batches.py"),
+    Mutation(MYSQL_BATCH, " FOR UPDATE{'' if wait else ' SKIP LOCKED'}", "", "tests/test_batches.py tests/test_journal.py"),
+    Mutation(MYSQL_BATCH, "' SKIP LOCKED'", "''", "tests/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, "MIN(id) AS id", "MAX(id) AS id", "tests/test_batches.py"),
+    Mutation(SQLITE_BATCH, "min(id) AS id", "max(id) AS id", "tests/test_batches.py"),
+    Mutation(SQLITE_BATCH, " WHERE account.id = new_balance.value ->> 0", "", "tests/test_batches.py"),
+    Mutation(BATCHES, "locks, self._find_orders(order_ids))", "self._find_orders(order_ids), locks)", "tests/test_batches.py"),
+    Mutation(BATCHES, "            if keys.get(party) == id_:\n", "            if True:\n", "tests/test_batches.py tests/test_stale_keys.py"),
+    # The journal.
+    Mutation(POSTING, "            for party in stale:\n                self._first_accounts.pop(party, None)\n", "            return Locked(keys, accounts, orders, missing)\n", "tests/test_stale_keys.py"),
+    Mutation(POSTING, "if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:", "if False:", "tests/test_journal.py"),
+    Mutation(POSTING, "return command.payer not in blocked and command.payee not in blocked", "return command.payer not in blocked", "tests/test_locked_rows.py"),
+    Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/test_listener.py"),
+    Mutation(JOURNAL, "            self._broken()\n", "", "tests/test_writer.py"),
+    Mutation(JOURNAL, "            self._fail_all(self._under_way, failed)\n", "", "tests/test_writer.py"),
+    Mutation(JOURNAL, "            await self._settle_halves(batch, wait=wait)\n", "            self._fail_all(batch, Unavailable())\n", "tests/test_round_trips.py"),
+    Mutation(JOURNAL, "if self._closing:\n            raise", "if False:\n            raise", "tests/test_journal.py"),
+    Mutation(JOURNAL, "len(self._waiting) >= self._waiting_limit or ", "", "tests/test_journal.py"),
+    Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/test_journal.py"),
+    Mutation(JOURNAL, "                await self._wait_for(settled, GATHERING_SECONDS)\n", "                pass\n", "tests/test_journal.py"),
+    Mutation(JOURNAL, "            await self._take(again, wait=False)\n", "            await self._take(again, wait=True)\n", "tests/test_locked_rows.py"),
+    Mutation(BLOCKED, "if now - order.came_at > WAIT_SECONDS:", "if False:", "tests/test_locked_rows.py"),
+    Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/test_locked_rows.py"),
+    # Transactions and connections.
+    Mutation(DATABASE, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/test_database.py"),
+    Mutation(DATABASE, "asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS)", "asyncio.timeout(None)", "tests/test_mariadb.py"),
+    Mutation(DATABASE, "            case ErrorKind.OURS:\n                raise error\n", "", "tests/test_database.py"),
+    Mutation(DATABASE, "                await connection.invalidate()\n                raise\n", "                raise\n", "tests/test_database.py"),
+    Mutation(DATABASE, "asyncio.Lock() if sqlite else nullcontext()", "nullcontext()", "tests/test_database.py"),
+    Mutation(FRESHNESS, "            self.replace_all()\n            context.is_disconnect = True\n", "            pass\n", "tests/test_failover.py"),
+    Mutation(FRESHNESS, "            self._prove(connection)\n", "", "tests/test_failover.py"),
+    Mutation(TURNS, "if len(values) != count:", "if False:", "tests/test_round_trips.py"),
+    Mutation(TURNS, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/test_round_trips.py"),
+    # The outbox.
+    Mutation(RETRIES, ".where(table.c.id.in_(ids), table.c.due_at <= now)", ".where(table.c.id.in_(ids))", "tests/test_due_rows.py"),
+    Mutation(RETRIES, "query.with_for_update(skip_locked=True)", "query.with_for_update()", "tests/test_due_rows.py"),
+    Mutation(RETRIES, "due_at=now + timedelta(seconds=keep_seconds)", "due_at=now", "tests/test_due_rows.py"),
+    Mutation(RETRIES, "None if attempts + 1 >= last_attempt else", "", "tests/test_callbacks.py tests/test_listener.py"),
+    Mutation(RETRIES, "FIRST_PAUSE_SECONDS * 2**attempts", "FIRST_PAUSE_SECONDS", "tests/test_callbacks.py"),
+    Mutation(EVENTS, 'return "DELETE FROM event WHERE id = %s", [event_id]', 'return "UPDATE event SET attempts = 0 WHERE id = %s", [event_id]', "tests/test_listener.py"),
+    Mutation(TELLING, "        left[id_] = changes[count:]\n", "        left[id_] = ()\n", "tests/test_listener.py"),
+    Mutation(TELLING, "wanted.keys() - await endpoints_off(connection)", "wanted.keys()", "tests/test_callbacks.py"),
+    Mutation(LISTENER, "            await self._tell_all([notice.event_id for notice in notices])\n            await self._queue.acknowledge(notices)\n", "            await self._queue.acknowledge(notices)\n            await self._tell_all([notice.event_id for notice in notices])\n", "tests/test_queue_faults.py"),
+    Mutation(LISTENER, "        await self._tell_all([row.id for row in due])\n", "", "tests/test_queue_faults.py"),
+    Mutation(LISTENER, "                for event_id in event_ids:\n                    await self._tell([event_id])\n", "                await self._postpone(event_ids[0], error)\n", "tests/test_listener.py"),
+    Mutation(REDIS_QUEUE, " for receipt, fields in entries if fields]", " for receipt, fields in entries]", "tests/test_due_rows.py tests/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                if notices := await self._claim():\n", "                if notices := []:\n", "tests/test_due_rows.py tests/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                await self._forget_the_dead()\n", "", "tests/test_due_rows.py tests/test_listener.py"),
+    Mutation(REDIS_QUEUE, "maxlen=STREAM_LIMIT, approximate=True", "approximate=True", "tests/test_listener.py"),
+    Mutation(CALLBACKS, "allow_redirects=False", "allow_redirects=True", "tests/test_callbacks.py"),
+    Mutation(CALLBACKS, "last_attempt=1 if gone else ATTEMPTS", "last_attempt=ATTEMPTS", "tests/test_callbacks.py"),
+    # The inbox and the teams.
+    Mutation(RECIPIENTS, "if team is not None and change.change_type != ACCOUNT_OPENED:", "if team is not None:", "tests/test_teams.py"),
+    Mutation(RECIPIENTS, "(TRANSFER_OUT, change.payer, change.payee, change.from_balance)", "(TRANSFER_OUT, change.payer, change.payee, change.to_balance)", "tests/test_inbox.py"),
+    Mutation(MESSAGES, "message.c.reader_id == reader_id, message.c.unread == true()", "message.c.unread == true()", "tests/test_inbox_marks.py"),
+    Mutation(MESSAGES, " FOR UPDATE", "", "tests/test_inbox_model.py"),
+    Mutation(INBOX, "ORDER BY unread DESC, id DESC LIMIT", "ORDER BY id DESC LIMIT", "tests/test_inbox.py"),
+    Mutation(INBOX, "reader_id = :reader{n} AND id > :after{n}", "reader_id = :reader{n} AND id >= :after{n}", "tests/test_stream.py"),
+    Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/test_inbox_marks.py"),
+    Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/test_teams.py"),
+    Mutation(TEAMS, "        if await was_told(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/test_teams.py"),
+    Mutation(TOGETHER, "self._waiting[:LIMIT], self._waiting[LIMIT:]", "self._waiting, []", "tests/test_together.py"),
+    # What every request meets, and what it may hold.
+    Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/test_orders.py"),
+    Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/test_log.py"),
+    Mutation(FORMS, "if len(value) > limit:", "if len(value) >= limit:", "tests/test_bad_input.py"),
+    Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/test_bad_input.py"),
+    Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/test_bad_input.py"),
+    Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/test_orders.py"),
+    Mutation("myaccount/store/check.py", "asyncio.timeout(ASK_SECONDS)", "asyncio.timeout(None)", "tests/test_health.py"),
+    Mutation("myaccount/store/check.py", "now - self._began > REMEMBERED_SECONDS", "True", "tests/test_health.py"),
+    Mutation("myaccount/service/health.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/test_health.py"),
+    Mutation("myaccount/store/migrations.py", "        if check := getattr(", "        if check := None and getattr(", "tests/test_versions.py tests/test_demo.py"),
+    Mutation("myaccount/store/verification.py", "order.c.status == POSTED", "order.c.status != None", "tests/test_verification.py"),
+    Mutation("myaccount/store/verification.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/test_verification.py"),
+    Mutation("myaccount/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/test_workers_metrics.py"),
+    Mutation("myaccount/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/test_metrics.py"),
+)  # fmt: skip
