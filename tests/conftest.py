@@ -24,6 +24,7 @@ from myaccount.store.database import Database, open_database
 from myaccount.store.schema import prepare_schema
 
 from .bank import bank_of
+from .browsers import chromium
 from .engines import new_server, pytest_collection_modifyitems, pytest_report_header
 from .receivers import receiver, receiving
 from .servers import MariaDB, Redis, free_port
@@ -31,6 +32,7 @@ from .services import start
 
 __all__ = [
     "bank_of",
+    "chromium",
     "pytest_collection_modifyitems",
     "pytest_report_header",
     "receiver",

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from .preloaded import Forked, fork
 from .servers import free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -28,6 +29,18 @@ ENVIRONMENT = {
 }
 
 
+# The first word of a command that need not start a Python of its own (preloaded.py).
+PRELOADED = "preloaded"
+
+
+def _started(
+    command: list[str], folder: Path, output: int, environment: Mapping[str, str]
+) -> "Forked | subprocess.Popen[bytes]":
+    if command[0] == PRELOADED:
+        return fork(command[1:], folder, output, environment)
+    return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
+
+
 class Service:
     """A running service: what it printed, and the way to it."""
 
@@ -39,9 +52,7 @@ class Service:
         self.configuration = configuration
         self.output = output
         with output.open("ab") as file:
-            self.process = subprocess.Popen(
-                command, cwd=folder, stdout=file, stderr=file, env={**ENVIRONMENT, **environment}
-            )
+            self.process = _started(command, folder, file.fileno(), {**ENVIRONMENT, **environment})
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.output.read_text()
@@ -76,13 +87,7 @@ class ListenerAlone:
         self.output = service.configuration.with_name("listener.txt")
         words = command or ("myaccount",)
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
-                ["python3", *words, "listen", "-c", str(file)],
-                cwd=CHECKOUT,
-                stdout=output,
-                stderr=output,
-                env=ENVIRONMENT,
-            )
+            self.process = fork([*words, "listen", "-c", str(file)], CHECKOUT, output.fileno(), ENVIRONMENT)
 
     def __enter__(self) -> Self:
         return self

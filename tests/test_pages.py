@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from .browsers import Chromium
 from .conftest import Client, Section
-from .servers import program
 
 NASTY = """<img src=x onerror=alert(1)>"'"""
 
@@ -19,13 +19,9 @@ def backend() -> Section:
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=program("chromium", "chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync", "--no-first-run"],
-        )  # fmt: skip
+        browser = await playwright.chromium.connect_over_cdp(chromium.address)
         yield browser
         await browser.close()
 

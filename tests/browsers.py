@@ -1,0 +1,45 @@
+"""One Chromium for all tests of pages: each test has its own context in it."""
+
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from .servers import Server, program
+
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+class Chromium(Server):
+    """A browser without a window, which is told what to do on its port."""
+
+    def command(self) -> list[str]:
+        return [
+            program("chromium", "chromium"),
+            "--headless=new",
+            "--no-sandbox",
+            f"--remote-debugging-port={self.port}",
+            f"--user-data-dir={self.folder}",
+            *QUIET,
+        ]
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ping(self) -> None:
+        urllib.request.urlopen(f"{self.address}/json/version", timeout=5).close()  # noqa: S310 - our own
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    chromium = Chromium(tmp_path_factory.mktemp("chromium") / "profile").start()
+    yield chromium
+    chromium.stop()
