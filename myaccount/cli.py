@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fault: object
     try:
         options = _parse(arguments)
-        what = "send events again" if options.resend else COMMAND_NAMES[options.command]
+        what = COMMAND_NAMES[options.command]
+        if options.resend or options.drop:
+            what = "send events again" if options.resend else "drop events"
         failed = 2 if options.command == "verify" else 1
         status = _do(options)
         fault = output_fault()
