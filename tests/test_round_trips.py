@@ -1,17 +1,20 @@
 """Statements that travel together: what is too large for a packet is divided, and no cut answer is believed."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import func, select
 
+from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.commands import Transfer
 from myaccount.ledger.decide import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.store.database import Database
+from myaccount.service.recipients import requests_about
+from myaccount.store.database import Database, utc_now
 from myaccount.store.error_kinds import TooLarge
 from myaccount.store.journal import BATCH_LIMIT, Journal
 from myaccount.store.turns import PACKET_MARGIN_BYTES, _packets, _whole_answer, insert_rows
@@ -48,6 +51,15 @@ class TestPackets:
     def test_a_row_that_is_large_by_itself_is_a_statement_by_itself(self) -> None:
         statements = insert_rows("INSERT INTO t (a)", [("(%s)", ["x" * 50_000])] * 2)
         assert [len(parameters) for _, parameters in statements] == [1, 1]
+
+
+def test_a_callback_never_carries_more_changes_than_fit() -> None:
+    longest = "\U0001f4b0" * 45
+    changes = [Change(TRANSFER, longest, longest, longest, 1, 2**62, 2**62, None, 2**62, 2**62)] * BATCH_LIMIT
+    bodies = [body for _, body in requests_about(changes, utc_now(), {"shop": {TRANSFER}})]
+    assert [len(json.loads(body)["data"]) for body in bodies] == [64] * 4
+    # As a statement has them: with a backslash before each quote.
+    assert all(len(body.replace('"', '\\"').encode()) < 2**16 - 1000 for body in bodies)
 
 
 class TestAnswers:

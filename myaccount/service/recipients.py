@@ -15,6 +15,9 @@ from ..store.teams import Team
 TRANSFER_OUT: Final = "transfer_out"
 TRANSFER_IN: Final = "transfer_in"
 
+# Even with the longest ids, a body of so many is one that a database takes whose max_allowed_packet is 64 KiB.
+REQUEST_CHANGES_LIMIT: Final = 64
+
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -72,13 +75,13 @@ def _body(change: Change, balance: int, names: Mapping[str, str]) -> str:
 def requests_about(
     changes: Sequence[Change], created_at: datetime, wanted: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str]]:
-    """Give, by endpoint, the body that tells it of those changes that it is to be told of."""
+    """Give each endpoint and a body with the changes that it wants, in order, as many bodies as that takes."""
+    timestamp = created_at.isoformat(timespec="microseconds") + "Z"
     for endpoint, types in wanted.items():
         told = [_told(change) for change in changes if change.change_type in types]
-        if told:
-            timestamp = created_at.isoformat(timespec="microseconds") + "Z"
-            body = {"type": "changes", "timestamp": timestamp, "data": told}
-            yield endpoint, _encode(body)
+        for start in range(0, len(told), REQUEST_CHANGES_LIMIT):
+            data = told[start : start + REQUEST_CHANGES_LIMIT]
+            yield endpoint, _encode({"type": "changes", "timestamp": timestamp, "data": data})
 
 
 def _told(change: Change) -> dict[str, object]:
