@@ -40,7 +40,8 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
         yield
         return
     oceanbase = connection.info[OCEANBASE]
-    waits = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)
+    # On OceanBase the time limit of locks ends GET_LOCK as well.
+    waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=oceanbase)
     waits |= statement_timeouts(PATIENCE_SECONDS, oceanbase=oceanbase)
     await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
     await cursor.execute(f"SELECT GET_LOCK({_NAME}, {MIGRATION_WAIT_SECONDS})")
@@ -51,6 +52,7 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
             f"{MIGRATION_WAIT_SECONDS} seconds. Run it again when that is done."
         )
     try:
+        await cursor.execute(set_session(lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
         yield
     finally:
         # OceanBase keeps the lock beyond the end of the connection. Elsewhere it ends with a lost connection.
