@@ -16,8 +16,6 @@ from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from .onceaminute import OnceAMinute
 from .resources import working_path
 
@@ -35,18 +33,6 @@ class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return True
-
-
-class MalformedRequestFilter(logging.Filter):
-    """Take the bytes of a request that is not HTTP out of its record: they may be a card number's."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.args = "A request was not HTTP: %s", (type(error).__name__,)
         return True
 
 
@@ -86,7 +72,6 @@ class DailyLogFile(_Persistent, TimedRotatingFileHandler):
 
 # What aiohttp's protocol has to say.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
-protocol_logger.addFilter(MalformedRequestFilter())
 
 FORMATS: Final = {
     "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
