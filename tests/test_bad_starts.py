@@ -77,12 +77,16 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
         process = subprocess.Popen(GUNICORN, cwd=CHECKOUT, env=environment, stdout=written, stderr=written)
         key = "port" if section == "service" else "metrics.port"
         words = f"{key}: 127.0.0.1:{port} is in use. Waiting up to 15 seconds until it is free."
-        wait_until(lambda: words in output.read_text(), START_SECONDS)
-        # The database comes after it, so that was at once.
-        assert not (tmp_path / "money.db").exists()
-    wait_until(lambda: "Booting worker" in output.read_text(), START_SECONDS)
-    process.terminate()
-    assert process.wait(STOP_SECONDS) == 0, output.read_text()
+        try:
+            wait_until(lambda: words in output.read_text(), START_SECONDS)
+            # The database comes after it, so that was at once.
+            assert not (tmp_path / "money.db").exists()
+            other.close()
+            wait_until(lambda: "Booting worker" in output.read_text(), START_SECONDS)
+        finally:
+            process.terminate()
+            status = process.wait(STOP_SECONDS)
+    assert status == 0, output.read_text()
 
 
 def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_path: Path, start: Start) -> None:
