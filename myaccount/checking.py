@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
-from .inspection import ready_database
+from .inspection import new_ledger, ready_database
 from .logsetup import set_up_logging
-from .serving import open_site
+from .serving import refuse_taken
 from .settings import Config
+from .store.embedded import refuse_to_make
 
 CONNECT_SECONDS: Final = 3
 
@@ -22,7 +22,11 @@ async def check(config: Config) -> int:
     service that this one is to replace, and Redis and the receivers of callbacks may come later.
     """
     set_up_logging(config)
-    async with ready_database(config):
+    new = new_ledger(config)
+    if new:
+        refuse_to_make(new)
+        print(f"A new, empty ledger would be made in {new}.")
+    async with nullcontext() if new else ready_database(config):
         async for warning in _warnings(config):
             print(f"Warning: {warning}")
         print("A service can start on this configuration.")
@@ -48,18 +52,10 @@ async def _warnings(config: Config) -> AsyncIterator[str]:
 
 async def _check_port(section: str, host: str, port: int) -> str:
     """Return why the address cannot be listened at, or an empty text."""
-
-    async def refuse(request: web.BaseRequest) -> web.Response:
-        return web.Response(status=503)
-
-    runner = web.ServerRunner(web.Server(refuse))
-    await runner.setup()
     try:
-        await open_site(runner, section, host, port)
+        await refuse_taken(section, host, port)
     except OSError as error:
         return str(error)
-    finally:
-        await runner.cleanup()
     return ""
 
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trafaret_config.commandline import config_from_options, standard_argparse_options
+import yaml
+from trafaret_config.commandline import standard_argparse_options
 
 from .checking import check
 from .configuration import (
@@ -21,13 +22,14 @@ from .configuration import (
 )
 from .inspection import backup, drop, print_differences, print_waiting, resend
 from .ledger.errors import Unavailable
-from .logsetup import set_up_logging
+from .logsetup import close_log_file, set_up_logging
 from .main import create_app, create_listener
 from .migration import migrate, print_script, print_status
-from .output import output_fault
+from .output import output_fault, print_any_letters
+from .private import keep_made, remove_made
 from .resources import own_version, working_path
-from .serving import Runner, serve
-from .settings import CONFIGURATION, Config
+from .serving import Runner, refuse_taken, serve
+from .settings import Config
 from .store.backup import BackupFailed
 from .store.errors import DatabaseNotReady
 
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
     what, failed, status = "start", 1, 0
     fault: object
+    print_any_letters()
     try:
         options = _parse(arguments)
         what = COMMAND_NAMES[options.command]
@@ -81,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = output_fault()
         if not fault:
             raise
+    except KeyboardInterrupt:
+        # Before it served, or in a command that does not.
+        return 130
     except OSError as error:
         fault = output_fault(error) or error
     except Unavailable as error:
@@ -162,8 +168,10 @@ def _do(options: argparse.Namespace) -> int:
         print("\n".join(sorted(variables_of(options.config, os.environ))))
         return 0
     config = load_configuration_of(options.process, options.config, os.environ)
+    if options.print_config:
+        yaml.dump(config, sys.stdout, default_flow_style=False)
     if options.print_config or options.check_config:
-        config_from_options(options, CONFIGURATION)
+        return 0
     if options.command == "check":
         return asyncio.run(check(config))
     if options.command == "backup":
@@ -179,17 +187,34 @@ def _do(options: argparse.Namespace) -> int:
         return asyncio.run(drop(config, options.drop) if options.drop else print_waiting(config))
     # Before anything is begun: a standard output that cannot be written is refused here.
     print(f"MyAccount {own_version()} starts.", flush=True)
-    if options.command == "listen":
-        set_up_logging(config)
-        greeting = f"MyAccount listens to {_queue(config)}. Ctrl-C ends it."
-        asyncio.run(serve(create_listener(config), [], lambda: print(greeting, flush=True)))
-    else:
-        set_up_logging(config, alone=options.process is None)
-        address = (config["host"], config["port"])
-        asyncio.run(serve(create_app(config), [address], lambda: print(_welcome(config), flush=True)))
+    try:
+        asyncio.run(_serve(config, listens_only=options.command == "listen", alone=options.process is None))
+    except BaseException:
+        # Windows removes no file that is open.
+        close_log_file()
+        remove_made()
+        raise
     # It has served. That its output could not be written any more was logged meanwhile.
     output_fault()
     return 0
+
+
+async def _serve(config: Config, *, listens_only: bool, alone: bool) -> None:
+    """Serve until a signal. Nothing that this makes stays if it does not start."""
+    addresses = [] if listens_only else [(config["host"], config["port"])]
+    for host, port in addresses:
+        await refuse_taken("", host, port)
+    if "metrics" in config:
+        await refuse_taken("metrics.", config["metrics"]["host"], config["metrics"]["port"])
+    set_up_logging(config, alone=alone and not listens_only)
+    app = create_listener(config) if listens_only else create_app(config)
+    greeting = f"MyAccount listens to {_queue(config)}. Ctrl-C ends it." if listens_only else _welcome(config)
+
+    def started() -> None:
+        keep_made()
+        print(greeting, flush=True)
+
+    await serve(app, addresses, started)
 
 
 def _name(text: str) -> str:

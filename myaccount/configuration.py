@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
-from trafaret_config import ConfigError, read_and_validate
-from trafaret_config.simple import read_and_get_vars
+from trafaret_config import ConfigError, parse_and_validate
+from trafaret_config.simple import ConfigLoader
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.parser import ParserError
@@ -79,17 +79,28 @@ def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Conf
     Raises WrongConfiguration, with one line a fault, if the file cannot be read or says something else.
     The text never holds a value of the file: it may be a password.
     """
-    return cast("Config", _read(read_and_validate, file, environment))
+
+    def check(text: str) -> Any:
+        return parse_and_validate(text, CONFIGURATION, str(file), vars=environment)
+
+    return cast("Config", _read(file, check))
 
 
 def variables_of(file: str | Path, environment: Mapping[str, str]) -> set[str]:
     """Return the names of the environment variables that a file uses. Raises WrongConfiguration."""
-    return cast("set[str]", _read(read_and_get_vars, file, environment))
+
+    def find(text: str) -> Any:
+        loader = ConfigLoader(text, environment, [])
+        loader.get_single_data()
+        return loader.get_expanded_vars()
+
+    return cast("set[str]", _read(file, find))
 
 
-def _read(how: Callable[..., Any], file: str | Path, environment: Mapping[str, str]) -> Any:
+def _read(file: str | Path, use: Callable[[str], Any]) -> Any:
     try:
-        return how(str(file), CONFIGURATION, vars=environment)
+        # Not in the encoding of the user's system. Windows' editors begin a file with a byte order mark.
+        return use(Path(file).read_text("utf-8-sig"))
     except ConfigError as error:
         # YAML's scanner adds a line about what it was doing, which helps nobody.
         faults = [fault for fault in error.errors if not str(fault.message or "while ").startswith("while ")]

@@ -13,6 +13,7 @@ from .settings import Config
 from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
 from .store.deliveries import hosts_by_endpoint
+from .store.errors import DatabaseNotReady
 from .store.schema import prepare_schema
 
 
@@ -78,9 +79,17 @@ def _print_count(name: str, count: int, done: str) -> int:
     return 0 if count or name == ALL else 1
 
 
+def new_ledger(config: Config) -> Path | None:
+    """Return the embedded file if it is not there yet."""
+    file = working_path(config["sqlite_file"])
+    return None if "mysql" in config or file.exists() else file
+
+
 @asynccontextmanager
 async def ready_database(config: Config) -> AsyncIterator[Database]:
     """Give the database. Raises DatabaseNotReady, which says why a service could not start on it."""
+    if missing := new_ledger(config):
+        raise DatabaseNotReady(f"there is no ledger in {missing}. Name another sqlite_file, or start the service.")
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded="mysql" not in config)
         yield database

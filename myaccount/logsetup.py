@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from .onceaminute import OnceAMinute
+from .private import make_file, tighten
 from .resources import working_path
 
 if TYPE_CHECKING:
@@ -62,12 +63,25 @@ class Console(_Persistent, logging.StreamHandler[TextIO]):
     place = "on the standard output"
 
 
-class SharedLogFile(_Persistent, WatchedFileHandler):
+class _LogFile(_Persistent, logging.FileHandler):
+    """A file that, when it is made, only its owner can read."""
+
+    def _open(self) -> Any:
+        make_file(Path(self.baseFilename), lasting=True)
+        return super()._open()
+
+
+class SharedLogFile(_LogFile, WatchedFileHandler):
     """One that several processes write, and that others rotate."""
 
 
-class DailyLogFile(_Persistent, TimedRotatingFileHandler):
+class DailyLogFile(_LogFile, TimedRotatingFileHandler):
     """One for each day."""
+
+    def rotate(self, source: str, dest: str) -> None:
+        # Windows refuses to rename a file that any program has open. It then goes on for another day.
+        with suppress(PermissionError):
+            super().rotate(source, dest)
 
 
 # What aiohttp's protocol has to say.
@@ -121,6 +135,25 @@ def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]
     return working_path(config["log_folder"]) / "myaccount.log" if alone and config["log_folder"] else None, daily
 
 
+def _keep_private(file: Path, *, daily: bool) -> None:
+    """Make the log's file for its owner alone. Those that an earlier version made by itself become so.
+
+    A file of that name that is there already is left as it is: whoever rotates it says who may read it.
+    """
+    if not make_file(file) and daily:
+        for path in file.parent.glob(f"{file.name}*"):
+            with suppress(PermissionError):
+                tighten(path)
+
+
+def close_log_file() -> None:
+    """Write to the console alone from now on."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _LogFile)]:
+        root.removeHandler(handler)
+        handler.close()
+
+
 def _is_console(file: Path) -> bool:
     """Whether the console's lines go to that file already, as to /dev/stdout: each would be there twice."""
     try:
@@ -135,7 +168,7 @@ def set_up_logging(config: "Config", *, alone: bool = False) -> None:
     file = settings["handlers"].get("file")
     try:
         if file:
-            Path(file["filename"]).parent.mkdir(parents=True, exist_ok=True)
+            _keep_private(Path(file["filename"]), daily=file["()"] is DailyLogFile)
         logging.config.dictConfig(settings)
     except (OSError, ValueError) as error:
         # dictConfig hides the reason behind its own words.

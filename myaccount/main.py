@@ -15,6 +15,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
@@ -53,6 +54,7 @@ from .service.messages import News
 from .serving import end_process
 from .settings import Config
 from .store.database import Database, open_database
+from .store.embedded import serving_alone
 from .store.errors import DatabaseAway
 from .store.journal import Journal
 from .store.schema import find_schema_time, prepare_schema
@@ -82,7 +84,15 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     # Each needs those before it; they are closed in the opposite order.
     database = partial(database_context, needed=database_needed)
     app.cleanup_ctx.extend(
-        [refusals_context, database, queue_context, live_context, journal_context, health_context]
+        [
+            sole_process_context,
+            refusals_context,
+            database,
+            queue_context,
+            live_context,
+            journal_context,
+            health_context,
+        ]
     )
     if config["listener"]["enabled"]:
         app.cleanup_ctx.append(listener_context)
@@ -108,6 +118,13 @@ async def refusals_context(app: web.Application) -> AsyncIterator[None]:
     app[refusals_key] = Refusals()
     yield
     app[refusals_key].close()
+
+
+async def sole_process_context(app: web.Application) -> AsyncIterator[None]:
+    """Keep other processes from serving the embedded file. `myaccount listen` may run beside this one."""
+    config = app[config_key]
+    with nullcontext() if "mysql" in config else serving_alone(working_path(config["sqlite_file"])):
+        yield
 
 
 async def database_context(app: web.Application, *, needed: bool = True) -> AsyncIterator[None]:

@@ -7,19 +7,17 @@ from sqlalchemy import Connection
 from .resources import working_path
 from .settings import Config
 from .store.database import open_database
-from .store.migrations import head_version, title_of, upgrade, upgrade_script, versions_after
-from .store.schema import schema_version
+from .store.migrations import head_version, title_of, upgrade_script, versions_after
+from .store.schema import migrate_schema, schema_version
 
 
 async def migrate(config: Config) -> int:
     """Bring the schema to this program's version, and print what that did, as it is done.
 
-    Raises DatabaseNotReady if there is what it cannot go on from, and Unavailable if the database fails: the next
-    time goes on from there.
+    Raises what `migrate_schema` does.
     """
     async with open_database(config, working_path(config["sqlite_file"])) as database:
-        await schema_version(database)
-        versions = await database.migrate(partial(upgrade, tell=partial(print, flush=True)))
+        versions = await migrate_schema(database, partial(print, flush=True))
     for version in versions:
         print(f"{version}: {title_of(version)}")
     done = "It was migrated" if versions else "There was nothing to do"

@@ -1,11 +1,18 @@
 """The standard output, which may be a closed pipe or a full disk."""
 
 import errno
+import io
 import os
 import sys
 from typing import Final
 
 _UNWRITABLE: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO)
+
+
+def print_any_letters() -> None:
+    """Have letters that the console's encoding lacks printed as their numbers; a path may have them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def output_fault(error: OSError | None = None) -> str:

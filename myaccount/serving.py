@@ -5,7 +5,8 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -29,8 +30,7 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
     Raises OSError if one of them is taken, and what the application's resources raise.
     """
     told_to_end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
+    end_by_signals(told_to_end)
     runner = Runner(app)
     try:
         await runner.setup()
@@ -49,19 +49,40 @@ async def open_site(
 
     Raises OSError, which names the key at fault of the section, such as `metrics.`.
     """
-    try:
+    with _named(section, host, port):
         if host == "::":
-            both = socket.has_dualstack_ipv6()
-            listening = socket.create_server(
-                (host, port), family=socket.AF_INET6, dualstack_ipv6=both, reuse_port=reuse_port
-            )
-            await web.SockSite(runner, listening).start()
+            await web.SockSite(runner, _listening_on_both(port, reuse_port)).start()
         else:
             await web.TCPSite(runner, host, port, reuse_port=reuse_port or None).start()
+
+
+async def refuse_taken(section: str, host: str, port: int) -> None:
+    """Raise what `open_site` would raise now, without letting anybody in."""
+    with _named(section, host, port):
+        if host == "::":
+            _listening_on_both(port, reuse_port=False).close()
+        else:
+            loop = asyncio.get_running_loop()
+            (await loop.create_server(asyncio.Protocol, host, port, start_serving=False)).close()
+
+
+def _listening_on_both(port: int, reuse_port: bool) -> socket.socket:
+    both = socket.has_dualstack_ipv6()
+    return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=both, reuse_port=reuse_port)
+
+
+@contextmanager
+def _named(section: str, host: str, port: int) -> Iterator[None]:
+    """Have an OSError name the address and the key at fault."""
+    try:
+        yield
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE
         key = "port" if in_use or error.errno == errno.EACCES else "host"
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        if in_use:
+            # Windows' strerror does not know it.
+            reason = "address already in use"
         advice = ": end the program that has it, or name another port" if in_use else ""
         raise OSError(f"{section}{key}: {host}:{port}: {str(reason).lower()}{advice}") from None
 
@@ -69,6 +90,18 @@ async def open_site(
 def end_process() -> None:
     """End this process as SIGTERM would: what was accepted is answered first, and a supervisor starts another."""
     signal.raise_signal(signal.SIGTERM)
+
+
+def end_by_signals(told_to_end: asyncio.Event) -> None:
+    """Set the event at SIGTERM, Ctrl-C, and on Windows Ctrl-Break."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGBREAK", None)):
+        if number is not None:
+            try:
+                loop.add_signal_handler(number, told_to_end.set)
+            except NotImplementedError:
+                # Windows' loop leaves signals to Python.
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_end.set))
 
 
 class Runner(protocol.Runner):
@@ -93,7 +126,9 @@ class Runner(protocol.Runner):
             # aiohttp shows it to nobody; without one the address was taken.
             server = cast("asyncio.Server | None", cast("Any", site)._server)
             for listening in server.sockets if server is not None else ():
-                loop.remove_reader(listening)
+                # Windows' loop has none, and accepts whom it has let in.
+                with suppress(NotImplementedError):
+                    loop.remove_reader(listening)
         # asyncio drops, without a word, who is accepted in the turn of the loop in which its server is closed
         # (https://github.com/python/cpython/issues/109564).
         await asyncio.sleep(0)

@@ -29,11 +29,14 @@ def main() -> None:
     from myaccount.listener.callbacks import Endpoint
     from myaccount.listener.listener import Listener
     from myaccount.listener.redis_queue import RedisQueue
-    from myaccount.store import journal
+    from myaccount.store import embedded, journal
     from myaccount.store.batches import BatchConnection
     from myaccount.store.mysql_batch import MysqlBatch
     from myaccount.store.sqlite_batch import SqliteBatch
     from myaccount.store.turns import Bound
+
+    # It may be the second process on an embedded file, as gunicorn's new worker is beside the old one in a reload.
+    embedded.__dict__["lock"] = lambda descriptor: None
 
     point, left = sys.argv[1], int(sys.argv[2])
 

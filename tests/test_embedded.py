@@ -1,7 +1,13 @@
 """The embedded file: which SQLite it needs, whose it is, and which process serves it."""
 
+import os
+import signal
+import socket
 import sqlite3
+import stat
+import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +20,9 @@ from myaccount.store.database import open_database
 from myaccount.store.embedded import OLDEST_SQLITE
 from myaccount.store.schema import prepare_schema
 
-from .servers import free_port
+from .deployments import GUNICORN, refused_start, roll, workers_of
+from .servers import free_port, wait_until
+from .services import ListenerAlone, Service, Start
 
 
 @pytest.fixture
@@ -49,3 +57,177 @@ async def test_the_oldest_sqlite_that_will_do_is_taken(config: Config, monkeypat
     monkeypatch.setattr(sqlite3, "sqlite_version_info", OLDEST_SQLITE)
     async with open_database(config, Path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded=True)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_file_and_what_sqlite_puts_beside_it_are_their_owner_s_alone(start: Start, tmp_path: Path) -> None:
+    money = tmp_path / "some" / "where" / "money.db"
+    start("python3", "myaccount", sqlite_file=str(money))
+    assert {path.name: _mode(path) for path in money.parent.iterdir()} == dict.fromkeys(
+        ("money.db", "money.db-wal", "money.db-shm", "money.db.lock"), 0o600
+    )
+    assert [_mode(folder) for folder in (money.parent, money.parent.parent)] == [0o700, 0o700]
+
+
+def test_a_file_of_an_earlier_version_becomes_its_owner_s_alone_and_its_folder_stays(
+    start: Start, tmp_path: Path
+) -> None:
+    money = tmp_path / "data" / "money.db"
+    service = start("python3", "myaccount", sqlite_file=str(money))
+    # Killed, so that what SQLite puts beside the file stays.
+    service.process.kill()
+    service.process.wait()
+    files = (money, money.with_name("money.db-wal"), money.with_name("money.db-shm"))
+    for path in files:
+        path.chmod(0o644)
+    money.parent.chmod(0o755)
+    service = start("python3", "myaccount", sqlite_file=str(money))
+    assert [_mode(path) for path in files] == [0o600] * 3
+    assert _mode(money.parent) == 0o755
+    assert f"Other users could read {money}," in service.output.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "reason"),
+    [
+        ({"host": "192.0.2.1"}, "host: 192.0.2.1"),
+        ({"port": "none"}, "port: expected"),
+        ({"sqlite_file": "/proc/nothing/money.db"}, "/proc/nothing"),
+        ({"log_folder": "/proc/nothing"}, "/proc/nothing"),
+        ({"mysql": {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "p"}}, "cannot be used"),
+    ],
+)
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, spoiled: dict[str, object], reason: str) -> None:
+    file = tmp_path / "config.yaml"
+    settings = {
+        "port": free_port(),
+        "sqlite_file": f"{tmp_path}/data/deep/money.db",
+        "log_folder": f"{tmp_path}/logs",
+    }
+    file.write_text(yaml.safe_dump(settings | spoiled), encoding="utf-8")
+    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("section", ["service", "metrics"])
+def test_a_start_on_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path, section: str) -> None:
+    file = tmp_path / "config.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
+        settings = {"sqlite_file": f"{tmp_path}/data/money.db", "log_folder": f"{tmp_path}/logs", **ports}
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    assert refused.returncode == 1
+    assert f"port: 127.0.0.1:{port}: address already in use" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_start_without_a_ledger_says_where_it_makes_one_and_the_next_one_does_not(
+    start: Start, tmp_path: Path
+) -> None:
+    said = f"There was no ledger in {tmp_path}/money.db: a new, empty one is made there."
+    service = start("python3", "myaccount")
+    assert said in service.output.read_text("utf-8")
+    assert service.end(signal.SIGTERM) == 0
+    assert said not in start("python3", "myaccount").output.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["events", "verify", "check"])
+def test_a_look_at_a_ledger_that_is_not_there_makes_none(
+    file: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = cli.main([command, "-c", str(file)])
+    printed = capsys.readouterr()
+    if command == "check":
+        assert status == 0
+        assert f"A new, empty ledger would be made in {file.parent}/data/money.db." in printed.out
+    else:
+        assert status in (1, 2)
+        assert f"there is no ledger in {file.parent}/data/money.db." in printed.err
+    assert [path.name for path in file.parent.iterdir()] == ["config.yaml"]
+
+
+def _command(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
+    return refused_start(("myaccount", *words, "-c", str(service.configuration)), service.configuration)
+
+
+def _on_another_port(service: Service) -> Path:
+    """Return a configuration file that names the same embedded file."""
+    file = service.configuration.with_name("another.yaml")
+    settings = yaml.safe_load(service.configuration.read_text("utf-8")) | {"port": free_port()}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("command", [("python3", "myaccount"), GUNICORN], ids=" ".join)
+@pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
+def test_a_second_process_that_would_serve_the_file_is_refused_in_one_line(
+    start: Start, serving: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    service = start(*serving, environment=True)
+    file = _on_another_port(service)
+    refused = refused_start(command, file)
+    assert refused.returncode == 1
+    (line,) = [line for line in refused.stderr.splitlines() if "Starting gunicorn" not in line]
+    assert "another process serves" in line
+    assert "money.db already. End that one first" in line
+    assert service.answers()
+
+
+def test_the_commands_work_beside_a_service(start: Start, tmp_path: Path) -> None:
+    service = start("python3", "myaccount")
+    for words in (["events"], ["verify"], ["check"], ["migrate"], ["migrate", "--status"], ["migrate", "--sql"]):
+        done = _command(service, *words)
+        assert done.returncode == 0, done
+    assert _command(service, "backup", str(tmp_path / "copy.db")).returncode == 0
+    with ListenerAlone(service) as listener:
+        wait_until(lambda: "MyAccount listens" in listener.output.read_text("utf-8"), 30)
+
+
+def test_a_schema_is_not_changed_below_a_service(start: Start, tmp_path: Path) -> None:
+    service = start("python3", "myaccount")
+    with closing(sqlite3.connect(tmp_path / "money.db")) as connection:
+        # As if the service were of an earlier version, which had none.
+        connection.execute("DROP TABLE alembic_version")
+    for words in (["migrate"], ["events"], ["verify"], ["check"]):
+        refused = _command(service, *words)
+        assert refused.returncode in (1, 2)
+        assert "another process serves" in refused.stderr
+    assert service.end(signal.SIGTERM) == 0
+    assert _command(service, "migrate").returncode == 0
+
+
+@pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
+def test_a_service_that_was_killed_keeps_nobody_from_the_file(start: Start, serving: tuple[str, ...]) -> None:
+    """gunicorn's workers outlive their master a little, and the next one waits for them."""
+    service = start(*serving, environment=True)
+    service.process.kill()
+    service.process.wait()
+    again = start(*serving, environment=True)
+    assert again.answers()
+
+
+def test_gunicorn_replaces_its_worker_on_the_file_and_keeps_it(start: Start) -> None:
+    service = start(*GUNICORN, environment=True)
+    for _ in range(2):
+        roll(service)
+        assert service.answers()
+    (worker,) = workers_of(service)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: workers_of(service) not in ({worker}, set()), 30)
+    assert service.answers()
+    assert refused_start(("python3", "myaccount"), _on_another_port(service)).returncode == 1
+    assert service.end(signal.SIGTERM) == 0, service.output.read_text("utf-8")
+
+
+def test_a_worker_s_last_request_is_followed_by_another_worker_on_the_file(start: Start) -> None:
+    service = start(*GUNICORN, "--max-requests", "20", "--max-requests-jitter", "0", environment=True)
+    (first,) = workers_of(service)
+    wait_until(lambda: service.answers() and workers_of(service) not in ({first}, set()), 60)
+    assert service.answers()

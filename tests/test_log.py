@@ -252,3 +252,43 @@ def test_a_disk_that_is_full_is_said_once_and_nothing_else_fails(capfd: pytest.C
     printed = capfd.readouterr()
     assert printed.err == "Lines are missing in the log's file: [Errno 28] No space left on device\n"
     assert printed.out.count("here") == 5
+
+
+def test_the_logs_are_their_owner_s_alone_those_of_an_earlier_version_too(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    for _ in range(2):
+        with _logging_of({"log_folder": str(folder)}, alone=True):
+            logging.getLogger("shop").info("here")
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+        assert folder.stat().st_mode & 0o777 == 0o700
+        # As an earlier version made them.
+        (folder / "myaccount.log.2026-01-01").write_text("earlier", encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)
+    with _logging_of({"log_file": str(tmp_path / "shared" / "log.txt")}, alone=False):
+        assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o600
+        (tmp_path / "shared" / "log.txt").chmod(0o640)
+    with _logging_of({"log_file": str(tmp_path / "shared" / "log.txt")}, alone=False):
+        # Whoever rotates it has given it these rights.
+        assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_of_the_day_that_cannot_be_renamed_goes_on_for_another_day(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no file that another program has open."""
+
+    def refuse(*_: str) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
+    logging.getLogger("shop").info("before")
+    handler.rolloverAt = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr("os.rename", refuse)
+    logging.getLogger("shop").info("at midnight")
+    logging.getLogger("shop").info("after")
+    assert [line.rpartition("] ")[2] for line in log_file.read_text("utf-8").splitlines()] == [
+        "before",
+        "at midnight",
+        "after",
+    ]

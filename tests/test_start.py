@@ -72,7 +72,9 @@ def test_each_way_from_a_checkout_serves_and_ends_cleanly(
 
 
 def test_the_folder_may_be_started_from_anywhere(start: Start, tmp_path: Path) -> None:
-    _use(start("python3", str(CHECKOUT / "myaccount"), folder=tmp_path))
+    service = start("python3", str(CHECKOUT / "myaccount"), folder=tmp_path)
+    _use(service)
+    _ended_cleanly(service, signal.SIGTERM)
     _use(start("python3", str(CHECKOUT / "myaccount" / "main.py"), folder=tmp_path), "second")
 
 

@@ -1,7 +1,7 @@
 """The browser pages: a form for each thing that the service does, an inbox, and a list of what it may refuse."""
 
 from dataclasses import dataclass, replace
-from mimetypes import guess_type
+from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,9 @@ CONTENT_SECURITY_POLICY: Final = (
     "img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 )
 
+
+# Python's own table. On Windows, mimetypes.guess_type uses one that any program may have changed in the registry.
+TYPES: Final = MimeTypes()
 
 # All that the pages load.
 FILES: Final = tuple(resource("templates/static").iterdir())
@@ -151,7 +154,7 @@ async def file(path: Path, request: web.Request) -> web.Response:
     # A few kilobytes, so read as they are asked for.
     body = path.read_bytes()  # noqa: ASYNC240
     headers = {"Cache-Control": f"max-age={FILE_AGE_SECONDS}"}
-    return web.Response(body=body, content_type=guess_type(path)[0] or "", headers=headers)
+    return web.Response(body=body, content_type=TYPES.guess_type(path)[0] or "", headers=headers)
 
 
 async def messagestest(request: web.Request) -> web.Response:

@@ -33,7 +33,9 @@ def back_up(source: Path, target: Path) -> None:
         raise BackupFailed(f"{source} could not be copied: {error}") from None
     finally:
         partial.unlink()
-    _sync(target.parent)
+    if hasattr(os, "O_DIRECTORY"):
+        # So that the name is on the disk too. Windows sees to that itself.
+        _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -43,11 +45,11 @@ def _copy(source: Path, target: Path) -> None:
         (found,) = copy.execute("PRAGMA quick_check").fetchone()
         if found != "ok":
             raise BackupFailed(f"the copy of {source} is not sound: {found}")
-    _sync(target)
+    _sync(target, os.O_RDWR)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

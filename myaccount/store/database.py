@@ -61,9 +61,9 @@ class Database:
         self._batch_engine = batch_engine
         self._check_engine = check_engine
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
-        sqlite = engine.dialect.name == "sqlite"
-        self._turn = asyncio.Lock() if sqlite else nullcontext()
-        self._batch = SqliteBatch if sqlite else MysqlBatch
+        self.embedded = engine.dialect.name == "sqlite"
+        self._turn = asyncio.Lock() if self.embedded else nullcontext()
+        self._batch = SqliteBatch if self.embedded else MysqlBatch
         url = engine.url
         self.name = url.database or ""
         # For people: with the server's address, if it has one.

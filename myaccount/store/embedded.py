@@ -3,6 +3,8 @@
 import logging
 import os
 import sqlite3
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,9 @@ _logger = logging.getLogger(__name__)
 # The first with the operator ->> (and JSON in every build).
 OLDEST_SQLITE: Final = (3, 38, 0)
 
+# How long a process that has the lock may take to end, or to look whether somebody has it.
+ENDING_SECONDS: Final = 1
+
 # The locks of this process by file: the descriptor, and how many users it has here.
 _held: Final[dict[Path, tuple[int, int]]] = {}
 
@@ -26,11 +31,7 @@ def prepare_file(file: Path) -> None:
 
     Raises DatabaseNotReady, before anything is made, if SQLite is too old, and OSError if the file cannot be made.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise DatabaseNotReady(
-            f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. "
-            "Use a Python with a newer SQLite, or MySQL or MariaDB: fill in the configuration's section mysql."
-        )
+    _refuse_old_sqlite()
     if make_file(file, lasting=True):
         # SQLite gives the files that it puts beside this one the same rights.
         _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
@@ -45,39 +46,77 @@ def prepare_file(file: Path) -> None:
             _logger.warning("Other users can read %s, which holds card numbers: %s", path, error.strerror)
 
 
-@contextmanager
-def serving_alone(file: Path) -> Iterator[None]:
-    """Keep other processes from serving the file, or changing its schema, for as long as the context lasts.
+def refuse_to_make(file: Path) -> None:
+    """Raise what `prepare_file` would if it had to make the file, and make nothing."""
+    _refuse_old_sqlite()
+    folder = next(parent for parent in file.parents if parent.is_dir())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"{file} cannot be made: {error.strerror}") from None
+
+
+def hold(file: Path, wait_seconds: float = ENDING_SECONDS) -> None:
+    """Keep other processes from serving the file, or changing its schema, until this process or `release` ends it.
 
     The lock is on a file of its own: to close the database's own file would end the locks that SQLite has on it.
-    Raises DatabaseNotReady if another process has the lock, and OSError if the lock's file cannot be made.
+    Raises DatabaseNotReady if another process keeps the lock, and OSError if the lock's file cannot be made.
     """
     file = file.resolve()
-    descriptor, users = _held.get(file) or (_locked(file), 0)
+    descriptor, users = _held.get(file) or (_locked(file, wait_seconds), 0)
     _held[file] = descriptor, users + 1
+
+
+def release(file: Path) -> None:
+    descriptor, users = _held.pop(file.resolve())
+    if users > 1:
+        _held[file.resolve()] = descriptor, users - 1
+    else:
+        os.close(descriptor)
+
+
+@contextmanager
+def serving_alone(file: Path) -> Iterator[None]:
+    """Hold the file for as long as the context lasts."""
+    hold(file)
     try:
         yield
     finally:
-        descriptor, users = _held[file]
-        if users > 1:
-            _held[file] = descriptor, users - 1
-        else:
-            del _held[file]
-            os.close(descriptor)
+        release(file)
 
 
-def _locked(file: Path) -> int:
+def refuse_if_served(file: Path) -> None:
+    """Raise DatabaseNotReady if another process serves the file."""
+    hold(file)
+    release(file)
+
+
+def _locked(file: Path, wait_seconds: float) -> int:
     """Return a descriptor that has the lock."""
+    _refuse_old_sqlite()
     make_folder(file.parent)
     descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        lock(descriptor)
-    except OSError:
-        os.close(descriptor)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            lock(descriptor)
+        except OSError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            os.close(descriptor)
+            raise DatabaseNotReady(
+                f"another process serves {file} already. End that one first, or name another sqlite_file here."
+            ) from None
+        return descriptor
+
+
+def _refuse_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise DatabaseNotReady(
-            f"another process serves {file} already. End that one first, or name another sqlite_file here."
-        ) from None
-    return descriptor
+            f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. "
+            "Use a Python with a newer SQLite, or MySQL or MariaDB: fill in the configuration's section mysql."
+        )
 
 
 def _beside(file: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
@@ -13,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..ledger.errors import Unavailable
 from ..model.tables import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .database import TRANSACTION_TIMEOUT_SECONDS, Database
+from .embedded import refuse_if_served
 from .errors import DatabaseAway, DatabaseNotReady
 from .health import find_refusal
-from .migrations import head_version, known_versions, read_version, upgrade
+from .migrations import Tell, head_version, known_versions, read_version, upgrade
 from .reasons import reason_of
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
         )
     if version != head_version():
         try:
-            await database.migrate(lambda connection: upgrade(connection, _logger.info))
+            await migrate_schema(database, _logger.info)
         except Unavailable as error:
             raise DatabaseNotReady(f"the database {database.place}: {error}") from None
     refusal = await _ask(database, find_refusal)
@@ -55,6 +57,19 @@ async def find_schema_time(connection: AsyncConnection) -> datetime:
     made_at = select(account.c.created_at).where(account.c.id == EXTERNAL_ACCOUNT)
     found: datetime = (await connection.execute(made_at)).scalar_one()
     return found
+
+
+async def migrate_schema(database: Database, tell: Tell) -> list[str]:
+    """Bring the schema to this program's version; return the versions on the way.
+
+    Raises DatabaseNotReady if there is what it cannot go on from, or if another process serves the embedded file,
+    perhaps an older program; and Unavailable if the database fails: the next time goes on from there.
+    """
+    if await schema_version(database) == head_version():
+        return []
+    if database.embedded:
+        refuse_if_served(Path(database.name))
+    return await database.migrate(lambda connection: upgrade(connection, tell))
 
 
 async def schema_version(database: Database) -> str | None:
