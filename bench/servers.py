@@ -25,15 +25,15 @@ STOP_SECONDS = 40
 FILL = """
 INSERT INTO user (user_id, user_name, sex, card_num, created_at)
 SELECT CONCAT('u', seq), 'N', 'F', '6222', UTC_TIMESTAMP(6) FROM seq_1_to_{accounts};
-INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
-SELECT seq + 1, CONCAT('a', seq), '01', CONCAT('u', seq), 'CNY', 100000000, 0, UTC_TIMESTAMP(6)
+INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, last_entry, created_at)
+SELECT seq + 1, CONCAT('a', seq), '01', CONCAT('u', seq), 'CNY', 100000000, 0, 1, UTC_TIMESTAMP(6)
 FROM seq_1_to_{accounts};
 INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status,
                      created_at)
 SELECT CONCAT('opening-', seq), '01', 1, seq + 1, 100000000, -100000000 * CAST(seq AS SIGNED), 100000000,
        'posted', UTC_TIMESTAMP(6)
 FROM seq_1_to_{accounts};
-UPDATE account SET balance = -100000000 * {accounts} WHERE id = 1;
+UPDATE account SET balance = -100000000 * {accounts}, last_entry = {accounts} WHERE id = 1;
 """
 
 
@@ -100,13 +100,14 @@ def fill_embedded(file: Path, accounts: int) -> None:
         BEGIN IMMEDIATE;
         INSERT INTO user (user_id, user_name, sex, card_num, created_at)
         {numbers} SELECT 'u' || seq, 'N', 'F', '6222', {time_} FROM numbers;
-        INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
-        {numbers} SELECT seq + 1, 'a' || seq, '01', 'u' || seq, 'CNY', 100000000, 0, {time_} FROM numbers;
+        INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, last_entry,
+                             created_at)
+        {numbers} SELECT seq + 1, 'a' || seq, '01', 'u' || seq, 'CNY', 100000000, 0, 1, {time_} FROM numbers;
         INSERT INTO "order" (order_id, order_type, from_account, to_account, amount, from_balance, to_balance,
                              status, created_at)
         {numbers} SELECT 'opening-' || seq, '01', 1, seq + 1, 100000000, -100000000 * seq, 100000000,
                          'posted', {time_} FROM numbers;
-        UPDATE account SET balance = -100000000 * {accounts} WHERE id = 1;
+        UPDATE account SET balance = -100000000 * {accounts}, last_entry = {accounts} WHERE id = 1;
         COMMIT;
         """)
     connection.close()

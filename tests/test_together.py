@@ -101,6 +101,28 @@ async def test_a_failure_is_told_to_all_that_wait_and_the_next_is_asked_again() 
     assert await next_ == 9
 
 
+class Uncopyable(Exception):
+    """Its constructor takes more than its text, as those of drivers' errors do."""
+
+    def __init__(self, number: int, words: str) -> None:
+        super().__init__(f"{number}: {words}")
+
+
+async def test_an_error_that_cannot_be_copied_fails_the_query_and_not_the_next_ones() -> None:
+    errors = [Uncopyable(1, "words")]
+
+    async def find(keys: Collection[str]) -> dict[str, int]:
+        if errors:
+            raise errors.pop()
+        return dict.fromkeys(keys, 1)
+
+    together = Together(find)
+    answers = await _answers(await _ask(together, "1", "2"))
+    assert {type(answer) for answer in answers} == {Uncopyable}
+    async with asyncio.timeout(20):
+        assert await together.ask("3") == 1
+
+
 async def test_who_leaves_does_not_keep_the_others_from_their_answers() -> None:
     squares = Squares()
     together = Together(squares.find)

@@ -62,6 +62,10 @@ async def _write_a_wrong_first_balance(connection: AsyncConnection) -> None:
     await connection.execute(update(order).where(order.c.order_id == "r1").values(to_balance=1))
 
 
+async def _skip_an_entry_number(connection: AsyncConnection) -> None:
+    await connection.execute(update(account).where(account.c.user_id == "u2").values(last_entry=2))
+
+
 async def _let_a_decline_change_a_balance(connection: AsyncConnection) -> None:
     await connection.execute(update(order).where(order.c.order_id == "t2").values(from_balance=0))
 
@@ -77,6 +81,7 @@ async def _pass_a_floor(connection: AsyncConnection) -> None:
 
 
 BREAK = "Account {}: its balances do not follow from each other at order {!r}."
+NUMBER = "Account {}: its last entry has the number {}, but it has {} entries."
 LOST = "Account a-u1: the balance is 70.00, but its orders make it {}."
 WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
 
@@ -91,7 +96,17 @@ WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
                 "All balances add up to 0.01, not to zero.",
             ],
         ),
-        (_lose_a_posting, [LOST.format("100.00"), WON.format("0.00"), BREAK.format("a-u2", "t2")]),
+        (
+            _lose_a_posting,
+            [
+                LOST.format("100.00"),
+                WON.format("0.00"),
+                NUMBER.format("a-u1", 2, 1),
+                BREAK.format("a-u2", "t2"),
+                NUMBER.format("a-u2", 1, 0),
+            ],
+        ),
+        (_skip_an_entry_number, [NUMBER.format("a-u2", 2, 1)]),
         # The last of its account: nothing follows that would show it but its own link.
         (_write_a_wrong_balance, [BREAK.format("a-u2", "t1")]),
         (_write_a_wrong_first_balance, [BREAK.format("a-u1", "r1")]),
@@ -102,7 +117,9 @@ WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
                 LOST.format("40.00"),
                 WON.format("60.00"),
                 BREAK.format("a-u1", "t1-again"),
+                NUMBER.format("a-u1", 2, 3),
                 BREAK.format("a-u2", "t1-again"),
+                NUMBER.format("a-u2", 1, 2),
             ],
         ),
         (_pass_a_floor, ["Account a-u2: the balance 30.00 is below its floor 50.00."]),
@@ -122,6 +139,8 @@ async def test_what_went_through_an_account_may_be_more_than_64_bits(books: Data
         for n in range(3):
             await connection.execute(insert(order).values({**there, "order_id": f"there-{n}"}))
             await connection.execute(insert(order).values({**back, "order_id": f"back-{n}"}))
+        both = account.c.user_id.in_(["u1", "u2"])
+        await connection.execute(update(account).where(both).values(last_entry=account.c.last_entry + 6))
 
     await books.write(much)
     assert await _differences(books) == []
@@ -165,5 +184,5 @@ async def test_the_command_tells_and_ends_with_a_status(
     assert capsys.readouterr().out == "The books balance.\n"
     await books.write(_lose_a_posting)
     assert await asyncio.to_thread(cli.main, arguments) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "3 differences."
+    assert capsys.readouterr().out.splitlines()[-1] == "5 differences."
     assert await asyncio.to_thread(cli.main, ["verify", "-c", str(tmp_path / "nowhere.yaml")]) == 2

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 from ..ledger.money import format_amount
 from ..store.database import Database
-from ..store.verification import AccountBook, count_accounts, read_books, read_breaks
+from ..store.verification import AccountBook, FaultyChain, count_accounts, read_books, read_faulty_chains
 
 
 async def verify_books(database: Database, progress: Callable[[int, int], None]) -> AsyncIterator[str]:
@@ -22,8 +22,9 @@ async def verify_books(database: Database, progress: Callable[[int, int], None])
                 for difference in _differences(book):
                     yield difference
             last = books[-1].id
-            for account_id, order_id in await read_breaks(connection, after, last):
-                yield f"Account {account_id}: its balances do not follow from each other at order {order_id!r}."
+            for chain in await read_faulty_chains(connection, after, last):
+                for difference in _faults(chain):
+                    yield difference
             after = last
             done += len(books)
             progress(done, count)
@@ -42,5 +43,19 @@ def _differences(book: AccountBook) -> list[str]:
         found.append(
             f"Account {book.account_id}: the balance {format_amount(book.balance)} "
             f"is below its floor {format_amount(book.floor)}."
+        )
+    return found
+
+
+def _faults(chain: FaultyChain) -> list[str]:
+    found = []
+    if chain.order_id is not None:
+        found.append(
+            f"Account {chain.account_id}: its balances do not follow from each other at order {chain.order_id!r}."
+        )
+    if chain.last_entry != chain.entries:
+        found.append(
+            f"Account {chain.account_id}: its last entry has the number {chain.last_entry}, "
+            f"but it has {chain.entries} entries."
         )
     return found

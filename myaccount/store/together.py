@@ -49,10 +49,18 @@ class Together(Generic[Key, Answer]):
                 # Those that came meanwhile would fare no better.
                 for _, answered in [*together, *self._waiting]:
                     if not answered.done():
-                        answered.set_exception(copy(error))
+                        answered.set_exception(_copied(error))
                 self._waiting = []
             else:
                 for key, answered in together:
                     if not answered.done():
                         answered.set_result(answers.get(key))
         self._asking = None
+
+
+def _copied(error: Exception) -> Exception:
+    """Return a copy, since an error that is raised gathers where it went; some errors cannot be copied."""
+    try:
+        return copy(error)
+    except Exception:
+        return error

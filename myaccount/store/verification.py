@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.decide import POSTED
@@ -36,14 +36,21 @@ _PAGE: Final = (
 )
 
 
-def _side(party: ColumnElement[int], sign: int, balance: ColumnElement[int]) -> Select[tuple[int, int, int, int]]:
-    """Return one side of the orders of a page of accounts: account, order, and the balances before and after."""
+def _side(
+    party: ColumnElement[int], sign: int, balance: ColumnElement[int]
+) -> Select[tuple[int, int, int, int, int]]:
+    """Return one side of a page of accounts: account, order, whether it was posted, balances before and after."""
+    posted = case((order.c.status == POSTED, 1), else_=0)
     # The 2018 demo let an account pay itself, which left its balance as it was.
     itself = order.c.from_account == order.c.to_account
     moved = case((order.c.status != POSTED, 0), (itself, 0), else_=sign * order.c.amount)
     page = (party > bindparam("after"), party <= bindparam("last"))
     return select(
-        party.label("account"), order.c.id, (balance - moved).label("before"), balance.label("balance")
+        party.label("account"),
+        order.c.id,
+        posted.label("posted"),
+        (balance - moved).label("before"),
+        balance.label("balance"),
     ).where(*page)
 
 
@@ -52,18 +59,28 @@ _SIDES: Final = union_all(
 ).subquery()
 _PREVIOUS: Final = func.lag(_SIDES.c.balance).over(partition_by=_SIDES.c.account, order_by=_SIDES.c.id)
 _LINKS: Final = select(
-    _SIDES.c.account, _SIDES.c.id, _SIDES.c.before, func.coalesce(_PREVIOUS, 0).label("previous")
+    _SIDES.c.account,
+    _SIDES.c.id,
+    _SIDES.c.posted,
+    _SIDES.c.before,
+    func.coalesce(_PREVIOUS, 0).label("previous"),
 ).subquery()
-_BROKEN: Final = (
-    select(_LINKS.c.account, func.min(_LINKS.c.id).label("id"))
-    .where(_LINKS.c.before != _LINKS.c.previous)
+_CHAINS: Final = (
+    select(
+        _LINKS.c.account,
+        func.sum(_LINKS.c.posted).label("entries"),
+        func.min(case((_LINKS.c.before != _LINKS.c.previous, _LINKS.c.id))).label("broken"),
+    )
     .group_by(_LINKS.c.account)
     .subquery()
 )
-_BREAKS: Final = (
-    select(account.c.account_id, order.c.order_id)
-    .join_from(_BROKEN, account, account.c.id == _BROKEN.c.account)
-    .join(order, order.c.id == _BROKEN.c.id)
+_ENTRIES: Final = func.coalesce(_CHAINS.c.entries, 0)
+_FAULTY_CHAINS: Final = (
+    select(account.c.account_id, account.c.last_entry, _ENTRIES, order.c.order_id)
+    .join_from(account, _CHAINS, account.c.id == _CHAINS.c.account, isouter=True)
+    .join(order, order.c.id == _CHAINS.c.broken, isouter=True)
+    .where(account.c.id > bindparam("after"), account.c.id <= bindparam("last"))
+    .where(or_(_CHAINS.c.broken.is_not(None), account.c.last_entry != _ENTRIES))
     .order_by(account.c.id)
 )
 
@@ -92,13 +109,23 @@ async def read_books(connection: AsyncConnection, after: int) -> list[AccountBoo
     ]
 
 
-async def read_breaks(connection: AsyncConnection, after: int, last: int) -> list[tuple[str, str]]:
-    """Return the accounts, among those keys, whose orders are no chain, each with its first order that is no link.
+class FaultyChain(NamedTuple):
+    """An account whose orders do not make a chain: the number of its last entry, and how many entries there are.
 
-    A chain begins at zero, and each order's balance is the one before it, more or less the amount that was moved.
+    `order_id` is the first order whose balance is not the one before it, more or less what was moved; a chain
+    begins at zero. It is None if only the number is wrong.
     """
-    rows = await connection.execute(_BREAKS, {"after": after, "last": last})
-    return [(account_id, order_id) for account_id, order_id in rows]
+
+    account_id: str
+    last_entry: int
+    entries: int
+    order_id: str | None
+
+
+async def read_faulty_chains(connection: AsyncConnection, after: int, last: int) -> list[FaultyChain]:
+    """Return the faulty chains of the accounts with those keys, above one and up to the other."""
+    rows = await connection.execute(_FAULTY_CHAINS, {"after": after, "last": last})
+    return [FaultyChain(account_id, last, int(entries), order_id) for account_id, last, entries, order_id in rows]
 
 
 def _whole(upper: int, lower: int) -> int:
