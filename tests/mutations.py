@@ -49,7 +49,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(DECIDE, "        and earlier.amount == command.amount\n", "", "tests/test_decide.py"),
     Mutation(DECIDE, "        and earlier.to_account == payee.id\n", "", "tests/test_decide.py"),
     Mutation(DECIDE, "balances.get(payer.id, payer.balance)", "payer.balance", "tests/test_decide.py"),
-    Mutation(DECIDE, "            if order.status == POSTED:\n", "            if True:\n", "tests/test_decide.py tests/test_orders.py"),
+    Mutation(DECIDE, "reason=reason, from_balance=from_balance, ", "reason=reason, ", "tests/test_decide.py"),
     Mutation(DECIDE, "        to_balance + command.amount,\n", "        to_balance,\n", "tests/test_decide.py"),
     Mutation(MONEY, 'decimals.ljust(currency.decimals, "0")', "decimals", "tests/test_money.py"),
     Mutation(MONEY, "_AMOUNT.fullmatch(text)", "_AMOUNT.match(text)", "tests/test_money.py"),

@@ -181,3 +181,11 @@ def test_a_balance_never_passes_what_the_database_can_hold() -> None:
     assert decision.outcomes[0] == Outcome()
     assert isinstance(decision.outcomes[1].error, BalanceTooLarge)
     assert decision.balances == {1: -MAX_BALANCE, 2: MAX_BALANCE}
+
+
+def test_a_transfer_never_makes_the_payees_balance_too_large() -> None:
+    accounts = {"ann": Account(2, 10), "bob": Account(3, MAX_BALANCE - 1)}
+    decision = decide([Transfer("t1", "ann", "bob", 1), Transfer("t2", "ann", "bob", 1)], accounts, {})
+    assert decision.outcomes[0] == Outcome()
+    assert isinstance(decision.outcomes[1].error, BalanceTooLarge)
+    assert decision.balances == {2: 9, 3: MAX_BALANCE}
