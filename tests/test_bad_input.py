@@ -247,6 +247,8 @@ async def test_what_is_just_within_the_bounds_is_taken(alice: Client, text: str,
         "é",
         "e\u0301",
         "( )",
+        # As long as a name may be.
+        "名" * 45,
     ],
 )
 async def test_a_name_may_have_what_languages_need(client: Client, name: str) -> None:
