@@ -77,9 +77,11 @@ def _named(section: str, host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        in_use = error.errno == errno.EADDRINUSE
-        key = "port" if in_use or error.errno == errno.EACCES else "host"
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        # Newer versions of asyncio give no number for an address of another machine.
+        number = error.errno or errno.EADDRNOTAVAIL
+        in_use = number == errno.EADDRINUSE
+        key = "port" if in_use or number == errno.EACCES else "host"
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(number)
         if in_use:
             # Windows' strerror does not know it.
             reason = "address already in use"

@@ -48,7 +48,7 @@ class SqliteBatch(BatchConnection):
         return (
             f'INSERT INTO "order" ({DECIDED}, created_at)'
             " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
-            " value ->> 7, value ->> 8, ?1 FROM json_each(?2)",
+            " value ->> 7, value ->> 8, ? FROM json_each(?)",
             (created_at, json.dumps(orders)),
         )
 
