@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -11,10 +11,14 @@ import pymysql
 import pytest
 
 from myaccount.keys import journal_key
+from myaccount.ledger.commands import Command
 from myaccount.store import blocked as blocked_module
-from myaccount.store import engines
 from myaccount.store.database import Database
+from myaccount.store.freshness import SKIPS_LOCKED
+from myaccount.store.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
 from myaccount.store.mysql_batch import MysqlBatch
+from myaccount.store.posting import Posted, Poster
+from myaccount.store.turns import Bound
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client, Section, eventually
@@ -169,27 +173,106 @@ async def test_a_journal_that_closes_waits_for_its_blocked_orders(
     await closing
 
 
-class TestTheRowOfAnOrder:
-    @pytest.fixture(autouse=True)
-    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(engines.SESSION, "innodb_lock_wait_timeout", 1)
+async def test_an_order_id_that_another_has_not_committed_refuses_only_that_order(
+    users: Client, holding: Holding
+) -> None:
+    insert = (
+        "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance,"
+        " to_balance, status, created_at) VALUES ('t1', '02', 1, 1, 1, 0, 0, 'posted', NOW())"
+    )
+    with holding(insert):
+        answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)])
+    assert [answer[:2] for answer in answers] == [
+        (200, "posted"),
+        (503, "unavailable"),
+        (200, "posted"),
+        (200, "posted"),
+    ]
+    assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
 
-    async def test_an_order_id_that_another_has_not_committed_refuses_only_that_order(
-        self, users: Client, holding: Holding
-    ) -> None:
-        insert = (
-            "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance,"
-            " to_balance, status, created_at) VALUES ('t1', '02', 1, 1, 1, 0, 0, 'posted', NOW())"
-        )
-        with holding(insert):
-            answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)])
-        assert [answer[:2] for answer in answers] == [
-            (200, "posted"),
-            (503, "unavailable"),
-            (200, "posted"),
-            (200, "posted"),
-        ]
-        assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
+
+async def test_orders_that_cannot_be_inserted_are_refused_in_time_and_the_rest_with_them(
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session at REPEATABLE READ holds the end of the index, so that no order can be inserted."""
+    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 0.5)
+    posts = 0
+    original = Poster.post
+
+    async def post(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        nonlocal posts
+        posts += 1
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", post)
+    with holding("SELECT id FROM `order` ORDER BY id DESC LIMIT 1 FOR UPDATE"):
+        answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(40)])
+    assert {answer[:2] for answer in answers} == {(503, "unavailable")}
+    # Not each of them alone: after the first they have waited long enough.
+    assert posts < 10
+    assert await transfer(users, "t0", "u1", "u2", "1") == POSTED
+
+
+async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alone(
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TiDB takes SKIP LOCKED for no lock at all; what it returns must not be decided on."""
+    journal = users.app[journal_key]
+    statements: list[str] = []
+    original = MysqlBatch._lock_accounts
+
+    def lock_accounts(self: MysqlBatch, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
+        self._info[SKIPS_LOCKED] = False  # type: ignore[index]
+        statement = original(self, keys, wait_milliseconds)
+        statements.append(statement[0])
+        return statement
+
+    monkeypatch.setattr(MysqlBatch, "_lock_accounts", lock_accounts)
+    with holding(_account_of("u3")):
+        orders = [transfer(users, f"t{n}", "u1", "u3" if n == 2 else "u2", "1") for n in range(5)]
+        answers = await asyncio.gather(*orders)
+    assert [answer[:2] for answer in answers] == [
+        (503, "unavailable") if n == 2 else (200, "posted") for n in range(5)
+    ]
+    assert not any("SKIP LOCKED" in statement for statement in statements)
+    assert journal.waiting == 0
+
+
+async def test_now_and_then_a_blocked_order_waits_in_the_queue_of_the_lock(
+    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would never have a row for which batches of other processes queue."""
+    tries: list[bool] = []
+    original = Poster.post
+
+    async def post(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        tries.append(wait)
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", post)
+    with holding(_account_of("u3")):
+        blocked = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
+        await eventually(lambda: len(tries) > 2 * blocked_module.QUEUEING + 1)
+    assert await blocked == POSTED
+    queued = [n for n, wait in enumerate(tries) if wait]
+    assert queued[:3] == [0, blocked_module.QUEUEING, 2 * blocked_module.QUEUEING]
+
+
+def test_a_batch_waits_as_long_as_batches_usually_do() -> None:
+    wait = LockWait()
+    assert wait.milliseconds == LEAST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.002)
+    assert wait.milliseconds == LEAST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.05)
+    assert 150 < wait.milliseconds <= 200
+    for _ in range(50):
+        wait.note(5)
+    assert wait.milliseconds == MOST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.002)
+    assert wait.milliseconds == LEAST_MILLISECONDS
 
 
 async def test_a_process_that_is_stopped_before_its_commit_delays_only_its_accounts_and_not_for_long(

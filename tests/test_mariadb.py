@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.model.tables import account, order
 from myaccount.settings import CONFIGURATION, Config
 from myaccount.store import database as database_module
+from myaccount.store import freshness as freshness_module
 from myaccount.store.database import Database, open_database
 from myaccount.store.mysql_batch import MysqlBatch
 
@@ -42,10 +43,22 @@ class TestMariaDB:
         isolation = {variables.pop(name, None) for name in ("transaction_isolation", "tx_isolation")}
         assert isolation - {None} == {"READ-COMMITTED"}
         lock_timeout = variables.get("ob_trx_lock_timeout") or variables["innodb_lock_wait_timeout"]
-        assert lock_timeout in ("2000000", "2")
+        assert lock_timeout in ("1000000", "1")
         assert (variables["sql_mode"], variables["character_set_client"]) == ("STRICT_ALL_TABLES", "utf8mb4")
 
     @pytest.mark.not_on("oceanbase", because="LOCK TABLES locks nothing there")
+    async def test_while_a_backup_locks_the_tables_they_can_be_read(
+        self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A connection that proves that its server takes writes must not wait for the end of the backup."""
+        monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 0)
+        await open_users(client, "u1")
+        with mariadb.connect("root", "") as other, other.cursor() as cursor:
+            cursor.execute("FLUSH TABLES WITH READ LOCK")
+            for _ in range(2):
+                assert await balance(client, "u1") == "0.00"
+            cursor.execute("UNLOCK TABLES")
+
     async def test_a_connection_that_the_server_closed_while_nobody_used_it_is_replaced_first(
         self, mariadb: MariaDB, mysql_section: Section, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -68,8 +81,13 @@ class TestMariaDB:
             cursor.execute(f"SET GLOBAL wait_timeout = {before}")
         assert "attempt" not in caplog.text
 
+    @pytest.fixture
+    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Statements wait for locks for longer than requests wait for a connection."""
+        monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", 60)
+
     async def test_without_a_free_connection_a_503_comes_quickly(
-        self, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
+        self, patient: None, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
     ) -> None:
         await open_users(client, "u1")
         with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:

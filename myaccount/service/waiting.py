@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, event
 from ..store.database import Database, utc_now
-from ..store.deliveries import move, switch_on
+from ..store.deliveries import endpoints_off, move, switch_on
 from ..store.retries import find_page_end, list_rows, remove, resend
 
 # How many rows one transaction goes through, however many are chosen.
@@ -75,7 +75,16 @@ async def resend_named(database: Database, name: str, to: str | None = None) -> 
             await move(connection, to, *which)
         return count
 
-    return await _change_named(database, name, among_all, change)
+    switched_on = await database.write(lambda c: _switch_on_named(c, name))
+    return await _change_named(database, name, among_all, change) or switched_on
+
+
+async def _switch_on_named(connection: AsyncConnection, name: str) -> int:
+    """Switch an endpoint on that is owed nothing; return how many that were."""
+    if name not in await endpoints_off(connection):
+        return 0
+    await switch_on(connection, [name])
+    return 1
 
 
 async def drop_named(database: Database, name: str) -> int:

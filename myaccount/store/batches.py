@@ -41,18 +41,18 @@ class BatchConnection(ABC):
         return dict(found)
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait: bool = True
+        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
     ) -> tuple[dict[str, Account], dict[str, Order]]:
         """Lock the accounts until the transaction ends; return them by party, and earlier orders by order id.
 
         `keys` has each party's account key. Left out is an account that is not that party's (promise 10), and one
-        that another transaction holds: without `wait` for however short a time, with it for longer than a moment.
+        that another transaction holds for longer than `wait_milliseconds`; None is not to wait at all.
 
         The accounts come first: once they are locked, another process with the same order has committed it, and
         READ COMMITTED shows it.
         """
         # In ascending order, so that two batches never wait for each other in a circle.
-        locks = self._lock_accounts(sorted(set(keys.values())), wait=wait)
+        locks = self._lock_accounts(sorted(set(keys.values())), wait_milliseconds)
         rows, orders = await self._run(locks, self._find_orders(order_ids))
         accounts = {}
         for id_, user_id, balance, floor, last_entry in rows:
@@ -88,7 +88,7 @@ class BatchConnection(ABC):
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
-    def _lock_accounts(self, keys: Collection[int], *, wait: bool) -> Bound: ...
+    def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound: ...
 
     @abstractmethod
     def _find_orders(self, order_ids: Collection[str]) -> Bound: ...

@@ -1,7 +1,7 @@
 """Orders that want an account whose row another transaction has locked.
 
-Only they wait. They are tried again every few milliseconds, without waiting for the lock, until it is free or
-their time is over; all other orders go on in the journal's batches.
+Only they wait. They are tried again every few milliseconds until the row is free or their time is over; all other
+orders go on in the journal's batches.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from ..ledger.decide import Outcome
 from ..ledger.errors import Overloaded, Unavailable
 
 RETRY_SECONDS: Final = 0.02
+# One try in so many waits for the lock: a row that other batches queue for is never free for those that do not.
+QUEUEING: Final = 20
 # As long as a transaction may take.
 WAIT_SECONDS: Final = 5.0
 # More of them are refused, so that they do not take the place of orders that could be decided.
@@ -32,6 +34,13 @@ class Submitted(NamedTuple):
     def parties(self) -> tuple[str, str]:
         return self.command.payer, self.command.payee
 
+    def is_late(self, now: float) -> bool:
+        """Refuse the order if it has waited too long for a locked row."""
+        late = now - self.came_at > WAIT_SECONDS
+        if late:
+            self.fail(Unavailable("Another transaction holds the account. Send the same order again in a moment."))
+        return late
+
     def fail(self, error: Exception) -> None:
         # A handler that was cancelled has cancelled its future.
         if not self.outcome.done():
@@ -39,12 +48,13 @@ class Submitted(NamedTuple):
 
 
 class BlockedOrders:
-    """The orders that wait for a locked row, oldest first, and the parties whose rows are locked."""
+    """The orders that wait for a locked row, and the parties whose rows are locked."""
 
     def __init__(self) -> None:
         self._orders: deque[Submitted] = deque()
         self._parties: set[str] = set()
         self._next_try = 0.0
+        self._tries = 0
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -65,21 +75,22 @@ class BlockedOrders:
         self._parties.difference_update(free)
         self._parties.update(locked)
 
+    @property
+    def queues(self) -> bool:
+        """Whether the orders that are tried now wait for their locks."""
+        return self._tries % QUEUEING == 0
+
     def take_due(self, now: float, limit: int) -> list[Submitted]:
         """Return the orders to try now, if it is time; refuse those that have waited long enough."""
         if now < self._next_try:
             return []
         self._next_try = now + RETRY_SECONDS
-        late = Unavailable("Another transaction holds the account. Send the same order again in a moment.")
-        waiting = list(self._orders)
-        self._orders.clear()
-        for order in waiting:
-            if now - order.came_at > WAIT_SECONDS:
-                order.fail(copy(late))
-            else:
-                self._orders.append(order)
+        self._orders = deque(order for order in self._orders if not order.is_late(now))
         if not self._orders:
             self._parties.clear()
+            self._tries = 0
+            return []
+        self._tries += 1
         return [self._orders.popleft() for _ in range(min(limit, len(self._orders)))]
 
     def fail_all(self, error: Exception) -> None:

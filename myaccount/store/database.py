@@ -88,7 +88,7 @@ class Database:
     async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
         """Like `write`, on a connection on which `work` itself begins and commits.
 
-        Raises TooLarge or RowLocked at once, since the same batch would meet that again.
+        Raises TooLarge at once, since the same batch would meet that again.
         """
         return await self._again("batch", self._batching, work)
 
@@ -189,7 +189,7 @@ class Database:
                         return result
                     except (DBAPIError, self._driver.Error, OSError) as error:
                         raise_if_cancelled()
-                        self._judge(error, kind)
+                        self._judge(kind, error)
                         reason = reason_of(error)
                         self._note(error, attempt)
                     # The jitter is no secret.
@@ -206,15 +206,19 @@ class Database:
             cause=f"the database {self.place}: {reason}",
         )
 
-    def _judge(self, error: Exception, kind: str) -> None:
+    def _judge(self, kind: str, error: Exception) -> None:
         """Raise what another attempt cannot mend."""
         match kind_of(error):
             case ErrorKind.OURS:
                 raise error
             case ErrorKind.TOO_LARGE:
                 raise TooLarge(str(getattr(error, "orig", None) or error)) from error
-            case ErrorKind.LOCKED if kind == "batch":
-                raise RowLocked(str(getattr(error, "orig", None) or error)) from error
+            case ErrorKind.LOCKED:
+                count_transaction(kind, "unavailable")
+                raise RowLocked(
+                    "Another transaction holds a row that this needs. Send the same request again in a moment.",
+                    cause=f"the database {self.place}: {reason_of(error)}",
+                ) from error
             case ErrorKind.READ_ONLY:
                 # The address may lead to another server by now.
                 self._freshness.replace_all()

@@ -68,7 +68,10 @@ async def take_deliveries(
 
 
 async def take_over(connection: AsyncConnection, former: str, endpoint: str) -> None:
-    """Have the endpoint be owed what another key is owed, some of it each time."""
+    """Have the endpoint be owed what another key is owed, some of it each time, and be off if that was off."""
+    renamed = update(endpoint_off).where(endpoint_off.c.endpoint == former)
+    if endpoint not in await endpoints_off(connection):
+        await connection.execute(renamed.values(endpoint=endpoint))
     owed = select(delivery.c.id).where(delivery.c.endpoint == former).limit(PAGE_LIMIT)
     if ids := list((await connection.execute(owed)).scalars()):
         await move(connection, endpoint, delivery.c.id.in_(ids))

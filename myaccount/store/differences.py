@@ -7,14 +7,16 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 # How long a statement waits for a row that another transaction holds, or SQLite for another program's write.
-LOCK_TIMEOUT_SECONDS: Final = 2
+LOCK_TIMEOUT_SECONDS: Final = 1
 # OceanBase has this variable, in microseconds, and takes no notice of MySQL's.
 OCEANBASE_LOCK_TIMEOUT: Final = "ob_trx_lock_timeout"
+# TiDB has this variable. It takes SKIP LOCKED for no lock at all (https://github.com/pingcap/tidb/issues/69720).
+TIDB_MODE: Final = "tidb_txn_mode"
 _MARIADB_SILENCE: Final = "idle_transaction_timeout"
 
 FIND_VARIABLES: Final = (
     "SHOW VARIABLES WHERE Variable_name IN"
-    f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_SILENCE}', '{OCEANBASE_LOCK_TIMEOUT}')"
+    f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_SILENCE}', '{OCEANBASE_LOCK_TIMEOUT}', '{TIDB_MODE}')"
 )
 
 

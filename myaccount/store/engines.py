@@ -18,7 +18,6 @@ POOL_TIMEOUT_SECONDS: Final = 1
 # What each session of the service sets for itself, whatever the server's own settings are.
 SESSION: Final[dict[str, str | int]] = {
     "sql_mode": "'STRICT_ALL_TABLES'",
-    "innodb_lock_wait_timeout": LOCK_TIMEOUT_SECONDS,
     # MariaDB cuts JSON_ARRAYAGG at this length, sometimes into valid JSON.
     "group_concat_max_len": 2**30,
 }

@@ -11,12 +11,14 @@ from typing import Final
 
 import pymysql.err
 
+from ..ledger.errors import Unavailable
 
-class TooLarge(Exception):
+
+class TooLarge(Unavailable):
     """The database takes or returns less at once than this needs."""
 
 
-class RowLocked(Exception):
+class RowLocked(Unavailable):
     """Another transaction holds a row for longer than a statement waits."""
 
 
@@ -27,7 +29,7 @@ class ErrorKind(Enum):
     TRANSIENT = auto()
     # The server is not the writer any more: replace every connection, then run the transaction again.
     READ_ONLY = auto()
-    # Another transaction holds a row for longer than a statement waits.
+    # Another transaction holds a row for longer than a statement waits: give the connection back.
     LOCKED = auto()
     # Another transaction inserted the same key first: run again, which finds it.
     DUPLICATE = auto()

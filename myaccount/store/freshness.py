@@ -17,6 +17,7 @@ from .differences import (
     FIND_VARIABLES,
     LOCK_TIMEOUT_SECONDS,
     OCEANBASE_LOCK_TIMEOUT,
+    TIDB_MODE,
     lock_timeouts,
     set_session,
     silence_variable,
@@ -32,6 +33,8 @@ SILENCE_VARIABLE: Final = "silence_variable"
 PROOF_SECONDS: Final = 1.0
 # How it says whether the server has OceanBase's variables.
 OCEANBASE: Final = "oceanbase"
+# And whether SKIP LOCKED locks the rows that it returns.
+SKIPS_LOCKED: Final = "skips_locked"
 # It changes no row and locks none, but a server that is not the writer refuses it.
 _PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
 
@@ -60,7 +63,7 @@ class Freshness:
         silence = silence_variable(variables)
         closed_seconds = SILENCE_SECONDS if silence == "wait_timeout" else int(variables["wait_timeout"])
         oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
-        waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=True) if oceanbase else {}
+        waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=oceanbase)
         cursor.execute(set_session({silence: SILENCE_SECONDS} | waits))
         cursor.close()
         now = time.monotonic()
@@ -69,6 +72,7 @@ class Freshness:
                 PACKET_LIMIT: int(variables["max_allowed_packet"]),
                 SILENCE_VARIABLE: silence,
                 OCEANBASE: oceanbase,
+                SKIPS_LOCKED: TIDB_MODE not in variables,
                 "closed_after_seconds": closed_seconds,
                 "connected_at": now,
                 "used_at": now,
@@ -114,6 +118,9 @@ class Freshness:
             cursor.execute(_PROOF)
             connection.rollback()
         except Exception as error:
+            if kind_of(error) is ErrorKind.LOCKED:
+                # The table is locked, by a backup for instance, and can be read.
+                return
             if kind_of(error) is ErrorKind.READ_ONLY:
                 self.replace_all()
             raise InvalidatePoolError from error

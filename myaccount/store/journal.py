@@ -106,8 +106,7 @@ class Journal:
             # Only a fault of the program comes here. Nobody else answers these orders, so the process must end.
             _logger.critical("The journal writer failed, and the service ends.", exc_info=True)
             self._closing = True
-            failed = Unavailable("The service failed. Send the same order again in a moment.")
-            self._fail_all(self._under_way, failed)
+            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))
             self._broken()
             raise
 
@@ -123,7 +122,7 @@ class Journal:
             await self._take(batch, wait=True)
             settled = len(batch)
             again = self._blocked.take_due(asyncio.get_running_loop().time(), self._batch_limit)
-            await self._take(again, wait=False)
+            await self._take(again, wait=self._blocked.queues)
             if self._closing and not (batch or again):
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -158,35 +157,44 @@ class Journal:
         BATCH_COMMANDS.observe(len(batch))
         try:
             posted = await self._poster.post([order.command for order in batch], wait=wait)
+        except TooLarge as error:
+            await self._settle_parts(batch, self._halved(batch), error, wait=wait)
+        except RowLocked as error:
+            await self._settle_parts(batch, 1, error, wait=wait)
         except (Overloaded, Unavailable) as error:
             # Those that came meanwhile would fare no better: a database that is away has had its time.
-            self._fail_all(batch, error)
-        except TooLarge:
-            await self._settle_halves(batch, wait=wait)
+            self._fail_all(error)
         except Exception as error:
-            if len(batch) > 1:
-                # A fault that one order caused must not refuse the others: each gets its own transaction.
-                for order in batch:
-                    await self._settle([order], wait=wait)
-            else:
-                batch[0].fail(_row_is_locked() if isinstance(error, RowLocked) else error)
+            # A fault that one order caused must not refuse the others.
+            await self._settle_parts(batch, 1, error, wait=wait)
         else:
             self._answer(batch, posted.outcomes)
             tried = {party for order in batch for party in order.parties}
             self._blocked.learn(tried.difference(posted.blocked), posted.blocked)
             self._blocked.add([order for order, o in zip(batch, posted.outcomes, strict=True) if o is None])
+            if len(batch) == self._batch_limit < BATCH_LIMIT:
+                # The next server, or the next orders, may let batches be larger.
+                self._batch_limit += 1
 
-    async def _settle_halves(self, batch: Sequence[Submitted], *, wait: bool) -> None:
-        """Settle a batch that is larger than the database takes in two, and make no larger one any more."""
-        half = (len(batch) + 1) // 2
-        if half == len(batch):
-            batch[0].fail(Unavailable("The database takes less at once than one order needs: see its log."))
+    async def _settle_parts(self, batch: Sequence[Submitted], size: int, error: Exception, *, wait: bool) -> None:
+        """Settle the batch in parts, each in its own transaction; a single order fails with the error."""
+        if len(batch) == 1:
+            batch[0].fail(error)
             return
-        if half < self._batch_limit:
+        for start in range(0, len(batch), size):
+            now = asyncio.get_running_loop().time()
+            # Done are those that were refused because the database is away.
+            part = [o for o in batch[start : start + size] if not o.outcome.done() and not o.is_late(now)]
+            if part:
+                await self._settle(part, wait=wait)
+
+    def _halved(self, batch: Sequence[Submitted]) -> int:
+        """Return half the batch's size, and make no larger batches for now."""
+        half = (len(batch) + 1) // 2
+        if half < self._batch_limit and len(batch) > 1:
             self._batch_limit = half
-            _logger.warning("The database takes no larger batches: from now on at most %s orders are one.", half)
-        for part in (batch[:half], batch[half:]):
-            await self._settle(part, wait=wait)
+            _logger.warning("The database takes no larger batches: one has at most %s orders for now.", half)
+        return half
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
         decided = [(order, o) for order, o in zip(batch, outcomes, strict=True) if o is not None]
@@ -196,15 +204,12 @@ class Journal:
             if not order.outcome.done():
                 order.outcome.set_result(outcome)
 
-    def _fail_all(self, batch: Sequence[Submitted], error: Exception) -> None:
-        for order in [*batch, *self._waiting]:
+    def _fail_all(self, error: Exception) -> None:
+        """Refuse all orders that were taken and have no answer yet."""
+        for order in [*self._under_way, *self._waiting]:
             order.fail(copy(error))
         self._waiting.clear()
         self._blocked.fail_all(error)
-
-
-def _row_is_locked() -> Unavailable:
-    return Unavailable("Another transaction holds a row of this order. Send the same order again in a moment.")
 
 
 def _counted_as(command: Command, outcome: Outcome) -> tuple[str, str]:

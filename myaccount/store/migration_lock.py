@@ -21,9 +21,11 @@ PATIENCE_SECONDS: Final = 86_400
 
 
 async def allow_silence(connection: AsyncConnection) -> None:
-    """Let the connection be silent for long in its transaction, until it is closed."""
+    """Let the connection's statements, and the pauses between them, be long until it is closed."""
     if connection.dialect.name != "sqlite":
-        await connection.exec_driver_sql(f"SET SESSION {connection.info[SILENCE_VARIABLE]} = {PATIENCE_SECONDS}")
+        silence = {connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS}
+        long_statements = statement_timeouts(PATIENCE_SECONDS, oceanbase=connection.info[OCEANBASE])
+        await connection.exec_driver_sql(set_session(silence | long_statements))
 
 
 @asynccontextmanager

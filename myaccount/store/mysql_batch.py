@@ -1,18 +1,14 @@
 """A batch's statements as MySQL and MariaDB both speak them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ..ledger.decide import Account, Order
 from .batches import DECIDED, Balances, BatchConnection
 from .differences import select_within
 from .error_kinds import ErrorKind, kind_of
-from .turns import PACKET_LIMIT, Bound, mysql_turn
-
-# How long a batch waits for rows that another transaction holds. Batches of other processes hold a hot account for
-# some milliseconds; what holds a row for longer delays only the orders that want it.
-LOCK_WAIT_MILLISECONDS: Final = 60
-_SELECT_WITHIN_LIMIT: Final = select_within(LOCK_WAIT_MILLISECONDS)
+from .freshness import SKIPS_LOCKED
+from .turns import PACKET_LIMIT, Bound, mysql_turn, places
 
 
 class MysqlBatch(BatchConnection):
@@ -22,40 +18,42 @@ class MysqlBatch(BatchConnection):
         return await mysql_turn(self._driver, statements, self._info[PACKET_LIMIT])
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait: bool = True
+        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
     ) -> tuple[dict[str, Account], dict[str, Order]]:
         try:
-            return await super().begin(keys, order_ids, wait=wait)
+            return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
         except Exception as error:
-            if not wait or kind_of(error) is not ErrorKind.LOCKED:
+            if wait_milliseconds is None or kind_of(error) is not ErrorKind.LOCKED or not self._info[SKIPS_LOCKED]:
                 raise
         # The statement was ended while it waited, and the transaction still holds the rows before that one.
         await self.rollback()
-        return await super().begin(keys, order_ids, wait=False)
+        return await super().begin(keys, order_ids, wait_milliseconds=None)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
             "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(user_id, id))"
             " FROM (SELECT user_id, MIN(id) AS id FROM account"
-            f" WHERE user_id IN ({_places(user_ids)}) GROUP BY user_id) AS first_account",
+            f" WHERE user_id IN ({places(user_ids)}) GROUP BY user_id) AS first_account",
             tuple(user_ids),
         )
 
-    def _lock_accounts(self, keys: Collection[int], *, wait: bool) -> Bound:
+    def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
+        select, tail = (
+            ("SELECT", " SKIP LOCKED") if wait_milliseconds is None else (select_within(wait_milliseconds), "")
+        )
         # The primary key is forced so that rows are locked in its order, whatever the optimiser thinks of a small
         # table: two batches that want the same accounts must never wait for each other in a circle.
         return (
-            f"{_SELECT_WITHIN_LIMIT if wait else 'SELECT'}"
-            " COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
+            f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
             f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
-            f" FOR UPDATE{'' if wait else ' SKIP LOCKED'}",
+            f" FOR UPDATE{tail}",
             (),
         )
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
             f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({DECIDED})) FROM `order`"
-            f" WHERE order_id IN ({_places(order_ids)})",
+            f" WHERE order_id IN ({places(order_ids)})",
             tuple(order_ids),
         )
 
@@ -85,10 +83,6 @@ class MysqlBatch(BatchConnection):
             f" WHERE id IN ({_listed(keys)})",
             (),
         )
-
-
-def _places(parameters: Collection[str]) -> str:
-    return ",".join(["%s"] * len(parameters))
 
 
 def _listed(numbers: Iterable[int]) -> str:

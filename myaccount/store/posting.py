@@ -1,5 +1,6 @@
 """One batch of commands in one transaction: accounts locked, earlier orders read, decided, written, committed."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
 from .database import Database, utc_now
 from .events import event_body
+from .lock_wait import LockWait
 
 REMEMBERED_USERS_LIMIT: Final = 100_000
 _OUTSIDE: Final = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
@@ -42,12 +44,13 @@ class Poster:
         self._announce = announce
         # User id to account key. A failover may give a key to another user: the locked row says whose it is.
         self._first_accounts = dict(_OUTSIDE)
+        self._lock_wait = LockWait()
 
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
-        """Decide and commit the commands; `wait` for locked rows for a moment, as batches of others are short.
+        """Decide and commit the commands; `wait` for locked rows as long as batches of other processes take.
 
         Raises Unavailable and Overloaded as `Database.batch` does, TooLarge if the batch must be divided, and
-        RowLocked if an order's own row is locked.
+        RowLocked if another row than an account's is locked.
         """
         parties = {party for command in commands for party in (command.payer, command.payee)}
         order_ids = {command.order_id for command in commands}
@@ -76,7 +79,12 @@ class Poster:
         """Lock the parties' accounts, each seen to be that party's own (promise 10)."""
         while True:
             keys = await self._find_keys(batch, parties)
-            accounts, orders = await batch.begin(keys, order_ids, wait=wait)
+            began = time.monotonic()
+            accounts, orders = await batch.begin(
+                keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
+            )
+            if wait:
+                self._lock_wait.note(time.monotonic() - began)
             missing = keys.keys() - accounts.keys()
             if not missing:
                 return Locked(keys, accounts, orders, missing)

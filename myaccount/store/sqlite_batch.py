@@ -16,10 +16,10 @@ class SqliteBatch(BatchConnection):
         return await sqlite_turn(self._driver, statements)
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait: bool = True
+        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
     ) -> tuple[dict[str, Account], dict[str, Order]]:
         await self._run(("BEGIN IMMEDIATE", ()))
-        return await super().begin(keys, order_ids, wait=wait)
+        return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
@@ -29,7 +29,7 @@ class SqliteBatch(BatchConnection):
             (json.dumps(list(user_ids)),),
         )
 
-    def _lock_accounts(self, keys: Collection[int], *, wait: bool) -> Bound:
+    def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
         # The transaction has the whole file to itself.
         return (
             "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor, last_entry))"
