@@ -94,7 +94,7 @@ class TestModel:
         name = f"{next(numbers)}-"
         await add_users(database, *[f"{name}{reader}" for reader in "abc"])
         for team in "xy":
-            await add_team(database, f"{name}{team}")
+            await add_team(database, f"{name}{team}", *[f"{name}{reader}" for reader in "abc"])
         kept: list[Kept] = []
         ids: list[int] = []
         unread: set[int] = set()
