@@ -9,14 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from myaccount import slots
+from myaccount.addresses import address_text, key_at_fault, listening_fault
 from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
 from myaccount.logsetup import logging_settings, set_up_logging
+from myaccount.private import keep_made
 from myaccount.resources import working_path
-from myaccount.store.embedded import hold
+from myaccount.settings import Config
+from myaccount.store.embedded import hold, release
 from myaccount.store.errors import DatabaseNotReady
 
 _file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
@@ -26,9 +30,7 @@ try:
 except (WrongConfiguration, OSError) as error:
     sys.exit(f"gunicorn cannot serve: {error}")
 
-bind = (
-    f"[{_config['host']}]:{_config['port']}" if ":" in _config["host"] else f"{_config['host']}:{_config['port']}"
-)
+bind = address_text(_config["host"], _config["port"])
 worker_class = "aiohttp.GunicornWebWorker"
 # The embedded file has one writer.
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1) if "mysql" in _config else 1
@@ -48,6 +50,7 @@ control_socket_disable = True
 
 # After a master was killed, its workers keep the port, and the embedded file, until they have noticed and ended.
 PORT_FREE_SECONDS = 15
+BIND = "--bind"
 
 
 def on_starting(server: Any) -> None:
@@ -63,34 +66,43 @@ def on_starting(server: Any) -> None:
         )
     # Sockets may be handed down, by systemd or a master that this one replaces.
     handed_down = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
-    addresses = [] if handed_down else [(_key(address), address) for address in server.cfg.address]
+    addresses = [] if handed_down else [(_section(address), address) for address in server.cfg.address]
     if "metrics" in _config and not handed_down:
-        addresses.append(("metrics.port", (_config["metrics"]["host"], _config["metrics"]["port"])))
-    for key, address in addresses:
+        addresses.append(("metrics.", (_config["metrics"]["host"], _config["metrics"]["port"])))
+    for section, address in addresses:
         fault = _fault_of(address)
         if fault and fault.errno == errno.EADDRINUSE:
             server.log.warning(
-                "%s: %s:%s is in use. Waiting up to %s seconds until it is free.", key, *address, PORT_FREE_SECONDS
+                "%s: %s is in use. Waiting up to %s seconds until it is free.",
+                _key(section, fault),
+                address_text(*address),
+                PORT_FREE_SECONDS,
             )
     # It says itself what is wrong.
     if subprocess.run(
         [sys.executable, "-m", "myaccount", "check", "-c", _file], stdout=subprocess.DEVNULL
     ).returncode:
         sys.exit(1)
-    for key, address in addresses:
-        _wait_until_free(key, address)
-    if "mysql" not in _config:
-        _keep_to_this_master(working_path(_config["sqlite_file"]))
+    for section, address in addresses:
+        _wait_until_free(section, address)
+    if file := _embedded_file(_config):
+        _keep_to_this_master(file)
     # When nothing is refused any more, since it is removed only when the master ends.
     try:
         slots.open_folder(server.cfg.uid, server.cfg.gid)
     except OSError as error:
-        server.log.error("The folder for the metrics cannot be made, so each worker tells only its own: %s", error)
+        server.log.error(
+            "The folder for the metrics cannot be made, so each worker reports only its own counts: %s", error
+        )
 
 
-def _key(address: Any) -> str:
+def _section(address: Any) -> str:
     """Return where an address comes from."""
-    return "port" if address == (_config["host"], _config["port"]) else "--bind"
+    return "" if address == (_config["host"], _config["port"]) else BIND
+
+
+def _key(section: str, fault: OSError) -> str:
+    return section if section == BIND else f"{section}{key_at_fault(fault)}"
 
 
 def _fault_of(address: Any) -> OSError | None:
@@ -107,28 +119,77 @@ def _fault_of(address: Any) -> OSError | None:
     return None
 
 
-def _wait_until_free(key: str, address: Any) -> None:
+def _wait_until_free(section: str, address: Any) -> None:
     """Return once nobody listens there. Exits if somebody does so for long: gunicorn would take eleven lines."""
     deadline = time.monotonic() + PORT_FREE_SECONDS
     while fault := _fault_of(address):
         if fault.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
-            sys.exit(f"gunicorn cannot serve: {key}: {address[0]}:{address[1]}: {fault.strerror}")
+            sys.exit(
+                f"gunicorn cannot serve: {_key(section, fault)}: {listening_fault(address[0], address[1], fault)}"
+            )
         time.sleep(0.2)
 
 
+def _embedded_file(config: Config) -> Path | None:
+    return None if "mysql" in config else working_path(config["sqlite_file"])
+
+
 def _keep_to_this_master(file: Path) -> None:
-    """Have the embedded file served by this master's workers alone, until the last of them has ended."""
+    """Lock the embedded file for this master and its workers."""
     try:
-        # Workers have it from their master. So an old and a new one may serve together during a reload.
+        # Workers inherit the lock, so old and new ones may overlap during a reload.
         hold(file, PORT_FREE_SECONDS)
     except (DatabaseNotReady, OSError) as error:
         sys.exit(f"gunicorn cannot serve: {error}")
+    keep_made()
 
 
-def on_reload(server: Any) -> None:
-    """Take the embedded file that the configuration now names."""
-    if "mysql" not in _config:
-        _keep_to_this_master(working_path(_config["sqlite_file"]))
+def when_ready(server: Any) -> None:
+    """Have a reload look at the configuration first: gunicorn itself ends if that has become wrong."""
+    server.reload = _careful(server, server.reload)
+
+
+def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
+    """Return what reloads, or logs why it does not and leaves the service as it is."""
+    served = _config
+
+    def reload_if_possible() -> None:
+        nonlocal served
+        try:
+            config = load_configuration(_file, os.environ)
+            _refuse_taken(server, served, config)
+            if new := _embedded_file(config):
+                hold(new, 0)
+        except (WrongConfiguration, DatabaseNotReady, OSError) as error:
+            server.log.error("The configuration was not reloaded, and the service goes on as it was: %s", error)
+            return
+        keep_made()
+        if old := _embedded_file(served):
+            # Before new workers inherit it. The old ones have it until they end.
+            release(old)
+        served = config
+        reload()
+
+    return reload_if_possible
+
+
+def _refuse_taken(server: Any, old: Config, new: Config) -> None:
+    """Raise OSError if an address of the new configuration is another one, and is taken."""
+    before, after = _addresses(old), _addresses(new)
+    if before[""] not in server.cfg.address:
+        # The command line says where to listen.
+        del after[""]
+    for section, address in after.items():
+        if address != before.get(section) and (fault := _fault_of(address)):
+            raise OSError(f"{_key(section, fault)}: {listening_fault(address[0], address[1], fault)}")
+
+
+def _addresses(config: Config) -> dict[str, tuple[str, int]]:
+    """Return host and port by the part of the configuration."""
+    addresses = {"": (config["host"], config["port"])}
+    if "metrics" in config:
+        addresses["metrics."] = config["metrics"]["host"], config["metrics"]["port"]
+    return addresses
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:

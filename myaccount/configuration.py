@@ -14,6 +14,7 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.parser import ParserError
 
+from .addresses import address_text
 from .ledger.changes import ACCOUNT_OPENED
 from .resources import resource
 from .settings import CONFIGURATION, HIGHEST_PORT, CallbackConfig, Config
@@ -58,8 +59,7 @@ def load_configuration_of(number: int | None, file: str | Path, environment: Map
 
 def own_address(config: Config) -> str:
     """Return the address at which the configuration says that the service answers."""
-    host = f"[{config['host']}]" if ":" in config["host"] else config["host"]
-    return f"http://{host}:{config['port']}"
+    return f"http://{address_text(config['host'], config['port'])}"
 
 
 def callbacks_of(config: Config) -> list[CallbackConfig]:

@@ -13,6 +13,7 @@ from .settings import Config
 from .store.backup import BackupFailed, back_up
 from .store.database import Database, open_database
 from .store.deliveries import hosts_by_endpoint
+from .store.embedded import refuse_old_sqlite
 from .store.errors import DatabaseNotReady
 from .store.schema import prepare_schema
 
@@ -89,6 +90,7 @@ def new_ledger(config: Config) -> Path | None:
 async def ready_database(config: Config) -> AsyncIterator[Database]:
     """Give the database. Raises DatabaseNotReady, which says why a service could not start on it."""
     if missing := new_ledger(config):
+        refuse_old_sqlite()
         raise DatabaseNotReady(f"there is no ledger in {missing}. Name another sqlite_file, or start the service.")
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded="mysql" not in config)

@@ -26,7 +26,7 @@ def make_folder(folder: Path) -> None:
 def make_file(file: Path, *, lasting: bool = False) -> bool:
     """Make an empty file unless it is there, and return whether it was made. Raises OSError.
 
-    A `lasting` file is never removed again.
+    A `lasting` file is not removed again, unless `record_made` is called for it.
     """
     make_folder(file.parent)
     try:
@@ -34,8 +34,13 @@ def make_file(file: Path, *, lasting: bool = False) -> bool:
     except FileExistsError:
         return False
     if not lasting:
-        _made.append(file)
+        record_made(file)
     return True
+
+
+def record_made(file: Path) -> None:
+    """Have the file removed again if the service does not start."""
+    _made.append(file)
 
 
 def tighten(file: Path) -> bool:
@@ -55,6 +60,14 @@ def tighten(file: Path) -> bool:
 def keep_made() -> None:
     """Keep what was made: the service has started."""
     _made.clear()
+
+
+def remove_if_new(file: Path) -> None:
+    """Remove a file that this process has made, unless the service has started since. Windows keeps open ones."""
+    if file in _made:
+        with suppress(OSError):
+            file.unlink()
+            _made.remove(file)
 
 
 def remove_made() -> None:

@@ -1,8 +1,6 @@
 """How the service is served, whichever way it was started."""
 
 import asyncio
-import errno
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from . import protocol
+from .addresses import key_at_fault, listening_fault
 from .keys import ending_key
 
 # Far above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
@@ -77,16 +76,8 @@ def _named(section: str, host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Newer versions of asyncio give no number for an address of another machine.
-        number = error.errno or errno.EADDRNOTAVAIL
-        in_use = number == errno.EADDRINUSE
-        key = "port" if in_use or number == errno.EACCES else "host"
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(number)
-        if in_use:
-            # Windows' strerror does not know it.
-            reason = "address already in use"
-        advice = ": end the program that has it, or name another port" if in_use else ""
-        raise OSError(f"{section}{key}: {host}:{port}: {str(reason).lower()}{advice}") from None
+        key = f"{section}{key_at_fault(error)}"
+        raise OSError(f"{key}: {listening_fault(host, port, error)}") from None
 
 
 def end_process() -> None:

@@ -35,11 +35,13 @@ def open_folder(user: int, group: int) -> None:
             _lock_folder(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(_lock.pop())
-    os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=_PREFIX)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if (user, group) != (os.geteuid(), os.getegid()):
-        os.chown(os.environ[FOLDER_VARIABLE], user, group)
+        os.chown(folder, user, group)
+    _lock_folder(folder)
     os.environ[STARTED_VARIABLE] = str(time.time())
-    _lock_folder(Path(os.environ[FOLDER_VARIABLE]))
+    # Last, since the workers count there as soon as it is set.
+    os.environ[FOLDER_VARIABLE] = str(folder)
 
 
 def _lock_folder(folder: Path) -> None:

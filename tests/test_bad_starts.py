@@ -1,5 +1,7 @@
 """What cannot work is refused at the start, in one line that says what to do, and is not tried again and again."""
 
+import errno
+import os
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -8,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from myaccount.addresses import listening_fault
 
 from .conftest import Section
 from .deployments import GUNICORN, refused_start
@@ -63,7 +67,27 @@ def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> 
         ports = {"port": port} if section == "service" else {"metrics": {"port": port}}
         line = _refusal(tmp_path / "config.yaml", {"sqlite_file": str(tmp_path / "money.db"), **ports})
     key = "port" if section == "service" else "metrics.port"
-    assert f"gunicorn cannot serve: {key}: 127.0.0.1:{port}: Address already in use" in line
+    fault = "address already in use: end the program that has it, or name another port"
+    assert line == f"gunicorn cannot serve: {key}: 127.0.0.1:{port}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("host", "number", "fault"),
+    [
+        (
+            "::",
+            errno.EADDRINUSE,
+            "[::]:80: address already in use: end the program that has it, or name another port",
+        ),
+        ("::1", errno.EACCES, "[::1]:80: permission denied"),
+        ("127.0.0.1", errno.EADDRNOTAVAIL, "127.0.0.1:80: cannot assign requested address"),
+    ],
+)
+def test_a_fault_of_an_address_is_the_system_s_words_and_no_call_of_python_s(
+    host: str, number: int, fault: str
+) -> None:
+    error = OSError(number, f"{os.strerror(number)} (while attempting to bind on address ({host!r}, 80))")
+    assert listening_fault(host, 80, error) == fault
 
 
 @pytest.mark.parametrize("section", ["service", "metrics"])

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +16,10 @@ import pytest
 import yaml
 
 from myaccount import cli
+from myaccount.private import keep_made
 from myaccount.settings import Config
 from myaccount.store.database import open_database
-from myaccount.store.embedded import OLDEST_SQLITE
+from myaccount.store.embedded import OLDEST_SQLITE, hold, release
 from myaccount.store.schema import prepare_schema
 
 from .deployments import GUNICORN, refused_start, roll, workers_of
@@ -138,6 +140,44 @@ def test_a_start_without_a_ledger_says_where_it_makes_one_and_the_next_one_does_
     assert said not in start("python3", "myaccount").output.read_text("utf-8")
 
 
+def test_a_start_on_a_file_that_is_no_database_leaves_it_as_it_was(tmp_path: Path) -> None:
+    file, notes = tmp_path / "config.yaml", tmp_path / "notes.txt"
+    notes.write_text("Not a database, and everyone may read it.\n" * 20)
+    notes.chmod(0o644)
+    settings = {"port": free_port(), "sqlite_file": str(notes), "log_folder": ""}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    assert refused.returncode == 1
+    assert "not a database" in refused.stderr
+    assert _mode(notes) == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.txt"]
+
+
+def test_an_empty_file_becomes_a_ledger_of_its_owner_s_alone(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "money.db").touch(0o644)
+    assert start("python3", "myaccount").answers()
+    assert _mode(tmp_path / "money.db") == 0o600
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool) -> None:
+    """A start that fails removes the file of the lock that it made, and no other."""
+    file, lock = tmp_path / "money.db", tmp_path / "money.db.lock"
+    hold(file)
+    if not failing:
+        keep_made()
+    release(file)
+    assert lock.exists() is not failing
+    hold(file)
+    keep_made()
+    # As another process: it made nothing, and may remove nothing.
+    script = "import sys, pathlib; from myaccount.store.embedded import hold; hold(pathlib.Path(sys.argv[1]), 0)"
+    other = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True)
+    assert "another process serves" in other.stderr
+    assert lock.exists()
+    release(file)
+
+
 @pytest.mark.parametrize("command", ["events", "verify", "check"])
 def test_a_look_at_a_ledger_that_is_not_there_makes_none(
     file: Path, command: str, capsys: pytest.CaptureFixture[str]
@@ -230,4 +270,56 @@ def test_a_worker_s_last_request_is_followed_by_another_worker_on_the_file(start
     service = start(*GUNICORN, "--max-requests", "20", "--max-requests-jitter", "0", environment=True)
     (first,) = workers_of(service)
     wait_until(lambda: service.answers() and workers_of(service) not in ({first}, set()), 60)
+    assert service.answers()
+
+
+def _name(service: Service, **settings: object) -> None:
+    """Change settings in the service's configuration file."""
+    found = yaml.safe_load(service.configuration.read_text("utf-8"))
+    service.configuration.write_text(yaml.safe_dump(found | settings), encoding="utf-8")
+
+
+def _reload_is_refused(service: Service, reason: str) -> None:
+    worker = workers_of(service)
+    service.process.send_signal(signal.SIGHUP)
+    refusal = f"The configuration was not reloaded, and the service goes on as it was: {reason}"
+    wait_until(lambda: refusal in service.output.read_text("utf-8"), 30)
+    assert workers_of(service) == worker
+    assert service.answers()
+
+
+def test_a_reload_to_a_file_that_another_process_serves_is_refused_and_the_service_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    other = start("python3", "myaccount", sqlite_file=str(tmp_path / "other.db"))
+    service = start(*GUNICORN, environment=True)
+    _name(service, sqlite_file=str(tmp_path / "other.db"))
+    _reload_is_refused(service, f"another process serves {tmp_path}/other.db already.")
+    assert other.answers()
+    _name(service, sqlite_file=str(tmp_path / "money.db"))
+    roll(service)
+    assert service.answers()
+
+
+def test_a_reload_to_another_file_lets_go_of_the_first(start: Start, tmp_path: Path) -> None:
+    service = start(*GUNICORN, environment=True)
+    _name(service, sqlite_file=str(tmp_path / "new.db"))
+    roll(service)
+    assert service.answers()
+    assert refused_start(("python3", "myaccount"), _on_another_port(service)).returncode == 1
+    assert start("python3", "myaccount", sqlite_file=str(tmp_path / "money.db")).answers()
+
+
+def test_a_reload_that_cannot_work_is_refused_and_the_service_goes_on(start: Start) -> None:
+    service = start(*GUNICORN, environment=True)
+    kept = service.configuration.read_text("utf-8")
+    service.configuration.write_text(f"{kept}\nport: none\n", encoding="utf-8")
+    _reload_is_refused(service, f"{service.configuration}:")
+    service.configuration.write_text(kept, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        _name(service, port=port)
+        _reload_is_refused(service, f"port: 127.0.0.1:{port}: address already in use")
+    service.configuration.write_text(kept, encoding="utf-8")
+    roll(service)
     assert service.answers()

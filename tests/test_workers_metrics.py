@@ -3,11 +3,14 @@
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from myaccount import slots
 
 from .conftest import Section
 from .operations import ANSWER_SECONDS, Scrape, ask, scrape
@@ -18,6 +21,20 @@ WORKERS = 3
 # `make soak` has as many as a busy month.
 RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 5
 COUNT = "myaccount_http_request_duration_seconds_count"
+
+
+def test_a_folder_that_cannot_be_given_to_the_workers_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.delenv(slots.FOLDER_VARIABLE, raising=False)
+    with pytest.raises(PermissionError):
+        slots.open_folder(os.geteuid() + 1, os.getegid())
+    assert slots.FOLDER_VARIABLE not in os.environ
 
 
 @pytest.fixture

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from ..locks import lock
-from ..private import make_file, make_folder, tighten
+from ..private import make_file, record_made, remove_if_new, tighten
 from .errors import DatabaseNotReady
 
 _logger = logging.getLogger(__name__)
 
 # The first with the operator ->> (and JSON in every build).
 OLDEST_SQLITE: Final = (3, 38, 0)
+
+# What every SQLite database begins with.
+HEADER: Final = b"SQLite format 3\0"
 
 # How long a process that has the lock may take to end, or to look whether somebody has it.
 ENDING_SECONDS: Final = 1
@@ -31,10 +34,13 @@ def prepare_file(file: Path) -> None:
 
     Raises DatabaseNotReady, before anything is made, if SQLite is too old, and OSError if the file cannot be made.
     """
-    _refuse_old_sqlite()
+    refuse_old_sqlite()
     if make_file(file, lasting=True):
         # SQLite gives the files that it puts beside this one the same rights.
         _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
+        return
+    if not _may_be_ledger(file):
+        # The configuration may name a file of another program. SQLite refuses it.
         return
     for path in (file, *_beside(file)):
         try:
@@ -46,9 +52,18 @@ def prepare_file(file: Path) -> None:
             _logger.warning("Other users can read %s, which holds card numbers: %s", path, error.strerror)
 
 
+def _may_be_ledger(file: Path) -> bool:
+    """Whether SQLite would take the file for a database. It makes one of an empty file."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(HEADER)) in (HEADER, b"")
+    except OSError:
+        return False
+
+
 def refuse_to_make(file: Path) -> None:
     """Raise what `prepare_file` would if it had to make the file, and make nothing."""
-    _refuse_old_sqlite()
+    refuse_old_sqlite()
     folder = next(parent for parent in file.parents if parent.is_dir())
     try:
         tempfile.TemporaryFile(dir=folder).close()
@@ -72,6 +87,8 @@ def release(file: Path) -> None:
     if users > 1:
         _held[file.resolve()] = descriptor, users - 1
     else:
+        # Before the lock ends: afterwards it may be another process's.
+        remove_if_new(_lock_file(file.resolve()))
         os.close(descriptor)
 
 
@@ -93,25 +110,41 @@ def refuse_if_served(file: Path) -> None:
 
 def _locked(file: Path, wait_seconds: float) -> int:
     """Return a descriptor that has the lock."""
-    _refuse_old_sqlite()
-    make_folder(file.parent)
-    descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    refuse_old_sqlite()
     deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            lock(descriptor)
-        except OSError:
-            if time.monotonic() < deadline:
-                time.sleep(0.05)
-                continue
-            os.close(descriptor)
+    while (descriptor := _try_to_lock(_lock_file(file))) is None:
+        if time.monotonic() >= deadline:
             raise DatabaseNotReady(
                 f"another process serves {file} already. End that one first, or name another sqlite_file here."
-            ) from None
-        return descriptor
+            )
+        time.sleep(0.05)
+    return descriptor
 
 
-def _refuse_old_sqlite() -> None:
+def _try_to_lock(lock_file: Path) -> int | None:
+    """Return a descriptor that has the lock, or None if another process has it or has just removed its file."""
+    # Removed again only by the process that has the lock. Any other would end that one's hold on the database.
+    new = make_file(lock_file, lasting=True)
+    descriptor = os.open(lock_file, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        lock(descriptor)
+        if os.path.samestat(os.fstat(descriptor), lock_file.stat()):
+            if new:
+                record_made(lock_file)
+            return descriptor
+    except OSError:
+        # Another process has the lock, or nothing is left at the path.
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _lock_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.lock")
+
+
+def refuse_old_sqlite() -> None:
+    """Raise DatabaseNotReady if this Python has one."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise DatabaseNotReady(
             f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. "

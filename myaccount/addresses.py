@@ -1,0 +1,28 @@
+"""Addresses in messages: how they are written, and why a program cannot listen at one."""
+
+import errno
+import os
+import socket
+
+
+def address_text(host: str, port: int) -> str:
+    """Return the address as in a URL: an IPv6 host has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def key_at_fault(error: OSError) -> str:
+    """Return which of an address's two keys must change, `host` or `port`."""
+    return "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+
+
+def listening_fault(host: str, port: int, error: OSError) -> str:
+    """Return the address, why nobody can listen at it, and what to do."""
+    # Newer versions of asyncio give no number for an address of another machine.
+    number = error.errno or errno.EADDRNOTAVAIL
+    if number == errno.EADDRINUSE:
+        # Windows' strerror does not know it.
+        reason = "address already in use: end the program that has it, or name another port"
+    else:
+        # The error's own words may name Python's call as well.
+        reason = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(number)).lower()
+    return f"{address_text(host, port)}: {reason}"
