@@ -26,7 +26,7 @@ test: $(VENV)/test.stamp
 mutants: $(VENV)/test.stamp
 	$(BIN)/python -m tests.mutants
 
-# The same on each Python from 3.11 to 3.14 that is here; PYTHONS= names those that are not on the PATH.
+# The tests on each installed Python from 3.11 to 3.14; PYTHONS= names those that are not on the PATH.
 pythons:
 	@.ci/pythons
 

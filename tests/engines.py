@@ -10,6 +10,7 @@ import platform
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,8 @@ ENGINE: Final = os.environ.get("ENGINE", "")
 # An address: a server that is not ours to stop.
 FOREIGN: Final = "://" in ENGINE
 
-MYSQL8: Final = Path(__file__).resolve().parent.parent / ".venv" / "mysql8" / "server"
+# In the virtual environment that the tests run in, where `make engines` has put it.
+MYSQL8: Final = Path(sys.prefix) / "mysql8" / "server"
 
 
 class MySQL8(MariaDB):

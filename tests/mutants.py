@@ -20,7 +20,7 @@ from .mutations import MUTATIONS, Mutation
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 # One mutation at a time in each copy of the checkout.
 COPIES: Final = os.cpu_count() or 1
-NOT_COPIED: Final = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+NOT_COPIED: Final = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis")
 # A mutation may hang what it breaks: a test that runs for so long has seen it.
 TEST_SECONDS: Final = 90
 ALL_SECONDS: Final = 600
