@@ -1,12 +1,14 @@
 """The end of a service: whoever was let in is answered, and told to come back on another connection."""
 
 import asyncio
+import re
 import socket
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from myaccount.addresses import address_text
 from myaccount.keys import ending_key
 from myaccount.main import create_app
 from myaccount.serving import Runner, open_site, serve
@@ -85,7 +87,8 @@ async def test_an_address_in_use_names_the_key_and_what_to_do(config: Config, ta
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with socket.create_server((taken, config["port"]), family=family):
         for host in (taken, "::"):
-            with pytest.raises(OSError, match=f"^metrics.port: {host}:.* address already in use: end"):
+            fault = f"metrics.port: {address_text(host, config['port'])}: address already in use: end"
+            with pytest.raises(OSError, match=f"^{re.escape(fault)}"):
                 await open_site(runner, "metrics.", host, config["port"])
     await runner.cleanup()
 
