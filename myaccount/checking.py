@@ -1,6 +1,8 @@
 """`myaccount check`: whether a service can start, and what else it would miss."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Final
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .inspection import new_ledger, ready_database
 from .logsetup import set_up_logging
-from .serving import refuse_taken
+from .serving import PortRefused, refuse_taken
 from .settings import Config
 from .store.embedded import refuse_to_make
 
@@ -16,7 +18,7 @@ CONNECT_SECONDS: Final = 3
 
 
 async def check(config: Config) -> int:
-    """Print what would be missing and whether a service can start.
+    """Print warnings and whether a service can start.
 
     Raises DatabaseNotReady or OSError, which say why it cannot. All else is a warning: a port may be in use by the
     service that this one is to replace, and Redis and the receivers of callbacks may come later.
@@ -27,18 +29,32 @@ async def check(config: Config) -> int:
         refuse_to_make(new)
         print(f"A new, empty ledger would be made in {new}.")
     async with nullcontext() if new else ready_database(config):
+        refused = await _refused_ports(config)
+        for warning in refused:
+            print(f"Warning: {warning}")
         async for warning in _warnings(config):
             print(f"Warning: {warning}")
-        print("A service can start on this configuration.")
+        later = " once it can use each port" if refused else ""
+        print(f"A service can start on this configuration{later}.")
     return 0
 
 
-async def _warnings(config: Config) -> AsyncIterator[str]:
-    checks = [_check_port("", config["host"], config["port"])]
+async def _refused_ports(config: Config) -> list[str]:
+    """Return which ports cannot be used now, and why. Raises OSError for an address that never can."""
+    addresses = [("", config["host"], config["port"])]
     if "metrics" in config:
-        checks.append(_check_port("metrics.", config["metrics"]["host"], config["metrics"]["port"]))
-    if "redis" in config:
-        checks.append(_check_redis(config))
+        addresses.append(("metrics.", config["metrics"]["host"], config["metrics"]["port"]))
+    refused = []
+    for section, host, port in addresses:
+        try:
+            await refuse_taken(section, host, port)
+        except PortRefused as error:
+            refused.append(str(error))
+    return refused
+
+
+async def _warnings(config: Config) -> AsyncIterator[str]:
+    checks = [_check_redis(config)] if "redis" in config else []
     for number, callback in enumerate(config.get("callbacks", [])):
         # Behind a proxy the receiver itself need not be reachable.
         if "proxy" in callback:
@@ -48,15 +64,6 @@ async def _warnings(config: Config) -> AsyncIterator[str]:
     for warning in await asyncio.gather(*checks):
         if warning:
             yield warning
-
-
-async def _check_port(section: str, host: str, port: int) -> str:
-    """Return why the address cannot be listened at, or an empty text."""
-    try:
-        await refuse_taken(section, host, port)
-    except OSError as error:
-        return str(error)
-    return ""
 
 
 async def _check_redis(config: Config) -> str:
@@ -69,7 +76,8 @@ async def _check_redis(config: Config) -> str:
         # A Redis that answers PING may still refuse writes.
         await asyncio.wait_for(client.set("myaccount:check", "", px=1), CONNECT_SECONDS)
     except Exception as error:
-        reason = str(error).rstrip(".") or type(error).__name__
+        # The client's own error only repeats that of the system.
+        reason = _reason(error.__context__ if isinstance(error.__context__, OSError) else error)
         place = f"{redis['host']}:{redis['port']}"
         return f"redis: {place}: {reason}. Until it works, events are delivered from the database"
     finally:
@@ -84,7 +92,16 @@ async def _check_callback(key: str, url: str) -> str:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), CONNECT_SECONDS)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return f"{key}: {parts.hostname}:{port}: {reason}. Until somebody answers there, its callbacks wait"
+        place = f"{parts.hostname}:{port}"
+        return f"{key}: {place}: {_reason(error)}. Its callbacks are kept and retried until it answers"
     writer.close()
     return ""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS} seconds"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        # asyncio's text is that a call failed.
+        return os.strerror(error.errno).lower()
+    return str(error).rstrip(".") or type(error).__name__

@@ -51,8 +51,8 @@ what to do:
   migrate   bring the database's schema to this program's version: before the first start, and after an upgrade
   events    list what waits to be delivered and what was set aside, with the error; send it again, or drop it
   backup    copy the embedded database to a new FILE while the service goes on
-  check     see that a service can start: the configuration, the database, its schema; and warn of what would be
-            missing: the ports, Redis, the receivers of callbacks
+  check     see that a service can start: the configuration, the database, its schema; and warn of taken
+            ports, and of Redis or callback receivers that do not answer
   verify    verify that the books balance: exit status 1 if they do not, 2 if that cannot be told"""
 
 # What each cannot do when it fails.

@@ -1,4 +1,4 @@
-"""A worker's file of counts, for which the disk has given all its room before it is written.
+"""A worker's file of counts, whose disk space is allocated in full before it is written.
 
 The file is mapped into memory. A write to a part of it for which a full disk has no room would kill the process
 with SIGBUS, so the room is allocated at once, and the file never grows.
@@ -23,7 +23,7 @@ _ENTRY_BYTES: Final = 28
 
 
 class CountFile:
-    """Numbers by their keys. One for which there is no room, or no file, is kept by the caller alone."""
+    """Numbers by their keys. A number without room or file lives in the caller's memory only."""
 
     def __init__(self, file: Path | None, kind: str) -> None:
         self._whole = True
@@ -53,7 +53,7 @@ class CountFile:
     def _miss(self, reason: str) -> None:
         if self._whole:
             self._whole = False
-            _logger.error("The metrics lack some of what this process counts: %s", reason)
+            _logger.error("Some counts of this process are missing from /metrics: %s", reason)
 
 
 def _size(kind: str) -> int:

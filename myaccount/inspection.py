@@ -63,7 +63,9 @@ async def resend(config: Config, name: str, to: str | None) -> int:
     """Have what has the name sent again, to another endpoint if one is given; return 1 if there is nothing."""
     endpoints = hosts_by_endpoint(callbacks_of(config))
     if to is not None and to not in endpoints:
-        print(f"The configuration has no endpoint {to}. It has: {', '.join(endpoints) or 'none'}.")
+        print(
+            f"The configuration has no endpoint {to}. It has: {', '.join(endpoints) or 'none'}.", file=sys.stderr
+        )
         return 1
     async with ready_database(config) as database:
         return _print_count(name, await resend_named(database, name, to), "sent again")
@@ -76,8 +78,11 @@ async def drop(config: Config, name: str) -> int:
 
 
 def _print_count(name: str, count: int, done: str) -> int:
-    print(f"{count} {done}." if count or name == ALL else f"There is nothing by the name {name}.")
-    return 0 if count or name == ALL else 1
+    if count or name == ALL:
+        print(f"{count} {done}.")
+        return 0
+    print(f"There is nothing by the name {name}.", file=sys.stderr)
+    return 1
 
 
 def new_ledger(config: Config) -> Path | None:

@@ -43,7 +43,7 @@ from .listener.listener import Listener
 from .listener.live import Live
 from .listener.queues import MemoryQueue
 from .logsetup import protocol_logger
-from .middlewares import MIDDLEWARES
+from .middlewares import MIDDLEWARES, complete_headers
 from .operations import operations_context
 from .refusals import Refusals
 from .resources import resource, working_path
@@ -78,6 +78,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
     app[config_key] = config
     app[ending_key] = asyncio.Event()
+    app.on_response_prepare.append(complete_headers)
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     app[not_found_page_key] = not_found
     setup_routes(app)

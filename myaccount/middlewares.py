@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, NoReturn, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.typedefs import Middleware
 
@@ -32,12 +32,14 @@ RETRY_AFTER_SECONDS: Final = "1"
 _process: Final = secrets.token_hex(8)
 _numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked each second by whoever watches over the service.
-_PROBES: Final = frozenset(("/healthz", "/readyz"))
+# Requested every few seconds by monitoring.
+_PROBES: Final = frozenset(("/healthz", "/readyz", "/metrics"))
+# The log has this instead of a path that no route has: such a path may be a card number.
+UNKNOWN_ADDRESS: Final = "(unknown address)"
 _MALFORMED: Final[dict[type[BaseException], str]] = {
     BadHttpMethod: "The request does not begin with a method of HTTP. This port speaks plain HTTP, not HTTPS.",
-    InvalidURLError: "The address has characters that must be percent-encoded as UTF-8: write %E5%BC%A0 for 张. "
-    "curl does it with -G --data-urlencode 'userId=张三'.",
+    InvalidURLError: "The address is not valid. If it has characters beyond ASCII, write them percent-encoded as "
+    "UTF-8: %E5%BC%A0 for 张. curl does it with -G --data-urlencode 'userId=张三'.",
     LineTooLong: "The address or a header field is longer than 8190 bytes.",
     BadHttpMessage: "The request is not valid HTTP: check its first line, its header (Host is required; at most "
     "128 fields, 8190 bytes each) and the chunks of its body.",
@@ -64,14 +66,31 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     reply.headers["X-Request-ID"] = id_
     if request.app[ending_key].is_set():
         reply.force_close()
-    seconds = time.perf_counter() - began
-    resource = request.match_info.route.resource
-    count_request(resource.canonical if resource else None, request.method, reply.status, seconds)
-    path = request.rel_url.raw_path
+    milliseconds = (time.perf_counter() - began) * 1000
+    path = _route_path(request)
+    if path is None:
+        # A route has the path, but not for this method.
+        path = request.rel_url.raw_path if reply.status == HTTPStatus.METHOD_NOT_ALLOWED else UNKNOWN_ADDRESS
     level = logging.DEBUG if path in _PROBES else logging.INFO
     if malformed_key not in request and _access_logger.isEnabledFor(level):
-        _access_logger.log(level, "%s %s %s %.1f ms", request.method, path, reply.status, seconds * 1000)
+        _access_logger.log(level, "%s %s %s %.1f ms", request.method, path, reply.status, milliseconds)
     return reply
+
+
+@web.middleware
+async def count_requests(request: web.Request, handler: Handler) -> Reply:
+    """Count the request and its seconds in the metrics."""
+    began = time.perf_counter()
+    reply = await handler(request)
+    assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
+    count_request(_route_path(request), request.method, reply.status, time.perf_counter() - began)
+    return reply
+
+
+def _route_path(request: web.Request) -> str | None:
+    """Return the path of the request's route, or None if no route is that of its path and method."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else None
 
 
 @web.middleware
@@ -93,7 +112,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         else:
             reply = _http_problem(error)
     except Exception:
-        _logger.exception("The handler of %s failed.", request.rel_url.raw_path)
+        _logger.exception("The handler of %s failed.", _route_path(request))
         detail = "The service failed. Its log tells more under this request id."
         reply = _problem("internal_error", "Internal Server Error", detail)
     if isinstance(reply, dict):
@@ -112,7 +131,19 @@ def _refuse_malformed(error: BaseException) -> NoReturn:
 
 
 # aiohttp's types know only handlers that return responses.
-MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, render_replies))
+MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, count_requests, render_replies))
+# The metrics count the requests of clients only.
+OPERATIONS_MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, render_replies))
+
+
+async def complete_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Set what each reply's header has: it names no program, and is neither stored nor read as another type."""
+    headers = response.headers
+    headers.popall(hdrs.SERVER, None)
+    headers["X-Content-Type-Options"] = "nosniff"
+    # aiohttp-sse says no-cache, which still allows a copy to be kept.
+    if headers.get(hdrs.CACHE_CONTROL, "no-cache") == "no-cache":
+        headers[hdrs.CACHE_CONTROL] = "no-store"
 
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode

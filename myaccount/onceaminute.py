@@ -11,13 +11,13 @@ _NOT_ACCEPTED: Final = "socket.accept() out of system resource"
 
 
 class OnceAMinute:
-    """Tells when something may be said again."""
+    """Limits a message to once a minute."""
 
     def __init__(self) -> None:
         self._said_at = -math.inf
 
     def due(self) -> bool:
-        """Return whether the last time it was due is a minute ago."""
+        """Return True at most once a minute."""
         now = time.monotonic()
         if now - self._said_at < INTERVAL_SECONDS:
             return False

@@ -7,12 +7,11 @@ cost nothing for it. Workers of one gunicorn share it, and the system spreads wh
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
-from .keys import config_key, database_key, health_key, journal_key
+from .keys import config_key, database_key, ending_key, health_key, journal_key
 from .metrics import (
     AMONG_OTHERS,
     CONNECTIONS,
@@ -23,7 +22,7 @@ from .metrics import (
     WAITING_COMMANDS,
     count_noted,
 )
-from .middlewares import render_replies
+from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
 from .protocol import Runner
 from .routes import setup_operations_routes
 from .serving import open_site
@@ -37,7 +36,9 @@ SHUTDOWN_SECONDS: Final = 1
 
 async def operations_context(app: web.Application) -> AsyncIterator[None]:
     """Serve the port. Raises OSError if it is taken."""
-    operations = web.Application(middlewares=[cast("Middleware", render_replies)])
+    operations = web.Application(middlewares=OPERATIONS_MIDDLEWARES)
+    operations.on_response_prepare.append(complete_headers)
+    operations[ending_key] = app[ending_key]
     operations[health_key] = app[health_key]
     setup_operations_routes(operations)
     runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)

@@ -13,7 +13,7 @@ ERRORS: Final[tuple[tuple[str, int, str], ...]] = (
         "`field` names it. Correct the request.",
     ),
     ("same_account", 400, "Payer and payee are one account."),
-    ("not_a_member", 403, "Only a member reads a team's messages, or writes to the team. Nothing was written."),
+    ("not_a_member", 403, "Only members may read a team's messages or write to the team. Nothing was written."),
     ("user_not_found", 404, "There is no user by that id. Nothing was recorded."),
     ("account_not_found", 404, "There is no account by that id. Nothing was recorded."),
     ("team_not_found", 404, "There is no team by that id. Nothing was recorded."),

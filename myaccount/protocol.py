@@ -1,9 +1,8 @@
-"""What aiohttp's HTTP protocol would do otherwise than the service wants. Only this file depends on its insides.
+"""Where the service changes how aiohttp's HTTP protocol behaves. Only this file depends on aiohttp's insides.
 
 tests/test_protocol.py fails when a new version of aiohttp does any of it in another way.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -20,7 +19,7 @@ from .keys import expects_body_key, malformed_key
 
 # Longer than any address of the service.
 PATH_LIMIT: Final = 256
-_HEADS: Final = re.compile(rb"(?<=\r\n\r\n)")
+_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Runner(web.AppRunner):
@@ -31,7 +30,7 @@ class Runner(web.AppRunner):
 
 
 class Server(web.Server):
-    """A server like another, whose connections are those of this file."""
+    """A server that uses this file's Connection."""
 
     def __init__(self, made: web.Server) -> None:
         request_factory = partial(_make_request, made.request_factory)
@@ -47,16 +46,17 @@ class Connection(RequestHandler):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came.
+        """Parse what was received.
 
-        After a request for an upgrade that it does not know, such as h2c, the parser drops the rest of what it was
-        given. So it is given each head by itself where there may be such a request.
+        After the head of a request for an upgrade, such as h2c, the parser drops the rest of what it was given, or
+        keeps it for another protocol. So nothing is given to it together with the end of a head.
         """
-        if b"pgrade" in data or b"PGRADE" in data:
-            for part in _HEADS.split(data):
-                super().data_received(part)
-        else:
-            super().data_received(data)
+        for part in _parts(data):
+            super().data_received(part)
+            if self._upgraded and not self._message_tail and self._parser is not None:
+                # No upgrade is accepted: what follows is HTTP.
+                self._parser.set_upgraded(False)
+                self._upgraded = False
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._fail_unfinished_body()
 
@@ -85,17 +85,13 @@ class Connection(RequestHandler):
         return handler
 
 
-class Request(web.Request):
-    """A request whose reply does not name the programs, and is neither stored nor taken for what it is not."""
-
-    async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        headers = response.headers
-        headers.popall(hdrs.SERVER, None)
-        headers["X-Content-Type-Options"] = "nosniff"
-        # aiohttp-sse says no-cache, which still allows a copy to be kept.
-        if headers.get(hdrs.CACHE_CONTROL, "no-cache") == "no-cache":
-            headers[hdrs.CACHE_CONTROL] = "no-store"
-        await super()._prepare_hook(response)
+def _parts(data: bytes) -> list[bytes]:
+    """Split what was received behind each end of a head, also if only the end's last bytes are in it."""
+    rest = data.lstrip(b"\r\n")
+    *heads, last = rest.split(_HEAD_END)
+    parts = (data[: len(data) - len(rest)], *[head + _HEAD_END for head in heads], last)
+    # aiohttp passes nothing when it goes on with what the parser has kept.
+    return [part for part in parts if part] or [data]
 
 
 def shortened(url: URL) -> URL:
@@ -122,10 +118,13 @@ def _make_request(
         message = message._replace(headers=CIMultiDictProxy(headers))
     if len(message.url.raw_path) > PATH_LIMIT:
         message = message._replace(url=shortened(message.url))
-    if message.upgrade and payload is not EMPTY_PAYLOAD:
-        # What follows its body may have been dropped: the client sends that again on another connection.
+    # The parser may have dropped what followed a body, or what it had kept because many requests were waiting.
+    if message.upgrade and (
+        payload is not EMPTY_PAYLOAD or protocol._request_count >= protocol._max_msg_queue_size
+    ):
+        # The client learns that it must send that again on another connection.
         message = message._replace(should_close=True)
-    request = make(message, payload, protocol, writer, task, _cls=Request)
+    request = make(message, payload, protocol, writer, task)
     # A client of HTTP/1.0 does not know the answer 100.
     if expects is not None and expects.lower() == "100-continue" and message.version >= HttpVersion11:
         request[expects_body_key] = True

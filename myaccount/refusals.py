@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 _logger: Final = logging.getLogger(__name__)
 
-# Refusals of one cause come together. This much later their line is written.
+# Seconds until their line is written.
 GATHERING_SECONDS: Final = 1
 IDS_LIMIT: Final = 100
 # A cause may name a row, so there may be many.
@@ -28,7 +28,7 @@ class Refusals:
         self._more: dict[str, int] = {}
 
     def note(self, cause: str, request_id: str) -> None:
-        """Have the request among those of that cause in the log."""
+        """Record a refused request under its cause."""
         if cause not in self._by_cause and len(self._by_cause) >= CAUSES_LIMIT:
             cause = OTHERS
         refused = self._by_cause.get(cause)

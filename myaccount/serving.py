@@ -23,6 +23,10 @@ SHUTDOWN_SECONDS: Final = 7
 DRAIN_SECONDS: Final = 2
 
 
+class PortRefused(OSError):
+    """The port is in use, or needs rights that this process does not have."""
+
+
 async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], started: Callable[[], None]) -> None:
     """Run the application until SIGTERM or SIGINT, reachable at the addresses, hosts and ports, if there are any.
 
@@ -76,8 +80,9 @@ def _named(section: str, host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        key = f"{section}{key_at_fault(error)}"
-        raise OSError(f"{key}: {listening_fault(host, port, error)}") from None
+        key = key_at_fault(error)
+        fault = PortRefused if key == "port" else OSError
+        raise fault(f"{section}{key}: {listening_fault(host, port, error)}") from None
 
 
 def end_process() -> None:

@@ -128,6 +128,15 @@ def _text_or_none(value: object) -> str:
     return _text(value) if value != "" else ""
 
 
+def _host(value: object) -> str:
+    """Take a host's name or address, if sockets can look it up: their module encodes each by IDNA."""
+    host = _text(value)
+    with suppress(UnicodeError):
+        host.encode("idna")
+        return host
+    raise t.DataError("expected a host: labels of 1 to 63 characters with single dots between them, or an address")
+
+
 def _address(value: object) -> str:
     """Take an address as it is written: it is requested so, with its escapes."""
     with suppress(ValueError):
@@ -135,6 +144,8 @@ def _address(value: object) -> str:
         parts = urlsplit(address)
         # Reading the port raises ValueError if it is above the highest one.
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            # Raises UnicodeError, a ValueError, as in `_host`.
+            parts.hostname.encode("idna")
             return address
     raise t.DataError("expected an address, such as http://127.0.0.1:9000/account-opened")
 
@@ -200,7 +211,7 @@ PORT: Final = _number(1, HIGHEST_PORT)
 
 MYSQL: Final = Section(
     {
-        t.Key("host"): _text,
+        t.Key("host"): _host,
         t.Key("port", default=3306): PORT,
         t.Key("db"): _text,
         t.Key("user"): _text,
@@ -215,7 +226,7 @@ MYSQL: Final = Section(
 
 REDIS: Final = Section(
     {
-        t.Key("host"): _text,
+        t.Key("host"): _host,
         t.Key("port", default=6379): PORT,
         # Taken because the demo's file has it; connections are opened as they are needed.
         t.Key("minsize", default=1): _number(0, 1000),
@@ -240,7 +251,7 @@ CALLBACK: Final = Section(
 
 CONFIGURATION: Final = Section(
     {
-        t.Key("host", default="127.0.0.1"): _text,
+        t.Key("host", default="127.0.0.1"): _host,
         t.Key("port", default=8080): PORT,
         t.Key("mysql", optional=True): MYSQL,
         t.Key("redis", optional=True): REDIS,
@@ -262,7 +273,7 @@ CONFIGURATION: Final = Section(
         ),
         t.Key("metrics", optional=True): Section(
             {
-                t.Key("host", default="127.0.0.1"): _text,
+                t.Key("host", default="127.0.0.1"): _host,
                 t.Key("port", default=9180): PORT,
             }
         ),

@@ -65,7 +65,7 @@ LOOKS_EMPTY = [
     "\u00ad",
     "\u3000\uffa0",
 ]
-HIDES = ["a\u200b", "a\u202eb", "a\u00adb", "a\u2066b", "\ufeffa", "\u200da", "a\u200c", "a\u200f"]
+HIDES = ["a\u200b", "a\u202eb", "a\u00adb", "a\u2066b", "\ufeffa", "\u200da", "a\u200c", "a\u200f", "a\U000e0041b"]
 
 BAD_IDS = ["", "a" * 46, "a%20b", "%20", "a%09", "a%0Ab", "a%00b", "%C2%A0", "%E3%80%80", "a%7F", "a%C2%85",
            "%E5%BC%A0" * 46, *[quote(f"a{character}b") for character in UNSEEN.values()]]  # fmt: skip

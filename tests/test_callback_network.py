@@ -160,12 +160,16 @@ async def test_a_proxy_is_used_with_its_credentials(
 
 
 async def test_the_environments_proxy_is_used_where_that_is_wanted(
-    monkeypatch: pytest.MonkeyPatch, proxy: Proxy, paths: tuple[str, list[str]]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, paths: tuple[str, list[str]]
 ) -> None:
     address, asked = paths
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    # aiohttp would send this password as well.
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login shop password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
     assert await _send(url=f"{address}/one") is None
     assert proxy.lines == []
     assert await _send(url=f"{address}/two", trust_env=True) is None

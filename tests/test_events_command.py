@@ -60,6 +60,7 @@ async def _events(file: Path, *words: str) -> tuple[int, str]:
         text=True,
         timeout=60,
     )
+    assert done.returncode == 0 or not done.stdout
     return done.returncode, done.stdout + done.stderr
 
 

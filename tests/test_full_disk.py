@@ -55,7 +55,7 @@ def test_a_worker_s_files_have_all_their_room_from_the_beginning_and_never_grow(
     assert len(before) == 4
     # Twice, as by a slot's next worker.
     for _ in range(2):
-        assert "ERROR The metrics lack some of what this process counts: " in _count_many_kinds(tmp_path)
+        assert "ERROR Some counts of this process are missing from /metrics: " in _count_many_kinds(tmp_path)
         assert _sizes(tmp_path) == before
         for file in tmp_path.iterdir():
             assert file.stat().st_blocks * 512 >= file.stat().st_size > 0
@@ -65,7 +65,7 @@ def test_a_worker_whose_files_have_no_room_counts_in_memory_and_says_so_once_a_f
     logged = _count_many_kinds(tmp_path, limit="ulimit -f 0").splitlines()
     assert len(logged) == len({line.partition("_0.db")[0] for line in logged}) == 4
     for line in logged:
-        assert line.startswith("ERROR The metrics lack some of what this process counts: ")
+        assert line.startswith("ERROR Some counts of this process are missing from /metrics: ")
         assert line.endswith(("File too large", "No space left on device"))
     assert _sizes(tmp_path) == {}
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import http.client
+import json
 import random
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -126,6 +128,19 @@ def test_the_public_port_has_no_metrics_and_the_other_nothing_else(service: Serv
     public = int(service.address.rpartition(":")[2])
     assert ask(public, "/metrics").status == 404
     assert [ask(port, path).status for path in ("/", "/recharge", "/errors", "/static/style.css")] == [404] * 4
+
+
+def test_a_reply_of_the_operations_port_has_a_request_id_and_is_not_counted(service: Service, port: int) -> None:
+    before = scrape(port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as response:
+        assert response.headers["X-Request-ID"]
+        assert (response.headers["Server"], response.headers["Cache-Control"]) == (None, "no-store")
+    problem = json.loads(ask(port, "/nothing").text)
+    assert problem["request_id"] != "-"
+    after = scrape(port)
+    assert [after.where(COUNT, route=route) for route in ("/readyz", "/metrics", "other")] == [
+        before.where(COUNT, route=route) for route in ("/readyz", "/metrics", "other")
+    ]
 
 
 def test_without_the_section_there_is_no_such_port(start: Start, port: int) -> None:

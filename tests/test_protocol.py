@@ -67,11 +67,13 @@ NOT_HTTP = {
     "a field without a colon": (_get("/", SECRET), "not valid HTTP"),
     "no host": (f"GET /{SECRET} HTTP/1.1\r\n\r\n".encode(), "Host is required"),
     "two lengths": (_get("/", "Content-Length: 1", "Content-Length: 2"), "not valid HTTP"),
+    "a target without a path": (_get("?a=b"), "The address is not valid"),
+    "a port above the highest": (_get("http://shop:99999/"), "The address is not valid"),
+    "half a bracket": (_get("http://[::1/"), "The address is not valid"),
     "an unknown method": (f"FOO /{SECRET} HTTP/1.1\r\nHost: shop\r\n\r\n".encode(), "method of HTTP"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTPS"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid HTTP"),
     "HTTP/9": (f"GET /{SECRET} HTTP/9.9\r\n\r\n".encode(), "not valid HTTP"),
-    "a bad chunk": (CHUNKED + f"cardNum={SECRET}\r\n".encode(), "chunks of its body"),
 }
 
 
@@ -102,6 +104,28 @@ async def test_a_line_about_what_is_not_http_has_the_id_of_its_reply(
     (reply,) = await _ask(client, b"GARBAGE\r\n\r\n")
     (record,) = [record for record in caplog.records if "was not HTTP" in record.getMessage()]
     assert vars(record)["request_id"] == reply.headers["X-Request-ID"]
+
+
+async def test_a_bad_chunk_behind_its_head_is_refused_and_not_logged(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (reply,) = await _ask(client, CHUNKED + f"cardNum={SECRET}\r\n".encode())
+    assert (reply.status, reply.problem["code"]) == (400, "invalid_request")
+    assert "transfer coding" in reply.problem["detail"]
+    assert SECRET not in reply.body + caplog.text
+
+
+async def test_a_path_that_no_route_has_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await _ask(client, _get(f"/{SECRET}") + _get(f"/messages/{SECRET}?a={SECRET}") + _get("/openacc"), replies=3)
+    lines = [record.getMessage() for record in caplog.records if record.name == "myaccount.access"]
+    assert [" ".join(line.split()[:-2]) for line in lines] == [
+        "GET (unknown address) 404",
+        "GET (unknown address) 404",
+        "GET /openacc 405",
+    ]
+    assert SECRET not in caplog.text
 
 
 async def test_a_body_that_breaks_off_with_a_bad_chunk_is_refused_at_once(client: Client) -> None:
@@ -142,11 +166,32 @@ async def test_a_body_that_is_refused_by_its_header_is_not_asked_for(client: Cli
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "H2C", "TLS/1.3", "websocket"])
-@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE", "upGRADE"])
 async def test_a_request_behind_an_upgrade_is_answered(client: Client, name: str, upgrade: str) -> None:
     first = _get("/nowhere", f"Connection: {name}", f"{name}: {upgrade}")
     replies = await _ask(client, first + _get("/healthz") + _get("/nowhere"), replies=3)
     assert [reply.status for reply in replies] == [404, 200, 404]
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+async def test_a_request_behind_an_upgrade_is_answered_wherever_its_segments_end(
+    client: Client, upgrade: str
+) -> None:
+    request = _get("/nowhere", "Connection: Upgrade", f"Upgrade: {upgrade}")
+    both = request + request + _get("/healthz")
+    # Within the word, and before, within and behind the end of the head.
+    ends = [request.index(b"Upgrade") + 3, *range(len(request) - 5, len(request) + 3)]
+    for end in ends:
+        # The reply to the first shows that its segment was parsed alone.
+        replies = await _ask(client, _get("/") + both[:end], both[end:], replies=4)
+        assert [reply.status for reply in replies] == [200, 404, 404, 200], end
+
+
+async def test_behind_an_upgrade_that_waited_for_many_requests_the_connection_ends(client: Client) -> None:
+    upgrade = _get("/nowhere", "Connection: Upgrade", "Upgrade: h2c")
+    replies = await _ask(client, _get("/healthz") * 40 + upgrade + _get("/healthz"), replies=41)
+    assert [reply.status for reply in replies] == [200] * 40 + [404]
+    assert replies[-1].headers["Connection"] == "close"
 
 
 async def test_behind_an_upgrade_with_a_body_the_connection_ends(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Which characters ids and names may have: an id must look like what it is, and a name must show."""
+"""Which characters ids and names may have: an id has only visible characters, a name at least one."""
 
 import re
 import unicodedata
@@ -10,10 +10,10 @@ _CONTROL: Final = re.compile(f"[{_CONTROLS}]")
 _CONTROL_IN_LINES: Final = re.compile(f"(?![\t\n\r])[{_CONTROLS}]")
 
 # Persian and Indian scripts need joiners between letters, and so do emoji of several persons. Hebrew and Arabic
-# names may have direction marks. None of them has an effect at the beginning or the end.
+# names may have direction marks. They are refused at the beginning and the end, where they are mostly left-overs.
 _INSIDE_NAMES: Final = "\u200c\u200d\u200e\u200f\u061c"
-# Zero width, soft hyphen, and what reverses the text around it.
-_HIDDEN: Final = re.compile("[\u00ad\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+# Zero width, soft hyphen, tags, and what reverses the text around it.
+_HIDDEN: Final = re.compile("[\u00ad\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 # Characters that show nothing although their category is that of a letter, a mark or a symbol: fillers, variation
 # selectors, and the Braille pattern without dots.
 _BLANK: Final = re.compile(
@@ -32,26 +32,29 @@ def check_id(value: str) -> None:
     check_text(value)
     for character in value:
         if character.isspace():
-            raise ValueError("must not hold white space")
+            raise ValueError("must not contain white space")
         if unicodedata.category(character) in _INVISIBLE_CATEGORIES or _BLANK.match(character):
-            raise ValueError(f"must not hold invisible or unassigned characters, as {_code_point(character)} is")
+            raise ValueError(f"must not contain invisible or unassigned characters ({_code_point(character)})")
 
 
 def check_name(value: str) -> None:
     """Raise ValueError, saying why, unless the name shows, and nothing in it hides or reverses other text."""
     check_text(value)
-    hidden = _HIDDEN.search(value)
-    if hidden or value[0] in _INSIDE_NAMES or value[-1] in _INSIDE_NAMES:
-        character = hidden[0] if hidden else value[0] if value[0] in _INSIDE_NAMES else value[-1]
-        raise ValueError(f"must not hold the invisible character {_code_point(character)} there")
+    if hidden := _HIDDEN.search(value):
+        raise ValueError(f"must not contain the invisible character {_code_point(hidden[0])}")
+    for character in (value[0], value[-1]):
+        if character in _INSIDE_NAMES:
+            raise ValueError(f"must not begin or end with the invisible character {_code_point(character)}")
 
 
 def check_text(value: str, *, lines: bool = False) -> None:
     """Raise ValueError, saying why, if the text shows nothing or has control characters (`lines` may end)."""
-    if all(map(_shows_nothing, value)):
+    if not value:
         raise ValueError("must not be empty")
+    if all(map(_shows_nothing, value)):
+        raise ValueError("must have a visible character")
     if (_CONTROL_IN_LINES if lines else _CONTROL).search(value):
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
 
 
 def _shows_nothing(character: str) -> bool:

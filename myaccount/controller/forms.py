@@ -90,7 +90,7 @@ def whole(least: int, most: int) -> Check:
 
 
 def one_of(known: Sequence[str]) -> Check:
-    """Take one of the words that there are."""
+    """Accept one of the known words."""
 
     def parse(value: str) -> str:
         if value not in known:

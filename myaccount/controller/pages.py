@@ -166,7 +166,7 @@ async def errors(request: web.Request) -> web.Response:
 
 
 def not_found(request: web.Request) -> web.Response:
-    """Return the page for an address that there is not."""
+    """Return the page for an unknown address."""
     response = _render(request, "not_found.html")
     response.set_status(404)
     return response

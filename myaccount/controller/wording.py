@@ -13,7 +13,7 @@ from .forms import Optional, one_of
 # The first is the default.
 LANGUAGES: Final = ("zh", "en")
 
-# Each but the note, whose words are its writer's, is a macro of the templates.
+# All but `note`, whose text its writer chose, are macros of the templates.
 MESSAGE_TYPES: Final = ("account_opened", "recharge", "transfer_out", "transfer_in", "decline", "note")
 
 # Plain text, which whoever shows it escapes as its page wants it.

@@ -66,7 +66,7 @@ class UserExists(LedgerError):
 
 
 class OpenedBefore(UserExists):
-    """The user id is taken, by the same user with the same account."""
+    """The user was opened before with the same fields."""
 
 
 class AccountExists(LedgerError):

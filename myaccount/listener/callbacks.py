@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yarl
@@ -56,7 +57,7 @@ class Endpoint:
         self.key = endpoint_key(callback)
         self._url_key = url_key(callback["url"])
         self._url = _as_written(callback["url"])
-        self._proxy = _as_written(callback["proxy"]) if "proxy" in callback else None
+        self._proxy = _proxy(callback)
         self._host = urlsplit(callback["url"]).hostname or ""
         self._next_log = 0.0
         self._failed = 0
@@ -171,6 +172,19 @@ def _as_written(address: str) -> yarl.URL:
     return yarl.URL(address, encoded=re.fullmatch("[!-~]*", address) is not None)
 
 
+def _proxy(callback: CallbackConfig) -> yarl.URL | None:
+    """Return the proxy of the configuration or the environment.
+
+    aiohttp's own `trust_env` would also send the passwords of ~/.netrc.
+    """
+    proxy = callback.get("proxy")
+    if proxy is None and callback["trust_env"]:
+        parts = urlsplit(callback["url"])
+        if not proxy_bypass(parts.netloc.rpartition("@")[2]):
+            proxy = getproxies().get(parts.scheme)
+    return _as_written(proxy) if proxy else None
+
+
 @asynccontextmanager
 async def open_endpoints(database: Database, callbacks: Sequence[CallbackConfig]) -> AsyncIterator[list[Endpoint]]:
     """Give the endpoints of the configuration, each with connections of its own."""
@@ -187,5 +201,4 @@ def _session(callback: CallbackConfig) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"User-Agent": "MyAccount"},
-        trust_env=callback["trust_env"],
     )

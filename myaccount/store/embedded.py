@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..locks import lock
-from ..private import make_file, record_made, remove_if_new, tighten
+from ..private import make_file, make_folder, record_made, remove_if_new, tighten
 from .errors import DatabaseNotReady
 
 _logger = logging.getLogger(__name__)
@@ -34,8 +34,10 @@ def prepare_file(file: Path) -> None:
 
     Raises DatabaseNotReady, before anything is made, if SQLite is too old, and OSError if the file cannot be made.
     """
-    refuse_old_sqlite()
-    if make_file(file, lasting=True):
+    _refuse_unusable(file)
+    with _named(file):
+        made = make_file(file, lasting=True)
+    if made:
         # SQLite gives the files that it puts beside this one the same rights.
         _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
         return
@@ -63,12 +65,10 @@ def _may_be_ledger(file: Path) -> bool:
 
 def refuse_to_make(file: Path) -> None:
     """Raise what `prepare_file` would if it had to make the file, and make nothing."""
-    refuse_old_sqlite()
-    folder = next(parent for parent in file.parents if parent.is_dir())
-    try:
+    _refuse_unusable(file)
+    folder = next(parent for parent in file.parents if parent.exists())
+    with _named(file):
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise OSError(f"{file} cannot be made: {error.strerror}") from None
 
 
 def hold(file: Path, wait_seconds: float = ENDING_SECONDS) -> None:
@@ -110,7 +110,9 @@ def refuse_if_served(file: Path) -> None:
 
 def _locked(file: Path, wait_seconds: float) -> int:
     """Return a descriptor that has the lock."""
-    refuse_old_sqlite()
+    _refuse_unusable(file)
+    with _named(file):
+        make_folder(file.parent)
     deadline = time.monotonic() + wait_seconds
     while (descriptor := _try_to_lock(_lock_file(file))) is None:
         if time.monotonic() >= deadline:
@@ -124,8 +126,9 @@ def _locked(file: Path, wait_seconds: float) -> int:
 def _try_to_lock(lock_file: Path) -> int | None:
     """Return a descriptor that has the lock, or None if another process has it or has just removed its file."""
     # Removed again only by the process that has the lock. Any other would end that one's hold on the database.
-    new = make_file(lock_file, lasting=True)
-    descriptor = os.open(lock_file, os.O_CREAT | os.O_RDWR, 0o600)
+    with _named(lock_file):
+        new = make_file(lock_file, lasting=True)
+        descriptor = os.open(lock_file, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         lock(descriptor)
         if os.path.samestat(os.fstat(descriptor), lock_file.stat()):
@@ -141,6 +144,21 @@ def _try_to_lock(lock_file: Path) -> int | None:
 
 def _lock_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.lock")
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Make an OSError name the key of the configuration and the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"sqlite_file: {file} cannot be made: {error.strerror}") from None
+
+
+def _refuse_unusable(file: Path) -> None:
+    refuse_old_sqlite()
+    if file.is_dir():
+        raise DatabaseNotReady(f"sqlite_file: {file} is a folder. Name a file in it.")
 
 
 def refuse_old_sqlite() -> None:
