@@ -11,7 +11,9 @@ def __getattr__(name: str) -> Any:
     """Return what `gunicorn myaccount` looks for, if gunicorn's worker can run it."""
     if name != "application":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if "gunicorn.arbiter" in sys.modules and "aiohttp.worker" not in sys.modules:
+    # `gunicorn --check-config` reads the settings and loads no worker.
+    settings_read = hasattr(sys.modules.get("__config__"), "PORT_FREE_SECONDS")
+    if "gunicorn.arbiter" in sys.modules and "aiohttp.worker" not in sys.modules and not settings_read:
         # gunicorn reads its settings in the current folder only. Its own worker would answer all with a 500.
         from gunicorn.errors import AppImportError
 
