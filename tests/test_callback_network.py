@@ -46,7 +46,8 @@ async def paths() -> AsyncIterator[tuple[str, list[str]]]:
 
     async def note(request: web.BaseRequest) -> web.Response:
         asked.append(request.raw_path if isinstance(request, web.Request) else request.path_qs)
-        return web.Response()
+        # A password that nobody configured must not come.
+        return web.Response(status=401 if "Authorization" in request.headers else 200)
 
     app = web.Application()
     app.router.add_post("/{path:.*}", note)
