@@ -20,6 +20,7 @@ SQLITE_BATCH: Final = "myaccount/store/sqlite_batch.py"
 POSTING: Final = "myaccount/store/posting.py"
 JOURNAL: Final = "myaccount/store/journal.py"
 BLOCKED: Final = "myaccount/store/blocked.py"
+LOCK_WAIT: Final = "myaccount/store/lock_wait.py"
 DATABASE: Final = "myaccount/store/database.py"
 FRESHNESS: Final = "myaccount/store/freshness.py"
 TURNS: Final = "myaccount/store/turns.py"
@@ -57,8 +58,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The batch's statements.
     Mutation(MYSQL_BATCH, "keys = sorted(balances)", "keys = list(balances)", "tests/test_batches.py"),
     Mutation(MYSQL_BATCH, " FORCE INDEX (PRIMARY)", "", "tests/test_batches.py"),
-    Mutation(MYSQL_BATCH, " FOR UPDATE{'' if wait else ' SKIP LOCKED'}", "", "tests/test_batches.py tests/test_journal.py"),
-    Mutation(MYSQL_BATCH, "' SKIP LOCKED'", "''", "tests/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, " FOR UPDATE{tail}", "", "tests/test_batches.py tests/test_journal.py"),
+    Mutation(MYSQL_BATCH, '" SKIP LOCKED"', '""', "tests/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, "or not self._info[SKIPS_LOCKED]", "", "tests/test_locked_rows.py"),
     Mutation(MYSQL_BATCH, "MIN(id) AS id", "MAX(id) AS id", "tests/test_batches.py"),
     Mutation(SQLITE_BATCH, "min(id) AS id", "max(id) AS id", "tests/test_batches.py"),
     Mutation(SQLITE_BATCH, " WHERE account.id = new.value ->> 0", "", "tests/test_batches.py"),
@@ -70,14 +72,17 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "return command.payer not in blocked and command.payee not in blocked", "return command.payer not in blocked", "tests/test_locked_rows.py"),
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/test_listener.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/test_writer.py"),
-    Mutation(JOURNAL, "            self._fail_all(self._under_way, failed)\n", "", "tests/test_writer.py"),
-    Mutation(JOURNAL, "            await self._settle_halves(batch, wait=wait)\n", "            self._fail_all(batch, Unavailable())\n", "tests/test_round_trips.py"),
+    Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/test_writer.py"),
+    Mutation(JOURNAL, "            await self._settle_parts(batch, self._halved(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/test_round_trips.py"),
     Mutation(JOURNAL, "if self._closing:\n            raise", "if False:\n            raise", "tests/test_journal.py"),
     Mutation(JOURNAL, "len(self._waiting) >= self._waiting_limit or ", "", "tests/test_journal.py"),
     Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/test_journal.py"),
     Mutation(JOURNAL, "                await self._wait_for(settled, GATHERING_SECONDS)\n", "                pass\n", "tests/test_journal.py"),
-    Mutation(JOURNAL, "            await self._take(again, wait=False)\n", "            await self._take(again, wait=True)\n", "tests/test_locked_rows.py"),
-    Mutation(BLOCKED, "if now - order.came_at > WAIT_SECONDS:", "if False:", "tests/test_locked_rows.py"),
+    Mutation(JOURNAL, "wait=self._blocked.queues", "wait=True", "tests/test_locked_rows.py"),
+    Mutation(JOURNAL, " and not o.is_late(now)", "", "tests/test_locked_rows.py"),
+    Mutation(BLOCKED, "late = now - self.came_at > WAIT_SECONDS", "late = False", "tests/test_locked_rows.py"),
+    Mutation(BLOCKED, "self._tries % QUEUEING == 0", "False", "tests/test_locked_rows.py"),
+    Mutation(LOCK_WAIT, "* NEWEST", "* 0", "tests/test_locked_rows.py"),
     Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/test_locked_rows.py"),
     # Transactions and connections.
     Mutation(DATABASE, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/test_database.py"),
