@@ -36,6 +36,8 @@ Result = TypeVar("Result")
 
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.02
+# Each waits for the lock, and meanwhile keeps a connection that others need.
+LOCKED_ATTEMPTS: Final = 2
 # With all its attempts and whatever they wait for. Alone, none of our transactions takes a fiftieth of this.
 TRANSACTION_TIMEOUT_SECONDS: Final = 5
 
@@ -189,7 +191,7 @@ class Database:
                         return result
                     except (DBAPIError, self._driver.Error, OSError) as error:
                         raise_if_cancelled()
-                        self._judge(kind, error)
+                        self._judge(kind, attempt, error)
                         reason = reason_of(error)
                         self._note(error, attempt)
                     # The jitter is no secret.
@@ -206,14 +208,14 @@ class Database:
             cause=f"the database {self.place}: {reason}",
         )
 
-    def _judge(self, kind: str, error: Exception) -> None:
+    def _judge(self, kind: str, attempt: int, error: Exception) -> None:
         """Raise what another attempt cannot mend."""
         match kind_of(error):
             case ErrorKind.OURS:
                 raise error
             case ErrorKind.TOO_LARGE:
                 raise TooLarge(str(getattr(error, "orig", None) or error)) from error
-            case ErrorKind.LOCKED:
+            case ErrorKind.LOCKED if kind == "batch" or attempt >= LOCKED_ATTEMPTS:
                 count_transaction(kind, "unavailable")
                 raise RowLocked(
                     "Another transaction holds a row that this needs. Send the same request again in a moment.",
