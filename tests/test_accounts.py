@@ -81,7 +81,13 @@ async def test_a_taken_id_is_refused_and_nothing_of_the_opening_stays(client: Cl
 
 
 async def test_of_many_openings_of_one_user_at_once_exactly_one_succeeds(client: Client) -> None:
-    answers = await asyncio.gather(*[send(client, "/openacc", **ALICE) for _ in range(20)])
+    async def open_her() -> tuple[int, dict[str, Any], bool]:
+        # More than there are connections come at once, so a slow machine may refuse some for now.
+        while (answer := await send(client, "/openacc", **ALICE))[0] == 503:
+            pass
+        return answer
+
+    answers = await asyncio.gather(*[open_her() for _ in range(20)])
     assert sorted((status, replayed) for status, _, replayed in answers) == [(200, False)] + [(409, True)] * 19
 
 
