@@ -66,4 +66,5 @@ def test_a_file_that_is_locked_or_full_is_tried_again() -> None:
 def test_what_has_no_number_is_judged_by_its_class() -> None:
     assert kind_of(ConnectionResetError("gone")) is ErrorKind.TRANSIENT
     assert kind_of(sqlite3.ProgrammingError("a parameter too many")) is ErrorKind.OURS
+    assert kind_of(pymysql.err.NotSupportedError("not here")) is ErrorKind.OURS
     assert kind_of(pymysql.err.InterfaceError(0, "closed")) is ErrorKind.TRANSIENT
