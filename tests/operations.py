@@ -58,7 +58,8 @@ def ask(port: int, path: str) -> Answer:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
             status, text = response.status, response.read().decode()
     except urllib.error.HTTPError as error:
-        status, text = error.code, error.read().decode()
+        with error:
+            status, text = error.code, error.read().decode()
     return Answer(status, text, time.monotonic() - began)
 
 

@@ -62,15 +62,22 @@ class Service:
             return False
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.address + path, timeout=10) as response:  # noqa: S310 - our own service
-            text: str = response.read().decode()
-        return text
+        return self._ask(path, None).decode()
 
     def post(self, path: str, **fields: str) -> dict[str, object]:
-        data = urlencode(fields).encode()
-        with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310
-            body: dict[str, object] = json.load(response)
+        body: dict[str, object] = json.loads(self._ask(path, urlencode(fields).encode()))
         return body
+
+    def _ask(self, path: str, data: bytes | None) -> bytes:
+        """Return the body of a reply. Raises HTTPError for a refusal."""
+        try:
+            with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310 - our own
+                text: bytes = response.read()
+        except urllib.error.HTTPError as error:
+            # Else its socket is open until its garbage is collected, which fails the test that runs then.
+            error.close()
+            raise
+        return text
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)

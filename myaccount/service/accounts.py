@@ -24,6 +24,8 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
     opened_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
+        # Before the user: if another has just opened both, the user is seen as well, and it may be this same opening.
+        account_is_taken = await account_exists(connection, command.account_id)
         holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
         if holding is not None:
             if not _is_same(holding, command):
@@ -35,7 +37,7 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
                 f"User {command.user_id!r} exists already, opened with the same fields: nothing is left to do.",
                 field="userId",
             )
-        if await account_exists(connection, command.account_id):
+        if account_is_taken:
             raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
         if command.team_id is not None and await find_team(connection, command.team_id) is None:
             raise TeamNotFound(f"There is no team {command.team_id!r}.", field="teamId")
