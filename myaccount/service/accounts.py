@@ -24,7 +24,7 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
     opened_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
-        # Before the user: if another has just opened both, the user is seen as well, and it may be this same opening.
+        # Looked up first: if both were opened meanwhile, the user is seen too, and it may be this same opening.
         account_is_taken = await account_exists(connection, command.account_id)
         holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
         if holding is not None:
