@@ -65,7 +65,7 @@ def _open(file: Path, size: int) -> MmapedDict:
     if file.exists():
         _allocate(file, max(size, file.stat().st_size))
     else:
-        # Whoever adds up the files must not find it before it is whole.
+        # A scrape adds up the files and must not find this one before it is whole.
         new = file.with_suffix(".new")
         try:
             _allocate(new, size)

@@ -36,7 +36,7 @@ ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
 # Set for a request that the parser refused: why.
 malformed_key: Final[web.RequestKey[BaseException]] = web.RequestKey("malformed", BaseException)
 
-# Set while the client holds its body back until it is told to go on.
+# Set while the client waits for "100 Continue" before it sends its body.
 expects_body_key: Final[web.RequestKey[bool]] = web.RequestKey("expects_body", bool)
 
 # Set by a handler whose answer is that of an earlier request with the same order id.

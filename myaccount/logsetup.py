@@ -138,7 +138,7 @@ def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]
 def _keep_private(file: Path, *, daily: bool) -> None:
     """Make the log's file for its owner alone. Those that an earlier version made by itself become so.
 
-    A file of that name that is there already is left as it is: whoever rotates it says who may read it.
+    An existing file keeps its permissions, because the program that rotates it sets them.
     """
     if not make_file(file) and daily:
         for path in file.parent.glob(f"{file.name}*"):

@@ -1,4 +1,4 @@
-"""Work that a task repeats until it is cancelled, whatever error a round ends with."""
+"""Work that a task repeats until it is cancelled; an error in one round does not end it."""
 
 import asyncio
 import logging
