@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from trafaret_config.commandline import standard_argparse_options
@@ -32,6 +33,9 @@ from .serving import Runner, refuse_taken, serve
 from .settings import Config
 from .store.backup import BackupFailed
 from .store.errors import DatabaseNotReady
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 CONFIG_VARIABLE = "MYACCOUNT_CONFIG"
 
@@ -99,15 +103,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help raises OSError when it cannot be written: newer Pythons' own ignores that."""
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        print(self.format_help(), end="", file=file)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="myaccount",
         description="A wallet ledger service.",
         epilog=COMMANDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard_argparse_options(parser, default_config=os.environ.get(CONFIG_VARIABLE, str(DEFAULT_FILE)))
-    parser.add_argument("--version", action="version", version=f"MyAccount {own_version()}")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("command", nargs="?", choices=tuple(COMMAND_NAMES), default="serve")
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="with backup: the file to write")
     parser.add_argument(
@@ -164,6 +175,9 @@ def runner_from_environment() -> Runner:
 
 
 def _do(options: argparse.Namespace) -> int:
+    if options.version:
+        print(f"MyAccount {own_version()}")
+        return 0
     if options.print_config_vars:
         print("\n".join(sorted(variables_of(options.config, os.environ))))
         return 0
