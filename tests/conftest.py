@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
 
-from myaccount import serving
+from myaccount import logsetup, serving
 from myaccount.main import create_app
 from myaccount.resources import working_path
 from myaccount.serving import Runner
@@ -63,6 +64,21 @@ def _end_soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "DRAIN_SECONDS", 0.5)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Take away the handlers that a command of this test's has set up: its output is closed by then."""
+    yield
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if type(handler).__module__ == logsetup.__name__]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one worker more than there are processors, since many tests wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

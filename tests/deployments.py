@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import subprocess
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from .conftest import Section
 from .servers import Server, program, wait_until
-from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
+from .services import CHECKOUT, ENVIRONMENT, Service, Start
 
 DEPLOY = CHECKOUT / "deploy"
 GUNICORN = ("gunicorn", "myaccount")
@@ -161,23 +160,11 @@ def sections(mysql_section: Section, redis_section: Section) -> Section:
 
 
 def start_gunicorn(start: Start, workers: int = 3, **sections: object) -> Service:
-    return start(*GUNICORN, "--workers", str(workers), environment=True, **sections)
+    return start(*GUNICORN, "--workers", str(workers), by_environment=True, **sections)
 
 
 def port_of(service: Service) -> int:
     return int(service.address.rpartition(":")[2])
-
-
-def refused_start(command: tuple[str, ...], configuration: Path) -> "subprocess.CompletedProcess[str]":
-    """Return what became of a start that is expected to fail."""
-    return subprocess.run(
-        command,
-        cwd=CHECKOUT,
-        env={**ENVIRONMENT, "MYACCOUNT_CONFIG": str(configuration)},
-        capture_output=True,
-        text=True,
-        timeout=2 * START_SECONDS,
-    )
 
 
 async def answers(port: int) -> bool:

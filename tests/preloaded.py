@@ -1,10 +1,10 @@
-"""Programs of the service, started without the second in which a new Python imports it.
+"""Programs that start without the second in which a new Python imports what they need.
 
-One Python imports the service and forks for each program. Tests that start many processes use it; those that are
-about the start do not.
+One Python imports it and forks for each program. Tests about the start itself do not use it (services.py).
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -19,6 +19,27 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
+
+# What the service imports, and what it imports only where it is needed.
+SERVICE = ("myaccount.cli", "aiomysql", "alembic.command", "redis.asyncio")
+# gunicorn's workers import the service after they were given their slots for metrics.
+GUNICORN = (
+    "aiohttp.worker",
+    "aiohttp_jinja2",
+    "aiohttp_sse",
+    "aiojobs",
+    "aiomysql",
+    "aiosqlite",
+    "alembic.command",
+    "gunicorn.app.wsgiapp",
+    "gunicorn.arbiter",
+    "prometheus_client.multiprocess",
+    "pythonjsonlogger.json",
+    "redis.asyncio",
+    "sqlalchemy.dialects.mysql.aiomysql",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "trafaret_config.commandline",
+)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -57,21 +78,24 @@ class Forked:
         return self.returncode
 
 
-def fork(words: Sequence[str], folder: Path, output: int, environment: Mapping[str, str]) -> Forked:
-    """Start `python3 WORDS` in the folder; its output goes to that descriptor."""
+def fork(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], output: int, error_output: int
+) -> Forked:
+    """Start `python3 WORDS` in the folder; what it prints goes to those descriptors."""
     read, write = os.pipe()
     order = json.dumps([list(words), str(folder), dict(environment)]).encode()
-    socket.send_fds(_channel(), [order], [output, write])
+    channel = _channel(GUNICORN if Path(words[0]).name == "gunicorn" else SERVICE)
+    socket.send_fds(channel, [order], [output, error_output, write])
     os.close(write)
     return Forked(read)
 
 
 @cache
-def _channel() -> socket.socket:
-    """Start the Python that forks; it ends when the channel is closed."""
+def _channel(modules: Sequence[str]) -> socket.socket:
+    """Start the Python that imports the modules and forks; it ends when the channel is closed."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
-        process = subprocess.Popen([sys.executable, "-m", __name__], stdin=there.fileno(), cwd=CHECKOUT)
+        process = subprocess.Popen([sys.executable, "-m", __name__, *modules], stdin=there.fileno(), cwd=CHECKOUT)
 
     @atexit.register
     def end() -> None:
@@ -82,12 +106,14 @@ def _channel() -> socket.socket:
 
 
 def main() -> None:
-    # What a service imports, and what it imports only where it is needed.
-    for name in ("myaccount.cli", "aiomysql", "alembic.command"):
+    for name in sys.argv[1:]:
         importlib.import_module(name)
+    # No collection in a program goes through what was imported here: it would copy that memory.
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=os.dup(0)) as channel:
         while True:
-            order, (*descriptors,), _, _ = socket.recv_fds(channel, 2**20, 2)
+            order, (*descriptors,), _, _ = socket.recv_fds(channel, 2**20, 3)
             _reap()
             if not order:
                 return
@@ -105,19 +131,23 @@ def _reap() -> None:
             pass
 
 
-def _watch(words: list[str], folder: str, environment: dict[str, str], output: int, status: int) -> NoReturn:
+def _watch(
+    words: list[str], folder: str, environment: dict[str, str], output: int, error_output: int, status: int
+) -> NoReturn:
     """Fork once more, run the program there, and tell its process id and how it ended."""
     pid = os.fork()
     if pid:
         os.close(output)
+        os.close(error_output)
         os.write(status, b"%d\n" % pid)
         os.write(status, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         os._exit(0)
     os.close(status)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
-    os.dup2(output, 2)
+    os.dup2(error_output, 2)
     os.close(output)
+    os.close(error_output)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 from urllib.parse import urlencode
 
@@ -29,30 +30,81 @@ ENVIRONMENT = {
 }
 
 
-# The first word of a command that need not start a Python of its own (preloaded.py).
-PRELOADED = "preloaded"
+BIN = Path(sys.executable).parent
 
 
-def _started(
-    command: list[str], folder: Path, output: int, environment: Mapping[str, str]
+def begin(
+    command: Sequence[str],
+    folder: Path = CHECKOUT,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    *,
+    output: int,
+    error_output: int | None = None,
+    fresh: bool = False,
 ) -> "Forked | subprocess.Popen[bytes]":
-    if command[0] == PRELOADED:
-        return fork(command[1:], folder, output, environment)
-    return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
+    """Start a command. A new Python takes a second, so one is started only if the test needs it: `fresh`."""
+    words = _words(command)
+    errors = output if error_output is None else error_output
+    if words and not fresh:
+        return fork(words, folder, environment, output, errors)
+    return subprocess.Popen(command, cwd=folder, stdout=output, stderr=errors, env=environment)
+
+
+def _words(command: Sequence[str]) -> list[str]:
+    """Return what Python runs of a command, or nothing if that is no program of ours."""
+    match command:
+        case ["python3", "-m", "myaccount", *more]:
+            return ["myaccount", *more]
+        case ["python3", ("myaccount" | "tests/failpoints.py") as program, *more]:
+            return [program, *more]
+        case ["gunicorn" | "myaccount" as program, *more]:
+            return [str(BIN / program), *more]
+        case _:
+            return []
+
+
+def run_command(
+    *command: str, environment: Mapping[str, str] | None = None, fresh: bool = False
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end in the checkout; return its exit status and what it printed."""
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        process = begin(
+            command,
+            environment={**ENVIRONMENT, **(environment or {})},
+            output=output.fileno(),
+            error_output=errors.fileno(),
+            fresh=fresh,
+        )
+        try:
+            status = process.wait(2 * START_SECONDS)
+        finally:
+            process.kill()
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(command, status, output.read(), errors.read())
 
 
 class Service:
     """A running service: what it printed, and the way to it."""
 
     def __init__(
-        self, command: list[str], folder: Path, configuration: Path, output: Path, environment: Mapping[str, str]
+        self,
+        command: list[str],
+        folder: Path,
+        configuration: Path,
+        output: Path,
+        environment: Mapping[str, str],
+        *,
+        fresh: bool,
     ) -> None:
         port = yaml.safe_load(configuration.read_text())["port"]
         self.address = f"http://127.0.0.1:{port}"
         self.configuration = configuration
         self.output = output
         with output.open("ab") as file:
-            self.process = _started(command, folder, file.fileno(), {**ENVIRONMENT, **environment})
+            self.process = begin(
+                command, folder, {**ENVIRONMENT, **environment}, output=file.fileno(), fresh=fresh
+            )
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.output.read_text()
@@ -92,9 +144,9 @@ class ListenerAlone:
         file = service.configuration.with_name("listener.yaml")
         file.write_text(yaml.safe_dump(settings))
         self.output = service.configuration.with_name("listener.txt")
-        words = command or ("myaccount",)
+        words = ["python3", *(command or ["myaccount"]), "listen", "-c", str(file)]
         with self.output.open("ab") as output:
-            self.process = fork([*words, "listen", "-c", str(file)], CHECKOUT, output.fileno(), ENVIRONMENT)
+            self.process = begin(words, output=output.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +165,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     services: list[Service] = []
 
     def start(
-        *command: str, folder: Path = CHECKOUT, environment: bool = False, text: str = "", **sections: object
+        *command: str,
+        folder: Path = CHECKOUT,
+        environment: Mapping[str, str] | None = None,
+        by_environment: bool = False,
+        fresh: bool = False,
+        text: str = "",
+        **sections: object,
     ) -> Service:
         port = free_port()
         file = tmp_path / f"config-{port}.yaml"
@@ -125,13 +183,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
         }
         file.write_text(text.replace("8080", str(port)) or yaml.safe_dump(settings))
         words = [word.format(port=port) for word in command]
-        given = {"MYACCOUNT_CONFIG": str(file)} if environment else {}
+        given = {**(environment or {}), **({"MYACCOUNT_CONFIG": str(file)} if by_environment else {})}
         service = Service(
-            words if environment else [*words, "-c", str(file)],
+            words if by_environment else [*words, "-c", str(file)],
             folder,
             file,
             tmp_path / f"output-{port}.txt",
             given,
+            fresh=fresh,
         )
         services.append(service)
         wait_until(service.answers, START_SECONDS)

@@ -13,14 +13,14 @@ import yaml
 from .bank import Bank, BankOf
 from .conftest import Section, eventually
 from .servers import MariaDB, program
-from .services import CHECKOUT, ENVIRONMENT, PRELOADED, Service, Start
+from .services import Service, Start, run_command
 
 CLIENTS = 20
 
 
 @asynccontextmanager
 async def _under_load(start: Start, bank_of: BankOf, **sections: object) -> AsyncIterator[tuple[Service, Bank]]:
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", **sections)
+    service = await asyncio.to_thread(start, "python3", "myaccount", **sections)
     bank = bank_of(service, service)
     await bank.open()
     stop = asyncio.Event()
@@ -40,16 +40,14 @@ def _posted(bank: Bank) -> set[str]:
 
 
 def _run(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = ["myaccount", *words, "-c", str(service.configuration)]
-    return subprocess.run(command, cwd=CHECKOUT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    return run_command("myaccount", *words, "-c", str(service.configuration))
 
 
 def _verified(service: Service, folder: Path, **sections: object) -> None:
     """See that the books balance in what the service's configuration, so changed, names."""
     file = folder / "restored.yaml"
     file.write_text(yaml.safe_dump(yaml.safe_load(service.configuration.read_text()) | sections))
-    command = ["myaccount", "verify", "-c", str(file)]
-    verified = subprocess.run(command, cwd=CHECKOUT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    verified = run_command("myaccount", "verify", "-c", str(file))
     assert (verified.returncode, verified.stdout) == (0, "The books balance.\n")
 
 
@@ -68,12 +66,12 @@ async def test_the_embedded_file_is_copied_under_load(start: Start, bank_of: Ban
     # What came later is not in it: it is of one moment.
     assert _posted(bank) - found
     _verified(service, tmp_path, sqlite_file=str(copy))
-    restored = await asyncio.to_thread(start, PRELOADED, "myaccount", sqlite_file=str(copy))
+    restored = await asyncio.to_thread(start, "python3", "myaccount", sqlite_file=str(copy))
     assert restored.post("/querorder", orderId=acknowledged.pop())["STATUS"] == "posted"
 
 
 def test_a_backup_never_takes_the_place_of_a_file(start: Start, tmp_path: Path) -> None:
-    service = start(PRELOADED, "myaccount")
+    service = start("python3", "myaccount")
     there = tmp_path / "there.db"
     there.write_text("mine")
     refused = _run(service, "backup", str(there))
@@ -87,7 +85,7 @@ def test_a_backup_never_takes_the_place_of_a_file(start: Start, tmp_path: Path) 
 
 
 def test_a_backup_without_a_database_is_refused(start: Start, tmp_path: Path) -> None:
-    service = start(PRELOADED, "myaccount")
+    service = start("python3", "myaccount")
     file = service.configuration
     file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "never.db")}))
     refused = _run(service, "backup", str(tmp_path / "copy.db"))

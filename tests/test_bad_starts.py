@@ -14,9 +14,9 @@ import yaml
 from myaccount.addresses import listening_fault
 
 from .conftest import Section
-from .deployments import GUNICORN, refused_start
+from .deployments import GUNICORN
 from .servers import MariaDB, free_port, wait_until
-from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start
+from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
 
@@ -24,7 +24,7 @@ NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": 
 def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     """Return the only line that a start comes to."""
     file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
-    refused = refused_start((*GUNICORN, *words), file)
+    refused = run_command(*GUNICORN, *words, environment={"MYACCOUNT_CONFIG": str(file)})
     assert refused.returncode == 1, refused
     others = ("Starting gunicorn", "Waiting up to")
     lines = [
@@ -98,7 +98,7 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
         ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
         file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "money.db"), **ports}))
         environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
-        process = subprocess.Popen(GUNICORN, cwd=CHECKOUT, env=environment, stdout=written, stderr=written)
+        process = begin(GUNICORN, environment=environment, output=written.fileno())
         key = "port" if section == "service" else "metrics.port"
         words = f"{key}: 127.0.0.1:{port} is in use. Waiting up to 15 seconds until it is free."
         try:
@@ -130,13 +130,13 @@ def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_p
     assert line.startswith("gunicorn cannot serve: it has not read MyAccount's settings")
     assert "Traceback" not in refused.stderr
     command = line.partition("Run:  ")[2].split()
-    assert start(*command, folder=elsewhere, environment=True).answers()
+    assert start(*command, folder=elsewhere, by_environment=True).answers()
 
 
 def test_gunicorn_in_another_folder_serves_with_the_right_worker(tmp_path: Path, start: Start) -> None:
     """The other side: all is said on the command line."""
     worker = ("--worker-class", "aiohttp.GunicornWebWorker")
-    assert start(*GUNICORN, *worker, "--bind", "127.0.0.1:{port}", folder=tmp_path, environment=True).answers()
+    assert start(*GUNICORN, *worker, "--bind", "127.0.0.1:{port}", folder=tmp_path, by_environment=True).answers()
 
 
 def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb: MariaDB) -> None:

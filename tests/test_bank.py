@@ -10,7 +10,7 @@ import pytest
 from .bank import HOT, BankOf, Sent, assert_nothing_is_astray, check
 from .conftest import Section, eventually
 from .failpoints import POINTS
-from .services import PRELOADED, Start
+from .services import Start
 
 # `make soak` runs it for long.
 ORDERS_EACH = int(os.environ.get("SOAK_ORDERS", "20"))
@@ -21,8 +21,8 @@ CLIENTS = 40
 async def test_no_cent_is_astray_and_every_answer_was_true(
     start: Start, bank_of: BankOf, backend: Section, fault: str
 ) -> None:
-    sound = await asyncio.to_thread(start, PRELOADED, "myaccount", **backend)
-    other = await asyncio.to_thread(start, PRELOADED, "tests/failpoints.py", fault, "5", **backend)
+    sound = await asyncio.to_thread(start, "python3", "myaccount", **backend)
+    other = await asyncio.to_thread(start, "python3", "tests/failpoints.py", fault, "5", **backend)
     bank = bank_of(sound, other)
     await bank.open()
     running = asyncio.ensure_future(bank.run(CLIENTS, ORDERS_EACH))

@@ -14,7 +14,7 @@ from myaccount.resources import own_version
 from .conftest import Section
 from .deployments import port_of
 from .servers import Redis, free_port
-from .services import CHECKOUT, ENVIRONMENT, Start
+from .services import Start, run_command
 
 READY = "A service can start on this configuration."
 
@@ -32,8 +32,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 def _run(tmp_path: Path, settings: dict[str, Any], *words: str) -> "subprocess.CompletedProcess[str]":
     file = tmp_path / "check.yaml"
     file.write_text(yaml.safe_dump(settings))
-    command = ["python3", "-m", "myaccount", *words, "-c", str(file)]
-    return subprocess.run(command, cwd=CHECKOUT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    return run_command("python3", "-m", "myaccount", *words, "-c", str(file))
 
 
 def _checked(tmp_path: Path, settings: dict[str, Any]) -> list[str]:
@@ -189,10 +188,7 @@ def test_each_command_that_fails_says_so_in_a_sentence(
 ) -> None:
     file = tmp_path / "check.yaml"
     file.write_text("port: [\n")
-    done = subprocess.run(
-        ["python3", "-m", "myaccount", *words, "-c", str(file)],
-        cwd=CHECKOUT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = run_command("python3", "-m", "myaccount", *words, "-c", str(file))
     assert done.returncode == (2 if words == ("verify",) else 1)
     assert done.stderr.startswith(f"{sentence}{file}:2: expected YAML")
     assert len(done.stderr.splitlines()) == 1

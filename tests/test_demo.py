@@ -1,8 +1,8 @@
 """A database of the 2018 demo is taken over in place: every balance kept to the cent, nothing hidden."""
 
 import asyncio
-import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from .conftest import Client, Section
 from .demo import Demo
 from .migrating import cut_off, migrate
 from .servers import MariaDB, free_port
-from .services import CHECKOUT, ENVIRONMENT
+from .services import run_command
 from .test_exchanges import EXCHANGES
 
 MOVES = ("/openacc", "/recharge", "/transfer")
@@ -262,14 +262,10 @@ async def test_a_report_is_told_before_what_it_tells_of_is_committed(demo: Demo,
 def test_several_hosts_may_take_it_over_at_once(demo: Demo, config: Config, file: Path) -> None:
     _open(demo, "u1", "u2")
     demo.recharge({"orderId": "r1", "userId": "u1", "amount": "10"})
-    command = ["python3", "-m", "myaccount", "migrate", "-c", str(file)]
-    programs = [
-        subprocess.Popen(command, cwd=CHECKOUT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    printed = [program.communicate(timeout=60)[0] for program in programs]
-    assert [program.returncode for program in programs] == [0] * 3
-    assert sorted("nothing to do" in text for text in printed) == [False, True, True]
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: run_command("myaccount", "migrate", "-c", str(file)), range(3)))
+    assert [program.returncode for program in done] == [0] * 3, done
+    assert sorted("nothing to do" in program.stdout for program in done) == [False, True, True]
     asyncio.run(_check_books(config, demo))
 
 

@@ -82,7 +82,7 @@ def exported(
     workers = request.param == "gunicorn"
     command = [*GUNICORN, "--workers", "3"] if workers else ["python3", "myaccount"]
     service = start(
-        *command, environment=workers, mysql=mysql_section, redis=redis_section, metrics={"port": port}
+        *command, by_environment=workers, mysql=mysql_section, redis=redis_section, metrics={"port": port}
     )
     service.post("/openacc", userId="u1", userName="N", sex="F", cardNum="1", accountId="a1", accountType="01")
     service.post("/recharge", orderId="r1", userId="u1", amount="1")

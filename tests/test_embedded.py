@@ -22,9 +22,9 @@ from myaccount.store.database import open_database
 from myaccount.store.embedded import OLDEST_SQLITE, hold, release
 from myaccount.store.schema import prepare_schema
 
-from .deployments import GUNICORN, refused_start, roll, workers_of
+from .deployments import GUNICORN, roll, workers_of
 from .servers import free_port, wait_until
-from .services import ListenerAlone, Service, Start
+from .services import ListenerAlone, Service, Start, run_command
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, spoiled: dict[
         "log_folder": f"{tmp_path}/logs",
     }
     file.write_text(yaml.safe_dump(settings | spoiled), encoding="utf-8")
-    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     assert reason in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
@@ -124,7 +124,7 @@ def test_a_start_on_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path, s
         ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
         settings = {"sqlite_file": f"{tmp_path}/data/money.db", "log_folder": f"{tmp_path}/logs", **ports}
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+        refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     assert f"port: 127.0.0.1:{port}: address already in use" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
@@ -146,7 +146,7 @@ def test_a_start_on_a_file_that_is_no_database_leaves_it_as_it_was(tmp_path: Pat
     notes.chmod(0o644)
     settings = {"port": free_port(), "sqlite_file": str(notes), "log_folder": ""}
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     assert "not a database" in refused.stderr
     assert _mode(notes) == 0o644
@@ -194,7 +194,7 @@ def test_a_look_at_a_ledger_that_is_not_there_makes_none(
 
 
 def _command(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
-    return refused_start(("myaccount", *words, "-c", str(service.configuration)), service.configuration)
+    return run_command("myaccount", *words, "-c", str(service.configuration))
 
 
 def _on_another_port(service: Service) -> Path:
@@ -210,9 +210,9 @@ def _on_another_port(service: Service) -> Path:
 def test_a_second_process_that_would_serve_the_file_is_refused_in_one_line(
     start: Start, serving: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
-    service = start(*serving, environment=True)
+    service = start(*serving, by_environment=True)
     file = _on_another_port(service)
-    refused = refused_start(command, file)
+    refused = run_command(*command, environment={"MYACCOUNT_CONFIG": str(file)})
     assert refused.returncode == 1
     (line,) = [line for line in refused.stderr.splitlines() if "Starting gunicorn" not in line]
     assert "another process serves" in line
@@ -246,15 +246,15 @@ def test_a_schema_is_not_changed_below_a_service(start: Start, tmp_path: Path) -
 @pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
 def test_a_service_that_was_killed_keeps_nobody_from_the_file(start: Start, serving: tuple[str, ...]) -> None:
     """gunicorn's workers outlive their master a little, and the next one waits for them."""
-    service = start(*serving, environment=True)
+    service = start(*serving, by_environment=True)
     service.process.kill()
     service.process.wait()
-    again = start(*serving, environment=True)
+    again = start(*serving, by_environment=True)
     assert again.answers()
 
 
 def test_gunicorn_replaces_its_worker_on_the_file_and_keeps_it(start: Start) -> None:
-    service = start(*GUNICORN, environment=True)
+    service = start(*GUNICORN, by_environment=True)
     for _ in range(2):
         roll(service)
         assert service.answers()
@@ -262,12 +262,12 @@ def test_gunicorn_replaces_its_worker_on_the_file_and_keeps_it(start: Start) -> 
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: workers_of(service) not in ({worker}, set()), 30)
     assert service.answers()
-    assert refused_start(("python3", "myaccount"), _on_another_port(service)).returncode == 1
+    assert run_command("python3", "myaccount", "-c", str(_on_another_port(service))).returncode == 1
     assert service.end(signal.SIGTERM) == 0, service.output.read_text("utf-8")
 
 
 def test_a_worker_s_last_request_is_followed_by_another_worker_on_the_file(start: Start) -> None:
-    service = start(*GUNICORN, "--max-requests", "20", "--max-requests-jitter", "0", environment=True)
+    service = start(*GUNICORN, "--max-requests", "20", "--max-requests-jitter", "0", by_environment=True)
     (first,) = workers_of(service)
     wait_until(lambda: service.answers() and workers_of(service) not in ({first}, set()), 60)
     assert service.answers()
@@ -292,7 +292,7 @@ def test_a_reload_to_a_file_that_another_process_serves_is_refused_and_the_servi
     start: Start, tmp_path: Path
 ) -> None:
     other = start("python3", "myaccount", sqlite_file=str(tmp_path / "other.db"))
-    service = start(*GUNICORN, environment=True)
+    service = start(*GUNICORN, by_environment=True)
     _name(service, sqlite_file=str(tmp_path / "other.db"))
     _reload_is_refused(service, f"another process serves {tmp_path}/other.db already.")
     assert other.answers()
@@ -302,16 +302,16 @@ def test_a_reload_to_a_file_that_another_process_serves_is_refused_and_the_servi
 
 
 def test_a_reload_to_another_file_lets_go_of_the_first(start: Start, tmp_path: Path) -> None:
-    service = start(*GUNICORN, environment=True)
+    service = start(*GUNICORN, by_environment=True)
     _name(service, sqlite_file=str(tmp_path / "new.db"))
     roll(service)
     assert service.answers()
-    assert refused_start(("python3", "myaccount"), _on_another_port(service)).returncode == 1
+    assert run_command("python3", "myaccount", "-c", str(_on_another_port(service))).returncode == 1
     assert start("python3", "myaccount", sqlite_file=str(tmp_path / "money.db")).answers()
 
 
 def test_a_reload_that_cannot_work_is_refused_and_the_service_goes_on(start: Start) -> None:
-    service = start(*GUNICORN, environment=True)
+    service = start(*GUNICORN, by_environment=True)
     kept = service.configuration.read_text("utf-8")
     service.configuration.write_text(f"{kept}\nport: none\n", encoding="utf-8")
     _reload_is_refused(service, f"{service.configuration}:")

@@ -1,7 +1,6 @@
 """`myaccount events`: what waits and what was set aside, for people to see, and to have tried again."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from myaccount.store.database import Database, open_database
 from myaccount.store.schema import prepare_schema
 
 from .conftest import Section
-from .services import CHECKOUT, ENVIRONMENT
+from .services import run_command
 
 URL = "http://shop:secret1@hook.example/money?token=secret2"
 KEY = url_key(URL)
@@ -51,15 +50,7 @@ async def _plant(database: Database, table: Any, more: dict[str, str]) -> None:
 
 
 async def _events(file: Path, *words: str) -> tuple[int, str]:
-    done = await asyncio.to_thread(
-        subprocess.run,
-        ["python3", "-m", "myaccount", "events", "-c", str(file), *words],
-        cwd=CHECKOUT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = await asyncio.to_thread(run_command, "python3", "-m", "myaccount", "events", "-c", str(file), *words)
     assert done.returncode == 0 or not done.stdout
     return done.returncode, done.stdout + done.stderr
 

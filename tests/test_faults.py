@@ -14,7 +14,7 @@ from .conftest import Section, eventually
 from .engines import FOREIGN, new_server
 from .faults import FAULTS, Fault, Proxy, Scene
 from .servers import MariaDB
-from .services import PRELOADED, Start
+from .services import Start
 
 # `make soak` has each fault come again and again.
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
@@ -51,7 +51,7 @@ async def proxy(mariadb: MariaDB, mysql_section: Section) -> AsyncIterator[Proxy
 async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_cured(
     start: Start, bank_of: BankOf, mariadb: MariaDB, mysql_section: Section, proxy: Proxy, fault: Fault
 ) -> None:
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", mysql=mysql_section)
+    service = await asyncio.to_thread(start, "python3", "myaccount", mysql=mysql_section)
     # What is sent twice at the same moment goes to the one process there is.
     bank = bank_of(service, service)
     await bank.open()

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from .conftest import eventually
-from .deployments import port_of, workers_of
+from .deployments import GUNICORN, port_of, workers_of
 from .disks import Disk, disk
 from .operations import readiness, scrape
 from .servers import free_port, wait_until
@@ -72,8 +72,8 @@ def test_a_worker_whose_files_have_no_room_counts_in_memory_and_says_so_once_a_f
 
 def test_gunicorn_s_workers_outlive_a_disk_that_becomes_full(start: Start, disk: Disk) -> None:
     port = free_port()
-    gunicorn = ("env", f"TMPDIR={disk.folder}", "gunicorn", "myaccount")
-    service = start(*gunicorn, environment=True, metrics={"port": port}, log_level="DEBUG")
+    folder = {"TMPDIR": str(disk.folder)}
+    service = start(*GUNICORN, by_environment=True, environment=folder, metrics={"port": port}, log_level="DEBUG")
     workers = workers_of(service)
     disk.fill(service.process.pid)
     # Each is a kind of answer that takes room of its own.

@@ -24,7 +24,7 @@ from .actions import balance, first_row, open_users, send
 from .conftest import Client, Section, eventually
 from .operations import ask, readiness
 from .servers import MariaDB, Redis, free_port
-from .services import PRELOADED, Start
+from .services import Start
 
 WELL = {"ready": True, "database": "ok", "schema": "ok", "queue": "ok", "redis": "not configured"}
 AWAY = WELL | {"ready": False, "database": "away", "schema": "unknown"}
@@ -257,7 +257,7 @@ class TestRedis:
 
 async def test_the_process_answers_by_itself_on_both_ports(start: Start) -> None:
     metrics_port = free_port()
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", metrics={"port": metrics_port})
+    service = await asyncio.to_thread(start, "python3", "myaccount", metrics={"port": metrics_port})
     for port in (metrics_port, int(service.address.rpartition(":")[2])):
         assert await readiness(port) == WELL
         assert ask(port, "/healthz").text == '{"status": "ok"}\n'

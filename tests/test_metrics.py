@@ -29,7 +29,7 @@ from myaccount.store.database import Database, utc_now
 from .conftest import Client, Section, Server, eventually
 from .operations import Scrape, ask, readiness, scrape
 from .servers import MariaDB, free_port, wait_until
-from .services import CHECKOUT, ENVIRONMENT, PRELOADED, START_SECONDS, Service, Start
+from .services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start, begin
 
 COUNT = "myaccount_http_request_duration_seconds_count"
 OPENING = {"userName": "N", "sex": "F", "cardNum": "6222999999", "accountType": "01"}
@@ -52,7 +52,7 @@ def port() -> int:
 @pytest.fixture
 def service(start: Start, backend: Section, port: int) -> Service:
     # Nobody listens there.
-    return start(PRELOADED, "myaccount", **backend, metrics={"port": port}, callbacks=[{"url": CALLBACK}])
+    return start("python3", "myaccount", **backend, metrics={"port": port}, callbacks=[{"url": CALLBACK}])
 
 
 def test_each_order_is_counted_by_its_type_and_what_became_of_it(service: Service, port: int) -> None:
@@ -144,7 +144,7 @@ def test_a_reply_of_the_operations_port_has_a_request_id_and_is_not_counted(serv
 
 
 def test_without_the_section_there_is_no_such_port(start: Start, port: int) -> None:
-    start(PRELOADED, "myaccount")
+    start("python3", "myaccount")
     with pytest.raises(OSError, match="refused"):
         ask(port, "/metrics")
 
@@ -152,7 +152,7 @@ def test_without_the_section_there_is_no_such_port(start: Start, port: int) -> N
 def test_a_port_that_is_taken_is_refused_with_words(start: Start, service: Service, port: int) -> None:
     assert ask(port, "/healthz").status == 200
     with pytest.raises(AssertionError, match="address already in use"):
-        start(PRELOADED, "myaccount", metrics={"port": port})
+        start("python3", "myaccount", metrics={"port": port})
 
 
 class TestFound:
@@ -221,11 +221,12 @@ class TestMariaDB:
 
 
 def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) -> None:
-    service = start(PRELOADED, "myaccount", listener={"enabled": False})
+    service = start("python3", "myaccount", listener={"enabled": False})
     service.post("/openacc", userId="u1", accountId="a1", **OPENING)
     file = service.configuration.with_name("listener.yaml")
     file.write_text(f"{service.configuration.read_text()}metrics: {{port: {port}}}\n".replace("false", "true"))
-    listener = subprocess.Popen([sys.executable, "myaccount", "listen", "-c", file], cwd=CHECKOUT, env=ENVIRONMENT)
+    words = ("python3", "myaccount", "listen", "-c", str(file))
+    listener = begin(words, output=1)
     try:
 
         def told() -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from .migrating import (
     tables_of,
 )
 from .servers import MariaDB
-from .services import CHECKOUT, ENVIRONMENT
+from .services import CHECKOUT, ENVIRONMENT, run_command
 
 __all__ = ["backend", "config", "engine", "file"]
 
@@ -114,16 +115,10 @@ def test_the_options_go_with_their_command(words: list[str], capsys: pytest.Capt
 
 @both
 def test_several_programs_may_migrate_at_once(file: Path, config: Config, engine: Engine) -> None:
-    command = ["python3", "-m", "myaccount", "migrate", "-c", str(file)]
-    programs = [
-        subprocess.Popen(
-            command, cwd=CHECKOUT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(5)
-    ]
-    printed = [program.communicate(timeout=60)[0] for program in programs]
-    assert [program.returncode for program in programs] == [0] * 5, printed
-    assert sorted("nothing to do" in text for text in printed) == [False, True, True, True, True]
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(lambda _: run_command("myaccount", "migrate", "-c", str(file)), range(5)))
+    assert [program.returncode for program in done] == [0] * 5, done
+    assert sorted("nothing to do" in program.stdout for program in done) == [False, True, True, True, True]
     with engine.connect() as connection:
         assert read_version(connection) == head_version()
         assert connection.scalar(text("SELECT COUNT(*) FROM account")) == 1

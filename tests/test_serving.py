@@ -63,7 +63,7 @@ async def test_an_address_that_there_is_not_is_named(config: Config) -> None:
 def test_the_address_of_all_serves_both_families(start: Start, command: tuple[str, ...]) -> None:
     port = free_port()
     by_gunicorn = command[0] == "gunicorn"
-    service = start(*command, environment=by_gunicorn, host="::", metrics={"host": "::", "port": port})
+    service = start(*command, by_environment=by_gunicorn, host="::", metrics={"host": "::", "port": port})
     for host in ("127.0.0.1", "::1"):
         for number in (port_of(service), port):
             socket.create_connection((host, number), timeout=10).close()

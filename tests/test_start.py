@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from .conftest import Section
-from .deployments import refused_start
 from .servers import MariaDB, Redis, wait_until
-from .services import CHECKOUT, START_SECONDS, Service, Start
+from .services import CHECKOUT, START_SECONDS, Service, Start, run_command
 from .test_configuration import DEMO
 
 
@@ -66,7 +65,7 @@ GUNICORN = (
 def test_each_way_from_a_checkout_serves_and_ends_cleanly(
     start: Start, command: tuple[str, ...], number: signal.Signals
 ) -> None:
-    service = start(*command)
+    service = start(*command, fresh=True)
     _use(service)
     _ended_cleanly(service, number)
 
@@ -80,7 +79,7 @@ def test_the_folder_may_be_started_from_anywhere(start: Start, tmp_path: Path) -
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_gunicorn_serves_and_ends_cleanly(start: Start, number: signal.Signals) -> None:
-    service = start(*GUNICORN, environment=True)
+    service = start(*GUNICORN, by_environment=True, fresh=True)
     _use(service)
     _ended_cleanly(service, number)
 
@@ -88,7 +87,7 @@ def test_gunicorn_serves_and_ends_cleanly(start: Start, number: signal.Signals) 
 def test_several_gunicorn_workers_share_mariadb_and_redis(
     start: Start, mysql_section: Section, redis_section: Section
 ) -> None:
-    service = start(*GUNICORN, "--workers", "3", environment=True, mysql=mysql_section, redis=redis_section)
+    service = start(*GUNICORN, "--workers", "3", by_environment=True, mysql=mysql_section, redis=redis_section)
     for n in range(10):
         _use(service, f"u{n}-")
     _ended_cleanly(service, signal.SIGTERM)
@@ -170,7 +169,7 @@ def test_what_cannot_work_is_refused_with_words_and_no_traceback(
 ) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"log_folder": str(tmp_path), **settings}))
-    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     assert words in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -180,7 +179,7 @@ def test_what_cannot_work_is_refused_with_words_and_no_traceback(
 def test_a_port_that_is_taken_is_refused_with_words(start: Start, tmp_path: Path) -> None:
     service = start("python3", "myaccount")
     (file,) = tmp_path.glob("config-*.yaml")
-    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     assert "address already in use" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -197,7 +196,7 @@ def test_the_embedded_service_keeps_what_it_acknowledged_when_killed(start: Star
 
 
 def test_it_is_small_at_rest(start: Start) -> None:
-    service = start("python3", "myaccount")
+    service = start("python3", "myaccount", fresh=True)
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert resident is not None

@@ -19,7 +19,7 @@ from .conftest import Section, eventually
 from .failpoints import LISTENER_POINTS
 from .receivers import Answer, Endless, Receiving, hang
 from .servers import Redis, free_port
-from .services import PRELOADED, ListenerAlone, Service, Start
+from .services import ListenerAlone, Service, Start
 from .told import assert_all_is_told
 
 # `make soak` has each fault come again and again, and Redis away for a minute.
@@ -134,7 +134,7 @@ async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_no
     start: Start, bank_of: BankOf, courier: Redis, receiver: Receiving, sections: Section, fault: Fault
 ) -> None:
     async def another() -> Service:
-        return await asyncio.to_thread(start, PRELOADED, "myaccount", **sections)
+        return await asyncio.to_thread(start, "python3", "myaccount", **sections)
 
     sound, other = await another(), await another()
     bank = bank_of(sound, other)
@@ -156,7 +156,7 @@ async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_no
 async def test_a_listener_killed_between_taking_and_finishing_loses_nothing_and_doubles_nothing(
     start: Start, bank_of: BankOf, receiver: Receiving, sections: Section, point: str
 ) -> None:
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", **sections, listener={"enabled": False})
+    service = await asyncio.to_thread(start, "python3", "myaccount", **sections, listener={"enabled": False})
     bank = bank_of(service, service)
     await bank.open()
     stop = asyncio.Event()
@@ -176,7 +176,7 @@ async def test_a_listener_killed_between_taking_and_finishing_loses_nothing_and_
 async def test_a_poisoned_event_is_set_aside_and_all_others_are_told(
     start: Start, bank_of: BankOf, receiver: Receiving, sections: Section
 ) -> None:
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", **sections)
+    service = await asyncio.to_thread(start, "python3", "myaccount", **sections)
     bank = bank_of(service, service)
     await bank.open()
     load = asyncio.ensure_future(bank.run(CLIENTS, 30))
@@ -204,7 +204,7 @@ async def test_bad_receivers_delay_only_themselves_and_are_told_of_everything_in
     refusing = free_port()
     urls = [receiver.url, *[one.url for one in bad], f"http://127.0.0.1:{refusing}/hook"]
     sections = sections | {"callbacks": [{"url": url, "timeout_seconds": 1} for url in urls]}
-    service = await asyncio.to_thread(start, PRELOADED, "myaccount", **sections)
+    service = await asyncio.to_thread(start, "python3", "myaccount", **sections)
     bank = bank_of(service, service)
     await bank.open()
     await bank.run(CLIENTS, 20)

@@ -16,7 +16,6 @@ from myaccount.store.errors import DatabaseNotReady
 from myaccount.store.migrations import head_version, read_version
 
 from .conftest import Section
-from .deployments import refused_start
 from .migrating import (
     VERSION,
     backend,
@@ -32,7 +31,7 @@ from .migrating import (
     tables_of,
 )
 from .servers import MariaDB
-from .services import Start
+from .services import run_command
 
 __all__ = ["backend", "config", "engine", "file"]
 
@@ -201,12 +200,12 @@ async def test_a_database_without_the_external_account_is_refused_at_start(confi
 
 
 def test_the_service_refuses_in_one_line_a_schema_that_it_cannot_work_on(
-    start: Start, mariadb: MariaDB, mysql_section: Section, tmp_path: Path
+    mariadb: MariaDB, mysql_section: Section, tmp_path: Path
 ) -> None:
     file = tmp_path / "config.yaml"
     empty = mysql_section | {"db": mariadb.new_database()}
     file.write_text(yaml.safe_dump({"mysql": empty, "log_folder": str(tmp_path)}))
-    refused = refused_start(("python3", "myaccount", "-c", str(file)), file)
+    refused = run_command("python3", "myaccount", "-c", str(file))
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert line.startswith("myaccount cannot serve: the database test_")

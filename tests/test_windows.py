@@ -11,9 +11,8 @@ import yaml
 
 from myaccount.resources import resource
 
-from .deployments import refused_start
 from .servers import free_port, wait_until
-from .services import CHECKOUT, START_SECONDS, Service, Start
+from .services import CHECKOUT, START_SECONDS, Service, Start, run_command
 from .test_architecture import PACKAGE
 
 WINDOWS = ("python3", "-X", "warn_default_encoding", str(CHECKOUT / "tests" / "windows.py"))
@@ -45,11 +44,10 @@ def test_the_commands_work_without_what_windows_lacks(start: Start, tmp_path: Pa
     _use(service)
     copy = tmp_path / "copy.db"
     for words in (["check"], ["events"], ["verify"], ["migrate"], ["migrate", "--sql"], ["backup", str(copy)]):
-        command = (*WINDOWS, *words, "-c", str(service.configuration))
-        done = refused_start(command, service.configuration)
+        done = run_command(*WINDOWS, *words, "-c", str(service.configuration))
         assert done.returncode == 0, done.stderr
     assert copy.stat().st_size > 0
-    second = refused_start((*WINDOWS, "-c", str(service.configuration)), service.configuration)
+    second = run_command(*WINDOWS, "-c", str(service.configuration))
     assert second.returncode == 1
     (line,) = second.stderr.splitlines()
     assert "already" in line
@@ -68,7 +66,9 @@ def test_a_path_may_have_letters_that_the_console_lacks(start: Start, tmp_path: 
     configuration.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8-sig")
     output = tmp_path / "output.txt"
     environment = {"PYTHONIOENCODING": "ascii"}
-    service = Service([*WINDOWS, "-c", str(configuration)], CHECKOUT, configuration, output, environment)
+    service = Service(
+        [*WINDOWS, "-c", str(configuration)], CHECKOUT, configuration, output, environment, fresh=True
+    )
     try:
         wait_until(service.answers, START_SECONDS)
         assert service.end(signal.SIGINT) == 0

@@ -55,9 +55,10 @@ def service(start: Start, mysql_section: Section, metrics_port: int, tmp_path: P
 
 def start_workers(start: Start, mysql: Section, metrics_port: int, tmp_path: Path) -> Service:
     service = start(
-        *("env", f"TMPDIR={tmp_path}", "gunicorn", "myaccount", "--bind", "127.0.0.1:{port}"),
+        *("gunicorn", "myaccount", "--bind", "127.0.0.1:{port}"),
         *("--workers", str(WORKERS)),
-        environment=True,
+        by_environment=True,
+        environment={"TMPDIR": str(tmp_path)},
         mysql=mysql,
         metrics={"port": metrics_port},
     )
