@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .listener.queues import EventQueue
     from .refusals import Refusals
     from .service.health import Health
-    from .service.messages import News
+    from .service.news import News
     from .settings import Config
     from .store.accounts import Holding
     from .store.database import Database

@@ -3,13 +3,12 @@
 if __name__ == "__main__":
     # Run as a file, as an IDE's Run button does: the package is then not on the path, but this folder is,
     # where our modules' names would hide others.
+    import runpy
     import sys
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from myaccount.cli import main
-
-    sys.exit(main())
+    runpy.run_module("myaccount", run_name="__main__", alter_sys=True)
 
 import asyncio
 import gc
@@ -50,7 +49,7 @@ from .resources import resource, working_path
 from .routes import setup_routes
 from .service.accounts import account_queries
 from .service.health import Health
-from .service.messages import News
+from .service.news import News
 from .serving import end_process
 from .settings import Config
 from .store.database import Database, open_database

@@ -14,6 +14,7 @@ from myaccount.settings import Config
 from myaccount.store import mysql_batch as mysql_module
 from myaccount.store.batches import Balances, BatchConnection
 from myaccount.store.database import Database, open_database, utc_now
+from myaccount.store.posting import run_batch
 
 from .actions import first_row, open_users, send, transfer
 from .conftest import Client, Section, eventually
@@ -28,7 +29,7 @@ USERS = [f"u{n}" for n in range(20)]
 async def keys(client: Client, database: Database) -> dict[str, int]:
     """The account keys of twenty users, in no order."""
     await open_users(client, *USERS)
-    found = await database.batch(lambda batch: batch.find_first_accounts(USERS))
+    found = await run_batch(database, lambda batch: batch.find_first_accounts(USERS))
     shuffled = list(found.items())
     random.Random(1).shuffle(shuffled)
     return dict(shuffled)
@@ -41,7 +42,7 @@ async def _commit(
         await batch.begin({"": 1}, ["none"], wait_milliseconds=WAIT)
         return await batch.commit(orders, balances or {}, body, NOW)
 
-    return await database.batch(work)
+    return await run_batch(database, work)
 
 
 async def _balances(database: Database) -> dict[int, tuple[int, int]]:
@@ -52,7 +53,7 @@ async def _balances(database: Database) -> dict[int, tuple[int, int]]:
 async def test_each_user_is_found_with_the_account_that_was_opened_first(
     keys: dict[str, int], database: Database
 ) -> None:
-    found = await database.batch(lambda batch: batch.find_first_accounts(["u3", "nobody", "u1"]))
+    found = await run_batch(database, lambda batch: batch.find_first_accounts(["u3", "nobody", "u1"]))
     assert found == {"u3": keys["u3"], "u1": keys["u1"]}
 
 
@@ -77,7 +78,7 @@ async def test_accounts_are_returned_by_party_and_only_to_their_owners(
         await batch.rollback()
         return accounts
 
-    found = await database.batch(work)
+    found = await run_batch(database, work)
     expected = {party: key for party, key in asked.items() if party not in ("stranger", "u2")}
     assert {party: row.id for party, row in found.items()} == expected
 
@@ -96,7 +97,7 @@ async def test_orders_are_written_and_found_again_as_they_were(keys: dict[str, i
         await batch.rollback()
         return found
 
-    assert await database.batch(work) == {row.order_id: row for row in orders}
+    assert await run_batch(database, work) == {row.order_id: row for row in orders}
 
 
 class TestMariaDB:
@@ -118,7 +119,7 @@ class TestMariaDB:
             statement, _ = batch._lock_accounts(keys.values(), None)
             return statement
 
-        statement = await database.batch(work)  # type: ignore[arg-type]
+        statement = await run_batch(database, work)  # type: ignore[arg-type]
         plan = await database.read(lambda connection: connection.execute(text(f"EXPLAIN {statement}")))
         row = plan.mappings().one()
         assert (row["table"], row["type"], row["key"]) == ("account", "range", "PRIMARY")
@@ -146,9 +147,9 @@ class TestMariaDB:
             await batch.rollback()
             return found
 
-        one = asyncio.ensure_future(database.batch(first))
+        one = asyncio.ensure_future(run_batch(database, first))
         await locked.wait()
-        two = asyncio.ensure_future(another.batch(second))
+        two = asyncio.ensure_future(run_batch(another, second))
 
         async def waits() -> bool:
             # Not innodb_trx, which InnoDB does not renew for those who read it again and again.
@@ -173,7 +174,7 @@ class TestMariaDB:
             assert await transfer(client, "t1", "u5", "u2", "1") == (200, "posted", False)
             await batch.rollback()
 
-        await database.batch(work)
+        await run_batch(database, work)
 
 
 async def test_a_written_order_is_in_the_table(keys: dict[str, int], database: Database) -> None:

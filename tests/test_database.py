@@ -18,6 +18,7 @@ from myaccount.settings import Config
 from myaccount.store import database as database_module
 from myaccount.store.batches import BatchConnection
 from myaccount.store.database import Database
+from myaccount.store.posting import run_batch
 
 from .actions import balance, first_row, open_users, send
 from .conftest import Client, Section
@@ -83,7 +84,7 @@ async def test_a_batch_that_fails_lets_go_of_what_it_locked(
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await client.app[database_key].batch(work)
+        await run_batch(client.app[database_key], work)
     monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
@@ -103,7 +104,7 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
         )
 
     with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
-        await client.app[database_key].batch(work)
+        await run_batch(client.app[database_key], work)
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order))) == 0
     assert await balance(client, "u1") == "0.00"
 
@@ -139,7 +140,7 @@ class TestSQLite:
             await work(batch)
 
         with pytest.raises(ZeroDivisionError):
-            await database.batch(lambda batch: _then_fail(batch_work(batch)))
+            await run_batch(database, lambda batch: _then_fail(batch_work(batch)))
 
     async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch

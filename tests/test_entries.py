@@ -14,7 +14,7 @@ from myaccount.keys import database_key
 from myaccount.ledger.changes import Change
 from myaccount.main import create_app
 from myaccount.model.tables import account
-from myaccount.service.recipients import requests_about
+from myaccount.service.payloads import requests_about
 from myaccount.settings import Config
 from myaccount.store import migrations
 

@@ -13,7 +13,7 @@ from myaccount.ledger.commands import Transfer
 from myaccount.ledger.decide import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.service.recipients import requests_about
+from myaccount.service.payloads import requests_about
 from myaccount.store.database import Database, utc_now
 from myaccount.store.error_kinds import TooLarge
 from myaccount.store.journal import BATCH_LIMIT, Journal

@@ -19,8 +19,8 @@ from myaccount.listener.endless import repeat
 from myaccount.listener.live import Live
 from myaccount.main import create_app
 from myaccount.model.inbox import message
-from myaccount.service import messages as messages_module
-from myaccount.service.messages import News
+from myaccount.service import news as news_module
+from myaccount.service.news import News
 from myaccount.settings import Config
 from myaccount.store import inbox as inbox_module
 from myaccount.store.database import Database
@@ -104,7 +104,7 @@ async def _until_welcome(client: Client, *users: str) -> None:
 async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (inbox_module, stream_module, messages_module):
+    for module in (inbox_module, stream_module, news_module):
         monkeypatch.setattr(module, "NEWS_LIMIT", 3)
     inbox_module._news.cache_clear()
     await open_users(client, "u1")

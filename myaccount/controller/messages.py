@@ -8,8 +8,8 @@ from ..keys import database_key
 from ..ledger.errors import InvalidRequest
 from ..service.messages import list_messages, mark_all, mark_some
 from ..store.inbox import Cursor, Message, Wanted
-from .forms import Check, Form, Optional, flag, identifier, whole
-from .wording import LANGUAGE, MESSAGE_TYPE, message_row
+from .forms import Check, Form, Optional, flag, identifier, one_of, whole
+from .wording import LANGUAGES, MESSAGE_TYPES, message_row
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
@@ -58,13 +58,14 @@ def nid_fits(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= NID_LIMIT
 
 
+LANGUAGE: Final = Optional(one_of(LANGUAGES), LANGUAGES[0])
 _NID: Final = whole(0, NID_LIMIT)
 _PAGING: Final[dict[str, Check | Optional]] = {
     "userId": identifier,
     "pageSize": Optional(whole(1, PAGE_LIMIT), PAGE_SIZE),
     "pageNo": Optional(whole(1, 1_000_000_000)),
     "unread": Optional(flag),
-    "messageType": MESSAGE_TYPE,
+    "messageType": Optional(one_of(MESSAGE_TYPES)),
     "before": Optional(Check(_cursor)),
     "language": LANGUAGE,
 }

@@ -11,11 +11,11 @@ from ..keys import live_key, news_key
 from ..ledger.errors import LedgerError
 from ..logsetup import request_id
 from ..metrics import stream_followed
-from ..service.messages import Place
+from ..service.news import Place
 from ..store.inbox import NEWS_LIMIT, Message
 from .forms import Form, identifier
-from .messages import nid_fits
-from .wording import LANGUAGE, message_row
+from .messages import LANGUAGE, nid_fits
+from .wording import message_row
 
 HEARTBEAT_SECONDS: Final = 15
 # A client that takes nothing for so long is cut off.

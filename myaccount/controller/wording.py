@@ -8,7 +8,6 @@ import jinja2
 
 from ..resources import resource
 from ..store.inbox import Message
-from .forms import Optional, one_of
 
 # The first is the default.
 LANGUAGES: Final = ("zh", "en")
@@ -21,10 +20,6 @@ _templates: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(resource("templates/messages")),
     autoescape=False,  # noqa: S701
 )
-
-
-LANGUAGE: Final = Optional(one_of(LANGUAGES), LANGUAGES[0])
-MESSAGE_TYPE: Final = Optional(one_of(MESSAGE_TYPES))
 
 
 def message_row(message: Message, language: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..metrics import Found
 from ..settings import CallbackConfig
@@ -12,11 +14,34 @@ from ..store.backlog import Backlog, Backlogs, find_backlogs
 from ..store.check import Check
 from ..store.database import Database, utc_now
 from ..store.deliveries import hosts_by_endpoint
-from ..store.health import OK, DatabaseHealth, find_health
+from ..store.health import find_refusal
 from ..store.journal import Journal
+from ..store.migrations import head_version, read_version
 
-AWAY = "away"
-NOT_CONFIGURED = "not configured"
+OK: Final = "ok"
+NOT_WRITABLE: Final = "not writable"
+AWAY: Final = "away"
+NOT_CONFIGURED: Final = "not configured"
+
+
+class DatabaseHealth(NamedTuple):
+    """Of the database and its schema, "ok" or what is wrong; for the log, why."""
+
+    database: str
+    schema: str
+    fault: str = ""
+
+
+async def find_health(connection: AsyncConnection) -> DatabaseHealth:
+    """Return what is wrong with a database that answers. Raises DBAPIError if it does not."""
+    version = await connection.run_sync(read_version)
+    await connection.rollback()
+    if version != head_version():
+        schema = f"at version {version or 'none'}, not {head_version()}"
+        return DatabaseHealth(OK, schema, f"is {schema}")
+    if refusal := await find_refusal(connection):
+        return DatabaseHealth(NOT_WRITABLE, OK, f"takes no writes: {refusal}")
+    return DatabaseHealth(OK, OK)
 
 
 class Readiness(NamedTuple):

@@ -14,7 +14,8 @@ from ..store.events import Event, keep_changes, lock_events
 from ..store.messages import NewMessage, write_messages
 from ..store.teams import find_parties, find_watching_teams
 from ..store.turns import turn
-from .recipients import messages_about, requests_about
+from .payloads import requests_about
+from .recipients import messages_about
 
 # How many changes one transaction tells, unless a single event has more.
 CHANGES_LIMIT: Final = 256

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.decide import Account, Order
+from .database import DriverConnection
 from .events import due_after
 from .turns import Bound, written
 
@@ -30,10 +31,8 @@ class BatchConnection(ABC):
     Each method raises TooLarge, and the driver's own errors.
     """
 
-    def __init__(self, driver: Any, info: Mapping[str, Any]) -> None:
-        """`info` is what is known of the connection beside the driver's own (SQLAlchemy's `info`)."""
-        self._driver = driver
-        self._info = info
+    def __init__(self, connection: DriverConnection) -> None:
+        self._driver, self._info = connection
 
     async def find_first_accounts(self, user_ids: Collection[str]) -> dict[str, int]:
         """Return, by user id, the key of the account that was opened first; unknown users are left out."""

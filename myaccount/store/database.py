@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import DBAPIError
@@ -19,15 +19,12 @@ from ..cancellation import raise_if_cancelled
 from ..ledger.errors import Overloaded, Unavailable
 from ..metrics import RETRIES, count_transaction
 from ..settings import Config
-from .batches import BatchConnection
 from .embedded import prepare_file
 from .engines import mysql_engine, sqlite_engine
 from .error_kinds import ErrorKind, RowLocked, TooLarge, kind_of
 from .freshness import Freshness
 from .migration_lock import allow_silence, only_migration
-from .mysql_batch import MysqlBatch
 from .reasons import reason_of
-from .sqlite_batch import SqliteBatch
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +48,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+class DriverConnection(NamedTuple):
+    """A connection as the driver has it, and what is known of it beside that (SQLAlchemy's `info`)."""
+
+    driver: Any
+    info: Mapping[str, Any]
+
+
 class Database:
     """The service's database; `name` is what its server, or the file system, calls it."""
 
@@ -65,7 +69,6 @@ class Database:
         # SQLite has one writer at a time and lets those that wait have no order; ours come in turn.
         self.embedded = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if self.embedded else nullcontext()
-        self._batch = SqliteBatch if self.embedded else MysqlBatch
         url = engine.url
         self.name = url.database or ""
         # For people: with the server's address, if it has one.
@@ -87,8 +90,8 @@ class Database:
         """
         return await self._again("write", self._writing, work)
 
-    async def batch(self, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
-        """Like `write`, on a connection on which `work` itself begins and commits.
+    async def batch(self, work: Callable[[DriverConnection], Awaitable[Result]]) -> Result:
+        """Like `write`, on a driver's own connection, on which `work` itself begins and commits.
 
         Raises TooLarge at once, since the same batch would meet that again.
         """
@@ -101,11 +104,11 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _batching(self) -> AsyncIterator[BatchConnection]:
+    async def _batching(self) -> AsyncIterator[DriverConnection]:
         async with self._batch_engine.connect() as connection, self._turn:
             raw = await connection.get_raw_connection()
             try:
-                yield self._batch(raw.driver_connection, connection.info)
+                yield DriverConnection(raw.driver_connection, connection.info)
             except BaseException:
                 # Its transaction and its locks end with the connection.
                 await connection.invalidate()

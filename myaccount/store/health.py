@@ -1,16 +1,12 @@
-"""Whether the database can do its work, found out without changing anything in it or keeping anyone waiting."""
+"""Whether the database takes writes, found out without changing anything in it or keeping anyone waiting."""
 
 import sqlite3
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .migrations import head_version, read_version
 from .turns import is_sqlite
-
-OK: Final = "ok"
-NOT_WRITABLE: Final = "not writable"
 
 _READ_ONLY: Final = "it is read only. Name the server that takes writes, or end its read_only"
 _NO_PERMISSION: Final = "its user may not write. Grant SELECT, INSERT, UPDATE and DELETE on its tables"
@@ -30,26 +26,6 @@ _WRITE: Final = "UPDATE account SET floor = floor WHERE id = 0"
 _NUMBER: Final = "PRAGMA user_version"
 # How long the embedded file's lock is waited for: whoever has it writes, and that was the question.
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout = 50"
-
-
-class DatabaseHealth(NamedTuple):
-    """Of the database and its schema, "ok" or what is wrong; for the log, why."""
-
-    database: str
-    schema: str
-    fault: str = ""
-
-
-async def find_health(connection: AsyncConnection) -> DatabaseHealth:
-    """Return what is wrong with a database that answers. Raises DBAPIError if it does not."""
-    version = await connection.run_sync(read_version)
-    await connection.rollback()
-    if version != head_version():
-        schema = f"at version {version or 'none'}, not {head_version()}"
-        return DatabaseHealth(OK, schema, f"is {schema}")
-    if refusal := await find_refusal(connection):
-        return DatabaseHealth(NOT_WRITABLE, OK, f"takes no writes: {refusal}")
-    return DatabaseHealth(OK, OK)
 
 
 async def find_refusal(connection: AsyncConnection) -> str | None:

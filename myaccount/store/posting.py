@@ -1,17 +1,21 @@
 """One batch of commands in one transaction: accounts locked, earlier orders read, decided, written, committed."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from ..ledger.changes import settlements
 from ..ledger.commands import OUTSIDE_WORLD, Command
 from ..ledger.decide import Account, Order, Outcome, decide
 from ..model.tables import EXTERNAL_ACCOUNT
 from .batches import BatchConnection
-from .database import Database, utc_now
+from .database import Database, DriverConnection, utc_now
 from .events import event_body
 from .lock_wait import LockWait
+from .mysql_batch import MysqlBatch
+from .sqlite_batch import SqliteBatch
+
+Result = TypeVar("Result")
 
 REMEMBERED_USERS_LIMIT: Final = 100_000
 _OUTSIDE: Final = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
@@ -34,6 +38,16 @@ class Posted(NamedTuple):
 
     outcomes: list[Outcome | None]
     blocked: Collection[str]
+
+
+async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
+    """Return what `work` returns of a batch's connection, as `Database.batch` does."""
+    batch_on = SqliteBatch if database.embedded else MysqlBatch
+
+    async def work_on(connection: DriverConnection) -> Result:
+        return await work(batch_on(connection))
+
+    return await database.batch(work_on)
 
 
 class Poster:
@@ -68,7 +82,7 @@ class Poster:
             outcomes = [next(decided) if _is_free(command, locked.blocked) else None for command in commands]
             return Posted(outcomes, locked.blocked), event_id
 
-        posted, event_id = await self._database.batch(work)
+        posted, event_id = await run_batch(self._database, work)
         if event_id is not None:
             self._announce(event_id)
         return posted
