@@ -56,7 +56,7 @@ bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
 
 # Writes sql/sql.sql from sql/migrations.
 sql: $(VENV)/run.stamp
-	$(BIN)/python -c "from myaccount.store.migrations import setup_script; print(setup_script(), end='')" > sql/sql.sql
+	$(BIN)/python -c "from myaccount.migrations.runner import setup_script; print(setup_script(), end='')" > sql/sql.sql
 
 clean:
 	rm -rf .venv .venv-* build dist

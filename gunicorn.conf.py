@@ -13,15 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from myaccount import slots
-from myaccount.addresses import address_text, key_at_fault, listening_fault
-from myaccount.configuration import DEFAULT_FILE, WrongConfiguration, load_configuration
-from myaccount.logsetup import logging_settings, set_up_logging
-from myaccount.private import keep_made
-from myaccount.resources import working_path
-from myaccount.settings import Config
-from myaccount.store.embedded import hold, release
-from myaccount.store.errors import DatabaseNotReady
+from myaccount.database.embedded_file import hold, release
+from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.observability import slots
+from myaccount.observability.log_setup import logging_settings, set_up_logging
+from myaccount.settings.loading import DEFAULT_FILE, WrongConfiguration, load_configuration
+from myaccount.settings.paths import working_path
+from myaccount.settings.schema import Config
+from myaccount.system.addresses import address_text, key_at_fault, listening_fault
+from myaccount.system.private_files import keep_made
 
 _file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
 try:

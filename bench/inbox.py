@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from myaccount.service.messages import list_messages
-from myaccount.settings import CONFIGURATION
-from myaccount.store.database import open_database
-from myaccount.store.inbox import Cursor, Wanted
+from myaccount.database.database import open_database
+from myaccount.inbox.queries import Cursor, Wanted
+from myaccount.inbox.reading import list_messages
+from myaccount.settings.schema import CONFIGURATION
 
 from .servers import BenchMariaDB
 

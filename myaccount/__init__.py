@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         # gunicorn reads its settings in the current folder only. Its own worker would answer all with a 500.
         from gunicorn.errors import AppImportError
 
-        from .resources import resource
+        from .settings.paths import resource
 
         raise AppImportError(
             "gunicorn cannot serve: it has not read MyAccount's settings, which are not in this folder. "
@@ -31,6 +31,6 @@ async def _application() -> "web.AppRunner":
 
     The environment variable MYACCOUNT_CONFIG names the configuration file, if not the shipped one.
     """
-    from .cli import runner_from_environment
+    from .cli.entry import runner_from_environment
 
     return runner_from_environment()

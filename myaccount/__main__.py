@@ -9,6 +9,6 @@ if not __package__:
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from myaccount.cli import main
+from myaccount.cli.entry import main
 
 sys.exit(main())

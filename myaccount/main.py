@@ -22,9 +22,8 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from .configuration import callbacks_of
-from .controller.pages import not_found
-from .keys import (
+from .accounts.opening import account_queries
+from .appkeys import (
     account_queries_key,
     config_key,
     database_key,
@@ -37,26 +36,27 @@ from .keys import (
     queue_key,
     refusals_key,
 )
-from .listener.callbacks import open_endpoints
-from .listener.listener import Listener
+from .controller.pages import not_found
+from .database.database import Database, open_database
+from .database.embedded_file import serving_alone
+from .database.not_ready import DatabaseAway
+from .inbox.news import News
+from .journal.writer import Journal
 from .listener.live import Live
 from .listener.queues import MemoryQueue
-from .logsetup import protocol_logger
+from .listener.relay import Listener
 from .middlewares import MIDDLEWARES, complete_headers
-from .operations import operations_context
-from .refusals import Refusals
-from .resources import resource, working_path
+from .migrations.startup import find_schema_time, prepare_schema
+from .observability.log_setup import protocol_logger
+from .observability.refusal_log import Refusals
+from .operations_port import operations_context
+from .readiness import Health
 from .routes import setup_routes
-from .service.accounts import account_queries
-from .service.health import Health
-from .service.news import News
 from .serving import end_process
-from .settings import Config
-from .store.database import Database, open_database
-from .store.embedded import serving_alone
-from .store.errors import DatabaseAway
-from .store.journal import Journal
-from .store.schema import find_schema_time, prepare_schema
+from .settings.loading import callbacks_of
+from .settings.paths import resource, working_path
+from .settings.schema import Config
+from .webhooks.endpoint import open_endpoints
 
 _logger = logging.getLogger(__name__)
 

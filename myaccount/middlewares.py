@@ -14,10 +14,10 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.typedefs import Middleware
 
-from .keys import ending_key, malformed_key, not_found_page_key, refusals_key, replayed_key
+from .appkeys import ending_key, malformed_key, not_found_page_key, refusals_key, replayed_key
 from .ledger.errors import InvalidRequest, LedgerError
-from .logsetup import request_id
-from .metrics import count_refusal, count_request
+from .observability.log_setup import request_id
+from .observability.metrics import count_refusal, count_request
 from .problems import MEANING_BY_CODE, STATUS_BY_CODE
 
 _access_logger = logging.getLogger("myaccount.access")

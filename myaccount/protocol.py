@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from .keys import expects_body_key, malformed_key
+from .appkeys import expects_body_key, malformed_key
 
 # Longer than any address of the service.
 PATH_LIMIT: Final = 256

@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from . import protocol
-from .addresses import key_at_fault, listening_fault
-from .keys import ending_key
+from .appkeys import ending_key
+from .system.addresses import key_at_fault, listening_fault
 
 # Far above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
 # hangs up on a request on its way. A connection that has sent no whole request for so long is closed as well.

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import TextClause, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.model.tables import account, order
-from myaccount.store.database import Database
+from myaccount.database.database import Database
+from myaccount.model.money import account, order
 
 from .conftest import Client
 

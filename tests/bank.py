@@ -18,10 +18,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.configuration import load_configuration
-from myaccount.model.tables import account, order
-from myaccount.service.verification import verify_books
-from myaccount.store.database import open_database
+from myaccount.database.database import open_database
+from myaccount.journal.books import verify_books
+from myaccount.model.money import account, order
+from myaccount.settings.loading import load_configuration
 
 HOT = ["h1", "h2", "h3"]
 COLD = [f"c{n}" for n in range(40)]

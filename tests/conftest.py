@@ -16,13 +16,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
 
-from myaccount import logsetup, serving
+from myaccount import serving
+from myaccount.database.database import Database, open_database
 from myaccount.main import create_app
-from myaccount.resources import working_path
+from myaccount.migrations.startup import prepare_schema
+from myaccount.observability import log_setup as logsetup
 from myaccount.serving import Runner
-from myaccount.settings import CONFIGURATION, Config
-from myaccount.store.database import Database, open_database
-from myaccount.store.schema import prepare_schema
+from myaccount.settings.paths import working_path
+from myaccount.settings.schema import CONFIGURATION, Config
 
 from .bank import bank_of
 from .browsers import chromium

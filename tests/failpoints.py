@@ -25,15 +25,16 @@ BROKEN = "the writer fails"
 
 def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from myaccount import cli
-    from myaccount.listener.callbacks import Endpoint
-    from myaccount.listener.listener import Listener
+    from myaccount.cli import entry as cli
+    from myaccount.database import embedded_file as embedded
+    from myaccount.database.round_trips import Bound
+    from myaccount.journal import writer as journal
+    from myaccount.journal.batches import BatchConnection
+    from myaccount.journal.mysql_batch import MysqlBatch
+    from myaccount.journal.sqlite_batch import SqliteBatch
     from myaccount.listener.redis_queue import RedisQueue
-    from myaccount.store import embedded, journal
-    from myaccount.store.batches import BatchConnection
-    from myaccount.store.mysql_batch import MysqlBatch
-    from myaccount.store.sqlite_batch import SqliteBatch
-    from myaccount.store.turns import Bound
+    from myaccount.listener.relay import Listener
+    from myaccount.webhooks.endpoint import Endpoint
 
     # It may be the second process on an embedded file, as gunicorn's new worker is beside the old one in a reload.
     embedded.__dict__["lock"] = lambda descriptor: None

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.database.database import Database
+from myaccount.database.round_trips import turn
+from myaccount.inbox.writing import NewMessage, write_messages
 from myaccount.model.inbox import team as team_table
 from myaccount.model.inbox import team_member
+from myaccount.model.money import user
 from myaccount.model.outbox import event
-from myaccount.model.tables import user
-from myaccount.store.database import Database
-from myaccount.store.messages import NewMessage, write_messages
-from myaccount.store.turns import turn
 
 from .conftest import Client, eventually
 

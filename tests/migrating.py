@@ -9,11 +9,11 @@ import pytest
 import yaml
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
-from myaccount.configuration import load_configuration
-from myaccount.settings import Config
-from myaccount.store.database import Database, open_database
-from myaccount.store.migrations import upgrade
-from myaccount.store.schema import prepare_schema
+from myaccount.database.database import Database, open_database
+from myaccount.migrations.runner import upgrade
+from myaccount.migrations.startup import prepare_schema
+from myaccount.settings.loading import load_configuration
+from myaccount.settings.schema import Config
 
 from .conftest import Section
 from .servers import MariaDB

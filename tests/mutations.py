@@ -14,29 +14,29 @@ class Mutation(NamedTuple):
 
 DECIDE: Final = "myaccount/ledger/decide.py"
 MONEY: Final = "myaccount/ledger/money.py"
-BATCHES: Final = "myaccount/store/batches.py"
-MYSQL_BATCH: Final = "myaccount/store/mysql_batch.py"
-SQLITE_BATCH: Final = "myaccount/store/sqlite_batch.py"
-POSTING: Final = "myaccount/store/posting.py"
-JOURNAL: Final = "myaccount/store/journal.py"
-BLOCKED: Final = "myaccount/store/blocked.py"
-LOCK_WAIT: Final = "myaccount/store/lock_wait.py"
-DATABASE: Final = "myaccount/store/database.py"
-FRESHNESS: Final = "myaccount/store/freshness.py"
-TURNS: Final = "myaccount/store/turns.py"
-RETRIES: Final = "myaccount/store/retries.py"
-EVENTS: Final = "myaccount/store/events.py"
-DELIVERIES: Final = "myaccount/store/deliveries.py"
-LISTENER: Final = "myaccount/listener/listener.py"
+BATCHES: Final = "myaccount/journal/batches.py"
+MYSQL_BATCH: Final = "myaccount/journal/mysql_batch.py"
+SQLITE_BATCH: Final = "myaccount/journal/sqlite_batch.py"
+POSTING: Final = "myaccount/journal/posting.py"
+JOURNAL: Final = "myaccount/journal/writer.py"
+BLOCKED: Final = "myaccount/journal/blocked.py"
+LOCK_WAIT: Final = "myaccount/journal/lock_wait.py"
+DATABASE: Final = "myaccount/database/database.py"
+FRESHNESS: Final = "myaccount/database/freshness.py"
+TURNS: Final = "myaccount/database/round_trips.py"
+RETRIES: Final = "myaccount/database/leases.py"
+EVENTS: Final = "myaccount/outbox/events.py"
+DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
+LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
-CALLBACKS: Final = "myaccount/listener/callbacks.py"
-TELLING: Final = "myaccount/service/telling.py"
-RECIPIENTS: Final = "myaccount/service/recipients.py"
-MESSAGES: Final = "myaccount/store/messages.py"
-INBOX: Final = "myaccount/store/inbox.py"
-MARKING: Final = "myaccount/service/messages.py"
-TEAMS: Final = "myaccount/service/teams.py"
-TOGETHER: Final = "myaccount/store/together.py"
+CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
+TELLING: Final = "myaccount/outbox/fan_out.py"
+RECIPIENTS: Final = "myaccount/inbox/recipients.py"
+MESSAGES: Final = "myaccount/inbox/writing.py"
+INBOX: Final = "myaccount/inbox/queries.py"
+MARKING: Final = "myaccount/inbox/reading.py"
+TEAMS: Final = "myaccount/inbox/teams.py"
+TOGETHER: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
 FORMS: Final = "myaccount/controller/forms.py"
 BODY: Final = "myaccount/controller/body.py"
@@ -130,12 +130,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/test_bad_input.py"),
     Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/test_bad_input.py"),
     Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/test_orders.py"),
-    Mutation("myaccount/store/check.py", "asyncio.timeout(ASK_SECONDS)", "asyncio.timeout(None)", "tests/test_health.py"),
-    Mutation("myaccount/store/check.py", "now - self._began > REMEMBERED_SECONDS", "True", "tests/test_health.py"),
-    Mutation("myaccount/service/health.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/test_health.py"),
-    Mutation("myaccount/store/migrations.py", "        if check := getattr(", "        if check := None and getattr(", "tests/test_versions.py tests/test_demo.py"),
-    Mutation("myaccount/store/verification.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/test_verification.py"),
-    Mutation("myaccount/store/verification.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/test_verification.py"),
-    Mutation("myaccount/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/test_workers_metrics.py"),
-    Mutation("myaccount/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/test_metrics.py"),
+    Mutation("myaccount/database/probe.py", "asyncio.timeout(ASK_SECONDS)", "asyncio.timeout(None)", "tests/test_health.py"),
+    Mutation("myaccount/database/probe.py", "now - self._began > REMEMBERED_SECONDS", "True", "tests/test_health.py"),
+    Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/test_health.py"),
+    Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/test_versions.py tests/test_demo.py"),
+    Mutation("myaccount/journal/verification.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/test_verification.py"),
+    Mutation("myaccount/journal/verification.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/test_verification.py"),
+    Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/test_workers_metrics.py"),
+    Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/test_metrics.py"),
 )  # fmt: skip

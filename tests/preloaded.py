@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 # What the service imports, and what it imports only where it is needed.
-SERVICE = ("myaccount.cli", "aiomysql", "alembic.command", "redis.asyncio")
+SERVICE = ("myaccount.cli.entry", "aiomysql", "alembic.command", "redis.asyncio")
 # gunicorn's workers import the service after they were given their slots for metrics.
 GUNICORN = (
     "aiohttp.worker",

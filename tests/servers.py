@@ -17,7 +17,7 @@ from typing import Final, Self
 import pymysql
 import redis
 
-from myaccount.resources import resource
+from myaccount.settings.paths import resource
 
 START_SECONDS = 30
 STOP_SECONDS = 20

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.accounts.opening import open_account
+from myaccount.database.database import Database, utc_now
 from myaccount.ledger.commands import OpenAccount
 from myaccount.ledger.errors import UserExists
-from myaccount.model.tables import account, user
-from myaccount.service.accounts import open_account
-from myaccount.store.database import Database, utc_now
+from myaccount.model.money import account, user
 
 from .actions import open_users, send
 from .conftest import Client
@@ -144,6 +144,6 @@ async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(user))) == 1
     # Another's is refused, even one of the same moment.
     (opened_at,) = await database.read(lambda connection: connection.scalars(select(user.c.created_at)))
-    monkeypatch.setattr("myaccount.service.accounts.utc_now", lambda: opened_at)
+    monkeypatch.setattr("myaccount.accounts.opening.utc_now", lambda: opened_at)
     with pytest.raises(UserExists):
         await open_account(database, lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a2", "01"))

@@ -9,35 +9,30 @@ import myaccount
 
 PACKAGE = Path(myaccount.__file__).parent
 
-# From the roof down. The rooms of one floor do not import each other.
+# From the top down. A room imports only rooms of lower floors; those of one floor do not import each other.
 FLOORS = [
     {"__main__", "__init__"},
     {"cli"},
-    {"checking"},
-    {"main", "inspection", "migration"},
-    {"operations"},
-    {"serving"},
+    {"main"},
+    # The port for metrics and health.
+    {"operations_port"},
     {"routes"},
+    # What comes in: over HTTP, and from the queue.
     {"controller", "listener"},
-    {"service"},
-    {"store"},
-    {"model"},
+    {"readiness", "serving"},
+    # What the service does.
+    {"accounts", "journal"},
+    {"outbox"},
+    {"inbox", "webhooks"},
+    # What it stands on.
+    {"migrations"},
+    {"model", "database"},
     {"middlewares", "protocol"},
-    {"keys", "logsetup", "configuration", "problems", "metrics"},
+    {"appkeys", "problems"},
+    {"observability"},
     {"settings"},
-    {
-        "ledger",
-        "resources",
-        "cancellation",
-        "slots",
-        "sections",
-        "output",
-        "onceaminute",
-        "countfile",
-        "refusals",
-        "private",
-    },
-    {"locks"},
+    {"ledger"},
+    {"system"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from yarl import URL
 
 from myaccount.controller import body
+from myaccount.database.database import Database
 from myaccount.model.inbox import message, team
+from myaccount.model.money import account, order, user
 from myaccount.model.outbox import event
-from myaccount.model.tables import account, order, user
-from myaccount.store.database import Database
 
 from .conftest import Client, eventually
 from .inboxes import until_told

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
-from myaccount.controller.wording import LANGUAGES as LANGUAGES_SHOWN
-from myaccount.controller.wording import MESSAGE_TYPES
+from myaccount.database.database import Database
+from myaccount.inbox.wording import LANGUAGES as LANGUAGES_SHOWN
+from myaccount.inbox.wording import MESSAGE_TYPES
 from myaccount.model.inbox import folder, message, team, team_member
-from myaccount.resources import resource
-from myaccount.store.database import Database
+from myaccount.settings.paths import resource
 
 from .conftest import Client
 from .inboxes import add_team, add_users, new_message, rows_of, write

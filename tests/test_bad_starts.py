@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount.addresses import listening_fault
+from myaccount.system.addresses import listening_fault
 
 from .conftest import Section
 from .deployments import GUNICORN

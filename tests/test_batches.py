@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from sqlalchemy import select, text
 
+from myaccount.database.database import Database, open_database, utc_now
+from myaccount.journal import mysql_batch as mysql_module
+from myaccount.journal.batches import Balances, BatchConnection
+from myaccount.journal.posting import run_batch
 from myaccount.ledger.decide import Account, Order
-from myaccount.model.tables import account, order
-from myaccount.resources import working_path
-from myaccount.settings import Config
-from myaccount.store import mysql_batch as mysql_module
-from myaccount.store.batches import Balances, BatchConnection
-from myaccount.store.database import Database, open_database, utc_now
-from myaccount.store.posting import run_batch
+from myaccount.model.money import account, order
+from myaccount.settings.paths import working_path
+from myaccount.settings.schema import Config
 
 from .actions import first_row, open_users, send, transfer
 from .conftest import Client, Section, eventually

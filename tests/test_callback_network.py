@@ -12,10 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 
-from myaccount.configuration import WrongConfiguration, load_configuration
-from myaccount.listener.callbacks import open_endpoints
-from myaccount.settings import CONFIGURATION, Config
-from myaccount.store.deliveries import Delivery
+from myaccount.settings.loading import WrongConfiguration, load_configuration
+from myaccount.settings.schema import CONFIGURATION, Config
+from myaccount.webhooks.deliveries import Delivery
+from myaccount.webhooks.endpoint import open_endpoints
 
 from .proxies import Proxy, open_proxy
 from .receivers import Receiver

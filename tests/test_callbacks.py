@@ -14,19 +14,19 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from myaccount.keys import database_key, health_key
+from myaccount.appkeys import database_key, health_key
+from myaccount.database import leases as retries_module
+from myaccount.database.database import Database
+from myaccount.database.leases import postpone
 from myaccount.ledger.changes import CHANGE_TYPES
-from myaccount.listener import callbacks as callbacks_module
-from myaccount.listener.callbacks import Endpoint, open_endpoints
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, endpoint_off, event
-from myaccount.service.telling import tell
-from myaccount.service.waiting import resend_named
-from myaccount.settings import CONFIGURATION, CallbackConfig, Config, url_key
-from myaccount.store import retries as retries_module
-from myaccount.store.database import Database
-from myaccount.store.deliveries import Delivery
-from myaccount.store.retries import postpone
+from myaccount.outbox.dead_letters import resend_named
+from myaccount.outbox.fan_out import tell
+from myaccount.settings.schema import CONFIGURATION, CallbackConfig, Config, url_key
+from myaccount.webhooks import endpoint as callbacks_module
+from myaccount.webhooks.deliveries import Delivery
+from myaccount.webhooks.endpoint import Endpoint, open_endpoints
 
 from .actions import open_users, send
 from .conftest import ClientOf, Section, Server, eventually

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount.resources import own_version
+from myaccount.settings.paths import own_version
 
 from .conftest import Section
 from .deployments import port_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount.configuration import (
+from myaccount.settings.loading import (
     DEFAULT_FILE,
     WrongConfiguration,
     load_configuration,

@@ -10,15 +10,15 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.keys import database_key
+from myaccount.appkeys import database_key
+from myaccount.database import database as database_module
+from myaccount.database.database import Database
+from myaccount.journal.batches import BatchConnection
+from myaccount.journal.posting import run_batch
 from myaccount.ledger.decide import Order
 from myaccount.ledger.errors import Unavailable
-from myaccount.model.tables import account, order
-from myaccount.settings import Config
-from myaccount.store import database as database_module
-from myaccount.store.batches import BatchConnection
-from myaccount.store.database import Database
-from myaccount.store.posting import run_batch
+from myaccount.model.money import account, order
+from myaccount.settings.schema import Config
 
 from .actions import balance, first_row, open_users, send
 from .conftest import Client, Section

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from aiohttp.test_utils import TestServer
 
-from myaccount import cli
-from myaccount.configuration import load_configuration
+from myaccount.cli import entry as cli
+from myaccount.database.database import open_database
+from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.journal.books import verify_books
 from myaccount.main import create_app
-from myaccount.service.verification import verify_books
-from myaccount.settings import Config
-from myaccount.store.database import open_database
-from myaccount.store.errors import DatabaseNotReady
-from myaccount.store.migrations import known_versions, upgrade
+from myaccount.migrations.runner import known_versions, upgrade
+from myaccount.settings.loading import load_configuration
+from myaccount.settings.schema import Config
 
 from .actions import balance, send
 from .conftest import Client, Section

@@ -6,7 +6,7 @@ from typing import Any
 
 import trafaret as t
 
-from myaccount.settings import CONFIGURATION
+from myaccount.settings.schema import CONFIGURATION
 
 from .services import CHECKOUT
 

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.listener import listener as listener_module
-from myaccount.listener.listener import Listener
+from myaccount.database.database import Database
+from myaccount.database.leases import take_due
+from myaccount.listener import relay as listener_module
 from myaccount.listener.live import Live
 from myaccount.listener.queues import MemoryQueue, Notice
 from myaccount.listener.redis_queue import GROUP, RedisQueue, _notices
+from myaccount.listener.relay import Listener
 from myaccount.model.outbox import event
-from myaccount.settings import Config
-from myaccount.store.database import Database
-from myaccount.store.retries import take_due
+from myaccount.settings.schema import Config
 
 from .conftest import Section
 from .servers import Redis

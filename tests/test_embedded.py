@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
-from myaccount import cli
-from myaccount.private import keep_made
-from myaccount.settings import Config
-from myaccount.store.database import open_database
-from myaccount.store.embedded import OLDEST_SQLITE, hold, release
-from myaccount.store.schema import prepare_schema
+from myaccount.cli import entry as cli
+from myaccount.database.database import open_database
+from myaccount.database.embedded_file import OLDEST_SQLITE, hold, release
+from myaccount.migrations.startup import prepare_schema
+from myaccount.settings.schema import Config
+from myaccount.system.private_files import keep_made
 
 from .deployments import GUNICORN, roll, workers_of
 from .servers import free_port, wait_until
@@ -171,7 +171,8 @@ def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool
     hold(file)
     keep_made()
     # As another process: it made nothing, and may remove nothing.
-    script = "import sys, pathlib; from myaccount.store.embedded import hold; hold(pathlib.Path(sys.argv[1]), 0)"
+    script = "import sys, pathlib; from myaccount.database import embedded_file as file"
+    script += "; file.hold(pathlib.Path(sys.argv[1]), 0)"
     other = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True)
     assert "another process serves" in other.stderr
     assert lock.exists()

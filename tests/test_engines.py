@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from myaccount.settings import CONFIGURATION, Config
-from myaccount.store.database import open_database
-from myaccount.store.errors import DatabaseNotReady
-from myaccount.store.schema import prepare_schema
+from myaccount.database.database import open_database
+from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.migrations.startup import prepare_schema
+from myaccount.settings.schema import CONFIGURATION, Config
 
 from .actions import first_row
 from .conftest import Section

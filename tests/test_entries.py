@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from myaccount.keys import database_key
+from myaccount.appkeys import database_key
 from myaccount.ledger.changes import Change
 from myaccount.main import create_app
-from myaccount.model.tables import account
-from myaccount.service.payloads import requests_about
-from myaccount.settings import Config
-from myaccount.store import migrations
+from myaccount.migrations import runner as migrations
+from myaccount.model.money import account
+from myaccount.settings.schema import Config
+from myaccount.webhooks.payloads import requests_about
 
 from . import migrating
 from .actions import open_users, send

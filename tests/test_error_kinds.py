@@ -6,7 +6,7 @@ import pymysql
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from myaccount.store.error_kinds import ErrorKind, kind_of
+from myaccount.database.error_kinds import ErrorKind, kind_of
 
 NUMBERS = {
     1290: ErrorKind.READ_ONLY,

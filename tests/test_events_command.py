@@ -10,15 +10,15 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from myaccount import cli
-from myaccount.configuration import load_configuration
+from myaccount.cli import entry as cli
+from myaccount.database import leases as retries_module
+from myaccount.database.database import Database, open_database
+from myaccount.migrations.startup import prepare_schema
 from myaccount.model.outbox import delivery, endpoint_off, event
-from myaccount.service import waiting as waiting_module
-from myaccount.service.waiting import drop_named, resend_named
-from myaccount.settings import Config, url_key
-from myaccount.store import retries as retries_module
-from myaccount.store.database import Database, open_database
-from myaccount.store.schema import prepare_schema
+from myaccount.outbox import dead_letters as waiting_module
+from myaccount.outbox.dead_letters import drop_named, resend_named
+from myaccount.settings.loading import load_configuration
+from myaccount.settings.schema import Config, url_key
 
 from .conftest import Section
 from .services import run_command

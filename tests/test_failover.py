@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from myaccount.resources import resource
-from myaccount.store import freshness as freshness_module
+from myaccount.database import freshness as freshness_module
+from myaccount.settings.paths import resource
 
 from .actions import balance, open_users, send, transfer
 from .conftest import Client, Section, eventually

@@ -49,7 +49,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 def test_a_worker_s_files_have_all_their_room_from_the_beginning_and_never_grow(tmp_path: Path) -> None:
     slot = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "MYACCOUNT_SLOT": "0", "MYACCOUNT_STARTED": "1"}
-    program = [sys.executable, "-c", "import myaccount.metrics"]
+    program = [sys.executable, "-c", "import myaccount.observability.metrics"]
     subprocess.run(program, cwd=CHECKOUT, env=ENVIRONMENT | slot, check=True)
     before = _sizes(tmp_path)
     assert len(before) == 4

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from myaccount.keys import database_key, health_key
+from myaccount.appkeys import database_key, health_key
+from myaccount.database.database import Database
+from myaccount.database.engines import sqlite_engine
+from myaccount.database.freshness import Freshness
+from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
-from myaccount.service.health import find_health
-from myaccount.settings import Config
-from myaccount.store.database import Database
-from myaccount.store.engines import sqlite_engine
-from myaccount.store.freshness import Freshness
-from myaccount.store.journal import Journal
+from myaccount.readiness import find_health
+from myaccount.settings.schema import Config
 
 from .actions import balance, first_row, open_users, send
 from .conftest import Client, Section, eventually

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from myaccount.controller.wording import LANGUAGES
+from myaccount.database.database import Database
+from myaccount.inbox.wording import LANGUAGES
 from myaccount.ledger.money import MAX_BALANCE
-from myaccount.model.tables import account
-from myaccount.store.database import Database
+from myaccount.model.money import account
 
 from .actions import open_users, send, transfer
 from .conftest import Client

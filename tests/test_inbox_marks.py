@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.database.database import Database
+from myaccount.inbox import reading as messages_module
+from myaccount.inbox.reading import mark_all, mark_some
 from myaccount.model.inbox import message
-from myaccount.service import messages as messages_module
-from myaccount.service.messages import mark_all, mark_some
-from myaccount.store.database import Database
 
 from .actions import send
 from .conftest import Client, Section

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Integer, TextClause, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.database.database import Database
+from myaccount.database.round_trips import turn
+from myaccount.inbox.queries import Cursor, Wanted
+from myaccount.inbox.reading import list_messages, mark_all, mark_some
+from myaccount.inbox.writing import write_messages
 from myaccount.model.inbox import folder, message
-from myaccount.service.messages import list_messages, mark_all, mark_some
-from myaccount.store.database import Database
-from myaccount.store.inbox import Cursor, Wanted
-from myaccount.store.messages import write_messages
-from myaccount.store.turns import turn
 
 from .actions import first_row
 from .conftest import Section, eventually

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from myaccount.keys import journal_key
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database, open_database
+from myaccount.journal import posting as posting_module
+from myaccount.journal import writer as journal_module
+from myaccount.journal.posting import Posted, Poster
+from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
 from myaccount.ledger.errors import Overloaded, Unavailable
-from myaccount.model.tables import order
-from myaccount.resources import working_path
-from myaccount.settings import Config
-from myaccount.store import journal as journal_module
-from myaccount.store import posting as posting_module
-from myaccount.store.database import Database, open_database
-from myaccount.store.journal import Journal
-from myaccount.store.posting import Posted, Poster
+from myaccount.model.money import order
+from myaccount.settings.paths import working_path
+from myaccount.settings.schema import Config
 
 from .actions import assert_books_balance, balance, open_users, send
 from .conftest import Client

@@ -9,23 +9,23 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import select
 
-from myaccount.keys import database_key
+from myaccount.appkeys import database_key
+from myaccount.database import leases as retries_module
+from myaccount.database.database import Database
 from myaccount.ledger.changes import Change
-from myaccount.listener import listener as listener_module
 from myaccount.listener import redis_queue as redis_queue_module
+from myaccount.listener import relay as listener_module
 from myaccount.listener.live import Live
 from myaccount.listener.queues import MemoryQueue
 from myaccount.main import create_app
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.service import telling as telling_module
-from myaccount.service.telling import Told, tell
-from myaccount.service.waiting import resend_named
-from myaccount.settings import Config
-from myaccount.store import events as events_module
-from myaccount.store import retries as retries_module
-from myaccount.store.database import Database
-from myaccount.store.events import insert_event
+from myaccount.outbox import events as events_module
+from myaccount.outbox import fan_out as telling_module
+from myaccount.outbox.dead_letters import resend_named
+from myaccount.outbox.events import insert_event
+from myaccount.outbox.fan_out import Told, tell
+from myaccount.settings.schema import Config
 
 from .actions import open_users, send
 from .conftest import Client, ClientOf, Section, Server, eventually

@@ -10,15 +10,15 @@ from urllib.error import HTTPError
 import pymysql
 import pytest
 
-from myaccount.keys import journal_key
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database
+from myaccount.database.freshness import SKIPS_LOCKED
+from myaccount.database.round_trips import Bound
+from myaccount.journal import blocked as blocked_module
+from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
+from myaccount.journal.mysql_batch import MysqlBatch
+from myaccount.journal.posting import Posted, Poster
 from myaccount.ledger.commands import Command
-from myaccount.store import blocked as blocked_module
-from myaccount.store.database import Database
-from myaccount.store.freshness import SKIPS_LOCKED
-from myaccount.store.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
-from myaccount.store.mysql_batch import MysqlBatch
-from myaccount.store.posting import Posted, Poster
-from myaccount.store.turns import Bound
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client, Section, eventually

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from myaccount import onceaminute
-from myaccount.logsetup import RequestIdFilter, set_up_logging
-from myaccount.settings import CONFIGURATION
-from myaccount.store.database import Database
+from myaccount.database.database import Database
+from myaccount.observability import once_a_minute as onceaminute
+from myaccount.observability.log_setup import RequestIdFilter, set_up_logging
+from myaccount.settings.schema import CONFIGURATION
 
 from .actions import send
 from .conftest import Client
@@ -109,7 +109,9 @@ async def test_no_card_number_or_password_reaches_the_log(
     await send(client, "/openacc", **ALICE | {"cardNum": card})
     await send(client, "/openacc", **ALICE | {"cardNum": card})
     await send(client, "/openacc", **ALICE | {"cardNum": card * 5})
-    monkeypatch.setattr("myaccount.store.accounts._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)"))
+    monkeypatch.setattr(
+        "myaccount.accounts.holdings._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)")
+    )
     status, _, _ = await send(client, "/openacc", **ALICE | {"userId": "u9", "accountId": "a9", "cardNum": card})
     assert status >= 500
     log = log_file.read_text("utf-8")

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.model.tables import account, order
-from myaccount.settings import CONFIGURATION, Config
-from myaccount.store import database as database_module
-from myaccount.store import freshness as freshness_module
-from myaccount.store.database import Database, open_database
-from myaccount.store.mysql_batch import MysqlBatch
+from myaccount.database import database as database_module
+from myaccount.database import freshness as freshness_module
+from myaccount.database.database import Database, open_database
+from myaccount.journal.mysql_batch import MysqlBatch
+from myaccount.model.money import account, order
+from myaccount.settings.schema import CONFIGURATION, Config
 
 from .actions import assert_books_balance, balance, first_row, open_users, send, transfer
 from .conftest import Client, Section, eventually

@@ -17,14 +17,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from sqlalchemy import insert
 
-from myaccount import metrics, operations
-from myaccount.keys import health_key
+from myaccount import operations_port as operations
+from myaccount.appkeys import health_key
+from myaccount.database.database import Database, utc_now
 from myaccount.main import create_app
-from myaccount.metrics import METHODS
 from myaccount.model.outbox import delivery, event
-from myaccount.settings import Config, url_key
-from myaccount.store import backlog as backlog_module
-from myaccount.store.database import Database, utc_now
+from myaccount.observability import metrics
+from myaccount.observability.metrics import METHODS
+from myaccount.outbox import backlog as backlog_module
+from myaccount.settings.schema import Config, url_key
 
 from .conftest import Client, Section, Server, eventually
 from .operations import Scrape, ask, readiness, scrape

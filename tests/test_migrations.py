@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from myaccount import cli
+from myaccount.cli import entry as cli
+from myaccount.database import migration_lock
+from myaccount.database.database import open_database
 from myaccount.ledger.errors import Unavailable
+from myaccount.migrations.runner import head_version, read_version
 from myaccount.model.columns import metadata
-from myaccount.resources import resource
-from myaccount.settings import Config
-from myaccount.store import migration_lock
-from myaccount.store.database import open_database
-from myaccount.store.migrations import head_version, read_version
+from myaccount.settings.paths import resource
+from myaccount.settings.schema import Config
 
 from .engines import runs_on
 from .migrating import (

@@ -4,8 +4,8 @@ import asyncio
 
 from sqlalchemy import select, update
 
-from myaccount.model.tables import EXTERNAL_ACCOUNT, account, order
-from myaccount.store.database import Database
+from myaccount.database.database import Database
+from myaccount.model.money import EXTERNAL_ACCOUNT, account, order
 
 from .actions import balance, open_users, send, transfer
 from .conftest import Client

@@ -97,7 +97,7 @@ async def test_what_the_parser_refuses_is_a_problem_with_an_id_that_one_line_of_
 async def test_a_line_about_what_is_not_http_has_the_id_of_its_reply(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from myaccount.logsetup import RequestIdFilter
+    from myaccount.observability.log_setup import RequestIdFilter
 
     caplog.set_level("INFO")
     caplog.handler.addFilter(RequestIdFilter())

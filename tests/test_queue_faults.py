@@ -10,22 +10,22 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount import main as main_module
-from myaccount.keys import health_key, queue_key
+from myaccount.appkeys import health_key, queue_key
+from myaccount.database.database import Database, open_database
+from myaccount.database.leases import take_due
 from myaccount.ledger.errors import Unavailable
-from myaccount.listener import endless as endless_module
-from myaccount.listener import listener as listener_module
 from myaccount.listener import redis_queue as redis_queue_module
-from myaccount.listener.endless import repeat
+from myaccount.listener import relay as listener_module
+from myaccount.listener import repeating as endless_module
 from myaccount.listener.redis_queue import RedisQueue
+from myaccount.listener.repeating import repeat
 from myaccount.main import create_app, redis_name
+from myaccount.migrations.startup import find_schema_time, prepare_schema
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.resources import resource
-from myaccount.settings import Config
-from myaccount.store import events as events_module
-from myaccount.store.database import Database, open_database
-from myaccount.store.retries import take_due
-from myaccount.store.schema import find_schema_time, prepare_schema
+from myaccount.outbox import events as events_module
+from myaccount.settings.paths import resource
+from myaccount.settings.schema import Config
 
 from .actions import open_users
 from .conftest import Client, Section, Server, eventually

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from myaccount import refusals as refusals_module
-from myaccount.keys import refusals_key
-from myaccount.logsetup import request_id
-from myaccount.refusals import CAUSES_LIMIT, IDS_LIMIT, Refusals
-from myaccount.settings import Config
+from myaccount.appkeys import refusals_key
+from myaccount.observability import refusal_log as refusals_module
+from myaccount.observability.log_setup import request_id
+from myaccount.observability.refusal_log import CAUSES_LIMIT, IDS_LIMIT, Refusals
+from myaccount.settings.schema import Config
 
 from .conftest import Client, eventually
 from .servers import MariaDB

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import func, select
 
+from myaccount.database.database import Database, utc_now
+from myaccount.database.error_kinds import TooLarge
+from myaccount.database.round_trips import PACKET_MARGIN_BYTES, _packets, _whole_answer, insert_rows
+from myaccount.journal.writer import BATCH_LIMIT, Journal
 from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.commands import Transfer
 from myaccount.ledger.decide import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.service.payloads import requests_about
-from myaccount.store.database import Database, utc_now
-from myaccount.store.error_kinds import TooLarge
-from myaccount.store.journal import BATCH_LIMIT, Journal
-from myaccount.store.turns import PACKET_MARGIN_BYTES, _packets, _whole_answer, insert_rows
+from myaccount.webhooks.payloads import requests_about
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client, Section, eventually

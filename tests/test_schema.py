@@ -12,12 +12,9 @@ from sqlalchemy import Boolean, Connection, DateTime, Integer, MetaData, String,
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 # Imported for their tables as well, which the metadata then has.
-import myaccount.model.inbox
-import myaccount.model.outbox
-import myaccount.model.tables  # noqa: F401
+from myaccount.migrations.runner import setup_script, upgrade
 from myaccount.model.columns import metadata
-from myaccount.resources import resource
-from myaccount.store.migrations import setup_script, upgrade
+from myaccount.settings.paths import resource
 
 from .conftest import Section
 from .migrating import VERSION, mysql_engine

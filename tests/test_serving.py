@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from myaccount.addresses import address_text
-from myaccount.keys import ending_key
+from myaccount.appkeys import ending_key
 from myaccount.main import create_app
 from myaccount.serving import Runner, open_site, serve
-from myaccount.settings import Config
+from myaccount.settings.schema import Config
+from myaccount.system.addresses import address_text
 
 from .actions import send
 from .conftest import Client

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.keys import journal_key
-from myaccount.model.tables import account, order, user
-from myaccount.store.database import Database
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database
+from myaccount.model.money import account, order, user
 
 from .actions import assert_books_balance, balance, open_users, send, transfer
 from .conftest import Client

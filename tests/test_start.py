@@ -132,7 +132,9 @@ def test_an_installed_wheel_serves_from_any_folder_with_its_own_files(start: Sta
     for name in ("config/config.yaml", "sql/sql.sql", "sql/migrations/env.py", "templates/form.html"):
         assert (target / "myaccount" / name).is_file()
     # The folder of the installed package comes before the checkout's, which the test runner's own Python has.
-    program = f"import sys; sys.path.insert(0, {str(target)!r}); from myaccount.cli import main; sys.exit(main())"
+    program = (
+        f"import sys; sys.path.insert(0, {str(target)!r}); from myaccount.cli.entry import main; sys.exit(main())"
+    )
     service = start("python3", "-c", program, folder=elsewhere)
     _use(service)
     assert f"{tmp_path}/money.db" in service.output.read_text()

@@ -11,19 +11,19 @@ from aiohttp import ClientResponse
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.appkeys import live_key
 from myaccount.controller import stream as stream_module
-from myaccount.keys import live_key
+from myaccount.database.database import Database
+from myaccount.inbox import news as news_module
+from myaccount.inbox import queries as inbox_module
+from myaccount.inbox.news import News
 from myaccount.ledger.errors import Unavailable
 from myaccount.listener import live as live_module
-from myaccount.listener.endless import repeat
 from myaccount.listener.live import Live
+from myaccount.listener.repeating import repeat
 from myaccount.main import create_app
 from myaccount.model.inbox import message
-from myaccount.service import news as news_module
-from myaccount.service.news import News
-from myaccount.settings import Config
-from myaccount.store import inbox as inbox_module
-from myaccount.store.database import Database
+from myaccount.settings.schema import Config
 
 from .actions import open_users, send
 from .conftest import Client, ClientOf, Section, Server, eventually

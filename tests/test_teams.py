@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from myaccount.database.database import Database
+from myaccount.inbox import teams as teams_module
 from myaccount.model.inbox import folder, message, team, team_member
-from myaccount.model.tables import account, user
-from myaccount.service import teams as teams_module
-from myaccount.store.database import Database
+from myaccount.model.money import account, user
 
 from .actions import send, transfer
 from .conftest import Client

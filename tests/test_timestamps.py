@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from myaccount.ledger.changes import ACCOUNT_OPENED, Change
-from myaccount.service.payloads import requests_about
+from myaccount.webhooks.payloads import requests_about
 
 WHOLE_SECOND = datetime(2026, 1, 2, 3, 4, 5)
 

@@ -5,9 +5,9 @@ from collections.abc import Collection
 
 import pytest
 
+from myaccount.database import coalescing as together_module
+from myaccount.database.coalescing import LIMIT, Together
 from myaccount.ledger.errors import Overloaded
-from myaccount.store import together as together_module
-from myaccount.store.together import LIMIT, Together
 
 from .actions import balance, open_users, send
 from .conftest import Client

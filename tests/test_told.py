@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from myaccount.configuration import load_configuration
+from myaccount.database.database import open_database, utc_now
 from myaccount.model.outbox import event
-from myaccount.store.database import open_database, utc_now
+from myaccount.settings.loading import load_configuration
 
 from .bank import Bank, BankOf, assert_nothing_is_astray
 from .conftest import Section, eventually

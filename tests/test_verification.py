@@ -11,12 +11,12 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount import cli
-from myaccount.model.tables import account, order
-from myaccount.service import verification
-from myaccount.settings import Config
-from myaccount.store import verification as pages
-from myaccount.store.database import Database
+from myaccount.cli import entry as cli
+from myaccount.database.database import Database
+from myaccount.journal import books as verification
+from myaccount.journal import verification as pages
+from myaccount.model.money import account, order
+from myaccount.settings.schema import Config
 
 from .actions import open_users, send, transfer
 from .conftest import Client

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from sqlalchemy import Engine, inspect, text
 
-from myaccount import cli
-from myaccount.settings import Config
-from myaccount.store import migrations
-from myaccount.store.errors import DatabaseNotReady
-from myaccount.store.migrations import head_version, read_version
+from myaccount.cli import entry as cli
+from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.migrations import runner as migrations
+from myaccount.migrations.runner import head_version, read_version
+from myaccount.settings.schema import Config
 
 from .conftest import Section
 from .migrating import (

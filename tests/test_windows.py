@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from myaccount.resources import resource
+from myaccount.settings.paths import resource
 
 from .servers import free_port, wait_until
 from .services import CHECKOUT, START_SECONDS, Service, Start, run_command

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from myaccount import slots
+from myaccount.observability import slots
 
 from .conftest import Section
 from .operations import ANSWER_SECONDS, Scrape, ask, scrape

@@ -6,11 +6,11 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
+from myaccount.database.database import Database
+from myaccount.journal import writer as journal_module
+from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
 from myaccount.ledger.errors import Unavailable
-from myaccount.store import journal as journal_module
-from myaccount.store.database import Database
-from myaccount.store.journal import Journal
 
 from .actions import open_users
 from .conftest import Client

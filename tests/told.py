@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.configuration import load_configuration
+from myaccount.database.database import Database, open_database
 from myaccount.model.inbox import folder, message
+from myaccount.model.money import account, order
 from myaccount.model.outbox import delivery, event
-from myaccount.model.tables import account, order
-from myaccount.store.database import Database, open_database
+from myaccount.settings.loading import load_configuration
 
 from .conftest import eventually
 from .receivers import Receiver

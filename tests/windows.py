@@ -146,6 +146,6 @@ def become_windows() -> None:
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     become_windows()
-    from myaccount.cli import main
+    from myaccount.cli.entry import main
 
     sys.exit(main())

@@ -4,12 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import account_queries_key, database_key, queue_key, replayed_key
+from ..accounts.holdings import Holding
+from ..accounts.opening import open_account
+from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
 from ..ledger.commands import OpenAccount
 from ..ledger.errors import OpenedBefore
 from ..ledger.money import format_amount
-from ..service.accounts import open_account
-from ..store.accounts import Holding
 from .forms import Form, Optional, identifier, text
 
 OPEN: Final = Form(

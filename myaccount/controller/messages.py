@@ -4,12 +4,12 @@ from typing import Final, NamedTuple, cast
 
 from aiohttp import web
 
-from ..keys import database_key
+from ..appkeys import database_key
+from ..inbox.queries import Cursor, Message, Wanted
+from ..inbox.reading import list_messages, mark_all, mark_some
+from ..inbox.wording import LANGUAGES, MESSAGE_TYPES, message_row
 from ..ledger.errors import InvalidRequest
-from ..service.messages import list_messages, mark_all, mark_some
-from ..store.inbox import Cursor, Message, Wanted
 from .forms import Check, Form, Optional, flag, identifier, one_of, whole
-from .wording import LANGUAGES, MESSAGE_TYPES, message_row
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100

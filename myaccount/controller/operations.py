@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from .. import metrics as counted
-from ..keys import health_key
+from ..appkeys import health_key
+from ..observability import metrics as counted
 
 
 async def healthz(request: web.Request) -> dict[str, object]:

@@ -4,10 +4,10 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import database_key, journal_key, replayed_key
+from ..appkeys import database_key, journal_key, replayed_key
+from ..journal.order_query import query_order
 from ..ledger.commands import Command, Recharge, Transfer
 from ..ledger.money import format_amount
-from ..service.orders import query_order
 from .forms import Form, amount, identifier
 
 RECHARGE: Final = Form(Recharge, orderId=identifier, userId=identifier, amount=amount)

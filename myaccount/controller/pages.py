@@ -9,7 +9,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from ..problems import ERRORS
-from ..resources import resource
+from ..settings.paths import resource
 
 # The pages need nothing but their own files, so a slip in a template cannot become a stranger's script.
 CONTENT_SECURITY_POLICY: Final = (

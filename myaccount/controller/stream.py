@@ -7,15 +7,15 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from ..keys import live_key, news_key
+from ..appkeys import live_key, news_key
+from ..inbox.news import Place
+from ..inbox.queries import NEWS_LIMIT, Message
+from ..inbox.wording import message_row
 from ..ledger.errors import LedgerError
-from ..logsetup import request_id
-from ..metrics import stream_followed
-from ..service.news import Place
-from ..store.inbox import NEWS_LIMIT, Message
+from ..observability.log_setup import request_id
+from ..observability.metrics import stream_followed
 from .forms import Form, identifier
 from .messages import LANGUAGE, nid_fits
-from .wording import message_row
 
 HEARTBEAT_SECONDS: Final = 15
 # A client that takes nothing for so long is cut off.

@@ -4,8 +4,8 @@ from typing import Final
 
 from aiohttp import web
 
-from ..keys import database_key, live_key, replayed_key
-from ..service.teams import ChangeTeam, Note, change_team, write_note
+from ..appkeys import database_key, live_key, replayed_key
+from ..inbox.teams import ChangeTeam, Note, change_team, write_note
 from .forms import Form, Optional, identifier, identifiers, text
 
 TEAM: Final = Form(

@@ -4,14 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from .commands import Command
-from .errors import (
-    BalanceTooLarge,
-    InsufficientFunds,
-    LedgerError,
-    OrderMismatch,
-    SameAccount,
-    UserNotFound,
-)
+from .errors import BalanceTooLarge, InsufficientFunds, LedgerError, OrderMismatch, SameAccount, UserNotFound
 from .money import MAX_BALANCE
 
 POSTED: Final = "posted"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Self
 
-from .endless import repeat
+from .repeating import repeat
 
 # Word may be lost on its way between processes; so everyone looks again after this, whatever was heard.
 LOOK_SECONDS: Final = 30

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
-from ..cancellation import raise_if_cancelled
-from ..settings import RedisConfig
+from ..settings.schema import RedisConfig
+from ..system.cancellation import raise_if_cancelled
 from .live import Live
 from .redis_queue import AWAY, RECONNECT_SECONDS, FindName, redis_client
 

@@ -12,10 +12,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from ..cancellation import raise_if_cancelled
-from ..settings import RedisConfig
-from .endless import repeat
+from ..settings.schema import RedisConfig
+from ..system.cancellation import raise_if_cancelled
 from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
+from .repeating import repeat
 
 _logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from alembic import context, op
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from myaccount.store import demo, demo_rows
-from myaccount.store.unversioned import Found, find
+from myaccount.migrations.legacy_2018 import rows as demo_rows
+from myaccount.migrations.legacy_2018 import tables as demo
+from myaccount.migrations.unversioned import Found, find
 
 revision = "0001"
 down_revision = None

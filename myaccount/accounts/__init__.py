@@ -1,0 +1,1 @@
+"""Opening accounts, and looking them up."""

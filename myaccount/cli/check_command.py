@@ -1,0 +1,107 @@
+"""`myaccount check`: whether a service can start, and what else it would miss."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from typing import Final
+from urllib.parse import urlsplit
+
+from ..database.embedded_file import refuse_to_make
+from ..observability.log_setup import set_up_logging
+from ..serving import PortRefused, refuse_taken
+from ..settings.schema import Config
+from .database_commands import new_ledger, ready_database
+
+CONNECT_SECONDS: Final = 3
+
+
+async def check(config: Config) -> int:
+    """Print warnings and whether a service can start.
+
+    Raises DatabaseNotReady or OSError, which say why it cannot. All else is a warning: a port may be in use by the
+    service that this one is to replace, and Redis and the receivers of callbacks may come later.
+    """
+    set_up_logging(config)
+    new = new_ledger(config)
+    if new:
+        refuse_to_make(new)
+        print(f"A new, empty ledger would be made in {new}.")
+    async with nullcontext() if new else ready_database(config):
+        refused = await _refused_ports(config)
+        for warning in refused:
+            print(f"Warning: {warning}")
+        async for warning in _warnings(config):
+            print(f"Warning: {warning}")
+        later = " once it can use each port" if refused else ""
+        print(f"A service can start on this configuration{later}.")
+    return 0
+
+
+async def _refused_ports(config: Config) -> list[str]:
+    """Return which ports cannot be used now, and why. Raises OSError for an address that never can."""
+    addresses = [("", config["host"], config["port"])]
+    if "metrics" in config:
+        addresses.append(("metrics.", config["metrics"]["host"], config["metrics"]["port"]))
+    refused = []
+    for section, host, port in addresses:
+        try:
+            await refuse_taken(section, host, port)
+        except PortRefused as error:
+            refused.append(str(error))
+    return refused
+
+
+async def _warnings(config: Config) -> AsyncIterator[str]:
+    checks = [_check_redis(config)] if "redis" in config else []
+    for number, callback in enumerate(config.get("callbacks", [])):
+        # Behind a proxy the receiver itself need not be reachable.
+        if "proxy" in callback:
+            checks.append(_check_callback(f"callbacks[{number}].proxy", callback["proxy"]))
+        elif not callback["trust_env"]:
+            checks.append(_check_callback(f"callbacks[{number}].url", callback["url"]))
+    for warning in await asyncio.gather(*checks):
+        if warning:
+            yield warning
+
+
+async def _check_redis(config: Config) -> str:
+    # Loaded only where it is used, as in main.py.
+    from ..listener.redis_queue import redis_client
+
+    redis = config["redis"]
+    client = redis_client(redis, 1)
+    try:
+        # A Redis that answers PING may still refuse writes.
+        await asyncio.wait_for(client.set("myaccount:check", "", px=1), CONNECT_SECONDS)
+    except Exception as error:
+        # The client's own error only repeats that of the system.
+        reason = _reason(error.__context__ if isinstance(error.__context__, OSError) else error)
+        place = f"{redis['host']}:{redis['port']}"
+        return f"redis: {place}: {reason}. Until it works, events are delivered from the database"
+    finally:
+        await client.aclose()
+    return ""
+
+
+async def _check_callback(key: str, url: str) -> str:
+    # Not the url: it may hold a password.
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), CONNECT_SECONDS)
+    except OSError as error:
+        place = f"{parts.hostname}:{port}"
+        return f"{key}: {place}: {_reason(error)}. Its callbacks are kept and retried until it answers"
+    writer.close()
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS} seconds"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        # asyncio's text is that a call failed.
+        return os.strerror(error.errno).lower()
+    return str(error).rstrip(".") or type(error).__name__

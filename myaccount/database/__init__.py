@@ -1,0 +1,1 @@
+"""Connections, transactions with their retries, round trips, and what differs by engine."""

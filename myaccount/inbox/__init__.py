@@ -1,0 +1,1 @@
+"""Messages: writing them, reading an inbox, and teams."""

@@ -1,0 +1,58 @@
+"""A message as its reader is shown it, in a language, by the templates of `templates/messages`."""
+
+import json
+from functools import cache
+from typing import Any, Final
+
+import jinja2
+
+from ..settings.paths import resource
+from .queries import Message
+
+# The first is the default.
+LANGUAGES: Final = ("zh", "en")
+
+# All but `note`, whose text its writer chose, are macros of the templates.
+MESSAGE_TYPES: Final = ("account_opened", "recharge", "transfer_out", "transfer_in", "decline", "note")
+
+# Plain text, which whoever shows it escapes as its page wants it.
+_templates: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(resource("templates/messages")),
+    autoescape=False,  # noqa: S701
+)
+
+
+def message_row(message: Message, language: str) -> dict[str, Any]:
+    """Return the message as the wire has it."""
+    title, body = _described(message, language)
+    return {
+        "NID": message.id,
+        "KIND": "team" if message.team_id else "account",
+        "MESSAGE_TYPE": message.message_type,
+        "USER_ID": message.user_id or None,
+        "USERNAME": message.user_name or None,
+        "TEAM_ID": message.team_id or None,
+        "TEAM_NAME": message.team_name or None,
+        "READER_ID": message.reader_id,
+        "RECEIVER_ID": message.receiver_id or None,
+        "TITLE": title,
+        "BODY": body,
+        "CREATE_TIME": message.created_at.isoformat(timespec="microseconds") + "Z",
+        "READ": not message.unread,
+    }
+
+
+def _described(message: Message, language: str) -> tuple[str, dict[str, Any]]:
+    """Return the title, and the body with its text; a note has those that its writer gave it."""
+    body = json.loads(message.body)
+    if message.title:
+        return message.title, body
+    write = getattr(_texts(language), message.message_type)
+    title, _, text = write(message, body).strip().partition("\n")
+    return title, {**body, "text": text.strip()}
+
+
+@cache
+def _texts(language: str) -> Any:
+    """Return the language's templates; each message type is a macro, whose first line is the title."""
+    return _templates.get_template(f"{language}.txt").module

@@ -1,0 +1,61 @@
+"""Proving promises 2 and 3 over the whole database."""
+
+from collections.abc import AsyncIterator, Callable
+
+from ..database.database import Database
+from ..ledger.money import format_amount
+from .verification import AccountBook, FaultyChain, count_accounts, read_books, read_faulty_chains
+
+
+async def verify_books(database: Database, progress: Callable[[int, int], None]) -> AsyncIterator[str]:
+    """Give each difference in words; nothing, if the books balance.
+
+    All is one consistent read, in which orders may go on. It takes the memory of a page of accounts, however
+    many there are. `progress` is told how many accounts of how many are done.
+    """
+    async with database.snapshot() as connection:
+        count = await count_accounts(connection)
+        done = after = total = 0
+        while books := await read_books(connection, after):
+            for book in books:
+                total += book.balance
+                for difference in _differences(book):
+                    yield difference
+            last = books[-1].id
+            for chain in await read_faulty_chains(connection, after, last):
+                for difference in _faults(chain):
+                    yield difference
+            after = last
+            done += len(books)
+            progress(done, count)
+    if total:
+        yield f"All balances add up to {format_amount(total)}, not to zero."
+
+
+def _differences(book: AccountBook) -> list[str]:
+    found = []
+    if book.balance != book.came_in - book.went_out:
+        found.append(
+            f"Account {book.account_id}: the balance is {format_amount(book.balance)}, "
+            f"but its orders make it {format_amount(book.came_in - book.went_out)}."
+        )
+    if book.floor is not None and book.balance < book.floor:
+        found.append(
+            f"Account {book.account_id}: the balance {format_amount(book.balance)} "
+            f"is below its floor {format_amount(book.floor)}."
+        )
+    return found
+
+
+def _faults(chain: FaultyChain) -> list[str]:
+    found = []
+    if chain.order_id is not None:
+        found.append(
+            f"Account {chain.account_id}: its balances do not follow from each other at order {chain.order_id!r}."
+        )
+    if chain.last_entry != chain.entries:
+        found.append(
+            f"Account {chain.account_id}: its last entry has the number {chain.last_entry}, "
+            f"but it has {chain.entries} entries."
+        )
+    return found

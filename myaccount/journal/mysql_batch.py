@@ -1,0 +1,94 @@
+"""A batch's statements as MySQL and MariaDB both speak them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..database.differences import select_within
+from ..database.error_kinds import ErrorKind, kind_of
+from ..database.freshness import SKIPS_LOCKED
+from ..database.round_trips import PACKET_LIMIT, Bound, mysql_turn, places
+from ..ledger.decide import Account, Order
+from .batches import DECIDED, Balances, BatchConnection
+
+
+class MysqlBatch(BatchConnection):
+    """MySQL's or MariaDB's; a transaction begins by itself with its first statement."""
+
+    async def _run(self, *statements: Bound) -> list[list[Any]]:
+        return await mysql_turn(self._driver, statements, self._info[PACKET_LIMIT])
+
+    async def begin(
+        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
+    ) -> tuple[dict[str, Account], dict[str, Order]]:
+        try:
+            return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
+        except Exception as error:
+            if wait_milliseconds is None or kind_of(error) is not ErrorKind.LOCKED or not self._info[SKIPS_LOCKED]:
+                raise
+        # The statement was ended while it waited, and the transaction still holds the rows before that one.
+        await self.rollback()
+        return await super().begin(keys, order_ids, wait_milliseconds=None)
+
+    def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(user_id, id))"
+            " FROM (SELECT user_id, MIN(id) AS id FROM account"
+            f" WHERE user_id IN ({places(user_ids)}) GROUP BY user_id) AS first_account",
+            tuple(user_ids),
+        )
+
+    def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
+        select, tail = (
+            ("SELECT", " SKIP LOCKED") if wait_milliseconds is None else (select_within(wait_milliseconds), "")
+        )
+        # The primary key is forced so that rows are locked in its order, whatever the optimiser thinks of a small
+        # table: two batches that want the same accounts must never wait for each other in a circle.
+        return (
+            f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
+            f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
+            f" FOR UPDATE{tail}",
+            (),
+        )
+
+    def _find_orders(self, order_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({DECIDED})) FROM `order`"
+            f" WHERE order_id IN ({places(order_ids)})",
+            tuple(order_ids),
+        )
+
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
+        rows = ",".join(
+            f"(%s,{_word(order_type)},{from_account},{to_account},{amount},{from_balance},{to_balance},"
+            f"{_word(status)},{_word(reason)},{_word(created_at)})"
+            for _, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason in orders
+        )
+        return (
+            f"INSERT INTO `order` ({DECIDED}, created_at) VALUES {rows}",
+            [order.order_id for order in orders],
+        )
+
+    def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
+        row = f"(%s,0,{_word(due_at)},{_word(created_at)})"
+        insert = f"INSERT INTO event (body, attempts, due_at, created_at) VALUES {row}"
+        return (insert, (body,)), ("SELECT 1, JSON_ARRAY(LAST_INSERT_ID())", ())
+
+    def _write_balances(self, balances: Balances) -> Bound:
+        # INTERVAL finds the key's place among the sorted ones by halves, and ELT the value in that place.
+        keys = sorted(balances)
+        place = f"INTERVAL(id,{_listed(keys)})"
+        return (
+            f"UPDATE account SET balance = ELT({place},{_listed(balances[key][0] for key in keys)}),"
+            f" last_entry = ELT({place},{_listed(balances[key][1] for key in keys)})"
+            f" WHERE id IN ({_listed(keys)})",
+            (),
+        )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _word(own: str | None) -> str:
+    """Return a word of the service's own as the statement has it: never what a client wrote."""
+    return "NULL" if own is None else f"'{own}'"

@@ -1,0 +1,106 @@
+"""The database at start: the embedded file is brought to this program's version, a server must be ready."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..database.database import TRANSACTION_TIMEOUT_SECONDS, Database
+from ..database.embedded_file import refuse_if_served
+from ..database.not_ready import DatabaseAway, DatabaseNotReady
+from ..database.reasons import reason_of
+from ..database.writability import find_refusal
+from ..ledger.errors import Unavailable
+from ..model.money import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
+from .runner import Tell, head_version, known_versions, read_version, upgrade
+
+_logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+async def prepare_schema(database: Database, *, embedded: bool) -> None:
+    """Bring the embedded file to this program's version; see that a server's database has it, and takes writes.
+
+    Raises DatabaseNotReady, which says why the service cannot work there: DatabaseAway, if it may later.
+    """
+    version = await schema_version(database)
+    if version != head_version() and not embedded:
+        has = f"is at version {version}" if version else "has no schema yet"
+        raise DatabaseNotReady(
+            f"the database {database.place} {has}, and this program needs version {head_version()}. "
+            "Run:  myaccount migrate -c FILE  (the same configuration)"
+        )
+    if version != head_version():
+        try:
+            await migrate_schema(database, _logger.info)
+        except Unavailable as error:
+            raise DatabaseNotReady(f"the database {database.place}: {error}") from None
+    refusal = await _ask(database, find_refusal)
+    if refusal:
+        raise DatabaseNotReady(f"the database {database.place} takes no writes: {refusal}.")
+    if not await _ask(database, lambda connection: connection.run_sync(_has_external_account)):
+        raise DatabaseNotReady(
+            f"the database {database.place} lacks the external account, row 1 of the table account. "
+            "Restore it from a backup."
+        )
+
+
+async def find_schema_time(connection: AsyncConnection) -> datetime:
+    """Return when the database's schema was made: a copy of the database, such as a replica, says the same."""
+    made_at = select(account.c.created_at).where(account.c.id == EXTERNAL_ACCOUNT)
+    found: datetime = (await connection.execute(made_at)).scalar_one()
+    return found
+
+
+async def migrate_schema(database: Database, tell: Tell) -> list[str]:
+    """Bring the schema to this program's version; return the versions on the way.
+
+    Raises DatabaseNotReady if there is what it cannot go on from, or if another process serves the embedded file,
+    perhaps an older program; and Unavailable if the database fails: the next time goes on from there.
+    """
+    if await schema_version(database) == head_version():
+        return []
+    if database.embedded:
+        refuse_if_served(Path(database.name))
+    return await database.migrate(lambda connection: upgrade(connection, tell))
+
+
+async def schema_version(database: Database) -> str | None:
+    """Return the version of the database's schema, None if it has none.
+
+    Raises DatabaseNotReady if this program does not know it, or if the database cannot be reached.
+    """
+    version = await _ask(database, lambda connection: connection.run_sync(read_version))
+    if version is not None and version not in known_versions():
+        raise DatabaseNotReady(
+            f"the database {database.place} is at version {version}, and this program is older: it knows those up "
+            f"to {head_version()}. Install the program for which the database was migrated, or a newer one."
+        )
+    return version
+
+
+async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Return what `work` returns. Raises DatabaseAway, with the database's words, if it does not answer."""
+    try:
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
+            return await database.check(work)
+    except TimeoutError:
+        reason = f"it did not answer within {TRANSACTION_TIMEOUT_SECONDS} seconds"
+    except (DBAPIError, OSError) as error:
+        reason = reason_of(error)
+    raise DatabaseAway(
+        f"the database {database.place} cannot be used: {reason}. "
+        "See to it, or to the configuration that names it."
+    )
+
+
+def _has_external_account(connection: Connection) -> bool:
+    account_id = select(account.c.account_id).where(account.c.id == EXTERNAL_ACCOUNT)
+    return connection.scalar(account_id) == EXTERNAL_ACCOUNT_ID

@@ -1,0 +1,182 @@
+"""Python's logging: lines of text or JSON, to the console and, if there is one, to a file.
+
+Every line of a request carries the request's id; no line carries a body, a query or a parameter of SQL,
+since those may hold card numbers and passwords.
+"""
+
+import logging
+import logging.config
+import os
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import cached_property
+from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from ..settings.paths import working_path
+from ..system.private_files import make_file, tighten
+from .once_a_minute import OnceAMinute
+
+if TYPE_CHECKING:
+    from ..settings.schema import Config
+
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
+
+KEPT_DAYS: Final = 30
+
+
+class RequestIdFilter(logging.Filter):
+    """Give each record the id of the request during which it was made, and its time with the offset of UTC."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return True
+
+
+class _Persistent(logging.Handler):
+    """A place that may not take lines for a while: said once a minute, not for every line that is lost."""
+
+    place = "in the log's file"
+
+    @cached_property
+    def _said(self) -> OnceAMinute:
+        return OnceAMinute()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            # A fault of the line itself.
+            super().handleError(record)
+        elif self._said.due():
+            # The standard error may be the same closed pipe.
+            with suppress(OSError):
+                sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
+
+
+class Console(_Persistent, logging.StreamHandler[TextIO]):
+    """The standard output."""
+
+    place = "on the standard output"
+
+
+class _LogFile(_Persistent, logging.FileHandler):
+    """A file that, when it is made, only its owner can read."""
+
+    def _open(self) -> Any:
+        make_file(Path(self.baseFilename), lasting=True)
+        return super()._open()
+
+
+class SharedLogFile(_LogFile, WatchedFileHandler):
+    """One that several processes write, and that others rotate."""
+
+
+class DailyLogFile(_LogFile, TimedRotatingFileHandler):
+    """One for each day."""
+
+    def rotate(self, source: str, dest: str) -> None:
+        # Windows refuses to rename a file that any program has open. It then goes on for another day.
+        with suppress(PermissionError):
+            super().rotate(source, dest)
+
+
+# What aiohttp's protocol has to say.
+protocol_logger: Final = logging.getLogger("myaccount.protocol")
+
+FORMATS: Final = {
+    "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "json": {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": "%(time)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "rename_fields": {"levelname": "level", "name": "logger"},
+    },
+}
+
+
+def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]:
+    """Return what `logging.config.dictConfig` takes.
+
+    A process that serves `alone` writes a file a day, by UTC as the lines' times are, unless a file is named. That
+    one may be shared by several processes, since none of them rotates it. When somebody does, it is opened again.
+    """
+    handlers: dict[str, dict[str, Any]] = {"console": {"()": Console, "stream": "ext://sys.stdout"}}
+    file, handler = _file_of(config, alone)
+    if file is not None and not _is_console(file):
+        handlers["file"] = {**handler, "filename": str(file), "encoding": "utf-8"}
+    for handler in handlers.values():
+        handler |= {"formatter": "line", "filters": ["request_id"]}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": RequestIdFilter}},
+        "formatters": {"line": FORMATS[config["log_format"]]},
+        "handlers": handlers,
+        "root": {"level": config["log_level"], "handlers": list(handlers)},
+        "loggers": {
+            # What a migration does is told in our words.
+            "alembic": {"level": "WARNING"},
+            # At DEBUG it writes each statement with its parameters.
+            "aiosqlite": {"level": "INFO"},
+            # gunicorn's own lines go where ours go.
+            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        },
+    }
+
+
+def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]]:
+    """Return the log's file, if there is to be one, and what writes it."""
+    if "log_file" in config:
+        return working_path(config["log_file"]), {"()": SharedLogFile}
+    daily = {"()": DailyLogFile, "when": "midnight", "utc": True, "backupCount": KEPT_DAYS}
+    return working_path(config["log_folder"]) / "myaccount.log" if alone and config["log_folder"] else None, daily
+
+
+def _keep_private(file: Path, *, daily: bool) -> None:
+    """Make the log's file for its owner alone. Those that an earlier version made by itself become so.
+
+    An existing file keeps its permissions, because the program that rotates it sets them.
+    """
+    if not make_file(file) and daily:
+        for path in file.parent.glob(f"{file.name}*"):
+            with suppress(PermissionError):
+                tighten(path)
+
+
+def close_log_file() -> None:
+    """Write to the console alone from now on."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _LogFile)]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _is_console(file: Path) -> bool:
+    """Whether the console's lines go to that file already, as to /dev/stdout: each would be there twice."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def set_up_logging(config: "Config", *, alone: bool = False) -> None:
+    """Log as the configuration says. Raises OSError if the file cannot be written."""
+    settings = logging_settings(config, alone=alone)
+    file = settings["handlers"].get("file")
+    try:
+        if file:
+            _keep_private(Path(file["filename"]), daily=file["()"] is DailyLogFile)
+        logging.config.dictConfig(settings)
+    except (OSError, ValueError) as error:
+        # dictConfig hides the reason behind its own words.
+        reason = error.__cause__ if isinstance(error, ValueError) else error
+        if not isinstance(reason, OSError):
+            raise
+        key = "log_file" if "log_file" in config else "log_folder"
+        raise OSError(
+            f"{key}: {file['filename']} cannot be written: {reason.strerror}. "
+            'With log_folder: "" and no log_file the log goes to the console alone'
+        ) from None

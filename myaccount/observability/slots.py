@@ -1,0 +1,78 @@
+"""Where gunicorn's workers keep their counts: in files by a worker's slot, in a folder of the master's.
+
+A new worker takes the lowest slot that no living worker has, and its counters go on in that slot's files. So there
+are never more files than there were workers at once, and no counter goes back when a worker ends.
+
+The hooks of gunicorn.conf.py call this in the master: it must stay small, since a reload does not renew it there.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from ..system.file_lock import lock
+
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
+# When the master started, in seconds since 1970.
+STARTED_VARIABLE: Final = "MYACCOUNT_STARTED"
+_PREFIX: Final = "myaccount-metrics-"
+# Open for as long as the master or one of its workers lives, and locked: so everyone can tell a folder in use.
+_lock: list[int] = []
+
+
+def open_folder(user: int, group: int) -> None:
+    """Make the folder for workers of that user and group, and remove those whose masters were killed.
+
+    Raises OSError if it cannot be made; then each worker counts for itself.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            _lock_folder(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(_lock.pop())
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    if (user, group) != (os.geteuid(), os.getegid()):
+        os.chown(folder, user, group)
+    _lock_folder(folder)
+    os.environ[STARTED_VARIABLE] = str(time.time())
+    # Last, since the workers count there as soon as it is set.
+    os.environ[FOLDER_VARIABLE] = str(folder)
+
+
+def _lock_folder(folder: Path) -> None:
+    """Raises OSError if it is locked, or not ours."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    _lock.append(descriptor)
+
+
+def take_slot(worker: Any, living: Any) -> None:
+    """Give the worker that is about to be forked the lowest slot that none of the living has."""
+    taken = {other.slot for other in living}
+    worker.slot = min(set(range(len(taken) + 1)) - taken)
+
+
+def enter_slot(worker: Any) -> None:
+    """Let the worker, in its own process, count in its slot."""
+    os.environ[SLOT_VARIABLE] = str(worker.slot)
+
+
+def leave_slot(worker: Any) -> None:
+    """Forget what the worker measured of itself; its counters stay, for the slot's next worker."""
+    if FOLDER_VARIABLE in os.environ:
+        for file in Path(os.environ[FOLDER_VARIABLE]).glob(f"gauge_live*_{worker.slot}.db"):
+            file.unlink(missing_ok=True)
+
+
+def remove_folder() -> None:
+    if FOLDER_VARIABLE in os.environ:
+        shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)

@@ -1,0 +1,74 @@
+"""The port for those who watch over the service. Its clients cannot reach it, nor it what is theirs.
+
+Each process opens it by itself, so that it is there in whichever way the service is served, and clients' requests
+cost nothing for it. Workers of one gunicorn share it, and the system spreads who asks over them.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from .appkeys import config_key, database_key, ending_key, health_key, journal_key
+from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
+from .observability.metrics import (
+    AMONG_OTHERS,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    PROCESSES,
+    STARTS,
+    WAITING_AGE,
+    WAITING_COMMANDS,
+    count_noted,
+)
+from .protocol import Runner
+from .routes import setup_operations_routes
+from .serving import open_site
+
+_logger: Final = logging.getLogger(__name__)
+
+SAMPLE_SECONDS: Final = 1
+# As long as an answer may take.
+SHUTDOWN_SECONDS: Final = 1
+
+
+async def operations_context(app: web.Application) -> AsyncIterator[None]:
+    """Serve the port. Raises OSError if it is taken."""
+    operations = web.Application(middlewares=OPERATIONS_MIDDLEWARES)
+    operations.on_response_prepare.append(complete_headers)
+    operations[ending_key] = app[ending_key]
+    operations[health_key] = app[health_key]
+    setup_operations_routes(operations)
+    runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    address = app[config_key]["metrics"]
+    try:
+        await open_site(runner, "metrics.", address["host"], address["port"], reuse_port=AMONG_OTHERS)
+        sampling = asyncio.create_task(_sample(app), name="metrics sampler")
+        STARTS.inc()
+        PROCESSES.set(1)
+        yield
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
+    finally:
+        count_noted()
+        await runner.cleanup()
+
+
+async def _sample(app: web.Application) -> None:
+    """Count and measure, for ever, what is not worth it with every request."""
+    journal, database = app.get(journal_key), app[database_key]
+    while True:
+        try:
+            count_noted()
+            if journal is not None:
+                WAITING_COMMANDS.set(journal.waiting)
+                WAITING_AGE.set(journal.oldest_seconds)
+            used, limit = database.connections()
+            CONNECTIONS.set(used)
+            CONNECTIONS_LIMIT.set(limit)
+        except Exception:
+            _logger.exception("The metrics could not be taken; it is tried again.")
+        await asyncio.sleep(SAMPLE_SECONDS)

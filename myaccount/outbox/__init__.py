@@ -1,0 +1,1 @@
+"""Events: what was committed and is not delivered yet (promise 7)."""

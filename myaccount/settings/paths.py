@@ -1,0 +1,35 @@
+"""Where the files beside the code are: in a checkout beside the package, in an installed wheel inside it.
+
+And which version was installed.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_CHECKOUT: Final = _PACKAGE.parent
+_INSTALLED: Final = (_PACKAGE / "config").is_dir()
+
+
+def resource(name: str) -> Path:
+    """Return the path of `config`, `sql` or `templates`, or of a file below one of them."""
+    return (_PACKAGE if _INSTALLED else _CHECKOUT) / name
+
+
+def working_path(path: str) -> Path:
+    """Return where a relative path of the configuration leads: from the checkout, or from the current folder.
+
+    A checkout keeps its data with itself from whichever folder it is started; an installed service has no
+    folder of its own, so it takes the one it is started in.
+    """
+    return (Path.cwd() if _INSTALLED else _CHECKOUT) / path
+
+
+def own_version() -> str:
+    """Return the program's version."""
+    try:
+        return version("myaccount")
+    except PackageNotFoundError:
+        # A checkout that was never installed.
+        return "unknown"

@@ -1,0 +1,1 @@
+"""What operating systems do in different ways, and cancellation, which libraries lose."""
