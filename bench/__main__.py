@@ -8,9 +8,9 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, Self
 
-from tests.deployments import Nginx
-from tests.operations import scrape
-from tests.servers import Redis, free_port
+from tests.helpers.deployments import Nginx
+from tests.helpers.operations import scrape
+from tests.helpers.servers import Redis, free_port
 
 from . import endurance, inbox, scale
 from .load import SYSBENCH_THREADS, sysbench, wrk

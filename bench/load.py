@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from tests.servers import program
+from tests.helpers.servers import program
 
 from .servers import CHECKOUT, BenchMariaDB
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.servers import MariaDB, Redis, free_port, wait_until
+from tests.helpers.servers import MariaDB, Redis, free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60

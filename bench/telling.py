@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.servers import free_port
+from tests.helpers.servers import free_port
 
 from .load import wrk
 from .servers import BenchMariaDB, my_account, processes, resident_mib, service

@@ -1,6 +1,6 @@
 """Where the service changes how aiohttp's HTTP protocol behaves. Only this file depends on aiohttp's insides.
 
-tests/test_protocol.py fails when a new version of aiohttp does any of it in another way.
+tests/service/test_protocol.py fails when a new version of aiohttp does any of it in another way.
 """
 
 from collections.abc import Awaitable, Callable

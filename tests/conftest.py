@@ -25,12 +25,12 @@ from myaccount.serving import Runner
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import CONFIGURATION, Config
 
-from .bank import bank_of
-from .browsers import chromium
-from .engines import new_server, pytest_collection_modifyitems, pytest_report_header
-from .receivers import receiver, receiving
-from .servers import MariaDB, Redis, free_port
-from .services import start
+from .helpers.bank import bank_of
+from .helpers.browsers import chromium
+from .helpers.engines import new_server, pytest_collection_modifyitems, pytest_report_header
+from .helpers.receivers import receiver, receiving
+from .helpers.servers import MariaDB, Redis, free_port
+from .helpers.services import start
 
 __all__ = [
     "bank_of",

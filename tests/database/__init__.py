@@ -1,0 +1,1 @@
+"""What the service asks of databases: statements, transactions, migrations."""

@@ -1,0 +1,157 @@
+"""A database that fails for a moment is asked again; one that stays away makes a 503 and loses nothing."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable
+
+import pymysql
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.appkeys import database_key
+from myaccount.database import database as database_module
+from myaccount.database.database import Database
+from myaccount.journal.batches import BatchConnection
+from myaccount.journal.posting import run_batch
+from myaccount.ledger.decide import Order
+from myaccount.ledger.errors import Unavailable
+from myaccount.model.money import account, order
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, Section
+from ..helpers.actions import balance, first_row, open_users, send
+
+
+async def test_work_that_clashes_is_run_again_and_then_committed_once(database: Database) -> None:
+    tries = 0
+
+    async def work(connection: AsyncConnection) -> int:
+        nonlocal tries
+        tries += 1
+        # The key of the external account exists already: the first time, this is a clash.
+        key = 1 if tries == 1 else 1000
+        row = {"id": key, "account_id": f"x{key}", "account_type": "t", "currency": "CNY", "balance": 0}
+        await connection.execute(account.insert(), row | {"created_at": database_module.utc_now()})
+        return key
+
+    assert await database.write(work) == 1000
+    assert tries == 2
+
+
+async def test_work_that_clashes_every_time_is_a_fault_and_is_told_as_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+    again = account.insert().values(
+        id=1, account_id="x", account_type="t", currency="CNY", balance=0, created_at=database_module.utc_now()
+    )
+    with pytest.raises(IntegrityError):
+        await database.write(lambda connection: connection.execute(again))
+
+
+async def test_a_statement_that_is_wrong_is_not_run_again(database: Database) -> None:
+    tries = 0
+
+    async def work(connection: AsyncConnection) -> None:
+        nonlocal tries
+        tries += 1
+        driver = (await connection.get_raw_connection()).driver_connection
+        cursor = await driver.cursor()  # type: ignore[union-attr]
+        await cursor.execute("SELECT * FROM nowhere")
+
+    with pytest.raises(Exception, match=r"no such table|exist"):
+        await database.write(work)
+    assert tries == 1
+
+
+async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Database) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(update(account).values(balance=5))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(work)
+    assert await database.read(lambda connection: connection.scalar(select(account.c.balance))) == 0
+
+
+async def test_a_batch_that_fails_lets_go_of_what_it_locked(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(batch: BatchConnection) -> None:
+        await batch.begin({"": 1}, ["o1"], wait_milliseconds=None)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await run_batch(client.app[database_key], work)
+    monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
+    await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
+
+
+async def test_a_batch_whose_last_statement_fails_leaves_nothing(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+
+    async def work(batch: BatchConnection) -> None:
+        keys = await batch.find_first_accounts(["u1"])
+        await batch.begin(keys, ["o1"], wait_milliseconds=None)
+        # The table itself refuses a balance below the floor, after the order went in.
+        await batch.commit(
+            [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", database_module.utc_now()
+        )
+
+    with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
+        await run_batch(client.app[database_key], work)
+    assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order))) == 0
+    assert await balance(client, "u1") == "0.00"
+
+
+async def _then_fail(work: Awaitable[None]) -> None:
+    """Fail, so that nothing is left open."""
+    await work
+    raise ZeroDivisionError
+
+
+class TestSQLite:
+    @pytest.fixture
+    def backend(self) -> Section:
+        return {}
+
+    async def test_a_commit_is_on_the_disk_and_a_writer_has_the_lock_from_its_beginning(
+        self, database: Database, config: Config
+    ) -> None:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            query = text(f"PRAGMA {pragma}")
+            assert await database.read(lambda connection, query=query: first_row(connection, query)) == (value,)  # type: ignore[misc]
+
+        async def work(_: object) -> None:
+            other = sqlite3.connect(config["sqlite_file"], timeout=0, isolation_level=None)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            other.close()
+
+        await database.write(work)
+
+        async def batch_work(batch: BatchConnection) -> None:
+            await batch.begin({"": 1}, ["o1"], wait_milliseconds=None)
+            await work(batch)
+
+        with pytest.raises(ZeroDivisionError):
+            await run_batch(database, lambda batch: _then_fail(batch_work(batch)))
+
+    async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
+        self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await open_users(client, "u1")
+        monkeypatch.setattr(database_module, "ATTEMPTS", 1)
+        other = sqlite3.connect(config["sqlite_file"], isolation_level=None, check_same_thread=False)
+        # Not in the event loop: the service may be writing, and must be able to finish.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+        status, problem, _ = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
+        other.rollback()
+        other.close()
+        assert (status, problem["code"]) == (503, "unavailable")
+        assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200

@@ -1,0 +1,146 @@
+"""Rows that are due: one taker has each of them, nobody waits for another's, and a dead one's are taken over."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.database.database import Database
+from myaccount.database.leases import take_due
+from myaccount.listener import relay as listener_module
+from myaccount.listener.live import Live
+from myaccount.listener.queues import MemoryQueue, Notice
+from myaccount.listener.redis_queue import GROUP, RedisQueue, _notices
+from myaccount.listener.relay import Listener
+from myaccount.model.outbox import event
+from myaccount.settings.schema import Config
+
+from ..conftest import Section
+from ..helpers.servers import Redis
+
+NOW = datetime(2026, 1, 1)
+
+
+@pytest.fixture
+def queue() -> Section:
+    # Only the tests take something.
+    return {"listener": {"enabled": False}}
+
+
+async def _plant(database: Database, count: int) -> list[int]:
+    row = {"body": "[]", "attempts": 0, "due_at": NOW, "created_at": NOW}
+    await database.write(lambda connection: connection.execute(event.insert(), [row] * count))
+    return list((await database.read(lambda c: c.execute(select(event.c.id).order_by(event.c.id)))).scalars())
+
+
+async def _take(connection: Any) -> list[int]:
+    return [row.id for row in await take_due(connection, event, NOW, 10, 60)]
+
+
+class Interrupted:
+    """A connection on which something else happens after the first statement."""
+
+    def __init__(self, connection: AsyncConnection, meanwhile: Any) -> None:
+        self._connection = connection
+        self._meanwhile = meanwhile
+
+    async def execute(self, *arguments: Any) -> Any:
+        result = await self._connection.execute(*arguments)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile:
+            await meanwhile()
+        return result
+
+
+async def test_a_row_that_is_due_is_kept_for_its_taker(client: Any, database: Database) -> None:
+    ids = await _plant(database, 2)
+    assert await database.write(_take) == ids
+    assert await database.write(_take) == []
+
+
+async def test_what_the_sweeper_has_in_hand_it_does_not_take_again(
+    monkeypatch: pytest.MonkeyPatch, client: Any, database: Database
+) -> None:
+    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0)
+    await _plant(database, 2)
+    told: list[int] = []
+
+    async def tell(self: Listener, event_ids: list[int]) -> None:
+        told.extend(event_ids)
+
+    monkeypatch.setattr(Listener, "_tell", tell)
+    for _ in range(2):
+        await Listener(database, MemoryQueue(), Live(), [])._sweep()
+    assert len(told) == 2
+
+
+class TestMariaDB:
+    """The embedded file has one writer at a time, so there is nobody to be between."""
+
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    async def test_what_another_took_between_finding_and_locking_is_not_taken_again(
+        self, client: Any, database: Database
+    ) -> None:
+        ids = await _plant(database, 2)
+
+        async def work(connection: AsyncConnection) -> list[int]:
+            async def another() -> None:
+                assert await database.write(_take) == ids
+
+            return await _take(Interrupted(connection, another))
+
+        assert await database.write(work) == []
+
+    async def test_what_another_has_locked_is_passed_over_at_once(self, client: Any, database: Database) -> None:
+        first, *others = await _plant(database, 3)
+
+        async def work(connection: AsyncConnection) -> list[int]:
+            await connection.execute(update(event).where(event.c.id == first).values(attempts=1))
+            # It would wait for the row until this transaction is given up.
+            return await database.write(_take)
+
+        assert await database.write(work) == others
+
+
+class TestRedis:
+    @pytest.fixture
+    def backend(self) -> Section:
+        return {}
+
+    @pytest.fixture
+    def queue(self, redis_section: Section) -> Section:
+        return {"redis": redis_section, "listener": {"enabled": False}}
+
+    async def test_what_a_dead_reader_took_is_given_to_another(
+        self, monkeypatch: pytest.MonkeyPatch, config: Config, redis_server: Redis
+    ) -> None:
+        async def name() -> str:
+            return "stream"
+
+        monkeypatch.setattr("myaccount.listener.redis_queue.DEAD_MILLISECONDS", 0)
+        with redis_server.client() as redis:
+            redis.xgroup_create("stream", GROUP, id="0", mkstream=True)
+            receipt = str(redis.xadd("stream", {"event": 7}))
+            assert redis.xreadgroup(GROUP, "dead", {"stream": ">"})
+        async with RedisQueue(config["redis"], name) as queue, asyncio.timeout(20):
+            assert await queue.take() == [Notice(7, receipt)]
+
+    async def test_a_dead_readers_entries_that_were_trimmed_meanwhile_are_no_events(
+        self, config: Config, redis_server: Redis
+    ) -> None:
+        with redis_server.client() as redis:
+            redis.xgroup_create("stream", GROUP, id="0", mkstream=True)
+            redis.xadd("stream", {"event": 7})
+            redis.xreadgroup(GROUP, "dead", {"stream": ">"})
+            redis.xtrim("stream", maxlen=0)
+            # Redis 6 gives such entries when a reader claims them, this one only to the reader itself.
+            ((_, entries),) = redis.xreadgroup(GROUP, "dead", {"stream": "0"})
+            assert len(entries) == 1
+            assert _notices(entries) == []
+            assert _notices([("1-0", {"event": "7"}), *entries]) == [Notice(7, "1-0")]

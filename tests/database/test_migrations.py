@@ -1,0 +1,207 @@
+"""`myaccount migrate`: each migration is run once and whole, whoever else migrates and whatever cuts it off."""
+
+import asyncio
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from myaccount.cli import entry as cli
+from myaccount.database import migration_lock
+from myaccount.database.database import open_database
+from myaccount.ledger.errors import Unavailable
+from myaccount.migrations.runner import head_version, read_version
+from myaccount.model.columns import metadata
+from myaccount.settings.paths import resource
+from myaccount.settings.schema import Config
+
+from ..helpers.engines import runs_on
+from ..helpers.migrating import (
+    VERSION,
+    backend,
+    both,
+    config,
+    cut_off,
+    engine,
+    file,
+    migrate,
+    only_mariadb,
+    only_sqlite,
+    prepare,
+    run,
+    tables_of,
+)
+from ..helpers.servers import MariaDB
+from ..helpers.services import CHECKOUT, ENVIRONMENT, run_command
+
+__all__ = ["backend", "config", "engine", "file"]
+
+
+@both
+def test_a_database_is_migrated_once_and_then_there_is_nothing_to_do(
+    file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["migrate", "-c", str(file)]) == 0
+    first = capsys.readouterr().out.splitlines()
+    assert first[0].startswith("0001: The whole schema")
+    assert first[1].startswith("0002: Accounts know the number of their last entry")
+    assert first[2].endswith("is at version 0002.")
+    assert tables_of(engine) == {*metadata.tables, VERSION}
+    assert cli.main(["migrate", "-c", str(file)]) == 0
+    (again,) = capsys.readouterr().out.splitlines()
+    assert again.startswith("There was nothing to do: the database")
+    asyncio.run(prepare(config))
+
+
+@both
+def test_the_status_tells_the_versions_and_changes_nothing(
+    file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["migrate", "--status", "-c", str(file)]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "The database's version: none. This program's: 0002." in printed
+    assert "To be run: 0001: The whole schema" in printed
+    if "mysql" in config:
+        assert tables_of(engine) == set()
+    else:
+        assert not Path(config["sqlite_file"]).exists()
+    cli.main(["migrate", "-c", str(file)])
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == (
+        "The database's version: 0002. This program's: 0002.\nNothing is to be run.\n"
+    )
+
+
+@both
+def test_the_sql_is_printed_and_not_run_and_makes_the_schema(
+    file: Path,
+    config: Config,
+    engine: Engine,
+    mariadb: MariaDB,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["migrate", "--sql", "-c", str(file)]) == 0
+    script = tmp_path / "script.sql"
+    script.write_text(capsys.readouterr().out, "utf-8")
+    if "mysql" in config:
+        assert tables_of(engine) == set()
+        assert resource("sql/sql.sql").read_text("utf-8").endswith(script.read_text("utf-8"))
+        mariadb.run_script(config["mysql"]["db"], script)
+    else:
+        assert not Path(config["sqlite_file"]).exists()
+        assert script.read_text().count("BEGIN") == script.read_text().count("COMMIT") == 1
+        connection = engine.raw_connection()
+        connection.executescript(script.read_text("utf-8"))
+        connection.close()
+    asyncio.run(prepare(config))
+    assert cli.main(["migrate", "--sql", "-c", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("-- There is nothing to do")
+
+
+@pytest.mark.parametrize(
+    "words", [["--status"], ["verify", "--sql"], ["migrate", "--status", "--sql"], ["migrate", "--resend", "all"]]
+)
+def test_the_options_go_with_their_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(words)
+    assert raised.value.code == 2
+    assert "--" in capsys.readouterr().err
+
+
+@both
+def test_several_programs_may_migrate_at_once(file: Path, config: Config, engine: Engine) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(lambda _: run_command("myaccount", "migrate", "-c", str(file)), range(5)))
+    assert [program.returncode for program in done] == [0] * 5, done
+    assert sorted("nothing to do" in program.stdout for program in done) == [False, True, True, True, True]
+    with engine.connect() as connection:
+        assert read_version(connection) == head_version()
+        assert connection.scalar(text("SELECT COUNT(*) FROM account")) == 1
+
+
+@only_sqlite
+def test_several_embedded_starts_at_once_do_not_trip_over_each_other(config: Config) -> None:
+    async def start_all() -> None:
+        await asyncio.gather(*(asyncio.to_thread(asyncio.run, prepare(config)) for _ in range(5)))
+
+    asyncio.run(start_all())
+
+
+@only_mariadb
+async def test_a_migration_waits_for_another_hosts_and_then_says_so(
+    config: Config, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_lock, "MIGRATION_WAIT_SECONDS", 1)
+    with mariadb.connect(database=config["mysql"]["db"]) as other, other.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), 0)")
+        with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
+            await migrate(config)
+        cursor.execute("SELECT RELEASE_LOCK(CONCAT('myaccount.', MD5(DATABASE())))")
+    # Another database's is its own.
+    await migrate(config)
+
+
+@only_mariadb
+@pytest.mark.not_on("oceanbase", because="a change of a table waits for no transaction there")
+async def test_a_table_in_use_is_not_waited_for_without_end(
+    config: Config, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_lock, "TABLE_WAIT_SECONDS", 1)
+    await migrate(config)
+    # As if the first version's migration had been cut off.
+    run(engine, f"DELETE FROM {VERSION}", "DELETE FROM account", "ALTER TABLE account DROP COLUMN last_entry")
+    with engine.connect() as other:
+        other.exec_driver_sql("SELECT * FROM event")
+        with pytest.raises(Unavailable, match=r"The database failed: .*Lock wait timeout"):
+            await migrate(config)
+    await migrate(config)
+
+
+@both
+async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
+    config: Config, engine: Engine
+) -> None:
+    number, cut = 0, True
+    while cut:
+        # Each change of a table takes OceanBase half a second.
+        number += 7 if runs_on("oceanbase") else 1
+        async with open_database(config, Path(config["sqlite_file"])) as database:
+            cut = await cut_off(database, number)
+        if cut and "mysql" not in config:
+            assert tables_of(engine) == set()
+        await migrate(config)
+        await prepare(config)
+        with engine.begin() as connection:
+            assert connection.scalar(text("SELECT COUNT(*) FROM account")) == 1
+            if not runs_on("oceanbase"):
+                # SQLAlchemy cannot read OceanBase's definitions of tables.
+                tables = inspect(connection)
+                assert sum(len(tables.get_indexes(table)) for table in metadata.tables) >= 9
+            for table in reversed(metadata.sorted_tables):
+                connection.exec_driver_sql(f"DROP TABLE `{table.name}`")
+            connection.exec_driver_sql(f"DROP TABLE {VERSION}")
+    # Ten tables and their indexes.
+    assert number > 20
+
+
+@both
+def test_alembic_is_loaded_only_where_something_is_migrated(file: Path, config: Config) -> None:
+    command = ["python3", "-X", "importtime", "-m", "myaccount"]
+
+    def loads_alembic(*words: str) -> bool:
+        done = subprocess.run(
+            [*command, *words, "-c", str(file)], cwd=CHECKOUT, env=ENVIRONMENT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return "alembic" in done.stderr
+
+    assert loads_alembic("migrate")
+    assert not loads_alembic("migrate")
+    assert not loads_alembic("migrate", "--status")
+    # As a start does, it looks whether the schema is this program's.
+    assert not loads_alembic("events")

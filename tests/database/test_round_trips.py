@@ -1,0 +1,138 @@
+"""Statements that travel together: what is too large for a packet is divided, and no cut answer is believed."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import func, select
+
+from myaccount.database.database import Database, utc_now
+from myaccount.database.error_kinds import TooLarge
+from myaccount.database.round_trips import PACKET_MARGIN_BYTES, _packets, _whole_answer, insert_rows
+from myaccount.journal.writer import BATCH_LIMIT, Journal
+from myaccount.ledger.changes import TRANSFER, Change
+from myaccount.ledger.commands import Transfer
+from myaccount.ledger.decide import Outcome
+from myaccount.model.inbox import message
+from myaccount.model.outbox import event
+from myaccount.webhooks.payloads import requests_about
+
+from ..conftest import Client, Section, eventually
+from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
+from ..helpers.servers import MariaDB
+
+
+class TestPackets:
+    LIMIT = 100 + PACKET_MARGIN_BYTES
+
+    def test_what_fits_is_one_packet(self) -> None:
+        assert list(_packets(["a" * 10, "b" * 10], self.LIMIT)) == [f"{'a' * 10};{'b' * 10}"]
+
+    def test_nothing_is_no_packet(self) -> None:
+        assert list(_packets([], self.LIMIT)) == []
+
+    def test_what_does_not_fit_is_divided_between_statements(self) -> None:
+        packets = list(_packets(["a" * 60, "b" * 39, "c" * 38, "é" * 29], self.LIMIT))
+        assert packets == [f"{'a' * 60}", f"{'b' * 39};{'c' * 38}", "é" * 29]
+        assert all(len(packet.encode()) < 100 for packet in packets)
+
+    def test_a_statement_that_is_larger_than_a_packet_is_refused_before_it_is_sent(self) -> None:
+        with pytest.raises(TooLarge, match="max_allowed_packet"):
+            list(_packets(["a", "é" * 50], self.LIMIT))
+
+    def test_rows_are_divided_so_that_their_statements_fit(self) -> None:
+        statements = insert_rows("INSERT INTO t (a, b)", [("(%s,%s)", ["\U0001f4b0" * 45, "x" * 400])] * 60)
+        assert sum(len(parameters) for _, parameters in statements) == 120
+        assert len(statements) > 1
+        assert all(len((words + str(parameters)).encode()) < 2**16 // 2 for words, parameters in statements)
+
+    def test_a_row_that_is_large_by_itself_is_a_statement_by_itself(self) -> None:
+        statements = insert_rows("INSERT INTO t (a)", [("(%s)", ["x" * 50_000])] * 2)
+        assert [len(parameters) for _, parameters in statements] == [1, 1]
+
+
+def test_a_callback_never_carries_more_changes_than_fit() -> None:
+    longest = "\U0001f4b0" * 45
+    changes = [Change(TRANSFER, longest, longest, longest, 1, 2**62, 2**62, None, 2**62, 2**62)] * BATCH_LIMIT
+    bodies = [body for _, body in requests_about(changes, utc_now(), {"shop": {TRANSFER}})]
+    assert [len(json.loads(body)["data"]) for body in bodies] == [64] * 4
+    # As a statement has them: with a backslash before each quote.
+    assert all(len(body.replace('"', '\\"').encode()) < 2**16 - 1000 for body in bodies)
+
+
+class TestAnswers:
+    def test_a_whole_answer(self) -> None:
+        assert _whole_answer(2, "[[1],[2]]") == [[1], [2]]
+        assert _whole_answer(0, None) == _whole_answer(0, "[]") == []
+
+    @pytest.mark.parametrize("cut", ['[[1],[2,"u', "[[1]]", "[[1],]", "[]", None])
+    def test_a_cut_answer_is_refused(self, cut: str | None) -> None:
+        with pytest.raises(TooLarge, match="of 2 values"):
+            _whole_answer(2, cut)
+
+
+@contextmanager
+def _globally(mariadb: MariaDB, variable: str, value: int) -> Iterator[None]:
+    """Have the server begin each session with that value."""
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT @@GLOBAL.{variable}")
+        (before,) = cursor.fetchone() or (0,)
+        cursor.execute(f"SET GLOBAL {variable} = {value}")
+        yield
+        cursor.execute(f"SET GLOBAL {variable} = {before}")
+
+
+async def _events_are_delivered(database: Database) -> None:
+    async def none_waits() -> bool:
+        return not await database.read(lambda c: c.scalar(select(func.count()).select_from(event)))
+
+    await eventually(none_waits, 60)
+
+
+@pytest.mark.parametrize("variable", [("group_concat_max_len", 32), ("group_concat_max_len", 1024)], ids=str)
+class TestAServerThatCutsAggregates:
+    @pytest.fixture
+    def backend(self, mysql_section: Section, mariadb: MariaDB, variable: tuple[str, int]) -> Iterator[Section]:
+        with _globally(mariadb, *variable):
+            yield {"mysql": mysql_section}
+
+    async def test_everybody_is_found_and_everything_delivered(self, client: Client, database: Database) -> None:
+        names = [f"user-with-a-long-id-{n}" for n in range(12)]
+        await open_users(client, *names)
+        await asyncio.gather(
+            *[send(client, "/recharge", orderId=f"r-{name}", userId=name, amount="10") for name in names]
+        )
+        payments = [transfer(client, f"t-{n}", names[n], names[n - 1], "1") for n in range(12)]
+        assert set(await asyncio.gather(*payments)) == {(200, "posted", False)}
+        assert set(await asyncio.gather(*[balance(client, name) for name in names])) == {"10.00"}
+        await _events_are_delivered(database)
+        written = await database.read(lambda c: c.scalar(select(func.count()).select_from(message)))
+        assert written == 12 * 4
+        await assert_books_balance(database)
+
+
+class TestAServerThatTakesSmallPackets:
+    @pytest.fixture
+    def backend(self, mysql_section: Section, mariadb: MariaDB) -> Iterator[Section]:
+        with _globally(mariadb, "max_allowed_packet", 2**16):
+            yield {"mysql": mysql_section}
+
+    async def test_a_batch_that_is_too_large_is_divided_and_the_next_ones_are_smaller(
+        self, client: Client, database: Database
+    ) -> None:
+        payer, payee = ("payer".ljust(43, "\U0001f4b0"), "payee".ljust(43, "\U0001f4b0"))
+        await open_users(client, payer, payee)
+        assert (await send(client, "/recharge", orderId="r1", userId=payer, amount="10"))[0] == 200
+        ids = [f"{n:03}".ljust(45, "\U0001f4b0") for n in range(BATCH_LIMIT)]
+        async with Journal(database, lambda event_id: None) as journal:
+            for replayed in (False, True):
+                outcomes = await asyncio.gather(*[journal.submit(Transfer(id_, payer, payee, 1)) for id_ in ids])
+                assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
+            assert journal._batch_limit < BATCH_LIMIT
+        assert await balance(client, payee) == "2.56"
+        await _events_are_delivered(database)
+        written = await database.read(lambda c: c.scalar(select(func.count()).select_from(message)))
+        assert written == 3 + 2 * BATCH_LIMIT
+        await assert_books_balance(database)

@@ -1,0 +1,212 @@
+"""What a start, and a migration, make of a schema that is not this program's."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from sqlalchemy import Engine, inspect, text
+
+from myaccount.cli import entry as cli
+from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.migrations import runner as migrations
+from myaccount.migrations.runner import head_version, read_version
+from myaccount.settings.schema import Config
+
+from ..conftest import Section
+from ..helpers.migrating import (
+    VERSION,
+    backend,
+    both,
+    config,
+    engine,
+    file,
+    migrate,
+    only_mariadb,
+    only_sqlite,
+    prepare,
+    run,
+    tables_of,
+)
+from ..helpers.servers import MariaDB
+from ..helpers.services import run_command
+
+__all__ = ["backend", "config", "engine", "file"]
+
+
+@only_mariadb
+async def test_a_server_without_the_schema_is_refused_at_start_with_what_to_run(
+    config: Config, mariadb: MariaDB, engine: Engine
+) -> None:
+    with pytest.raises(DatabaseNotReady, match=r"has no schema yet.*Run:  myaccount migrate -c FILE") as raised:
+        await prepare(config)
+    assert "\n" not in str(raised.value)
+    assert mariadb.password not in str(raised.value)
+
+
+NEXT = '''
+"""A folder may be closed."""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade():
+    op.execute("ALTER TABLE team ADD COLUMN closed INTEGER")
+    op.execute("{last}")
+'''
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let the program be one that needs version 0003, which ends in a statement."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrations.MIGRATIONS, folder)
+
+    def write(last: str) -> None:
+        (folder / "versions" / "0003_closed.py").write_text(NEXT.format(last=last).lstrip())
+        monkeypatch.setattr(migrations, "MIGRATIONS", folder)
+
+    return write
+
+
+TEAM = "INSERT INTO team (team_id, team_name, created_at) VALUES ('t', 'T', '2026-01-01 00:00:00')"
+
+
+@both
+async def test_a_schema_that_is_behind_is_migrated_by_itself_or_refused_and_keeps_what_it_holds(
+    file: Path,
+    config: Config,
+    engine: Engine,
+    next_version: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await migrate(config)
+    run(engine, TEAM)
+    next_version("UPDATE team SET closed = 0")
+    for words in ("--status", "--sql"):
+        assert await asyncio.to_thread(cli.main, ["migrate", words, "-c", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "The database's version: 0002. This program's: 0003.\nTo be run: 0003: A folder may be closed." in printed
+    )
+    assert "UPDATE alembic_version SET version_num='0003'" in printed
+    assert "CREATE TABLE" not in printed
+    if "mysql" in config:
+        with pytest.raises(DatabaseNotReady, match="is at version 0002, and this program needs version 0003"):
+            await prepare(config)
+        await migrate(config)
+    await prepare(config)
+    with engine.connect() as connection:
+        assert read_version(connection) == "0003"
+        assert connection.exec_driver_sql("SELECT team_id, closed FROM team").all() == [("t", 0)]
+
+
+@only_sqlite
+async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
+    config: Config, engine: Engine, next_version: Callable[[str], None]
+) -> None:
+    await migrate(config)
+    next_version("UPDATE nowhere SET closed = 0")
+    with pytest.raises(DatabaseNotReady, match="The database failed: no such table: nowhere"):
+        await prepare(config)
+    assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
+    with engine.connect() as connection:
+        assert read_version(connection) == "0002"
+
+
+@both
+async def test_a_schema_that_is_newer_is_refused_everywhere(
+    file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await migrate(config)
+    run(engine, f"UPDATE {VERSION} SET version_num = '0999'")
+    with pytest.raises(
+        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0002\. Install"
+    ):
+        await prepare(config)
+    for words in ([], ["--status"], ["--sql"]):
+        assert await asyncio.to_thread(cli.main, ["migrate", *words, "-c", str(file)]) == 1
+        assert "myaccount cannot migrate: the database" in capsys.readouterr().err
+
+
+@both
+async def test_what_an_earlier_checkout_set_up_is_taken_over_as_it_is(
+    file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await migrate(config)
+    run(
+        engine,
+        f"DROP TABLE {VERSION}",
+        TEAM,
+    )
+    assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
+    script = capsys.readouterr().out
+    assert script.count("CREATE TABLE") == 1
+    assert "-- The tables are there already" in script
+    if "mysql" in config:
+        assert "they are kept as they are" in (await migrate(config))[0]
+    await prepare(config)
+    with engine.connect() as connection:
+        assert read_version(connection) == head_version()
+        assert connection.scalar(text("SELECT COUNT(*) FROM team")) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lacks"),
+    [
+        (["ALTER TABLE message DROP COLUMN title"], r"the columns message\.title"),
+        (["DROP TABLE event"], "the tables event"),
+        (
+            ["DELETE FROM account", TEAM],
+            "the external account",
+        ),
+    ],
+)
+@both
+async def test_an_earlier_schema_that_is_not_this_one_is_refused_with_what_it_lacks(
+    file: Path, config: Config, engine: Engine, spoil: list[str], lacks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await migrate(config)
+    run(engine, f"DROP TABLE {VERSION}", *spoil)
+    before = tables_of(engine)
+    with pytest.raises(DatabaseNotReady, match=f"lacks {lacks}.*Move it elsewhere"):
+        await migrate(config)
+    assert tables_of(engine) == before
+    assert await asyncio.to_thread(cli.main, ["migrate", "-c", str(file)]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    with pytest.raises(DatabaseNotReady):
+        await prepare(config)
+
+
+@both
+async def test_another_programs_tables_are_left_alone(config: Config, engine: Engine) -> None:
+    run(engine, "CREATE TABLE message (id INTEGER PRIMARY KEY, words VARCHAR(10))")
+    with pytest.raises(DatabaseNotReady, match=r"another program's: it lacks the tables .* message\.reader_id"):
+        await migrate(config)
+    assert tables_of(engine) == {"message"}
+
+
+@both
+async def test_a_database_without_the_external_account_is_refused_at_start(config: Config, engine: Engine) -> None:
+    await migrate(config)
+    run(engine, "DELETE FROM account")
+    with pytest.raises(DatabaseNotReady, match="lacks the external account"):
+        await prepare(config)
+
+
+def test_the_service_refuses_in_one_line_a_schema_that_it_cannot_work_on(
+    mariadb: MariaDB, mysql_section: Section, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    empty = mysql_section | {"db": mariadb.new_database()}
+    file.write_text(yaml.safe_dump({"mysql": empty, "log_folder": str(tmp_path)}))
+    refused = run_command("python3", "myaccount", "-c", str(file))
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("myaccount cannot serve: the database test_")
+    assert line.endswith("Run:  myaccount migrate -c FILE  (the same configuration)")

@@ -1,0 +1,1 @@
+"""The ways to start, serve, watch and stop the service, each as a process."""

@@ -1,0 +1,154 @@
+"""What cannot work is refused at the start, in one line that says what to do, and is not tried again and again."""
+
+import errno
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from myaccount.system.addresses import listening_fault
+
+from ..conftest import Section
+from ..helpers.deployments import GUNICORN
+from ..helpers.servers import MariaDB, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
+
+NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
+
+
+def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
+    """Return the only line that a start comes to."""
+    file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
+    refused = run_command(*GUNICORN, *words, environment={"MYACCOUNT_CONFIG": str(file)})
+    assert refused.returncode == 1, refused
+    others = ("Starting gunicorn", "Waiting up to")
+    lines = [
+        line for line in (refused.stdout + refused.stderr).splitlines() if not any(map(line.__contains__, others))
+    ]
+    assert len(lines) == 1, refused
+    assert "hunter2" not in lines[0]
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "line"),
+    [
+        ({"port": "none"}, (), "config.yaml:1: port: expected a whole number from 1 to 65535"),
+        ({}, ("--workers", "2"), "the embedded file has one writer, so --workers must be 1, not 2"),
+        ({}, ("--workers", "0"), "--workers must be 1 or more"),
+        ({}, ("--worker-class", "sync"), "--worker-class must be aiohttp.GunicornWebWorker"),
+        ({"mysql": NOBODY}, (), "cannot be used"),
+        ({"sqlite_file": "/proc/nothing/money.db"}, (), "/proc/nothing"),
+        ({"port": 9180, "metrics": {}}, (), "metrics.port: expected another port than the service's"),
+        ({"log_file": "/proc/nothing/log.txt"}, (), "/proc/nothing"),
+    ],
+)
+def test_gunicorn_refuses_what_cannot_work(
+    tmp_path: Path, settings: dict[str, object], words: tuple[str, ...], line: str
+) -> None:
+    settings = {"sqlite_file": str(tmp_path / "money.db"), **settings}
+    assert line in _refusal(tmp_path / "config.yaml", settings, *words)
+
+
+def test_gunicorn_refuses_a_wrong_password(tmp_path: Path, mysql_section: Section) -> None:
+    line = _refusal(tmp_path / "config.yaml", {"mysql": {**mysql_section, "password": "hunter2"}})
+    assert "Access denied" in line
+
+
+@pytest.mark.parametrize("section", ["service", "metrics"])
+def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ports = {"port": port} if section == "service" else {"metrics": {"port": port}}
+        line = _refusal(tmp_path / "config.yaml", {"sqlite_file": str(tmp_path / "money.db"), **ports})
+    key = "port" if section == "service" else "metrics.port"
+    fault = "address already in use: end the program that has it, or name another port"
+    assert line == f"gunicorn cannot serve: {key}: 127.0.0.1:{port}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("host", "number", "fault"),
+    [
+        (
+            "::",
+            errno.EADDRINUSE,
+            "[::]:80: address already in use: end the program that has it, or name another port",
+        ),
+        ("::1", errno.EACCES, "[::1]:80: permission denied"),
+        ("127.0.0.1", errno.EADDRNOTAVAIL, "127.0.0.1:80: cannot assign requested address"),
+    ],
+)
+def test_a_fault_of_an_address_is_the_system_s_words_and_no_call_of_python_s(
+    host: str, number: int, fault: str
+) -> None:
+    error = OSError(number, f"{os.strerror(number)} (while attempting to bind on address ({host!r}, 80))")
+    assert listening_fault(host, 80, error) == fault
+
+
+@pytest.mark.parametrize("section", ["service", "metrics"])
+def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_path: Path, section: str) -> None:
+    file, output = tmp_path / "config.yaml", tmp_path / "output.txt"
+    with socket.create_server(("127.0.0.1", 0)) as other, output.open("w") as written:
+        port = other.getsockname()[1]
+        ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
+        file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "money.db"), **ports}))
+        environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
+        process = begin(GUNICORN, environment=environment, output=written.fileno())
+        key = "port" if section == "service" else "metrics.port"
+        words = f"{key}: 127.0.0.1:{port} is in use. Waiting up to 15 seconds until it is free."
+        try:
+            wait_until(lambda: words in output.read_text(), START_SECONDS)
+            # The database comes after it, so that was at once.
+            assert not (tmp_path / "money.db").exists()
+            other.close()
+            wait_until(lambda: "Booting worker" in output.read_text(), START_SECONDS)
+        finally:
+            process.terminate()
+            status = process.wait(STOP_SECONDS)
+    assert status == 0, output.read_text()
+
+
+def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_path: Path, start: Start) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    bind = ("--bind", f"127.0.0.1:{free_port()}")
+    refused = subprocess.run(
+        [*GUNICORN, *bind],
+        cwd=elsewhere,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=2 * START_SECONDS,
+    )
+    assert refused.returncode != 0
+    (line,) = [line for line in refused.stderr.splitlines() if "cannot serve" in line]
+    assert line.startswith("gunicorn cannot serve: it has not read MyAccount's settings")
+    assert "Traceback" not in refused.stderr
+    command = line.partition("Run:  ")[2].split()
+    assert start(*command, folder=elsewhere, by_environment=True).answers()
+
+
+def test_gunicorn_in_another_folder_serves_with_the_right_worker(tmp_path: Path, start: Start) -> None:
+    """The other side: all is said on the command line."""
+    worker = ("--worker-class", "aiohttp.GunicornWebWorker")
+    assert start(*GUNICORN, *worker, "--bind", "127.0.0.1:{port}", folder=tmp_path, by_environment=True).answers()
+
+
+def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb: MariaDB) -> None:
+    section = {"host": "127.0.0.1", "port": mariadb.port, "user": mariadb.user, "password": mariadb.password}
+    line = _refusal(tmp_path / "config.yaml", {"mysql": section | {"db": mariadb.new_database()}})
+    assert "has no schema yet" in line
+    assert "myaccount migrate" in line
+
+
+def test_gunicorn_starts_with_what_can_work(tmp_path: Path) -> None:
+    """The other side: `--check-config` loads the file and starts nothing."""
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"port": free_port()}))
+    environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
+    subprocess.run([*GUNICORN, "--check-config"], cwd=CHECKOUT, env=environment, check=True, timeout=60)

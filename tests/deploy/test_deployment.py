@@ -1,0 +1,181 @@
+"""nginx before gunicorn, and before processes that supervisord keeps, as deploy/ has them."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from myaccount.serving import DRAIN_SECONDS, KEEPALIVE_SECONDS
+
+from ..conftest import Section, eventually
+from ..helpers.deployments import (
+    DEPLOY,
+    Nginx,
+    NginxBefore,
+    Supervisord,
+    answers,
+    nginx_before,
+    port_of,
+    sections,
+    session,
+    start_gunicorn,
+)
+from ..helpers.servers import free_port
+from ..helpers.services import Start
+from ..service.test_exchanges import FORM, JSON, replay
+
+__all__ = ["nginx_before", "sections", "session"]
+
+
+@pytest.mark.parametrize("content_type", [FORM, JSON])
+async def test_the_contract_is_kept_through_nginx_and_gunicorn(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section, content_type: str
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    await replay(session, nginx.address, content_type)
+
+
+async def test_the_contract_is_kept_through_nginx_and_the_processes_of_supervisord(
+    nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section, tmp_path: Path
+) -> None:
+    first = free_port(4)
+    shared = tmp_path / "config.yaml"
+    shared.write_text(yaml.safe_dump({"port": first, **sections}))
+    # The fourth process has a file of its own.
+    own = free_port()
+    (tmp_path / "config-4.yaml").write_text(yaml.safe_dump({"port": own, **sections}))
+    supervisord = Supervisord(tmp_path / "supervisord", shared)
+    await asyncio.to_thread(supervisord.start)
+    try:
+        ports = [first + 1, first + 2, first + 3, own]
+        for port in ports:
+            await eventually(partial(answers, port))
+        assert not await answers(first + 4)
+        nginx = await asyncio.to_thread(nginx_before, *ports)
+        await replay(session, nginx.address, FORM)
+        # One that dies is brought back.
+        killed = supervisord.children()[0]
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: killed not in supervisord.children() and len(supervisord.children()) == 4)
+        for port in ports:
+            await eventually(partial(answers, port))
+    finally:
+        await asyncio.to_thread(supervisord.stop)
+
+
+@pytest.mark.parametrize(
+    ("path", "times"),
+    [("/transfer", 4), ("/recharge", 4), ("/queryacc", 4), ("/openacc", 1), ("/teammessage", 1)],
+)
+async def test_nginx_sends_again_only_what_may_come_twice(
+    nginx_before: NginxBefore, session: aiohttp.ClientSession, path: str, times: int
+) -> None:
+    """To a service that takes each request and ends without an answer."""
+    came: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"POST"):
+            came.append(await reader.readexactly(4))
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        nginx = await asyncio.to_thread(nginx_before, server.sockets[0].getsockname()[1])
+        async with session.post(f"{nginx.address}{path}", data=b"once") as response:
+            problem = await response.json(content_type=None)
+            assert (response.status, problem["code"]) == (503, "unavailable")
+            assert response.headers["X-Request-ID"] == problem["request_id"]
+    assert came == [b"once"] * times
+
+
+async def test_what_nginx_refuses_is_said_as_the_service_says_it(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, 1)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    for given, kept in [("order-17", True), ('a", "code": "posted', False)]:
+        headers = {"X-Request-ID": given}
+        async with session.post(f"{nginx.address}/queryacc", data=b"x" * 20_000, headers=headers) as response:
+            problem = await response.json(content_type=None)
+            assert (response.status, problem["code"]) == (413, "payload_too_large")
+            assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
+    for path, status, code in [
+        (f"/{'x' * 9000}", 400, "invalid_request"),
+        ("/metrics", 404, "not_found"),
+        ("/refused-as-unknown", 404, "not_found"),
+        # These nginx hands on, and the service refuses.
+        ("/nowhere", 404, "not_found"),
+        ("/messages?userId=张三", 400, "invalid_request"),
+        ("/\xff\xfe", 400, "invalid_request"),
+    ]:
+        head, _, body = (await _raw(nginx, path)).partition("\r\n\r\n")
+        problem = json.loads(body)
+        assert (int(head.split()[1]), problem["status"], problem["code"]) == (status, status, code), path
+        assert f"X-Request-ID: {problem['request_id']}" in head
+        assert "application/problem+json" in head
+        assert "Cache-Control: no-store" in head
+        assert "X-Content-Type-Options: nosniff" in head
+        assert "Server: nginx\r\n" in head
+
+
+async def _raw(nginx: Nginx, path: str) -> str:
+    """Ask as curl does: it does not escape what it is given."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+    reply = await reader.read()
+    writer.close()
+    return reply.decode()
+
+
+def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:
+    (seconds,) = re.findall(r"^ +keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
+    assert 2 * int(seconds) <= DRAIN_SECONDS < KEEPALIVE_SECONDS
+
+
+async def test_a_stream_goes_out_through_nginx_as_it_comes(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, **sections)
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    fields = {"userId": "u1", "userName": "N", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
+    async with session.post(f"{nginx.address}/openacc", data=fields) as response:
+        assert response.status == 200
+    async with session.get(f"{nginx.address}/messages/stream", params={"userId": "u1"}) as stream:
+        assert (await stream.content.readline()).startswith(b"id: ")
+        order = {"orderId": "r1", "userId": "u1", "amount": "1"}
+        async with session.post(f"{nginx.address}/recharge", data=order) as response:
+            assert response.status == 200
+        async with asyncio.timeout(10):
+            while b"r1" not in await stream.content.readline():
+                pass
+
+
+def test_the_unit_for_systemd_is_one(tmp_path: Path) -> None:
+    # It looks for the programs too, which are not where the unit has them.
+    unit = tmp_path / "myaccount.service"
+    text = (DEPLOY / "myaccount.service").read_text()
+    for old, new in (
+        ("/opt/myaccount/.venv/bin/gunicorn", "/bin/sh"),
+        ("/opt/myaccount/.venv/bin/myaccount", "/bin/sh"),
+        ("file:/opt/myaccount/docs/operations.rst", "https://example.org/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    unit.write_text(text)
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    unit.write_text(text.replace("KillMode=mixed", "KillMode=mixd"))
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert "kill mode" in verified.stderr

@@ -1,0 +1,53 @@
+"""What the README shows works word for word."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ..helpers.servers import free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Start
+
+WAIT_SECONDS = 20
+
+
+def block(readme: str, begins: str) -> str:
+    """Return the literal block that begins so."""
+    text = (CHECKOUT / readme).read_text("utf-8")
+    lines = []
+    for line in text[text.index(f"    {begins}") :].splitlines():
+        if line and not line.startswith("    "):
+            break
+        lines.append(line[4:])
+    return "\n".join(lines).strip() + "\n"
+
+
+@pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
+def test_the_receiver_verifies_what_the_configuration_beside_it_sends(
+    start: Start, tmp_path: Path, readme: str
+) -> None:
+    port = free_port()
+    program = tmp_path / "receiver.py"
+    program.write_text(block(readme, "from aiohttp import web").replace("9000", str(port)))
+    # Nobody on the network is to reach what somebody tries out.
+    assert 'host="127.0.0.1"' in program.read_text()
+    callbacks = yaml.safe_load(block(readme, "callbacks:").replace("9000", str(port)))
+    output = tmp_path / "received.txt"
+    with output.open("wb") as file:
+        receiver = subprocess.Popen([sys.executable, str(program)], stdout=file, stderr=file, env=ENVIRONMENT)
+
+    def listens() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, WAIT_SECONDS)
+        service = start("python3", "myaccount", **callbacks)
+        service.post("/openacc", userId="u1", userName="N", sex="F", cardNum="1", accountId="a1", accountType="1")
+        wait_until(lambda: "'type': 'account_opened', 'userId': 'u1'" in output.read_text(), WAIT_SECONDS)
+    finally:
+        receiver.kill()
+        receiver.wait()

@@ -1,0 +1,1 @@
+"""What fails under load: databases, queues, processes, disks, connections."""

@@ -1,0 +1,173 @@
+"""The database's address leads to another server: a replica that took over, perhaps without the newest rows."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from myaccount.database import freshness as freshness_module
+from myaccount.settings.paths import resource
+
+from ..conftest import Client, Section, eventually
+from ..helpers.actions import balance, open_users, send, transfer
+from ..helpers.faults import Proxy
+from ..helpers.servers import MariaDB, program
+
+
+class Pair:
+    """An old and a new server with the same database, and the address that leads to one of them."""
+
+    def __init__(self, old: MariaDB, new: MariaDB, database: str) -> None:
+        self.old = old
+        self.new = new
+        self.database = database
+        self.proxy = Proxy(old.port)
+
+    def copy(self) -> None:
+        """Bring the new server to where the old one is now."""
+        options = ["--no-defaults", "--host=127.0.0.1", f"--user={MariaDB.user}", f"--password={MariaDB.password}"]
+        dump = subprocess.run(
+            [program("mariadb-dump", "mariadb-client"), *options, f"--port={self.old.port}", self.database],
+            check=True,
+            capture_output=True,
+        )
+        subprocess.run(
+            [program("mariadb", "mariadb-client"), *options, f"--port={self.new.port}", self.database],
+            input=dump.stdout,
+            check=True,
+        )
+
+    def on_new(self, statement: str) -> object:
+        with self.new.connect(database=self.database) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+        return row[0] if row else None
+
+    def demote_old(self) -> None:
+        """The old server lives on with its connections, and takes no writes; the address leads to the new one."""
+        _set_read_only(self.old, 1)
+        self.proxy.to_port = self.new.port
+
+
+def _set_read_only(server: MariaDB, value: int) -> None:
+    with server.connect("root", "") as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL read_only = {value}")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariaDB, MariaDB]]:
+    started = [MariaDB(tmp_path_factory.mktemp(name) / "server").start() for name in ("old", "new")]
+    for server in started:
+        with server.connect("root", "") as connection, connection.cursor() as cursor:
+            # Whoever may do everything may write to a read-only server.
+            cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
+            cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
+    yield started[0], started[1]
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+async def pair(servers: tuple[MariaDB, MariaDB]) -> AsyncIterator[Pair]:
+    old, new = servers
+    database = old.new_database()
+    assert new.new_database() == database
+    pair = Pair(old, new, database)
+    yield pair
+    for server in servers:
+        _set_read_only(server, 0)
+
+
+@pytest.fixture
+async def backend(pair: Pair) -> AsyncIterator[Section]:
+    for server in (pair.old, pair.new):
+        server.run_script(pair.database, resource("sql/sql.sql"))
+    async with pair.proxy.open() as port:
+        yield {
+            "mysql": {
+                "host": "127.0.0.1", "port": port, "db": pair.database, "user": "shop", "password": "secret",
+            },
+            # It would open connections at times of its own.
+            "listener": {"enabled": False},
+        }  # fmt: skip
+
+
+async def _name(client: Client) -> str:
+    status, body, _ = await send(client, "/queryacc", userId="u1")
+    assert status == 200
+    name: str = body["result"][0]["USER_NAME"]
+    return name
+
+
+async def test_an_opening_that_the_new_server_lost_does_not_lead_to_the_new_owner_of_its_key(
+    client: Client, pair: Pair
+) -> None:
+    await open_users(client, "u1")
+    pair.copy()
+    await open_users(client, "lost1")
+    assert (await send(client, "/recharge", orderId="r1", userId="lost1", amount="100"))[0] == 200
+    pair.proxy.to_port = pair.new.port
+    pair.proxy.cut()
+    await open_users(client, "new1")
+    # As on the old server, where it was lost1's.
+    assert pair.on_new("SELECT id FROM account WHERE user_id = 'new1'") == 3
+    assert (await send(client, "/recharge", orderId="r2", userId="lost1", amount="100"))[0] == 404
+    assert (await send(client, "/recharge", orderId="r3", userId="new1", amount="1"))[0] == 200
+    assert (await transfer(client, "t1", "lost1", "u1", "1"))[:2] == (404, "user_not_found")
+    assert (await balance(client, "new1"), await balance(client, "u1")) == ("1.00", "0.00")
+
+
+async def test_a_write_that_the_old_server_refuses_replaces_every_connection(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 3600)
+    await open_users(client, "u1")
+    # Every connection is open, the journal's as well.
+    assert (await send(client, "/recharge", orderId="r0", userId="u1", amount="1"))[0] == 200
+    await asyncio.gather(*[send(client, "/querorder", orderId="r1") for _ in range(10)])
+    pair.copy()
+    pair.on_new("UPDATE user SET user_name = 'on the new server'")
+    pair.demote_old()
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
+    answers = await asyncio.gather(*[send(client, "/querorder", orderId="r1") for _ in range(10)])
+    assert [status for status, _, _ in answers] == [200] * 10
+    assert await _name(client) == "on the new server"
+    await open_users(client, "u2")
+    assert pair.on_new("SELECT COUNT(*) FROM account") == 3
+
+
+async def test_an_opening_that_the_old_server_refuses_goes_to_the_new_one(client: Client, pair: Pair) -> None:
+    await open_users(client, "u1")
+    pair.copy()
+    pair.demote_old()
+    await open_users(client, "u2")
+    assert pair.on_new("SELECT COUNT(*) FROM account") == 3
+
+
+async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_the_writer(
+    client: Client, pair: Pair
+) -> None:
+    await open_users(client, "u1")
+    pair.copy()
+    pair.on_new("UPDATE user SET user_name = 'on the new server'")
+    pair.demote_old()
+
+    async def reads_the_new_one() -> bool:
+        return await _name(client) == "on the new server"
+
+    await eventually(reads_the_new_one)
+
+
+async def test_a_database_that_is_read_only_everywhere_can_be_read(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each use of a connection asks for a proof.
+    monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 0)
+    await open_users(client, "u1")
+    _set_read_only(pair.old, 1)
+    for _ in range(3):
+        assert await balance(client, "u1") == "0.00"
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 503
+    _set_read_only(pair.old, 0)
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200

@@ -1,0 +1,306 @@
+"""A row that another transaction holds delays only the orders that want it (promise 9)."""
+
+import asyncio
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pymysql
+import pytest
+
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database
+from myaccount.database.freshness import SKIPS_LOCKED
+from myaccount.database.round_trips import Bound
+from myaccount.journal import blocked as blocked_module
+from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
+from myaccount.journal.mysql_batch import MysqlBatch
+from myaccount.journal.posting import Posted, Poster
+from myaccount.ledger.commands import Command
+
+from ..conftest import Client, Section, eventually
+from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
+from ..helpers.failpoints import STOPPED
+from ..helpers.servers import MariaDB
+from ..helpers.services import Start
+
+POSTED = (200, "posted", False)
+
+
+@pytest.fixture
+def backend(mysql_section: Section) -> Section:
+    return {"mysql": mysql_section}
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocked orders wait for as long as a slow machine may need."""
+    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 60)
+
+
+@pytest.fixture
+async def users(client: Client) -> Client:
+    await open_users(client, "u1", "u2", "u3")
+    for user in ("u1", "u2", "u3"):
+        assert (await send(client, "/recharge", orderId=f"r-{user}", userId=user, amount="100"))[0] == 200
+    return client
+
+
+@pytest.fixture
+def holding(mariadb: MariaDB, mysql_section: Section) -> Iterator["Holding"]:
+    with mariadb.connect(database=mysql_section["db"]) as other:
+        yield Holding(other)
+
+
+class Holding:
+    """Another program's transaction."""
+
+    def __init__(self, connection: "pymysql.connections.Connection[pymysql.cursors.Cursor]") -> None:
+        self._connection = connection
+
+    @contextmanager
+    def __call__(self, statement: str) -> Iterator[None]:
+        self._connection.begin()
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+        yield
+        self._connection.rollback()
+
+
+def _account_of(user: str) -> str:
+    return f"SELECT id FROM account WHERE user_id = '{user}' FOR UPDATE"
+
+
+async def test_only_orders_that_want_the_locked_row_wait(
+    users: Client, holding: Holding, patient: None, database: Database
+) -> None:
+    with holding(_account_of("u3")):
+        waiting = [asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")) for n in range(3)]
+        waiting.append(asyncio.ensure_future(transfer(users, "b3", "u3", "u2", "1")))
+        for n in range(10):
+            assert await transfer(users, f"t{n}", "u1", "u2", "1") == POSTED
+        assert not any(order.done() for order in waiting)
+    assert await asyncio.gather(*waiting) == [POSTED] * 4
+    assert [await balance(users, user) for user in ("u1", "u2", "u3")] == ["87.00", "111.00", "102.00"]
+    await assert_books_balance(database)
+
+
+async def test_orders_of_one_batch_are_told_apart(users: Client, holding: Holding, patient: None) -> None:
+    with holding(_account_of("u3")):
+        orders = {
+            n: asyncio.ensure_future(transfer(users, f"t{n}", "u1", "u3" if n % 4 == 0 else "u2", "1"))
+            for n in range(20)
+        }
+        free = [order for n, order in orders.items() if n % 4]
+        assert await asyncio.gather(*free) == [POSTED] * 15
+        assert not any(order.done() for n, order in orders.items() if n % 4 == 0)
+    assert await asyncio.gather(*orders.values()) == [POSTED] * 20
+
+
+async def test_while_the_outside_account_is_locked_transfers_go_on(
+    users: Client, holding: Holding, patient: None
+) -> None:
+    with holding("SELECT id FROM account WHERE id = 1 FOR UPDATE"):
+        recharge = asyncio.ensure_future(send(users, "/recharge", orderId="r1", userId="u1", amount="1"))
+        for n in range(5):
+            assert await transfer(users, f"t{n}", "u1", "u2", "1") == POSTED
+        assert not recharge.done()
+    assert (await recharge)[0] == 200
+
+
+async def test_a_batch_waits_for_a_locked_row_once(
+    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that want the row later are set apart without waiting, so the others are as fast as before."""
+    given_up = 0
+    original = MysqlBatch.rollback
+
+    async def rollback(self: MysqlBatch) -> None:
+        nonlocal given_up
+        given_up += 1
+        await original(self)
+
+    monkeypatch.setattr(MysqlBatch, "rollback", rollback)
+    with holding(_account_of("u3")):
+        waiting = [asyncio.ensure_future(transfer(users, "b0", "u1", "u3", "1"))]
+        await eventually(lambda: given_up == 1)
+        for n in range(1, 10):
+            waiting.append(asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")))
+            assert await transfer(users, f"t{n}", "u1", "u2", "1") == POSTED
+        assert given_up == 1
+    assert await asyncio.gather(*waiting) == [POSTED] * 10
+    assert given_up == 1
+
+
+async def test_an_order_that_waited_too_long_is_refused_and_can_be_sent_again(
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 0.1)
+    with holding(_account_of("u3")):
+        refused, posted = await asyncio.gather(
+            transfer(users, "b1", "u1", "u3", "1"), transfer(users, "t1", "u1", "u2", "1")
+        )
+        assert (refused[:2], posted) == ((503, "unavailable"), POSTED)
+    assert await transfer(users, "b1", "u1", "u3", "1") == POSTED
+
+
+async def test_many_orders_for_a_locked_row_do_not_take_the_place_of_others(
+    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocked_module, "BLOCKED_LIMIT", 2)
+    with holding(_account_of("u3")):
+        waiting = [asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")) for n in range(5)]
+        await eventually(lambda: sum(order.done() for order in waiting) == 3)
+        assert {order.result()[:2] for order in waiting if order.done()} == {(503, "overloaded")}
+        assert users.app[journal_key].waiting == 2
+        assert not users.app[journal_key].full
+        assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
+    assert sorted(status for status, _, _ in await asyncio.gather(*waiting)) == [200, 200, 503, 503, 503]
+
+
+async def test_a_journal_that_closes_waits_for_its_blocked_orders(
+    users: Client, holding: Holding, patient: None
+) -> None:
+    journal = users.app[journal_key]
+    with holding(_account_of("u3")):
+        waiting = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
+        await eventually(lambda: len(journal._blocked) == 1)
+        closing = asyncio.ensure_future(journal.__aexit__())
+        await asyncio.sleep(0)
+    assert await waiting == POSTED
+    await closing
+
+
+async def test_an_order_id_that_another_has_not_committed_refuses_only_that_order(
+    users: Client, holding: Holding
+) -> None:
+    insert = (
+        "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance,"
+        " to_balance, status, created_at) VALUES ('t1', '02', 1, 1, 1, 0, 0, 'posted', NOW())"
+    )
+    with holding(insert):
+        answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)])
+    assert [answer[:2] for answer in answers] == [
+        (200, "posted"),
+        (503, "unavailable"),
+        (200, "posted"),
+        (200, "posted"),
+    ]
+    assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
+
+
+async def test_orders_that_cannot_be_inserted_are_refused_in_time_and_the_rest_with_them(
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session at REPEATABLE READ holds the end of the index, so that no order can be inserted."""
+    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 0.5)
+    posts = 0
+    original = Poster.post
+
+    async def post(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        nonlocal posts
+        posts += 1
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", post)
+    with holding("SELECT id FROM `order` ORDER BY id DESC LIMIT 1 FOR UPDATE"):
+        answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(40)])
+    assert {answer[:2] for answer in answers} == {(503, "unavailable")}
+    # Not each of them alone: after the first they have waited long enough.
+    assert posts < 10
+    assert await transfer(users, "t0", "u1", "u2", "1") == POSTED
+
+
+async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alone(
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TiDB takes SKIP LOCKED for no lock at all; what it returns must not be decided on."""
+    journal = users.app[journal_key]
+    statements: list[str] = []
+    original = MysqlBatch._lock_accounts
+
+    def lock_accounts(self: MysqlBatch, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
+        self._info[SKIPS_LOCKED] = False  # type: ignore[index]
+        statement = original(self, keys, wait_milliseconds)
+        statements.append(statement[0])
+        return statement
+
+    monkeypatch.setattr(MysqlBatch, "_lock_accounts", lock_accounts)
+    with holding(_account_of("u3")):
+        orders = [transfer(users, f"t{n}", "u1", "u3" if n == 2 else "u2", "1") for n in range(5)]
+        answers = await asyncio.gather(*orders)
+    assert [answer[:2] for answer in answers] == [
+        (503, "unavailable") if n == 2 else (200, "posted") for n in range(5)
+    ]
+    assert not any("SKIP LOCKED" in statement for statement in statements)
+    assert journal.waiting == 0
+
+
+async def test_now_and_then_a_blocked_order_waits_in_the_queue_of_the_lock(
+    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would never have a row for which batches of other processes queue."""
+    tries: list[bool] = []
+    original = Poster.post
+
+    async def post(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        tries.append(wait)
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", post)
+    with holding(_account_of("u3")):
+        blocked = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
+        await eventually(lambda: len(tries) > 2 * blocked_module.QUEUEING + 1)
+    assert await blocked == POSTED
+    queued = [n for n, wait in enumerate(tries) if wait]
+    assert queued[:3] == [0, blocked_module.QUEUEING, 2 * blocked_module.QUEUEING]
+
+
+def test_a_batch_waits_as_long_as_batches_usually_do() -> None:
+    wait = LockWait()
+    assert wait.milliseconds == LEAST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.002)
+    assert wait.milliseconds == LEAST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.05)
+    assert 150 < wait.milliseconds <= 200
+    for _ in range(50):
+        wait.note(5)
+    assert wait.milliseconds == MOST_MILLISECONDS
+    for _ in range(50):
+        wait.note(0.002)
+    assert wait.milliseconds == LEAST_MILLISECONDS
+
+
+async def test_a_process_that_is_stopped_before_its_commit_delays_only_its_accounts_and_not_for_long(
+    users: Client, start: Start, mysql_section: Section, database: Database
+) -> None:
+    """It holds the locks of its batch until the database closes its silent connection."""
+    command = ("tests/helpers/failpoints.py", STOPPED, "1")
+    stopped = await asyncio.to_thread(start, "python3", *command, mysql=mysql_section)
+    its_own = asyncio.ensure_future(
+        asyncio.to_thread(stopped.post, "/recharge", orderId="s1", userId="u3", amount="1")
+    )
+    await eventually(lambda: _is_stopped(stopped.process.pid))
+    try:
+        assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
+
+        async def recharged() -> bool:
+            return (await send(users, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
+
+        await eventually(recharged)
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+    # It cannot know what became of its order. Sending it again settles that.
+    with pytest.raises(HTTPError, match="503"):
+        await its_own
+    assert (await send(users, "/recharge", orderId="s1", userId="u3", amount="1"))[0] == 200
+    assert [await balance(users, user) for user in ("u1", "u2", "u3")] == ["100.00", "101.00", "101.00"]
+    await assert_books_balance(database)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "T"

@@ -1,0 +1,303 @@
+"""Events are delivered without a working queue, and the service says what is wrong with the queue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount import main as main_module
+from myaccount.appkeys import health_key, queue_key
+from myaccount.database.database import Database, open_database
+from myaccount.database.leases import take_due
+from myaccount.ledger.errors import Unavailable
+from myaccount.listener import redis_queue as redis_queue_module
+from myaccount.listener import relay as listener_module
+from myaccount.listener import repeating as endless_module
+from myaccount.listener.redis_queue import RedisQueue
+from myaccount.listener.repeating import repeat
+from myaccount.main import create_app, redis_name
+from myaccount.migrations.startup import find_schema_time, prepare_schema
+from myaccount.model.inbox import message
+from myaccount.model.outbox import event
+from myaccount.outbox import events as events_module
+from myaccount.settings.paths import resource
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, Section, Server, eventually
+from ..helpers.actions import open_users
+from ..helpers.servers import MariaDB, Redis
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A server of its own, since it is made to refuse."""
+    server = Redis(tmp_path_factory.mktemp("refusing") / "redis").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def queue(redis_section: Section) -> Section:
+    return {"redis": redis_section}
+
+
+@pytest.fixture
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 0.1)
+
+
+async def _until_told(database: Database, *user_ids: str) -> None:
+    async def told() -> bool:
+        readers = await database.read(lambda c: c.execute(select(message.c.reader_id)))
+        return set(user_ids) <= set(readers.scalars())
+
+    await eventually(told)
+
+
+async def _until_redis_is(client: Client, state: str) -> None:
+    async def said() -> bool:
+        return state in (await client.app[health_key].readiness()).redis
+
+    await eventually(said)
+
+
+async def _redis_up(client: Client) -> float:
+    return {found.name: found.value for found in await client.app[health_key].found()}["redis_up"]
+
+
+def _out_of_memory(redis: Any, stream: str) -> Callable[[], Any]:
+    redis.config_set("maxmemory", "1mb")
+    return lambda: redis.config_set("maxmemory", "0")
+
+
+def _wrong_type(redis: Any, stream: str) -> Callable[[], Any]:
+    redis.set(stream, "x")
+    return lambda: redis.delete(stream)
+
+
+def _read_only(redis: Any, stream: str) -> Callable[[], Any]:
+    redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    return lambda: redis.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def _no_permission_to_write(redis: Any, stream: str) -> Callable[[], Any]:
+    redis.execute_command("ACL", "SETUSER", "default", "-xadd")
+    return lambda: redis.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+def _no_permission_to_read(redis: Any, stream: str) -> Callable[[], Any]:
+    redis.execute_command("ACL", "SETUSER", "default", "-xreadgroup")
+    return lambda: redis.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "state"),
+    [
+        (_out_of_memory, "refuses events: command not allowed when used memory"),
+        (_wrong_type, "refuses events: WRONGTYPE"),
+        (_read_only, "refuses events: You can't write against a read only replica"),
+        (_no_permission_to_write, "refuses events: this user has no permissions to run the 'xadd' command"),
+        (_no_permission_to_read, "does not give events: this user has no permissions to run"),
+    ],
+)
+async def test_while_redis_refuses_events_are_delivered_and_the_service_says_what_is_refused(
+    quick_sweeps: None,
+    client: Client,
+    database: Database,
+    redis_server: Redis,
+    refuse: Callable[[Any, str], Callable[[], Any]],
+    state: str,
+) -> None:
+    await open_users(client, "u1")
+    await _until_told(database, "u1")
+    await _until_redis_is(client, "ok")
+    assert await _redis_up(client) == 1
+    with redis_server.client() as redis:
+        end = refuse(redis, await redis_name(database, "events"))
+        try:
+            await open_users(client, "u2", "u3")
+            await _until_told(database, "u2", "u3")
+            await _until_redis_is(client, state)
+            assert await _redis_up(client) == 0
+        finally:
+            end()
+    await _until_redis_is(client, "ok")
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+async def test_while_redis_is_away_events_are_delivered(
+    quick_sweeps: None, client: Client, database: Database, redis_server: Redis, fault: str
+) -> None:
+    await _until_redis_is(client, "ok")
+    getattr(redis_server, fault)()
+    try:
+        await open_users(client, "u1", "u2")
+        await _until_told(database, "u1", "u2")
+        await _until_redis_is(client, "away")
+    finally:
+        if fault == "kill":
+            await asyncio.to_thread(redis_server.start)
+        else:
+            redis_server.resume()
+    await _until_redis_is(client, "ok")
+
+
+def test_what_the_queue_loses_is_delivered_within_five_seconds() -> None:
+    assert events_module.RESEND_SECONDS + listener_module.SWEEP_SECONDS <= 4
+
+
+async def test_looking_whether_redis_takes_events_adds_none(
+    client: Client, database: Database, redis_server: Redis
+) -> None:
+    await open_users(client, "u1")
+    await _until_told(database, "u1")
+    with redis_server.client() as redis:
+        stream = await redis_name(database, "events")
+        before = redis.xinfo_stream(stream)["last-generated-id"]
+        for _ in range(3):
+            assert await client.app[queue_key].redis_state() == "ok"
+        assert redis.xinfo_stream(stream)["last-generated-id"] == before
+
+
+async def test_with_a_working_queue_the_sweeper_has_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
+) -> None:
+    """What comes through the queue is not delivered a second time."""
+    by_sweeper: list[int] = []
+
+    async def noted(*arguments: Any, **named: Any) -> Any:
+        rows = await take_due(*arguments, **named)
+        by_sweeper.extend(row.id for row in rows)
+        return rows
+
+    monkeypatch.setattr(listener_module, "take_due", noted)
+    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    # However slow the machine is.
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 30)
+    users = [f"u{n}" for n in range(20)]
+    await open_users(client, *users)
+    await _until_told(database, *users)
+    assert by_sweeper == []
+
+
+async def _names(*databases: Database) -> list[str]:
+    return [await redis_name(database, "events") for database in databases]
+
+
+async def test_databases_of_one_name_have_names_of_their_own_in_redis(
+    backend: Section, config: Config, mariadb: MariaDB, tmp_path: Path
+) -> None:
+    other: Config = {**config, "sqlite_file": str(tmp_path / "other.db")}
+    if backend:
+        other["mysql"] = config["mysql"] | {"db": mariadb.new_database()}
+        mariadb.run_script(other["mysql"]["db"], resource("sql/sql.sql"))
+    async with (
+        open_database(config, Path(config["sqlite_file"])) as one,
+        open_database(config, Path(config["sqlite_file"])) as same,
+        open_database(other, Path(other["sqlite_file"])) as another,
+    ):
+        for database in (one, same, another):
+            await prepare_schema(database, embedded=not backend)
+        another.name = one.name
+        names = await _names(one, same, another)
+        assert names[0] == names[1] != names[2]
+
+
+async def test_a_process_that_starts_without_its_database_uses_the_queue_once_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, config: Config, aiohttp_client: Any, redis_server: Redis
+) -> None:
+    # Only the queue may deliver.
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
+    monkeypatch.setattr(endless_module, "AFTER_FAULT_SECONDS", 0.05)
+    asked = 0
+
+    async def away(connection: AsyncConnection) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= 6:
+            raise Unavailable("away")
+        return await find_schema_time(connection)
+
+    monkeypatch.setattr(main_module, "find_schema_time", away)
+    client = await aiohttp_client(Server(create_app(config, database_needed=False)))
+    async with open_database(config, Path(config["sqlite_file"])) as database:
+        assert await client.app[queue_key].redis_state() == "ok"
+        await eventually(lambda: asked > 6)
+        await open_users(client, "u1")
+        await _until_told(database, "u1")
+        with redis_server.client() as redis:
+            assert await redis_name(database, "events") in redis.keys("*")
+
+
+async def test_an_error_that_nobody_expected_does_not_end_the_sender(
+    monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(endless_module, "AFTER_FAULT_SECONDS", 0.05)
+    queue = client.app[queue_key]
+    assert isinstance(queue, RedisQueue)
+    original, failed = queue._client.xadd, False
+
+    async def xadd(*arguments: Any, **named: Any) -> Any:
+        nonlocal failed
+        if not failed and "id" not in named:
+            failed = True
+            raise RuntimeError("nobody expected this")
+        return await original(*arguments, **named)
+
+    monkeypatch.setattr(queue._client, "xadd", xadd)
+    # Only the queue may deliver the second event.
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
+    await open_users(client, "u1", "u2")
+    await _until_told(database, "u2")
+    assert "event sender failed unexpectedly" in caplog.text
+
+
+async def test_work_that_is_repeated_ends_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if a library turns the cancellation into an error of its own."""
+    began = asyncio.Event()
+
+    async def swallow() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            raise OSError("cut off") from None
+
+    task = asyncio.create_task(repeat("work", swallow))
+    await began.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=10)
+    assert task.cancelled()
+
+
+async def test_an_event_is_acknowledged_after_it_was_delivered_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, redis_server: Redis
+) -> None:
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
+    delivering, go_on = asyncio.Event(), asyncio.Event()
+    original: Callable[..., Awaitable[None]] = listener_module.Listener._tell
+
+    async def tell(self: listener_module.Listener, event_ids: Any) -> None:
+        delivering.set()
+        await go_on.wait()
+        await original(self, event_ids)
+
+    monkeypatch.setattr(listener_module.Listener, "_tell", tell)
+    await open_users(client, "u1")
+    await delivering.wait()
+    stream = await redis_name(database, "events")
+
+    def pending() -> int:
+        with redis_server.client() as redis:
+            found: int = redis.xpending(stream, redis_queue_module.GROUP)["pending"]
+        return found
+
+    assert pending() == 1
+    go_on.set()
+    await eventually(lambda: pending() == 0)
+    assert not list(await database.read(lambda c: c.execute(select(event.c.id))))

@@ -1,0 +1,92 @@
+"""What a process remembers of accounts is checked against the locked row (promise 10).
+
+A failover to a replica that lost the newest openings may give their keys to other users.
+"""
+
+import asyncio
+
+import pytest
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database
+from myaccount.model.money import account, order, user
+
+from ..conftest import Client
+from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
+
+
+@pytest.fixture
+async def remembered(client: Client, database: Database) -> int:
+    """A service with u1 and u2 that remembers the key of lost1, which its database has lost; return the key."""
+    await open_users(client, "u1", "u2", "lost1")
+    for name in ("u1", "lost1"):
+        assert (await send(client, "/recharge", orderId=f"r-{name}", userId=name, amount="100"))[0] == 200
+    key = client.app[journal_key]._poster._first_accounts["lost1"]
+
+    async def lose(connection: AsyncConnection) -> None:
+        await connection.execute(delete(order).where(order.c.to_account == key))
+        await connection.execute(delete(account).where(account.c.id == key))
+        await connection.execute(delete(user).where(user.c.user_id == "lost1"))
+        await connection.execute(update(account).where(account.c.id == 1).values(balance=-100_00))
+
+    await database.write(lose)
+    return key
+
+
+@pytest.fixture
+async def reused(client: Client, database: Database, remembered: int) -> None:
+    """The lost key is another user's by now."""
+    await open_users(client, "new1")
+
+    async def take_the_key(connection: AsyncConnection) -> None:
+        await connection.execute(update(account).where(account.c.user_id == "new1").values(id=remembered))
+
+    await database.write(take_the_key)
+
+
+async def _assert_lost1_is_unknown(client: Client) -> None:
+    recharge = await send(client, "/recharge", orderId="r1", userId="lost1", amount="5")
+    paid = await transfer(client, "t1", "lost1", "u1", "5")
+    received = await transfer(client, "t2", "u1", "lost1", "5")
+    assert (recharge[0], recharge[1]["code"]) == (404, "user_not_found")
+    assert (paid[:2], received[:2]) == ((404, "user_not_found"), (404, "user_not_found"))
+
+
+async def test_money_for_a_user_that_is_gone_never_reaches_the_new_owner_of_the_key(
+    client: Client, database: Database, reused: None
+) -> None:
+    await _assert_lost1_is_unknown(client)
+    assert await balance(client, "new1") == "0.00"
+    await assert_books_balance(database)
+
+
+async def test_money_of_the_new_owner_is_not_spent_by_the_user_that_is_gone(
+    client: Client, database: Database, reused: None
+) -> None:
+    assert (await send(client, "/recharge", orderId="r-new1", userId="new1", amount="7"))[0] == 200
+    assert (await transfer(client, "t1", "lost1", "u1", "5"))[:2] == (404, "user_not_found")
+    assert await balance(client, "new1") == "7.00"
+    await assert_books_balance(database)
+
+
+async def test_a_key_that_nobody_has_any_more_is_looked_up_again(client: Client, remembered: int) -> None:
+    await _assert_lost1_is_unknown(client)
+
+
+async def test_a_user_that_was_opened_again_is_found_under_the_new_key(
+    client: Client, database: Database, reused: None
+) -> None:
+    await open_users(client, "lost1")
+    assert (await send(client, "/recharge", orderId="r1", userId="lost1", amount="5"))[0] == 200
+    assert (await balance(client, "lost1"), await balance(client, "new1")) == ("5.00", "0.00")
+    await assert_books_balance(database)
+
+
+async def test_the_other_orders_of_the_batch_are_posted(client: Client, database: Database, reused: None) -> None:
+    orders = [transfer(client, f"t{n}", "u1", ("u2", "lost1", "new1")[n % 3], "1") for n in range(9)]
+    answers = [answer[:2] for answer in await asyncio.gather(*orders)]
+    assert answers == [(200, "posted"), (404, "user_not_found"), (200, "posted")] * 3
+    assert [await balance(client, name) for name in ("u1", "u2", "new1")] == ["94.00", "3.00", "3.00"]
+    await assert_books_balance(database)

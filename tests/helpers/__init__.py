@@ -1,0 +1,1 @@
+"""What tests use: servers, services, clients, checkers, and faults."""

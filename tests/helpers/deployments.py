@@ -1,0 +1,177 @@
+"""The programs that MyAccount is deployed with, on the files of deploy/, with their own ports and folders."""
+
+import asyncio
+import re
+import signal
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ..conftest import Section
+from .servers import Server, program, wait_until
+from .services import CHECKOUT, ENVIRONMENT, Service, Start
+
+DEPLOY = CHECKOUT / "deploy"
+GUNICORN = ("gunicorn", "myaccount")
+
+NGINX = """\
+user root;
+worker_processes 2;
+pid {folder}/pid;
+error_log {folder}/error.txt;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+SUPERVISORD = """\
+[supervisord]
+logfile={folder}/supervisord.txt
+pidfile={folder}/pid
+childlogdir={folder}
+user=root
+"""
+
+
+class Nginx(Server):
+    """nginx on deploy/nginx.conf, in front of the service on the ports given."""
+
+    def __init__(self, folder: Path, *ports: int) -> None:
+        super().__init__(folder)
+        self.address = f"http://127.0.0.1:{self.port}"
+        # As the file has it, gunicorn's one port is there four times.
+        lines = ports * 4 if len(ports) == 1 else ports
+        upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in lines)
+        site = (DEPLOY / "nginx.conf").read_text()
+        for old, new in (
+            ("    server 127.0.0.1:8080 max_fails=0;\n" * 4, upstream),
+            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            # Nobody wants to wait for it ten seconds.
+            ("client_header_timeout 10s;", "client_header_timeout 2s;"),
+            ("client_body_timeout 10s;", "client_body_timeout 2s;"),
+        ):
+            assert old in site
+            site = site.replace(old, new)
+        (folder / "site.conf").write_text(site)
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
+
+    def command(self) -> list[str]:
+        # What it says before it has read its file goes to stderr.
+        return [
+            program("nginx", "nginx"), "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf", "-e", "stderr",
+            "-g", "daemon off;",
+        ]  # fmt: skip
+
+    def ping(self) -> None:
+        urllib.request.urlopen(f"{self.address}/opeacclistentest", timeout=5).close()  # noqa: S310 - our own
+
+
+class Supervisord(Server):
+    """supervisord on deploy/supervisord.conf, or on another program, with a configuration file of the service."""
+
+    def __init__(self, folder: Path, configuration: Path, program: str | None = None) -> None:
+        super().__init__(folder)
+        section = program or (DEPLOY / "supervisord.conf").read_text()
+        for old, new in (
+            ("/opt/myaccount/.venv/bin/", f"{ENVIRONMENT['PATH'].partition(':')[0]}/"),
+            ("/etc/myaccount/config.yaml", str(configuration)),
+            ("directory=/opt/myaccount", f"directory={CHECKOUT}"),
+            ("user=myaccount", "user=root"),
+            ("/var/log/myaccount", str(folder)),
+        ):
+            assert program or old in section
+            section = section.replace(old, new)
+        self._file = folder / "supervisord.conf"
+        self._file.write_text(SUPERVISORD.format(folder=folder) + section)
+
+    def command(self) -> list[str]:
+        return [program("supervisord", "supervisor"), "-n", "-c", str(self._file)]
+
+    def ping(self) -> None:
+        assert (self.folder / "pid").exists()
+
+    def children(self) -> list[int]:
+        assert self._process is not None
+        return children(self._process.pid)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not ended."""
+    pids = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in pids if "Z" not in _state(child)]
+
+
+def _state(pid: int) -> str:
+    try:
+        found = re.search(r"^State:\s+(\S)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        # It has ended meanwhile.
+        return "Z"
+    return found[1] if found else "Z"
+
+
+def workers_of(service: Service) -> set[int]:
+    return set(children(service.process.pid))
+
+
+def roll(service: Service) -> None:
+    """Have gunicorn's master replace every worker, and wait until it has."""
+    before = workers_of(service)
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: not before & workers_of(service) and len(workers_of(service)) == len(before), 60)
+
+
+NginxBefore = Callable[..., Nginx]
+
+
+@pytest.fixture
+def nginx_before(tmp_path: Path) -> Iterator[NginxBefore]:
+    """Start nginx in front of the ports given."""
+    started: list[Nginx] = []
+
+    def nginx_before(*ports: int) -> Nginx:
+        started.append(Nginx(tmp_path / f"nginx-{len(started)}", *ports).start())
+        return started[-1]
+
+    yield nginx_before
+    for nginx in started:
+        nginx.stop()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def sections(mysql_section: Section, redis_section: Section) -> Section:
+    return {"mysql": mysql_section, "redis": redis_section}
+
+
+def start_gunicorn(start: Start, workers: int = 3, **sections: object) -> Service:
+    return start(*GUNICORN, "--workers", str(workers), by_environment=True, **sections)
+
+
+def port_of(service: Service) -> int:
+    return int(service.address.rpartition(":")[2])
+
+
+async def answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True

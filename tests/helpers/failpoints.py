@@ -1,0 +1,97 @@
+"""The service, which kills itself at one point of its work: failpoints.py POINT TIMES [listen] -c FILE.
+
+POINT is one of POINTS, of a batch, or of LISTENER_POINTS; it is reached for the last time after so many times.
+STOPPED stops the process there instead (SIGSTOP), and BROKEN lets the journal's writer fail.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+BEFORE_THE_INSERTS = "before the inserts"
+BEFORE_COMMIT = "before COMMIT"
+BEFORE_THE_REPLIES = "after COMMIT, before the replies"
+POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
+TAKEN = "taken, before telling"
+TOLD = "told, before acknowledging"
+SENT = "sent, before noting it"
+LISTENER_POINTS = (TAKEN, TOLD, SENT)
+STOPPED = "stopped before COMMIT"
+BROKEN = "the writer fails"
+
+
+def main() -> None:
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    from myaccount.cli import entry as cli
+    from myaccount.database import embedded_file as embedded
+    from myaccount.database.round_trips import Bound
+    from myaccount.journal import writer as journal
+    from myaccount.journal.batches import BatchConnection
+    from myaccount.journal.mysql_batch import MysqlBatch
+    from myaccount.journal.sqlite_batch import SqliteBatch
+    from myaccount.listener.redis_queue import RedisQueue
+    from myaccount.listener.relay import Listener
+    from myaccount.webhooks.endpoint import Endpoint
+
+    # It may be the second process on an embedded file, as gunicorn's new worker is beside the old one in a reload.
+    embedded.__dict__["lock"] = lambda descriptor: None
+
+    point, left = sys.argv[1], int(sys.argv[2])
+
+    def reached(here: str) -> None:
+        nonlocal left
+        if here == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGSTOP if point == STOPPED else signal.SIGKILL)
+
+    original = BatchConnection.commit
+
+    async def commit(self: BatchConnection, *decided: Any) -> int | None:
+        reached(BEFORE_THE_INSERTS)
+        event_id = await original(self, *decided)
+        reached(BEFORE_THE_REPLIES)
+        return event_id
+
+    def one_by_one(run: Callable[..., Awaitable[list[list[Any]]]]) -> Callable[..., Awaitable[list[list[Any]]]]:
+        async def _run(self: BatchConnection, *statements: Bound) -> list[list[Any]]:
+            found: list[list[Any]] = []
+            for statement in statements:
+                if statement[0] == "COMMIT":
+                    reached(STOPPED if point == STOPPED else BEFORE_COMMIT)
+                found += await run(self, statement)
+            return found
+
+        return _run
+
+    BatchConnection.commit = commit  # type: ignore[method-assign, assignment]
+    for batch in (MysqlBatch, SqliteBatch):
+        batch._run = one_by_one(batch._run)  # type: ignore[method-assign, assignment]
+
+    def killing(owner: type, name: str, here: str) -> None:
+        """Have the method reach the point before it does anything."""
+        original = getattr(owner, name)
+
+        async def method(*arguments: Any) -> Any:
+            reached(here)
+            return await original(*arguments)
+
+        setattr(owner, name, method)
+
+    def fail(*arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    if point == BROKEN:
+        vars(journal)["count_orders"] = fail
+    killing(Listener, "_tell", TAKEN)
+    killing(RedisQueue, "acknowledge", TOLD)
+    killing(Endpoint, "_settle", SENT)
+    sys.argv[1:3] = []
+    sys.exit(cli.main())
+
+
+if __name__ == "__main__":
+    main()

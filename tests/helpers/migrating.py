@@ -1,0 +1,106 @@
+"""Databases in which there is nothing yet, of both kinds, and what migrates them."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+
+from myaccount.database.database import Database, open_database
+from myaccount.migrations.runner import upgrade
+from myaccount.migrations.startup import prepare_schema
+from myaccount.settings.loading import load_configuration
+from myaccount.settings.schema import Config
+
+from ..conftest import Section
+from .servers import MariaDB
+
+# Alembic's own table.
+VERSION = "alembic_version"
+
+
+def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
+    return create_engine(
+        f"mysql+pymysql://{mariadb.user}:{mariadb.password}@{mariadb.host}:{mariadb.port}/{database}"
+    )
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, mysql_section: Section, mariadb: MariaDB) -> Section:
+    """A database in which there is nothing."""
+    if request.param == "sqlite":
+        return {}
+    return {"mysql": mysql_section | {"db": mariadb.new_database()}}
+
+
+both = pytest.mark.parametrize("backend", ["sqlite", "mariadb"], indirect=True)
+only_mariadb = pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
+only_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def file(backend: Section, tmp_path: Path) -> Path:
+    file = tmp_path / "config.yaml"
+    settings = {"sqlite_file": str(tmp_path / "m.db"), "log_folder": str(tmp_path)}
+    file.write_text(yaml.safe_dump(settings | backend))
+    return file
+
+
+@pytest.fixture
+def config(file: Path) -> Config:
+    return load_configuration(file, {})
+
+
+@pytest.fixture
+def engine(config: Config, mariadb: MariaDB) -> Iterator[Engine]:
+    """Another's way to the database."""
+    if "mysql" in config:
+        engine = mysql_engine(mariadb, config["mysql"]["db"])
+    else:
+        engine = create_engine(f"sqlite:///{config['sqlite_file']}")
+    yield engine
+    engine.dispose()
+
+
+def run(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def tables_of(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names())
+
+
+async def prepare(config: Config) -> None:
+    async with open_database(config, Path(config["sqlite_file"])) as database:
+        await prepare_schema(database, embedded="mysql" not in config)
+
+
+async def migrate(config: Config) -> list[str]:
+    """Return what was told."""
+    told: list[str] = []
+    async with open_database(config, Path(config["sqlite_file"])) as database:
+        await database.migrate(partial(upgrade, tell=told.append))
+    return told
+
+
+async def cut_off(database: Database, number: int) -> bool:
+    """Migrate, cut off before the change of that number; return whether there was one."""
+    done = 0
+
+    def cut(connection: Connection, cursor: object, statement: str, *rest: Any) -> None:
+        nonlocal done
+        done += not statement.startswith(("SELECT", "SHOW", "DESCRIBE", "PRAGMA"))
+        if done >= number:
+            raise OSError("cut off")
+
+    event.listen(database._engine.sync_engine, "before_cursor_execute", cut)
+    try:
+        await database.migrate(partial(upgrade, tell=lambda line: None))
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,203 @@
+"""The service as a process of its own, started as a person would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Self
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from .preloaded import Forked, fork
+from .servers import free_port, wait_until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+# What a person's shell has, without what the test runner adds.
+ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "HOME": os.environ.get("HOME", "/"),
+}
+
+
+BIN = Path(sys.executable).parent
+
+
+def begin(
+    command: Sequence[str],
+    folder: Path = CHECKOUT,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    *,
+    output: int,
+    error_output: int | None = None,
+    fresh: bool = False,
+) -> "Forked | subprocess.Popen[bytes]":
+    """Start a command. A new Python takes a second, so one is started only if the test needs it: `fresh`."""
+    words = _words(command)
+    errors = output if error_output is None else error_output
+    if words and not fresh:
+        return fork(words, folder, environment, output, errors)
+    return subprocess.Popen(command, cwd=folder, stdout=output, stderr=errors, env=environment)
+
+
+def _words(command: Sequence[str]) -> list[str]:
+    """Return what Python runs of a command, or nothing if that is no program of ours."""
+    match command:
+        case ["python3", "-m", "myaccount", *more]:
+            return ["myaccount", *more]
+        case ["python3", ("myaccount" | "tests/helpers/failpoints.py") as program, *more]:
+            return [program, *more]
+        case ["gunicorn" | "myaccount" as program, *more]:
+            return [str(BIN / program), *more]
+        case _:
+            return []
+
+
+def run_command(
+    *command: str, environment: Mapping[str, str] | None = None, fresh: bool = False
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end in the checkout; return its exit status and what it printed."""
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        process = begin(
+            command,
+            environment={**ENVIRONMENT, **(environment or {})},
+            output=output.fileno(),
+            error_output=errors.fileno(),
+            fresh=fresh,
+        )
+        try:
+            status = process.wait(2 * START_SECONDS)
+        finally:
+            process.kill()
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(command, status, output.read(), errors.read())
+
+
+class Service:
+    """A running service: what it printed, and the way to it."""
+
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        configuration: Path,
+        output: Path,
+        environment: Mapping[str, str],
+        *,
+        fresh: bool,
+    ) -> None:
+        port = yaml.safe_load(configuration.read_text())["port"]
+        self.address = f"http://127.0.0.1:{port}"
+        self.configuration = configuration
+        self.output = output
+        with output.open("ab") as file:
+            self.process = begin(
+                command, folder, {**ENVIRONMENT, **environment}, output=file.fileno(), fresh=fresh
+            )
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.output.read_text()
+        try:
+            return self.get("/opeacclistentest") == "success"
+        except urllib.error.URLError:
+            return False
+
+    def get(self, path: str) -> str:
+        return self._ask(path, None).decode()
+
+    def post(self, path: str, **fields: str) -> dict[str, object]:
+        body: dict[str, object] = json.loads(self._ask(path, urlencode(fields).encode()))
+        return body
+
+    def _ask(self, path: str, data: bytes | None) -> bytes:
+        """Return the body of a reply. Raises HTTPError for a refusal."""
+        try:
+            with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310 - our own
+                text: bytes = response.read()
+        except urllib.error.HTTPError as error:
+            # Else its socket is open until its garbage is collected, which fails the test that runs then.
+            error.close()
+            raise
+        return text
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+class ListenerAlone:
+    """`myaccount listen`, or another command that does it, on a service's configuration with the listener on."""
+
+    def __init__(self, service: Service, *command: str) -> None:
+        settings = yaml.safe_load(service.configuration.read_text()) | {"listener": {"enabled": True}}
+        file = service.configuration.with_name("listener.yaml")
+        file.write_text(yaml.safe_dump(settings))
+        self.output = service.configuration.with_name("listener.txt")
+        words = ["python3", *(command or ["myaccount"]), "listen", "-c", str(file)]
+        with self.output.open("ab") as output:
+            self.process = begin(words, output=output.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(STOP_SECONDS) in (0, -signal.SIGKILL), self.output.read_text()
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a service on a configuration file of its own, and wait until it answers."""
+    services: list[Service] = []
+
+    def start(
+        *command: str,
+        folder: Path = CHECKOUT,
+        environment: Mapping[str, str] | None = None,
+        by_environment: bool = False,
+        fresh: bool = False,
+        text: str = "",
+        **sections: object,
+    ) -> Service:
+        port = free_port()
+        file = tmp_path / f"config-{port}.yaml"
+        settings = {
+            "port": port,
+            "sqlite_file": f"{tmp_path}/money.db",
+            "log_folder": f"{tmp_path}/logs",
+            **sections,
+        }
+        file.write_text(text.replace("8080", str(port)) or yaml.safe_dump(settings))
+        words = [word.format(port=port) for word in command]
+        given = {**(environment or {}), **({"MYACCOUNT_CONFIG": str(file)} if by_environment else {})}
+        service = Service(
+            words if by_environment else [*words, "-c", str(file)],
+            folder,
+            file,
+            tmp_path / f"output-{port}.txt",
+            given,
+            fresh=fresh,
+        )
+        services.append(service)
+        wait_until(service.answers, START_SECONDS)
+        return service
+
+    yield start
+    for service in services:
+        if service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()

@@ -1,0 +1,102 @@
+"""Whether the tests can fail: `python -m tests.mutants [WORD ...]` breaks copies of the code, one place at a time.
+
+Each mutation of mutations.py is applied alone, and the tests named beside it must turn red. A mutation that they do
+not see is printed as a survivor. A word chooses the mutations whose file or tests contain it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+from .mutations import MUTATIONS, Mutation
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+# One mutation at a time in each copy of the checkout.
+COPIES: Final = os.cpu_count() or 1
+NOT_COPIED: Final = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis")
+# A mutation may hang what it breaks: a test that runs for so long has seen it.
+TEST_SECONDS: Final = 90
+ALL_SECONDS: Final = 600
+# What pytest returns if tests passed, and if tests failed. Anything else means that they did not run.
+PASSED, FAILED = 0, 1
+
+
+class TestsDidNotRun(Exception):
+    """The tests beside a mutation could not be started, so they say nothing."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Return 0 if no mutation survived, 1 if some did, and 2 if the list or its tests are wrong."""
+    chosen = [m for m in MUTATIONS if not words or any(word in f"{m.file} {m.tests}" for word in words)]
+    if wrong := [problem for mutation in chosen for problem in _problems(mutation)]:
+        print(*wrong, sep="\n")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(COPIES):
+            copies.put(Path(shutil.copytree(CHECKOUT, f"{folder}/{number}", ignore=NOT_COPIED)))
+        if not _pass_unchanged(chosen, copies):
+            print("Tests fail on the unchanged code. Mend them first: they can see no mutation.")
+            return 2
+        with ThreadPoolExecutor(COPIES) as pool:
+            survived = sum(pool.map(lambda mutation: _survives(mutation, copies), chosen))
+    print(f"{survived} of {len(chosen)} mutations survived.")
+    return 1 if survived else 0
+
+
+def _problems(mutation: Mutation) -> Iterable[str]:
+    count = (CHECKOUT / mutation.file).read_text("utf-8").count(mutation.text)
+    if count != 1:
+        yield f"{mutation.file}: this text must be there once and is there {count} times: {mutation.text!r}"
+
+
+def _pass_unchanged(mutations: Iterable[Mutation], copies: "SimpleQueue[Path]") -> bool:
+    copy = copies.get()
+    try:
+        tests = dict.fromkeys(word for mutation in mutations for word in mutation.tests.split())
+        return _run(copy, " ".join(tests)) == PASSED
+    finally:
+        copies.put(copy)
+
+
+def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
+    copy = copies.get()
+    file = copy / mutation.file
+    original = file.read_text("utf-8")
+    try:
+        file.write_text(original.replace(mutation.text, mutation.replacement), "utf-8")
+        survives = _run(copy, mutation.tests) == PASSED
+    finally:
+        file.write_text(original, "utf-8")
+        copies.put(copy)
+    verdict = "SURVIVED" if survives else "seen"
+    print(verdict, mutation.file, repr(mutation.text), "->", repr(mutation.replacement), flush=True)
+    return survives
+
+
+def _run(copy: Path, tests: str) -> int:
+    """Return PASSED or FAILED; tests that hang have failed."""
+    options = ("-x", "-q", "--timeout", str(TEST_SECONDS), "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *options, *tests.split()]
+    # The copy's package, not the one that is installed.
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        result = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=ALL_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return FAILED
+    if result.returncode not in (PASSED, FAILED):
+        raise TestsDidNotRun(f"{tests}\n{result.stdout}\n{result.stderr}")
+    return result.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""The mutations of `make mutants`: one wrong change of the code each, and the tests that must see it."""
+
+from typing import Final, NamedTuple
+
+
+class Mutation(NamedTuple):
+    """In `file`, `text`, which is there once, becomes `replacement`; `tests` are pytest's arguments."""
+
+    file: str
+    text: str
+    replacement: str
+    tests: str
+
+
+DECIDE: Final = "myaccount/ledger/decide.py"
+MONEY: Final = "myaccount/ledger/money.py"
+BATCHES: Final = "myaccount/journal/batches.py"
+MYSQL_BATCH: Final = "myaccount/journal/mysql_batch.py"
+SQLITE_BATCH: Final = "myaccount/journal/sqlite_batch.py"
+POSTING: Final = "myaccount/journal/posting.py"
+JOURNAL: Final = "myaccount/journal/writer.py"
+BLOCKED: Final = "myaccount/journal/blocked.py"
+LOCK_WAIT: Final = "myaccount/journal/lock_wait.py"
+DATABASE: Final = "myaccount/database/database.py"
+FRESHNESS: Final = "myaccount/database/freshness.py"
+TURNS: Final = "myaccount/database/round_trips.py"
+RETRIES: Final = "myaccount/database/leases.py"
+EVENTS: Final = "myaccount/outbox/events.py"
+DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
+LISTENER: Final = "myaccount/listener/relay.py"
+REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
+CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
+TELLING: Final = "myaccount/outbox/fan_out.py"
+RECIPIENTS: Final = "myaccount/inbox/recipients.py"
+MESSAGES: Final = "myaccount/inbox/writing.py"
+INBOX: Final = "myaccount/inbox/queries.py"
+MARKING: Final = "myaccount/inbox/reading.py"
+TEAMS: Final = "myaccount/inbox/teams.py"
+TOGETHER: Final = "myaccount/database/coalescing.py"
+MIDDLEWARES: Final = "myaccount/middlewares.py"
+FORMS: Final = "myaccount/controller/forms.py"
+BODY: Final = "myaccount/controller/body.py"
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    # The money rules.
+    Mutation(DECIDE, "if order.from_balance < floor:", "if order.from_balance <= floor:", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "elif order.to_balance > MAX_BALANCE:", "elif order.to_balance > 2 * MAX_BALANCE:", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "        elif payer.id == payee.id:\n", "        elif payer is payee and False:\n", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "            known_orders[command.order_id] = order\n", "", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "        and earlier.amount == command.amount\n", "", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "        and earlier.to_account == payee.id\n", "", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "balances.get(payer.id, payer.balance)", "payer.balance", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "reason=reason, from_balance=from_balance, ", "reason=reason, ", "tests/unit/test_decide.py"),
+    Mutation(DECIDE, "        to_balance + command.amount,\n", "        to_balance,\n", "tests/unit/test_decide.py"),
+    Mutation(MONEY, 'decimals.ljust(currency.decimals, "0")', "decimals", "tests/unit/test_money.py"),
+    Mutation(MONEY, "_AMOUNT.fullmatch(text)", "_AMOUNT.match(text)", "tests/unit/test_money.py"),
+    Mutation(MONEY, "if 0 < amount <= MAX_AMOUNT:", "if 0 <= amount <= MAX_AMOUNT:", "tests/unit/test_money.py"),
+    # The batch's statements.
+    Mutation(MYSQL_BATCH, "keys = sorted(balances)", "keys = list(balances)", "tests/database/test_batches.py"),
+    Mutation(MYSQL_BATCH, " FORCE INDEX (PRIMARY)", "", "tests/database/test_batches.py"),
+    Mutation(MYSQL_BATCH, " FOR UPDATE{tail}", "", "tests/database/test_batches.py tests/service/test_journal.py"),
+    Mutation(MYSQL_BATCH, '" SKIP LOCKED"', '""', "tests/faults/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, "or not self._info[SKIPS_LOCKED]", "", "tests/faults/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, "MIN(id) AS id", "MAX(id) AS id", "tests/database/test_batches.py"),
+    Mutation(SQLITE_BATCH, "min(id) AS id", "max(id) AS id", "tests/database/test_batches.py"),
+    Mutation(SQLITE_BATCH, " WHERE account.id = new.value ->> 0", "", "tests/database/test_batches.py"),
+    Mutation(BATCHES, "locks, self._find_orders(order_ids))", "self._find_orders(order_ids), locks)", "tests/database/test_batches.py"),
+    Mutation(BATCHES, "            if keys.get(party) == id_:\n", "            if True:\n", "tests/database/test_batches.py tests/faults/test_stale_keys.py"),
+    # The journal.
+    Mutation(POSTING, "            for party in stale:\n                self._first_accounts.pop(party, None)\n", "            return Locked(keys, accounts, orders, missing)\n", "tests/faults/test_stale_keys.py"),
+    Mutation(POSTING, "if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:", "if False:", "tests/service/test_journal.py"),
+    Mutation(POSTING, "return command.payer not in blocked and command.payee not in blocked", "return command.payer not in blocked", "tests/faults/test_locked_rows.py"),
+    Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_listener.py"),
+    Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
+    Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/faults/test_writer.py"),
+    Mutation(JOURNAL, "            await self._settle_parts(batch, self._halved(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_round_trips.py"),
+    Mutation(JOURNAL, "if self._closing:\n            raise", "if False:\n            raise", "tests/service/test_journal.py"),
+    Mutation(JOURNAL, "len(self._waiting) >= self._waiting_limit or ", "", "tests/service/test_journal.py"),
+    Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/service/test_journal.py"),
+    Mutation(JOURNAL, "                await self._wait_for(settled, GATHERING_SECONDS)\n", "                pass\n", "tests/service/test_journal.py"),
+    Mutation(JOURNAL, "wait=self._blocked.queues", "wait=True", "tests/faults/test_locked_rows.py"),
+    Mutation(JOURNAL, " and not o.is_late(now)", "", "tests/faults/test_locked_rows.py"),
+    Mutation(BLOCKED, "late = now - self.came_at > WAIT_SECONDS", "late = False", "tests/faults/test_locked_rows.py"),
+    Mutation(BLOCKED, "self._tries % QUEUEING == 0", "False", "tests/faults/test_locked_rows.py"),
+    Mutation(LOCK_WAIT, "* NEWEST", "* 0", "tests/faults/test_locked_rows.py"),
+    Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/faults/test_locked_rows.py"),
+    # Transactions and connections.
+    Mutation(DATABASE, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/database/test_database.py"),
+    Mutation(DATABASE, "asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS)", "asyncio.timeout(None)", "tests/database/test_mariadb.py"),
+    Mutation(DATABASE, "            case ErrorKind.OURS:\n                raise error\n", "", "tests/database/test_database.py"),
+    Mutation(DATABASE, "                await connection.invalidate()\n                raise\n", "                raise\n", "tests/database/test_database.py"),
+    Mutation(DATABASE, "asyncio.Lock() if self.embedded else nullcontext()", "nullcontext()", "tests/database/test_database.py"),
+    Mutation(FRESHNESS, "            self.replace_all()\n            context.is_disconnect = True\n", "            pass\n", "tests/faults/test_failover.py"),
+    Mutation(FRESHNESS, "            self._prove(connection)\n", "", "tests/faults/test_failover.py"),
+    Mutation(TURNS, "if len(values) != count:", "if False:", "tests/database/test_round_trips.py"),
+    Mutation(TURNS, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/database/test_round_trips.py"),
+    # The outbox.
+    Mutation(RETRIES, ".where(table.c.id.in_(ids), table.c.due_at <= now)", ".where(table.c.id.in_(ids))", "tests/database/test_due_rows.py"),
+    Mutation(RETRIES, "query.with_for_update(skip_locked=True)", "query.with_for_update()", "tests/database/test_due_rows.py"),
+    Mutation(RETRIES, "due_at=now + timedelta(seconds=keep_seconds)", "due_at=now", "tests/database/test_due_rows.py"),
+    Mutation(RETRIES, "None if attempts + 1 >= last_attempt else", "", "tests/service/test_callbacks.py tests/service/test_listener.py"),
+    Mutation(RETRIES, "FIRST_PAUSE_SECONDS * 2**attempts", "FIRST_PAUSE_SECONDS", "tests/service/test_callbacks.py"),
+    Mutation(EVENTS, 'return "DELETE FROM event WHERE id = %s", [event_id]', 'return "UPDATE event SET attempts = 0 WHERE id = %s", [event_id]', "tests/service/test_listener.py"),
+    Mutation(TELLING, "        left[id_] = changes[count:]\n", "        left[id_] = ()\n", "tests/service/test_listener.py"),
+    Mutation(TELLING, "*owe(owed, now, off)", "*owe(owed, now, set())", "tests/service/test_callbacks.py"),
+    Mutation(LISTENER, "            await self._tell_all([notice.event_id for notice in notices])\n            await self._queue.acknowledge(notices)\n", "            await self._queue.acknowledge(notices)\n            await self._tell_all([notice.event_id for notice in notices])\n", "tests/faults/test_queue_faults.py"),
+    Mutation(LISTENER, "        await self._tell_all([row.id for row in due])\n", "", "tests/faults/test_queue_faults.py"),
+    Mutation(LISTENER, "                for event_id in event_ids:\n                    await self._tell([event_id])\n", "                await self._postpone(event_ids[0], error)\n", "tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, " for receipt, fields in entries if fields]", " for receipt, fields in entries]", "tests/database/test_due_rows.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                if notices := await self._claim():\n", "                if notices := []:\n", "tests/database/test_due_rows.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                await self._forget_the_dead()\n", "", "tests/database/test_due_rows.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, "maxlen=STREAM_LIMIT, approximate=True", "approximate=True", "tests/service/test_listener.py"),
+    Mutation(CALLBACKS, "allow_redirects=False", "allow_redirects=True", "tests/service/test_callbacks.py"),
+    Mutation(CALLBACKS, "now, 1 if gone else ATTEMPTS, same", "now, ATTEMPTS, same", "tests/service/test_callbacks.py"),
+    # The inbox and the teams.
+    Mutation(RECIPIENTS, "if team is not None and change.change_type != ACCOUNT_OPENED:", "if team is not None:", "tests/service/test_teams.py"),
+    Mutation(RECIPIENTS, "(TRANSFER_OUT, change.payer, change.payee, change.from_balance)", "(TRANSFER_OUT, change.payer, change.payee, change.to_balance)", "tests/service/test_inbox.py"),
+    Mutation(MESSAGES, "message.c.reader_id == reader_id, message.c.unread == true()", "message.c.unread == true()", "tests/service/test_inbox_marks.py"),
+    Mutation(MESSAGES, " FOR UPDATE", "", "tests/service/test_inbox_model.py"),
+    Mutation(INBOX, "ORDER BY unread DESC, id DESC LIMIT", "ORDER BY id DESC LIMIT", "tests/service/test_inbox.py"),
+    Mutation(INBOX, """f" AND id < {before.id}" if before is not None and before.unread == unread else \"\"""", '""', "tests/service/test_inbox.py"),
+    Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/service/test_inbox_marks.py"),
+    Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/service/test_teams.py"),
+    Mutation(TEAMS, "        if await was_told(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
+    Mutation(TOGETHER, "self._waiting[:LIMIT], self._waiting[LIMIT:]", "self._waiting, []", "tests/database/test_together.py"),
+    # What every request meets, and what it may hold.
+    Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),
+    Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/service/test_log.py"),
+    Mutation(FORMS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
+    Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
+    Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/service/test_bad_input.py"),
+    Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
+    Mutation("myaccount/database/probe.py", "asyncio.timeout(ASK_SECONDS)", "asyncio.timeout(None)", "tests/service/test_health.py"),
+    Mutation("myaccount/database/probe.py", "now - self._began > REMEMBERED_SECONDS", "True", "tests/service/test_health.py"),
+    Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),
+    Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/database/test_versions.py tests/database/test_demo.py"),
+    Mutation("myaccount/journal/verification.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/verification.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/service/test_verification.py"),
+    Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/deploy/test_workers_metrics.py"),
+    Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
+)  # fmt: skip

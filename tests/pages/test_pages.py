@@ -1,0 +1,185 @@
+"""The browser pages, in a real Chromium."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from ..conftest import Client, Section
+from ..helpers.browsers import Chromium
+
+NASTY = """<img src=x onerror=alert(1)>"'"""
+
+
+@pytest.fixture
+def backend() -> Section:
+    """The pages do not know which database there is."""
+    return {}
+
+
+@pytest.fixture
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect_over_cdp(chromium.address)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, client: Client) -> AsyncIterator[Page]:
+    page = await browser.new_page(base_url=str(client.make_url("/")))
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("dialog", lambda dialog: told.append(dialog.message))
+    yield page
+    # A refusal is told on the console by the browser itself; nothing else is.
+    assert [text for text in told if "the server responded with a status of 4" not in text] == []
+
+
+async def _submit(page: Page, path: str, **fields: str) -> tuple[str, dict[str, object]]:
+    """Fill in and send a page's form; return what it shows of the reply: the status line and the JSON."""
+    await page.goto(path)
+    for name, value in fields.items():
+        await page.fill(f"input[name={name}]", value)
+    await page.click("button[type=submit]")
+    status = await page.inner_text("#reply .outcome")
+    assert page.url.endswith(path)
+    return status.strip(), json.loads(await page.inner_text("#reply pre"))
+
+
+def _opening(user_id: str, **fields: str) -> dict[str, str]:
+    return {
+        "userId": user_id, "userName": "张三", "sex": "男", "cardNum": "6222020001", "accountId": f"a-{user_id}",
+        "accountType": "01", **fields,
+    }  # fmt: skip
+
+
+async def test_the_five_pages_move_money_without_leaving_them(page: Page) -> None:
+    assert await _submit(page, "/openacctest", **_opening("u1")) == ("200 OK", {"result": 1})
+    assert await _submit(page, "/openacctest", **_opening("u2")) == ("200 OK", {"result": 1})
+    assert (await _submit(page, "/rechargetest", orderId="r1", userId="u1", amount="100"))[0] == "200 OK"
+    transfer = {"orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "30.50"}
+    assert await _submit(page, "/transfertest", **transfer) == ("200 OK", {"result": 1})
+    assert await page.inner_text("#sent") == "orderId=t1&fromuserId=u1&touserId=u2&amount=30.50"
+    await page.click("button[type=submit]")
+    await page.wait_for_selector("text=Idempotent-Replayed: true")
+    for path in ("/ordertest", "/orderquerytest"):
+        assert (await _submit(page, path, orderId="t1"))[1]["AMOUNT"] == "30.50"
+    _, reply = await _submit(page, "/queryacctest", userId="u2")
+    assert '"BALANCE": "30.50"' in json.dumps(reply)
+
+
+async def test_a_refusal_is_shown_beside_the_form_and_leads_to_its_meaning(page: Page) -> None:
+    status, problem = await _submit(page, "/rechargetest", orderId="r1", userId="nobody", amount="1")
+    assert (status, problem["code"]) == ("404 Not Found", "user_not_found")
+    assert await page.get_attribute("input[name=userId]", "aria-invalid") == "true"
+    await page.click("#reply a")
+    assert page.url.endswith("/errors#user_not_found")
+    assert "There is no user by that id" in await page.inner_text("#user_not_found")
+
+
+async def test_what_was_typed_is_shown_as_text(page: Page) -> None:
+    await _submit(page, "/openacctest", **_opening("u1", userName=NASTY))
+    await _submit(page, "/queryacctest", userId="u1")
+    assert NASTY.replace('"', '\\"') in await page.inner_text("#reply pre")
+    assert await page.locator("#exchange img").count() == 0
+
+
+async def test_a_new_order_id_is_offered(page: Page) -> None:
+    await page.goto("/transfertest")
+    ids = set()
+    for _ in range(3):
+        await page.click(".fresh")
+        ids.add(await page.input_value("input[name=orderId]"))
+    assert len(ids - {""}) == 3
+
+
+async def test_the_pages_work_without_javascript(browser: Browser, client: Client) -> None:
+    context = await browser.new_context(java_script_enabled=False, base_url=str(client.make_url("/")))
+    page = await context.new_page()
+    await page.goto("/")
+    await page.click("main a[href='/openacctest']")
+    assert not await page.is_visible("#exchange")
+    for name, value in _opening("u1").items():
+        await page.fill(f"input[name={name}]", value)
+    await page.click("button[type=submit]")
+    assert json.loads(await page.inner_text("body")) == {"result": 1}
+    await context.close()
+
+
+async def test_the_front_page_leads_to_every_page_in_both_languages(page: Page) -> None:
+    await page.goto("/")
+    links = await page.eval_on_selector_all("main li a", "links => links.map(a => a.getAttribute('href'))")
+    assert links == ["/openacctest", "/rechargetest", "/transfertest", "/queryacctest", "/orderquerytest"]
+    for link in links:
+        await page.goto(link)
+        for label in await page.locator("label").all_inner_texts():
+            assert any("\u4e00" <= character <= "\u9fff" for character in label), label
+            assert any("a" <= character <= "z" for character in label), label
+
+
+async def test_an_unknown_user_is_told_in_words(page: Page) -> None:
+    status, reply = await _submit(page, "/queryacctest", userId="nobody")
+    assert (status, reply) == ("200 OK", {"result": []})
+    assert "There is no user with this id." in await page.inner_text("#reply")
+    await _submit(page, "/openacctest", **_opening("u1"))
+    await _submit(page, "/queryacctest", userId="u1")
+    assert "There is no user" not in await page.inner_text("#reply")
+
+
+async def test_the_pages_check_the_characters_that_the_service_checks(page: Page) -> None:
+    await page.goto("/openacctest")
+    for name, values in {
+        "userId": {"u1": True, "张-1😀": True, "a b": False, "a\u200bb": False, "a\u00adb": False,
+                   "a\u3164": False, "a\ue000": False, "a\u2800": False, "a\ufe0f": False},
+        "userName": {"张三": True, "O'Brien (1)": True, "می\u200cخواهم": True, " ": False, "\u3164": False,
+                     "\u200d": False, "\u0301": False},
+    }.items():  # fmt: skip
+        for value, valid in values.items():
+            await page.fill(f"input[name={name}]", value)
+            assert await page.eval_on_selector(f"input[name={name}]", "input => input.checkValidity()") == valid, (
+                value
+            )
+
+
+async def test_on_a_phone_whatever_scrolls_is_reached_by_keyboard_and_has_a_name(page: Page) -> None:
+    await page.set_viewport_size({"width": 320, "height": 640})
+    seen = 0
+    for path in ("/", "/messagestest", "/errors", "/transfertest", "/nowhere"):
+        await page.goto(path)
+        for name in await page.eval_on_selector_all("form[action] input[required]", "all => all.map(i => i.name)"):
+            await page.fill(f"input[name={name}]", "1" * 45 if name != "amount" else "1")
+        if path == "/transfertest":
+            await page.click("button[type=submit]")
+            await page.wait_for_selector("#reply pre")
+        scrolling = await page.evaluate(
+            """() => [...document.querySelectorAll("main *")]
+                .filter(e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === "auto")
+                .map(e => [e.tabIndex, e.role ?? e.getAttribute("role"), e.ariaLabel])"""
+        )
+        assert all(tab == 0 and role == "region" and label for tab, role, label in scrolling), (path, scrolling)
+        seen += len(scrolling)
+    assert seen >= 3
+
+
+async def test_an_unknown_address_is_a_page(page: Page) -> None:
+    response = await page.goto("/nowhere")
+    assert response is not None
+    assert response.status == 404
+    assert "There is nothing at this address" in await page.inner_text("h1")
+    await page.click("main a")
+    assert page.url.endswith("/")
+
+
+async def test_pages_load_nothing_from_elsewhere(browser: Browser, client: Client) -> None:
+    page = await browser.new_page(base_url=str(client.make_url("/")))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in ("/", "/errors", "/transfertest"):
+        response = await page.goto(path)
+        assert response is not None
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert asked
+    assert all(url.startswith(str(client.make_url("/"))) for url in asked)

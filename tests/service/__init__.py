@@ -1,0 +1,1 @@
+"""The service in this process, on both backends, as its clients see it."""

@@ -1,0 +1,181 @@
+"""How callbacks reach their endpoints: the address as it is written, private authorities, and proxies."""
+
+import base64
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from standardwebhooks import Webhook
+
+from myaccount.settings.loading import WrongConfiguration, load_configuration
+from myaccount.settings.schema import CONFIGURATION, Config
+from myaccount.webhooks.deliveries import Delivery
+from myaccount.webhooks.endpoint import open_endpoints
+
+from ..helpers.proxies import Proxy, open_proxy
+from ..helpers.receivers import Receiver
+from ..helpers.servers import program
+
+SECRETS = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"k", b"n")]
+OWED = Delivery(1, "msg_1", "{}")
+
+
+class Https(NamedTuple):
+    """A receiver behind TLS, with a certificate that only its own authority's file vouches for."""
+
+    receiver: Receiver
+    url: str
+    ca: Path
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    async with open_proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def paths() -> AsyncIterator[tuple[str, list[str]]]:
+    """A server's address, and the paths that it is asked for, as they come over the wire."""
+    asked: list[str] = []
+
+    async def note(request: web.BaseRequest) -> web.Response:
+        asked.append(request.raw_path if isinstance(request, web.Request) else request.path_qs)
+        # A password that nobody configured must not come.
+        return web.Response(status=401 if "Authorization" in request.headers else 200)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", note)
+    async with TestServer(app) as server:
+        yield f"http://127.0.0.1:{server.port}", asked
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate that nobody knows, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+@pytest.fixture
+async def https(certificate: tuple[Path, Path]) -> AsyncIterator[Https]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiver.answer)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    yield Https(receiver, f"https://127.0.0.1:{server.port}/hook", certificate[0])
+    await server.close()
+
+
+async def _send(**callback: Any) -> str | None:
+    """Send a request to the endpoint; return why it failed."""
+    config: Config = CONFIGURATION.check({"callbacks": [callback]})
+    no_database: Any = None
+    async with open_endpoints(no_database, config["callbacks"]) as endpoints:
+        (endpoint,) = endpoints
+        return await endpoint._send(OWED)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("/hook%2Fmoney?token=a%3Db%26c&x=%7E", "/hook%2Fmoney?token=a%3Db%26c&x=%7E"),
+        ("/hook?", "/hook"),
+        ("/a+b?c+d=%20", "/a+b?c+d=%20"),
+        # What may not stand in a request is escaped.
+        ("/é?q=钱", "/%C3%A9?q=%E9%92%B1"),
+    ],
+)
+async def test_an_address_is_requested_as_it_is_written(
+    paths: tuple[str, list[str]], written: str, asked: str
+) -> None:
+    address, came = paths
+    assert await _send(url=address + written) is None
+    assert [path.rstrip("?") for path in came] == [asked]
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
+def test_an_address_whose_port_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    file = tmp_path / "config.yaml"
+    for key in ("url", "proxy"):
+        urls = {"url": "http://127.0.0.1:9000/"} | {key: f"http://127.0.0.1:{port}/"}
+        file.write_text(
+            "callbacks:\n- url: {url}\n".format(**urls) + f"  proxy: {urls.get('proxy', urls['url'])}\n"
+        )
+        with pytest.raises(WrongConfiguration, match=rf"callbacks\[0\].{key}: expected an address"):
+            load_configuration(file, {})
+
+
+async def test_each_of_several_secrets_signs(https: Https) -> None:
+    assert await _send(url=https.url, ca=str(https.ca), secret=SECRETS) is None
+    (call,) = https.receiver.calls
+    assert len(call.headers["webhook-signature"].split(" ")) == 2
+    for secret in SECRETS:
+        Webhook(secret).verify(call.text, call.headers)
+
+
+async def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(https: Https) -> None:
+    assert await _send(url=https.url) == "the request failed: ClientConnectorCertificateError"
+    assert https.receiver.calls == []
+    assert await _send(url=https.url, ca=str(https.ca)) is None
+    assert len(https.receiver.calls) == 1
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_file_of_authorities_that_cannot_be_used_is_refused(tmp_path: Path, text: str | None) -> None:
+    file, ca = tmp_path / "config.yaml", tmp_path / "ca.pem"
+    if text is not None:
+        ca.write_text(text)
+    file.write_text(f"callbacks:\n- url: https://shop.example/\n  ca: {ca}\n")
+    with pytest.raises(WrongConfiguration, match=r"config.yaml:2: callbacks\[0\].ca: expected a file with certif"):
+        load_configuration(file, {})
+
+
+async def test_a_proxy_is_used_with_its_credentials(
+    proxy: Proxy, https: Https, paths: tuple[str, list[str]]
+) -> None:
+    address, asked = paths
+    through = f"http://shop:secret@127.0.0.1:{proxy.port}"
+    assert await _send(url=f"{address}/hook", proxy=through) is None
+    assert await _send(url=https.url, ca=str(https.ca), proxy=through) is None
+    assert asked == ["/hook"]
+    assert len(https.receiver.calls) == 1
+    https_target = https.url.removeprefix("https://").removesuffix("/hook")
+    assert proxy.lines == [f"POST {address}/hook HTTP/1.1", f"CONNECT {https_target} HTTP/1.1"]
+    assert len(proxy.credentials) == 2
+
+
+async def test_the_environments_proxy_is_used_where_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, paths: tuple[str, list[str]]
+) -> None:
+    address, asked = paths
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    # aiohttp would send this password as well.
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login shop password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert await _send(url=f"{address}/one") is None
+    assert proxy.lines == []
+    assert await _send(url=f"{address}/two", trust_env=True) is None
+    assert proxy.lines == [f"POST {address}/two HTTP/1.1"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert await _send(url=f"{address}/three", trust_env=True) is None
+    assert len(proxy.lines) == 1
+    assert asked == ["/one", "/two", "/three"]

@@ -1,0 +1,400 @@
+"""Callbacks: each endpoint is told of its changes at least once, and suffers for nobody else's faults."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from myaccount.appkeys import database_key, health_key
+from myaccount.database import leases as retries_module
+from myaccount.database.database import Database
+from myaccount.database.leases import postpone
+from myaccount.ledger.changes import CHANGE_TYPES
+from myaccount.main import create_app
+from myaccount.model.outbox import delivery, endpoint_off, event
+from myaccount.outbox.dead_letters import resend_named
+from myaccount.outbox.fan_out import tell
+from myaccount.settings.schema import CONFIGURATION, CallbackConfig, Config, url_key
+from myaccount.webhooks import endpoint as callbacks_module
+from myaccount.webhooks.deliveries import Delivery
+from myaccount.webhooks.endpoint import Endpoint, open_endpoints
+
+from ..conftest import ClientOf, Section, Server, eventually
+from ..helpers.actions import open_users, send
+from ..helpers.inboxes import until_told
+from ..helpers.receivers import Endless, Receiving, hang
+from ..helpers.servers import free_port
+
+SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
+
+
+@pytest.fixture
+def config(backend: Section, receiver: Receiving, tmp_path: Path) -> Config:
+    return _config(backend, tmp_path, [{"url": receiver.url}])
+
+
+def _config(backend: Section, tmp_path: Path, callbacks: list[dict[str, object]]) -> Config:
+    files = {"sqlite_file": str(tmp_path / "myaccount.db"), "log_folder": str(tmp_path), "port": free_port()}
+    checked: Config = CONFIGURATION.check(files | backend | {"callbacks": callbacks})
+    return checked
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.05)
+
+
+async def _owed(database: Database) -> list[Any]:
+    return list(await database.read(lambda connection: connection.execute(select(delivery))))
+
+
+async def _until_nothing_is_owed(database: Database) -> None:
+    async def delivered() -> bool:
+        return not await _owed(database)
+
+    await eventually(delivered)
+
+
+async def _until_set_aside(database: Database) -> list[Any]:
+    async def set_aside() -> bool:
+        owed = await _owed(database)
+        return bool(owed) and all(row.due_at is None for row in owed)
+
+    await eventually(set_aside)
+    return await _owed(database)
+
+
+async def test_each_change_is_told_by_the_names_of_the_operations(
+    client: ClientOf, database: Database, receiver: Receiving
+) -> None:
+    await open_users(client, "u1", "u2")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="5")
+    await send(client, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="2.50")
+    await send(client, "/transfer", orderId="t2", fromuserId="u1", touserId="u2", amount="99")
+    # What was refused or replayed changed nothing.
+    await send(client, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="2.50")
+    await send(client, "/transfer", orderId="t3", fromuserId="u1", touserId="nobody", amount="1")
+    changes: list[dict[str, Any]] = []
+
+    async def all_told() -> bool:
+        changes[:] = [change for call in receiver.receiver.calls for change in call.changes]
+        return len(changes) >= 5
+
+    await eventually(all_told)
+    await _until_nothing_is_owed(database)
+    assert sorted(changes, key=json.dumps) == [
+        {"type": "account_opened", "userId": "u1", "accountId": "a-u1", "entry": 0},
+        {"type": "account_opened", "userId": "u2", "accountId": "a-u2", "entry": 0},
+        {"type": "decline", "orderId": "t2", "fromuserId": "u1", "touserId": "u2", "amount": "99.00",
+         "currency": "CNY", "reason": "insufficient_funds", "fromEntry": 2, "toEntry": 1},
+        {"type": "recharge", "orderId": "r1", "userId": "u1", "amount": "5.00", "currency": "CNY",
+         "balance": "5.00", "entry": 1},
+        {"type": "transfer", "orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "2.50",
+         "currency": "CNY", "fromBalance": "2.50", "toBalance": "2.50", "fromEntry": 2, "toEntry": 1},
+    ]  # fmt: skip
+    for call in receiver.receiver.calls:
+        body = json.loads(call.text)
+        assert body["type"] == "changes"
+        assert datetime.fromisoformat(body["timestamp"]).tzinfo is not None
+        assert "webhook-signature" not in call.headers
+        assert call.headers["content-type"] == "application/json"
+
+
+async def test_without_callbacks_the_service_calls_itself_at_each_opening(
+    backend: Section, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "myaccount.access")
+    files = {"sqlite_file": str(tmp_path / "myaccount.db"), "log_folder": str(tmp_path), "port": free_port()}
+    config: Config = CONFIGURATION.check(files | backend)
+    async with Server(create_app(config), port=config["port"]) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        await eventually(lambda: "POST /opeacclistentest 200" in caplog.text)
+
+
+@pytest.mark.parametrize("wanted", CHANGE_TYPES)
+async def test_an_endpoint_is_told_of_those_types_that_it_names(
+    backend: Section, tmp_path: Path, receiver: Receiving, wanted: str
+) -> None:
+    config = _config(backend, tmp_path, [{"url": receiver.url, "events": [wanted]}])
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await open_users(client, "u1", "u2")
+        await send(client, "/recharge", orderId="r1", userId="u1", amount="5")
+        await send(client, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="2.50")
+        await send(client, "/transfer", orderId="t2", fromuserId="u1", touserId="u2", amount="99")
+        times = 2 if wanted == "account_opened" else 1
+        await receiver.receiver.until_called(1)
+        await eventually(lambda: receiver.receiver.told().total() == times)
+    assert {change["type"] for call in receiver.receiver.calls for change in call.changes} == {wanted}
+
+
+class TestSigned:
+    @pytest.fixture
+    def config(self, backend: Section, receiver: Receiving, tmp_path: Path) -> Config:
+        return _config(backend, tmp_path, [{"url": receiver.url, "secret": SECRET}])
+
+    async def test_a_signature_is_verified_by_the_standards_own_library(
+        self, client: ClientOf, receiver: Receiving
+    ) -> None:
+        await open_users(client, "üser-用户")
+        await receiver.receiver.until_called(1)
+        (call,) = receiver.receiver.calls
+        assert Webhook(SECRET).verify(call.text, call.headers)["data"] == call.changes
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(call.text.replace("用户", "用戶"), call.headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(f"whsec_{base64.b64encode(b'x' * 32).decode()}").verify(call.text, call.headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(call.text, call.headers | {"webhook-id": "msg_other"})
+
+    async def test_each_attempt_is_signed_for_its_own_time_under_the_same_id(
+        self, quick: None, monkeypatch: pytest.MonkeyPatch, client: ClientOf, receiver: Receiving
+    ) -> None:
+        now = 2_000_000_000.0
+        monkeypatch.setattr(time, "time", lambda: now)
+        receiver.receiver.answers = [500]
+        await open_users(client, "u1")
+        await receiver.receiver.until_called(1)
+        now += 100
+        await receiver.receiver.until_called(2)
+        first, second = receiver.receiver.calls
+        assert first.webhook_id == second.webhook_id
+        times = [int(call.headers["webhook-timestamp"]) for call in (first, second)]
+        assert times == [2_000_000_000, 2_000_000_100]
+        assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+
+
+@pytest.mark.parametrize("answer", [500, 302, 404, 204, hang])
+async def test_a_bad_answer_is_tried_again_and_a_good_one_is_enough(
+    quick: None, client: ClientOf, database: Database, config: Config, receiver: Receiving, answer: Any
+) -> None:
+    config["callbacks"][0]["timeout_seconds"] = 0.3
+    receiver.receiver.answers = [answer]
+    await open_users(client, "u1")
+    await _until_nothing_is_owed_after(receiver, database)
+    assert len(receiver.receiver.calls) == (1 if answer == 204 else 2)
+    assert len({call.webhook_id for call in receiver.receiver.calls}) == 1
+
+
+async def test_of_an_endless_answer_only_so_much_is_read_and_its_status_counts(
+    client: ClientOf, database: Database, config: Config, receiver: Receiving
+) -> None:
+    config["callbacks"][0]["timeout_seconds"] = 60
+    answer = Endless()
+    receiver.receiver.answers = [answer]
+    await open_users(client, "u1")
+    await _until_nothing_is_owed_after(receiver, database)
+    assert len(receiver.receiver.calls) == 1
+    # What was read, and what the two ends of the connection hold.
+    assert answer.sent_bytes < 64 * 1024 + 16 * 2**20
+
+
+async def _until_nothing_is_owed_after(receiver: Receiving, database: Database) -> None:
+    await receiver.receiver.until_called(1)
+    await _until_nothing_is_owed(database)
+
+
+async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
+    quick: None, backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
+) -> None:
+    good = await receiving()
+    refusing = f"http://127.0.0.1:{free_port()}/hook"
+    config = _config(backend, tmp_path, [{"url": refusing}, {"url": good.url}])
+    app = create_app(config)
+    async with Server(app) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        await good.receiver.until_called(1)
+
+        async def failed() -> bool:
+            return [row.error for row in await _owed(app[database_key])] == [
+                "the request failed: ClientConnectorError"
+            ]
+
+        await eventually(failed)
+
+
+async def test_a_receiver_that_hangs_slows_neither_orders_nor_other_receivers(
+    backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
+) -> None:
+    slow, good = await receiving(), await receiving()
+    slow.receiver.answers = [hang] * 1000
+    config = _config(backend, tmp_path, [{"url": slow.url, "timeout_seconds": 20}, {"url": good.url}])
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        users = [f"u{n}" for n in range(3 * callbacks_module.REQUESTS_AT_ONCE)]
+        for user in users:
+            await open_users(client, user)
+        # All of them long before the first of the other's requests is given up.
+        await eventually(lambda: set(good.receiver.told()) == {f"a-{user}" for user in users}, 15)
+        assert len(slow.receiver.calls) <= callbacks_module.REQUESTS_AT_ONCE
+        slow.receiver.answers.clear()
+
+
+async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says_so_and_nothing_is_lost(
+    quick: None, client: ClientOf, database: Database, receiver: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.receiver.answers = [410]
+    await open_users(client, "u1")
+    await _until_set_aside(database)
+    await open_users(client, "u2", "u3")
+    await until_told(database)
+    rows = await _until_set_aside(database)
+    assert {row.error for row in rows} == {"the endpoint answered 410: it is switched off"}
+    assert len(rows) >= 2
+
+    async def counted() -> bool:
+        found = {(name, *labels): value for name, value, labels in await client.app[health_key].found()}
+        return found.get(("deliveries_set_aside", "127.0.0.1")) == len(rows)
+
+    await eventually(counted)
+    assert len(receiver.receiver.calls) == 1
+    assert caplog.text.count("is switched off") == 1
+    assert await resend_named(database, url_key(receiver.url)) == len(rows)
+    await _until_nothing_is_owed(database)
+    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1, "a-u3": 1}
+    assert not list(await database.read(lambda connection: connection.execute(select(endpoint_off))))
+    await open_users(client, "u4")
+    await eventually(lambda: "a-u4" in receiver.receiver.told())
+
+
+async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_one(
+    quick: None, backend: Section, tmp_path: Path, receiver: Receiving
+) -> None:
+    config = _config(backend, tmp_path, [{"url": receiver.url}])
+    config["listener"]["enabled"] = False
+    app = create_app(config)
+    async with Server(app) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
+        wanted = {url_key(receiver.url): ["account_opened"]}
+        await app[database_key].write(lambda c: tell(c, ids, wanted, datetime(2026, 1, 1)))
+        assert [row.endpoint for row in await _owed(app[database_key])] == [url_key(receiver.url)]
+        await open_users(client, "u2")
+        ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
+        await app[database_key].write(lambda c: tell(c, ids, {"shop": ["account_opened"]}, datetime(2026, 1, 1)))
+    config = _config(backend, tmp_path, [{"name": "shop", "url": receiver.url}])
+    app = create_app(config)
+    async with Server(app):
+        await _until_nothing_is_owed(app[database_key])
+    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1}
+
+
+async def test_after_a_failover_no_other_delivery_with_the_same_id_is_removed_or_postponed(
+    client: ClientOf, database: Database, receiver: Receiving
+) -> None:
+    """The replica had lost the delivery, and gave its id to another one."""
+    now = datetime(2026, 1, 1)
+    row = {"endpoint": "none", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
+    rows = [row | {"webhook_id": "msg_new_1"}, row | {"webhook_id": "msg_new_2"}]
+    await database.write(lambda connection: connection.execute(delivery.insert(), rows))
+    before = await _owed(database)
+    one, two = (row.id for row in before)
+    sent = {
+        Delivery(one, "msg_lost_1", "{}"): None,
+        Delivery(two, "msg_lost_2", "{}"): "the endpoint answered 500",
+    }
+    no_session: Any = None
+    callback: CallbackConfig = {"url": receiver.url, "events": [], "timeout_seconds": 1, "trust_env": False}
+    endpoint = Endpoint(database, no_session, callback)
+    await database.write(partial(endpoint._settle, sent))
+    assert await _owed(database) == before
+    same = {Delivery(one, "msg_new_1", "{}"): None, Delivery(two, "msg_new_2", "{}"): "the endpoint answered 500"}
+    await database.write(partial(endpoint._settle, same))
+    assert [(row.id, row.attempts) for row in await _owed(database)] == [(two, 1)]
+
+
+async def test_an_endpoint_that_fails_has_a_warning_once_a_minute(
+    quick: None, client: ClientOf, database: Database, receiver: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.receiver.answers = [500, 503, 500]
+    await open_users(client, "u1")
+    await _until_nothing_is_owed_after(receiver, database)
+    assert len(receiver.receiver.calls) == 4
+    (line,) = [record for record in caplog.records if "failed: the endpoint answered" in record.getMessage()]
+    assert line.levelname == "WARNING"
+    assert line.getMessage().startswith(f"The callback {url_key(receiver.url)} (127.0.0.1) failed: the endpoint")
+
+
+async def test_what_one_process_is_sending_another_does_not_send(
+    quick: None, client: ClientOf, database: Database, config: Config, receiver: Receiving
+) -> None:
+    receiver.receiver.answers = [hang]
+    await open_users(client, "u1")
+    await receiver.receiver.until_called(1)
+    async with open_endpoints(database, config["callbacks"]) as endpoints:
+        for _ in range(3):
+            await endpoints[0].deliver()
+    assert len(receiver.receiver.calls) == 1
+
+
+async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_the_rest_flows_on(
+    quick: None, monkeypatch: pytest.MonkeyPatch, client: ClientOf, database: Database, receiver: Receiving
+) -> None:
+    monkeypatch.setattr(callbacks_module, "ATTEMPTS", 2)
+    receiver.receiver.answers = [500, 503]
+    await open_users(client, "u1")
+    (row,) = await _until_set_aside(database)
+    assert (row.attempts, row.error) == (2, "the endpoint answered 503")
+    await open_users(client, "u2")
+    await receiver.receiver.until_called(3)
+    assert [call.changes[0]["userId"] for call in receiver.receiver.calls] == ["u1", "u1", "u2"]
+    assert await resend_named(database, "all") == 1
+    await receiver.receiver.until_called(4)
+    await _until_nothing_is_owed(database)
+
+
+async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
+    client: ClientOf, database: Database
+) -> None:
+    now = datetime(2026, 1, 1)
+    row = {"endpoint": "none", "webhook_id": "msg", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
+    await database.write(lambda connection: connection.execute(delivery.insert(), row))
+    (id_,) = [row.id for row in await _owed(database)]
+    pauses = []
+    for _ in range(callbacks_module.ATTEMPTS - 1):
+        await database.write(
+            lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
+        )
+        (row_now,) = await _owed(database)
+        pauses.append((row_now.due_at - now).total_seconds())
+    for number, pause in enumerate(pauses):
+        assert 5 * 2**number * 0.8 <= pause <= 5 * 2**number * 1.2
+    assert any(pause != 5 * 2**number for number, pause in enumerate(pauses))
+    assert 18 * 3600 < sum(pauses) < 30 * 3600
+    await database.write(
+        lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
+    )
+    (row_now,) = await _owed(database)
+    assert row_now.due_at is None
+
+
+async def test_what_a_service_that_ended_was_sending_is_sent_by_the_next(
+    quick: None, monkeypatch: pytest.MonkeyPatch, config: Config, receiver: Receiving
+) -> None:
+    # It is kept from others for no longer than this.
+    monkeypatch.setattr(callbacks_module, "MARGIN_SECONDS", 0.1)
+    config["callbacks"][0]["timeout_seconds"] = 0.5
+    receiver.receiver.answers = [hang]
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        await receiver.receiver.until_called(1)
+    async with Server(create_app(config)):
+        await receiver.receiver.until_called(2)
+    first, second = receiver.receiver.calls
+    assert first.webhook_id == second.webhook_id
+
+
+async def test_two_processes_deliver_each_request_once(config: Config, receiver: Receiving) -> None:
+    users = [f"u{n}" for n in range(40)]
+    async with Server(create_app(config)) as one, Server(create_app(config)), ClientOf(one) as client:
+        await asyncio.gather(*[open_users(client, user) for user in users])
+        await eventually(lambda: receiver.receiver.told().total() == len(users))
+    assert len({call.webhook_id for call in receiver.receiver.calls}) == len(receiver.receiver.calls)

@@ -1,0 +1,125 @@
+"""Marking what was read, also while others read or mark the same, on both backends."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.database.database import Database
+from myaccount.inbox import reading as messages_module
+from myaccount.inbox.reading import mark_all, mark_some
+from myaccount.model.inbox import message
+
+from ..conftest import Client, Section
+from ..helpers.actions import send
+from ..helpers.inboxes import TYPES, add_users, mark, mixed_inbox, new_message, nids, read_page, write
+
+
+async def test_some_messages_are_marked_once_and_another_readers_never(client: Client, database: Database) -> None:
+    await add_users(database, "u1", "u2")
+    await write(database, *[new_message(reader, f"{reader}{n}") for n in range(4) for reader in ("u1", "u2")])
+    mine, others = await nids(client, userId="u1"), await nids(client, userId="u2")
+    assert await mark(client, userId="u1", nids=[mine[0], str(mine[1]), mine[1], others[0], 2**63 - 2]) == 2
+    assert await mark(client, userId="u1", nids=[mine[0], mine[2], *others]) == 1
+    assert await mark(client, userId="u1", nids=mine[:3]) == 0
+    assert await mark(client, userId="u1", nids=[]) == 0
+    _, reply, _ = await send(client, "/messages/read", userId="u2", nids=f" {others[3]}\n{mine[3]} {others[1]} ")
+    assert reply == {"result": 1, "marked": 2}
+    unread = {user: await nids(client, userId=user, unread="true") for user in ("u1", "u2")}
+    assert unread == {"u1": mine[3:], "u2": [others[0], others[2]]}
+    assert (await read_page(client, userId="u1"))["unread"] == 1
+    assert (await read_page(client, userId="u2"))["unread"] == 2
+
+
+async def test_as_many_nids_as_a_body_holds_are_taken(client: Client, database: Database) -> None:
+    await add_users(database, "u1")
+    await write(database, new_message("u1", 1))
+    (nid,) = await nids(client, userId="u1")
+    assert await mark(client, userId="u1", nids=[*range(10_000, 12_000), nid, *range(12_000, 12_300)]) == 1
+
+
+async def test_all_up_to_a_message_are_marked_and_those_that_came_later_are_not(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It takes several transactions.
+    monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
+    await add_users(database, "u1", "u2")
+    await write(database, *[new_message(u, f"{u}{n}", TYPES[n % 2]) for n in range(12) for u in ("u1", "u2")])
+    mine = await nids(client, userId="u1")
+    assert await mark(client, userId="u1", upTo=0) == 0
+    assert await mark(client, userId="u1", upTo=mine[2]) == 10
+    assert await mark(client, userId="u1", upTo=mine[2]) == 0
+    page = await read_page(client, userId="u1", unread="true")
+    assert ([row["NID"] for row in page["result"]], page["total"]) == (mine[:2], 2)
+    _, reply, _ = await send(client, "/messages/read", userId="u1", upTo=str(2**63 - 2))
+    assert reply == {"result": 1, "marked": 2}
+    assert (await read_page(client, userId="u2"))["unread"] == 12
+
+
+async def test_all_of_a_team_are_marked_apart_from_the_accounts_and_other_teams(
+    client: Client, database: Database
+) -> None:
+    mixed = await mixed_inbox(client, database)
+    unread = {team: [row["NID"] for row in mixed if row["TEAM_ID"] == team and not row["READ"]]
+              for team in (None, "x", "y")}  # fmt: skip
+    newest = max(row["NID"] for row in mixed)
+    assert await mark(client, userId="u1", teamId="x", upTo=newest) == len(unread["x"])
+    assert await mark(client, userId="u1", upTo=newest) == len(unread[None])
+    left = select(message.c.id).where(message.c.reader_id == "u1", message.c.unread).order_by(message.c.id.desc())
+    assert list(await database.read(lambda connection: connection.scalars(left))) == unread["y"]
+    assert await nids(client, "/teammessages", userId="u1", teamId="y", unread="true") == unread["y"]
+
+
+@pytest.mark.parametrize("step", ["before its messages are found", "before their rows are read"])
+async def test_what_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    await add_users(database, "u1")
+    await write(database, *[new_message("u1", n) for n in range(8)])
+    everything = await nids(client, userId="u1")
+    execute = AsyncConnection.execute
+    marked: list[int] = []
+
+    async def interrupted(self: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
+        finds = step == "before its messages are found"
+        if not marked and ("FROM message" if finds else "message.body") in str(statement):
+            # All of them, or just the last of the page, which the cursor is made of.
+            marked.extend(everything if finds else everything[3:4])
+            assert await mark_some(database, "u1", marked) == len(marked)
+        return await execute(self, statement, *args, **options)
+
+    monkeypatch.setattr(AsyncConnection, "execute", interrupted)
+    page = await read_page(client, userId="u1", pageSize="4")
+    monkeypatch.undo()
+    assert marked
+    seen = [row["NID"] for row in page["result"]]
+    while page["before"] is not None:
+        page = await read_page(client, userId="u1", pageSize="4", before=page["before"])
+        seen += [row["NID"] for row in page["result"]]
+    assert set(seen) == set(everything)
+
+
+class TestMariaDB:
+    """An embedded file has one writer at a time."""
+
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    async def test_who_marks_all_has_all_marked_even_if_others_mark_the_same_ones_meanwhile(
+        self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
+        await add_users(database, "u1")
+        await write(database, *[new_message("u1", n) for n in range(40)])
+        (newest,) = await nids(client, userId="u1", pageSize="1")
+
+        async def mark_and_look() -> tuple[int, int]:
+            marked = await mark_all(database, "u1", "", newest)
+            return marked, (await read_page(client, userId="u1"))["unread"]
+
+        done = await asyncio.gather(*[mark_and_look() for _ in range(3)])
+        assert sum(marked for marked, _ in done) == 40
+        assert [unread for _, unread in done] == [0, 0, 0]

@@ -1,0 +1,261 @@
+"""An inbox against a plain model of one, what its pages cost, and the order in which messages are committed."""
+
+import asyncio
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Integer, TextClause, cast, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.database.database import Database
+from myaccount.database.round_trips import turn
+from myaccount.inbox.queries import Cursor, Wanted
+from myaccount.inbox.reading import list_messages, mark_all, mark_some
+from myaccount.inbox.writing import write_messages
+from myaccount.model.inbox import folder, message
+
+from ..conftest import Section, eventually
+from ..helpers.actions import first_row
+from ..helpers.inboxes import TYPES, add_team, add_users, new_message, rows_of, write
+
+
+class Kept(NamedTuple):
+    """A message as the model has it: where it lies, and when it came among the example's messages."""
+
+    reader: str
+    team: str
+    message_type: str
+    own: bool
+    place: int
+
+
+class Batch(NamedTuple):
+    """Messages written in one transaction: reader, team, type, and whether own."""
+
+    rows: list[tuple[str, str, str, bool]]
+
+
+class MarkSome(NamedTuple):
+    reader: str
+    places: set[int]
+
+
+class MarkAll(NamedTuple):
+    reader: str
+    team: str
+    up_to: int
+
+
+class Question(NamedTuple):
+    reader: str
+    team: str
+    own: bool | None
+    message_type: str | None
+    unread: bool | None
+    before: tuple[bool, int] | None
+    page_number: int
+    page_size: int
+
+
+readers = st.sampled_from(["a", "b", "c"])
+teams = st.sampled_from(["", "", "x", "y"])
+types = st.sampled_from(TYPES[:3])
+# Places of messages that there may be or not.
+places = st.integers(0, 40)
+steps = st.one_of(
+    st.builds(Batch, st.lists(st.tuples(readers, teams, types, st.booleans()), min_size=1, max_size=12)),
+    st.builds(MarkSome, readers, st.sets(places, max_size=12)),
+    st.builds(MarkAll, readers, teams, places),
+)
+maybe = st.one_of(st.none(), st.booleans())
+questions = st.builds(
+    Question, readers, teams, maybe, st.one_of(st.none(), types), maybe,
+    st.one_of(st.none(), st.tuples(st.booleans(), places)), st.integers(1, 4), st.integers(1, 4),
+)  # fmt: skip
+numbers = count()
+
+# Of 40,000: ten folders' unread and read messages, twelve of each, and again as they are merged.
+ROWS_READ_LIMIT = 1000
+
+
+class TestModel:
+    @settings(
+        max_examples=60, deadline=None, derandomize=True, database=None,
+        # Each example has readers and teams of its own in the same database.
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )  # fmt: skip
+    @given(st.lists(steps, min_size=1, max_size=10), st.lists(questions, min_size=5, max_size=15))
+    async def test_an_inbox_is_read_and_counted_as_a_sorted_list(
+        self, database: Database, done: list[Batch | MarkSome | MarkAll], asked: list[Question]
+    ) -> None:
+        name = f"{next(numbers)}-"
+        await add_users(database, *[f"{name}{reader}" for reader in "abc"])
+        for team in "xy":
+            await add_team(database, f"{name}{team}", *[f"{name}{reader}" for reader in "abc"])
+        kept: list[Kept] = []
+        ids: list[int] = []
+        unread: set[int] = set()
+
+        def id_at(place: int) -> int:
+            """Return the id of a message; of one that there is not yet, one that nobody has."""
+            return ids[place] if place < len(ids) else 2**62 + place
+
+        for step in done:
+            if isinstance(step, Batch):
+                new = [
+                    Kept(f"{name}{reader}", team and f"{name}{team}", kind, own, len(kept) + n)
+                    for n, (reader, team, kind, own) in enumerate(step.rows)
+                ]
+                await write(
+                    database,
+                    *[new_message(m.reader, f"{name}{m.place}", m.message_type, team_id=m.team, own=m.own)
+                      for m in new],
+                )  # fmt: skip
+                kept += new
+                ids += await _newest_ids(database, len(new))
+                unread |= {m.place for m in new}
+            else:
+                reader = f"{name}{step.reader}"
+                if isinstance(step, MarkSome):
+                    hit = {p for p in unread & step.places if kept[p].reader == reader}
+                    marked = await mark_some(database, reader, [id_at(p) for p in step.places])
+                else:
+                    team = step.team and f"{name}{step.team}"
+                    hit = {p for p in unread if p <= step.up_to and kept[p][:2] == (reader, team)}
+                    marked = await mark_all(database, reader, team, id_at(step.up_to))
+                assert marked == len(hit)
+                unread -= hit
+
+        for question in asked:
+            reader, team, own, kind, wants_unread, before, number, size = question
+            reader, team = f"{name}{reader}", team and f"{name}{team}"
+            wanted = Wanted(reader, team, own, kind, wants_unread)
+            cursor = before and Cursor(before[0], id_at(before[1]))
+            found = await list_messages(database, wanted, cursor, number, size)
+            fit = [
+                (m.place in unread, m.place)
+                for m in kept
+                if m[:2] == (reader, team)
+                and own in (None, m.own)
+                and kind in (None, m.message_type)
+                and wants_unread in (None, m.place in unread)
+            ]
+            rest = sorted((place for place in fit if before is None or place < before), reverse=True)
+            page = [(is_unread, ids[place]) for is_unread, place in rest[(number - 1) * size :][:size]]
+            assert [(m.unread, m.id) for m in found.messages] == page
+            assert (found.total, found.unread) == (len(fit), sum(is_unread for is_unread, _ in fit))
+
+        await _assert_folders_count_what_is_there(database)
+
+
+async def _newest_ids(database: Database, number: int) -> list[int]:
+    newest = select(message.c.id).order_by(message.c.id.desc()).limit(number)
+    return list(reversed(list(await database.read(lambda connection: connection.scalars(newest)))))
+
+
+async def _assert_folders_count_what_is_there(database: Database) -> None:
+    parts = (message.c.reader_id, message.c.team_id, message.c.message_type, message.c.own)
+    counted = select(*parts, func.count(), func.sum(cast(message.c.unread, Integer))).group_by(*parts)
+    there = await database.read(lambda connection: connection.execute(counted))
+    assert sorted(map(tuple, await rows_of(database, folder))) == sorted(map(tuple, there))
+
+
+class TestMariaDB:
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    @pytest.mark.not_on("oceanbase", because="no counter tells that a session waits for a lock")
+    async def test_the_ids_of_a_readers_messages_grow_in_the_order_of_their_commits(
+        self, database: Database
+    ) -> None:
+        """Whoever has seen one has seen all before, or a stream would leave some out."""
+        await add_users(database, "u1", "u2", "u3")
+
+        async def work(connection: AsyncConnection) -> asyncio.Task[None]:
+            first = [new_message("u2", 1), new_message("u1", 2, TYPES[1])]
+            await turn(connection, *write_messages(connection, first))
+            # Of another type, so that no folder is the same.
+            later = asyncio.create_task(write(database, new_message("u1", 3, TYPES[2])))
+
+            async def waits() -> bool:
+                # The tables of information_schema are no use: whoever asks often is told the same again.
+                status = text("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'")
+                row = await database.read(lambda other: first_row(other, status))
+                return later.done() or row == ("Innodb_row_lock_current_waits", "1")
+
+            await eventually(waits)
+            assert not later.done()
+            # Nobody else's inbox is kept.
+            await write(database, new_message("u3", 4))
+            return later
+
+        await (await database.write(work))
+        ids = select(message.c.source_id).where(message.c.reader_id == "u1").order_by(message.c.id)
+        assert list(await database.read(lambda connection: connection.scalars(ids))) == ["s2", "s3"]
+
+
+@pytest.mark.not_on("mysql8", "oceanbase", "foreign", because="it reads MariaDB's own counters")
+class TestCost:
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        # A single connection for all but batches: its counters then tell everything.
+        return {"mysql": mysql_section | {"maxsize": 2}}
+
+    async def test_a_page_of_a_large_inbox_reads_few_rows(self, database: Database) -> None:
+        await add_users(database, "u1")
+        await add_team(database, "x", "u1")
+
+        async def fill(connection: AsyncConnection) -> None:
+            for team in ("", "x"):
+                for statement in _filling(team):
+                    await connection.execute(statement)
+
+        await database.write(fill)
+        middle = select(func.avg(message.c.id)).group_by(message.c.team_id).order_by(message.c.team_id)
+        middles = list(await database.read(lambda connection: connection.scalars(middle)))
+        dear = []
+        for team, place in zip(("", "x"), map(int, middles), strict=True):
+            everything = Wanted("u1", team)
+            for wanted in [
+                everything,
+                *[everything._replace(unread=unread) for unread in (True, False)],
+                *[everything._replace(own=own) for own in (True, False)],
+                *[everything._replace(message_type=kind) for kind in TYPES],
+                Wanted("u1", team, True, TYPES[0], True),
+            ]:
+                for before in (None, Cursor(True, place), Cursor(False, place)):
+                    read = await _rows_read(database, wanted, before)
+                    if read > ROWS_READ_LIMIT:
+                        dear.append((read, wanted, before))
+        assert dear == []
+
+
+def _filling(team: str) -> list[TextClause]:
+    """Return what puts 20,000 messages into an inbox of ten folders."""
+    kinds = ",".join(f"'{kind}'" for kind in TYPES)
+    columns = "reader_id, team_id, message_type, own"
+    return [
+        text(
+            f"INSERT INTO message ({columns}, unread, source_id, user_id, user_name, team_name, receiver_id,"
+            f" title, body, created_at) SELECT 'u1', '{team}', ELT(1 + seq % {len(TYPES)}, {kinds}),"
+            f" seq DIV 7 % 2, seq % 3 = 0, seq, 'u1', 'N', '', '', '', '{{}}', '2026-01-01' FROM seq_1_to_20000"
+        ),
+        text(
+            f"INSERT INTO folder SELECT {columns}, COUNT(*), SUM(unread) FROM message WHERE team_id = '{team}'"
+            f" GROUP BY {columns}"
+        ),
+    ]
+
+
+async def _rows_read(database: Database, wanted: Wanted, before: Cursor | None) -> int:
+    """Return how many rows of tables and indexes, also of its own that it makes on the way, the server read."""
+    await database.read(lambda connection: connection.execute(text("FLUSH STATUS")))
+    page = await list_messages(database, wanted, before, 1, 12)
+    if wanted.unread is not True or before is None or before.unread:
+        assert len(page.messages) == 12, (wanted, before)
+    status = text("SHOW SESSION STATUS LIKE 'Handler_read%'")
+    return sum(int(row[1]) for row in await database.read(lambda connection: connection.execute(status)))

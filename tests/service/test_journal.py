@@ -1,0 +1,253 @@
+"""The journal's writer: batches, bounds, faults, and two processes at once, on both backends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from myaccount.appkeys import journal_key
+from myaccount.database.database import Database, open_database
+from myaccount.journal import posting as posting_module
+from myaccount.journal import writer as journal_module
+from myaccount.journal.posting import Posted, Poster
+from myaccount.journal.writer import Journal
+from myaccount.ledger.commands import Command, Recharge, Transfer
+from myaccount.ledger.decide import Outcome, decide
+from myaccount.ledger.errors import Overloaded, Unavailable
+from myaccount.model.money import order
+from myaccount.settings.paths import working_path
+from myaccount.settings.schema import Config
+
+from ..conftest import Client
+from ..helpers.actions import assert_books_balance, balance, open_users, send
+
+
+def announce_to_nobody(event_id: int) -> None:
+    """The sweeper of the running service finds the event all the same."""
+
+
+@pytest.fixture
+async def another(config: Config, database: Database) -> AsyncIterator[Database]:
+    """The same database over connections of its own, as another process has it."""
+    async with open_database(config, working_path(config["sqlite_file"])) as another:
+        yield another
+
+
+async def test_two_processes_that_get_the_same_orders_at_once_agree(
+    client: Client, database: Database, another: Database
+) -> None:
+    """A second journal on the same database stands for another process."""
+    await open_users(client, "u1", "u2", "u3")
+    commands: list[Command] = [Recharge(f"r{n}", f"u{n}", 100) for n in (1, 2, 3)]
+    for n in range(60):
+        payer, payee = 1 + n % 3, 1 + (n + 1 + n // 3 % 2) % 3
+        commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", 7 + n % 5))
+    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
+        first, second = await asyncio.gather(
+            asyncio.gather(*map(one.submit, commands)), asyncio.gather(*map(two.submit, reversed(commands)))
+        )
+    for command, mine, other in zip(commands, first, reversed(second), strict=True):
+        assert (str(mine.error), mine.replayed) == (str(other.error), not other.replayed), command
+    await assert_books_balance(database)
+
+
+async def test_two_processes_that_move_the_same_money_lose_no_update(
+    client: Client, database: Database, another: Database
+) -> None:
+    await open_users(client, "u1", "u2")
+    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
+        for round_ in range(10):
+            waiting = [
+                journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
+                for name, journal in (("one", one), ("two", two))
+                for n in range(20)
+                for user in [f"u{1 + n % 2}"]
+            ]
+            assert await asyncio.gather(*waiting) == [Outcome()] * 40
+    assert (await balance(client, "u1"), await balance(client, "u2")) == ("2.00", "2.00")
+    await assert_books_balance(database)
+
+
+async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def away(self: Database, work: object) -> None:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(Database, "batch", away)
+    async with Journal(database, announce_to_nobody) as journal:
+        waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * journal_module.BATCH_LIMIT)]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert tries == 1
+
+
+async def test_users_forgotten_by_the_journal_are_looked_up_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting_module, "REMEMBERED_USERS_LIMIT", 2)
+    await open_users(client, "u1", "u2", "u3")
+    poster = client.app[journal_key]._poster
+    for n in range(6):
+        assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
+        # Those of one batch come on top of the limit.
+        assert len(poster._first_accounts) <= 2 + 1
+    assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches so far."""
+    sizes: list[int] = []
+    original = Poster.post
+
+    async def counted(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        sizes.append(len(commands))
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", counted)
+    return sizes
+
+
+async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
+    client: Client, database: Database, batches: list[int]
+) -> None:
+    await open_users(client, "u1")
+    async with Journal(database, announce_to_nobody) as journal:
+        await asyncio.gather(
+            *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(journal_module.BATCH_LIMIT + 10)]
+        )
+    assert batches == [journal_module.BATCH_LIMIT, 10]
+    assert await balance(client, "u1") == "2.66"
+
+
+async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_waits_for_nobody(
+    client: Client, database: Database, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    # For ever, as far as this test is concerned.
+    monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
+    async with asyncio.timeout(20), Journal(database, announce_to_nobody) as journal:
+        for n in range(3):
+            await journal.submit(Recharge(f"alone-{n}", "u1", 1))
+        await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", 1)) for n in range(3)])
+        one = asyncio.ensure_future(journal.submit(Recharge("second-1", "u1", 1)))
+        two = asyncio.ensure_future(journal.submit(Recharge("second-2", "u1", 1)))
+        await asyncio.sleep(0.05)
+        assert not one.done()
+        await asyncio.gather(one, two, journal.submit(Recharge("second-3", "u1", 1)))
+    assert batches == [1, 1, 1, 3, 3]
+
+
+async def test_the_largest_batch_is_found_again_whole(client: Client, database: Database) -> None:
+    """Ids as long as they may be, of the widest characters: what comes back as one value is not cut."""
+    await open_users(client, "u1")
+    ids = [
+        f"{n:03}".translate({48 + d: 0x1F600 + d for d in range(10)}).ljust(45, "\U0001f4b0") for n in range(256)
+    ]
+    async with Journal(database, announce_to_nobody) as journal:
+        for replayed in (False, True):
+            outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", 1)) for id_ in ids])
+            assert outcomes == [Outcome(replayed=replayed)] * len(ids)
+
+
+async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settled(
+    client: Client, database: Database
+) -> None:
+    await open_users(client, "u1")
+    async with Journal(database, announce_to_nobody, waiting_limit=5) as journal:
+        answers = await asyncio.gather(
+            *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(8)], return_exceptions=True
+        )
+    assert answers[:5] == [Outcome()] * 5
+    assert [type(answer) for answer in answers[5:]] == [Overloaded] * 3
+    assert await balance(client, "u1") == "0.05"
+
+
+async def test_while_the_oldest_waits_too_long_more_are_refused_and_it_is_settled_in_the_end(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    let_go = asyncio.Event()
+    original = Poster.post
+
+    async def slow(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        await let_go.wait()
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", slow)
+    # The bound is a time, so this test takes some; it fails neither on a slow machine nor on a fast one.
+    async with Journal(database, announce_to_nobody, waiting_seconds=0.5) as journal:
+        at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
+        await asyncio.sleep(0.7)
+        # What is at the database waits no more, however long that takes.
+        first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
+        await asyncio.sleep(0)
+        in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", 1)))
+        await asyncio.sleep(0.7)
+        with pytest.raises(Overloaded):
+            await journal.submit(Recharge("r4", "u1", 1))
+        let_go.set()
+        assert [await at_the_database, await first_to_wait, await in_time] == [Outcome()] * 3
+        assert await journal.submit(Recharge("r4", "u1", 1)) == Outcome()
+
+
+async def test_an_overloaded_service_says_so_at_once_over_http(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    monkeypatch.setattr(client.app[journal_key], "_waiting_limit", 0)
+    async with client.post("/recharge", data={"orderId": "r1", "userId": "u1", "amount": "1"}) as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, problem["code"], response.headers["Retry-After"]) == (503, "overloaded", "1")
+    assert (await send(client, "/querorder", orderId="r1"))[0] == 404
+
+
+async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+
+    def faulty(commands: Any, *others: Any) -> Any:
+        if any(command.order_id == "poison" for command in commands):
+            raise ZeroDivisionError
+        return decide(commands, *others)
+
+    monkeypatch.setattr(posting_module, "decide", faulty)
+    async with Journal(database, announce_to_nobody) as journal:
+        answers = await asyncio.gather(
+            *[journal.submit(Recharge(id_, "u1", 1)) for id_ in ("r1", "poison", "r2")],
+            return_exceptions=True,
+        )
+    assert (answers[0], answers[2]) == (Outcome(), Outcome())
+    assert isinstance(answers[1], ZeroDivisionError)
+    assert await balance(client, "u1") == "0.02"
+
+
+async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, database: Database) -> None:
+    await open_users(client, "u1")
+    async with Journal(database, announce_to_nobody) as journal:
+        waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(20)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == [Outcome()] * 20
+    with pytest.raises(Unavailable):
+        await journal.submit(Recharge("late", "u1", 1))
+
+
+async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Client, database: Database) -> None:
+    await open_users(client, "u1")
+    async with Journal(database, announce_to_nobody) as journal:
+        abandoned = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
+        kept = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        assert await kept == Outcome()
+    rows = await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order)))
+    assert rows == 2

@@ -1,0 +1,320 @@
+"""What is committed is told once, whatever the queue loses (promise 7): on both backends and both queues."""
+
+import asyncio
+import json
+from collections import Counter
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import select
+
+from myaccount.appkeys import database_key
+from myaccount.database import leases as retries_module
+from myaccount.database.database import Database
+from myaccount.ledger.changes import Change
+from myaccount.listener import redis_queue as redis_queue_module
+from myaccount.listener import relay as listener_module
+from myaccount.listener.live import Live
+from myaccount.listener.queues import MemoryQueue
+from myaccount.main import create_app
+from myaccount.model.inbox import message
+from myaccount.model.outbox import event
+from myaccount.outbox import events as events_module
+from myaccount.outbox import fan_out as telling_module
+from myaccount.outbox.dead_letters import resend_named
+from myaccount.outbox.events import insert_event
+from myaccount.outbox.fan_out import Told, tell
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, ClientOf, Section, Server, eventually
+from ..helpers.actions import open_users, send
+from ..helpers.servers import Redis
+
+
+@pytest.fixture(params=["memory", "redis"])
+def queue(request: pytest.FixtureRequest) -> Section:
+    return {} if request.param == "memory" else {"redis": request.getfixturevalue("redis_section")}
+
+
+@pytest.fixture
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(events_module, "RESEND_SECONDS", 0.1)
+    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.05)
+
+
+async def _events(database: Database) -> list[Any]:
+    return list(await database.read(lambda connection: connection.execute(select(event))))
+
+
+async def _until_told(database: Database) -> None:
+    async def told() -> bool:
+        return not await _events(database)
+
+    await eventually(told)
+
+
+async def _until_set_aside(database: Database) -> Any:
+    async def set_aside() -> bool:
+        return any(row.due_at is None for row in await _events(database))
+
+    await eventually(set_aside)
+    (row,) = [row for row in await _events(database) if row.due_at is None]
+    return row
+
+
+async def _messages(database: Database) -> Counter[tuple[str, str, str]]:
+    """Return how often each reader was told what of which source."""
+    rows = await database.read(lambda connection: connection.execute(select(message)))
+    return Counter((row.reader_id, row.message_type, row.source_id) for row in rows)
+
+
+async def _plant(database: Database, body: str) -> int:
+    """Insert an event that is due, as nobody of ours would."""
+    row = {"body": body, "attempts": 0, "due_at": datetime(2026, 1, 1), "created_at": datetime(2026, 1, 1)}
+    result = await database.write(lambda connection: connection.execute(event.insert(), row))
+    return int(cast("Any", result).inserted_primary_key[0])
+
+
+async def test_each_change_is_told_once_and_its_event_is_gone(client: Client, database: Database) -> None:
+    await open_users(client, "u1", "u2")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
+    transfers = [
+        send(client, "/transfer", orderId=f"t{n}", fromuserId="u1", touserId="u2", amount="1") for n in range(12)
+    ]
+    answers = Counter(status for status, *_ in await asyncio.gather(*transfers))
+    assert answers == {200: 10, 409: 2}
+    await _until_told(database)
+    told = await _messages(database)
+    assert set(told.values()) == {1}
+    assert Counter((reader, type_) for reader, type_, _ in told) == {
+        ("u1", "account_opened"): 1,
+        ("u2", "account_opened"): 1,
+        ("u1", "recharge"): 1,
+        ("u1", "transfer_out"): 10,
+        ("u2", "transfer_in"): 10,
+        ("u1", "decline"): 2,
+    }
+
+
+async def test_what_was_refused_is_not_told(client: Client, database: Database) -> None:
+    await open_users(client, "u1")
+    await send(client, "/recharge", orderId="r1", userId="nobody", amount="1")
+    status, _, _ = await send(
+        client, "/openacc", userId="u1", userName="N", sex="F", cardNum="1", accountId="a2", accountType="01"
+    )
+    assert status == 409
+    await _until_told(database)
+    assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
+
+
+async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_rest_flows_on(
+    quick_sweeps: None, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
+) -> None:
+    monkeypatch.setattr(listener_module, "ATTEMPTS", 3)
+    poison = await _plant(database, "{")
+    row = await _until_set_aside(database)
+    assert (row.id, row.attempts) == (poison, 3)
+    assert row.error.startswith("JSONDecodeError: ")
+    await open_users(client, "u1")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
+
+    async def told() -> bool:
+        return ("u1", "recharge", "r1") in await _messages(database)
+
+    await eventually(told)
+    # It is not told again, not even by whoever has word of it, until a person says so.
+    done = await database.write(lambda c: tell(c, [poison], {}, datetime(2999, 1, 1)))
+    assert done == Told(0, set(), set(), [])
+    assert [row.id for row in await _events(database)] == [poison]
+    await database.write(lambda c: c.execute(event.update().values(body="[]")))
+    assert await resend_named(database, f"event-{poison}") == 1
+    await _until_told(database)
+
+
+async def test_an_event_of_what_was_told_already_is_set_aside_and_nobody_is_told_twice(
+    quick_sweeps: None, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
+) -> None:
+    """The unique key says so, whatever else fails."""
+    monkeypatch.setattr(listener_module, "ATTEMPTS", 1)
+    await open_users(client, "u1")
+    await _until_told(database)
+    again = Change("account_opened", "a-u1", "u1", "u1")
+    await database.write(lambda connection: insert_event(connection, [again], datetime(2026, 1, 1)))
+    row = await _until_set_aside(database)
+    assert "IntegrityError" in row.error
+    assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
+
+
+async def test_a_poisoned_event_keeps_back_none_of_those_that_are_told_with_it(
+    client: Client, database: Database
+) -> None:
+    await open_users(client, "u1", "u2")
+    await _until_told(database)
+    listener = listener_module.Listener(database, MemoryQueue(), Live(), [])
+    bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
+    ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
+    await listener._tell(ids)
+    told = await _messages(database)
+    assert [told["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
+
+
+async def test_a_large_event_is_told_in_parts(
+    monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
+) -> None:
+    monkeypatch.setattr(telling_module, "MESSAGES_LIMIT", 3)
+    monkeypatch.setattr(telling_module, "CHANGES_LIMIT", 4)
+    await open_users(client, "u1", "u2")
+    await send(client, "/recharge", orderId="r", userId="u1", amount="100")
+    transfers = [
+        send(client, "/transfer", orderId=f"t{n}", fromuserId="u1", touserId="u2", amount="1") for n in range(20)
+    ]
+    await asyncio.gather(*transfers)
+    await _until_told(database)
+    told = await _messages(database)
+    assert set(told.values()) == {1}
+    assert len([type_ for _, type_, _ in told if type_ in ("transfer_in", "transfer_out")]) == 40
+
+
+async def test_what_a_stopped_service_had_not_told_is_told_by_the_next(quick_sweeps: None, config: Config) -> None:
+    config["listener"]["enabled"] = False
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        assert len(await _events(cast("Any", server).app[database_key])) == 1
+    config["listener"]["enabled"] = True
+    app = create_app(config)
+    async with Server(app):
+        await _until_told(app[database_key])
+        assert await _messages(app[database_key]) == {("u1", "account_opened", "a-u1"): 1}
+
+
+class TestRedis:
+    @pytest.fixture
+    def queue(self, redis_section: Section) -> Section:
+        return {"redis": redis_section}
+
+    @staticmethod
+    def _stream(redis_server: Redis) -> str:
+        with redis_server.client() as redis:
+            (stream,) = cast("list[str]", redis.keys("myaccount:*:events"))
+        return stream
+
+    async def _until_carried(self, redis_server: Redis, count: int) -> None:
+        def carried() -> bool:
+            with redis_server.client() as redis:
+                return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) == count
+
+        await eventually(carried)
+
+    async def test_what_redis_forgot_is_sent_again(
+        self, quick_sweeps: None, config: Config, redis_server: Redis
+    ) -> None:
+        config["listener"]["enabled"] = False
+        app = create_app(config)
+        async with Server(app) as server, ClientOf(server) as client:
+            await open_users(client, "u1", "u2")
+
+            await self._until_carried(redis_server, 2)
+            with redis_server.client() as redis:
+                redis.flushall()
+            config["listener"]["enabled"] = True
+            async with Server(create_app(config)):
+                await _until_told(app[database_key])
+            assert set((await _messages(app[database_key])).values()) == {1}
+
+    async def test_orders_are_taken_while_redis_is_away_and_told_when_it_is_back(
+        self, redis_server: Redis, config: Config
+    ) -> None:
+        redis_server.kill()
+        app = create_app(config)
+        try:
+            async with Server(app) as server, ClientOf(server) as client:
+                await open_users(client, "u1", "u2")
+                assert (await send(client, "/recharge", orderId="r", userId="u1", amount="1"))[0] == 200
+                assert not await _messages(app[database_key])
+                redis_server.start()
+                await _until_told(app[database_key])
+        finally:
+            redis_server.kill()
+            redis_server.start()
+
+    async def test_what_is_not_ours_on_the_stream_is_passed_over(
+        self, client: Client, database: Database, redis_server: Redis
+    ) -> None:
+        await open_users(client, "u1")
+        await _until_told(database)
+        with redis_server.client() as redis:
+            redis.xadd(self._stream(redis_server), {"something": "else"})
+            redis.xadd(self._stream(redis_server), {"event": "x"})
+        await open_users(client, "u2")
+        await _until_told(database)
+        assert sum((await _messages(database)).values()) == 2
+
+    async def test_several_processes_share_the_events_and_leave_none_pending(
+        self, config: Config, redis_server: Redis
+    ) -> None:
+        # One connection a process has to do for all that is acknowledged at once.
+        config["redis"]["maxsize"] = 1
+        users = [f"u{n}" for n in range(40)]
+        app = create_app(config)
+        async with Server(app) as one, Server(create_app(config)), ClientOf(one) as client:
+            await open_users(client, *users)
+            await _until_told(app[database_key])
+            assert set((await _messages(app[database_key])).values()) == {1}
+
+            def acknowledged() -> bool:
+                with redis_server.client() as redis:
+                    (group,) = cast("list[dict[str, object]]", redis.xinfo_groups(self._stream(redis_server)))
+                return (group["pending"], group["lag"]) == (0, 0)
+
+            await eventually(acknowledged)
+
+    async def test_what_a_reader_took_and_died_with_is_taken_over_and_the_reader_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch, config: Config, redis_server: Redis
+    ) -> None:
+        # The sweeper would tell it too, and must not hide who does.
+        monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 3600)
+        monkeypatch.setattr(redis_queue_module, "DEAD_MILLISECONDS", 200)
+        monkeypatch.setattr(redis_queue_module, "CLAIM_SECONDS", 0.1)
+        config["listener"]["enabled"] = False
+        app = create_app(config)
+        async with Server(app) as server, ClientOf(server) as client:
+            await open_users(client, "u1", "u2")
+
+            await self._until_carried(redis_server, 2)
+            stream = self._stream(redis_server)
+            with redis_server.client() as redis:
+                redis.xgroup_create(stream, redis_queue_module.GROUP, id="0")
+                taken = redis.xreadgroup(redis_queue_module.GROUP, "dead", {stream: ">"})
+                assert taken
+            config["listener"]["enabled"] = True
+            async with Server(create_app(config)):
+                await _until_told(app[database_key])
+
+                def only_the_living() -> bool:
+                    with redis_server.client() as redis:
+                        readers = cast("list[Any]", redis.xinfo_consumers(stream, redis_queue_module.GROUP))
+                    return [reader["pending"] for reader in readers if reader["name"] == "dead"] == []
+
+                await eventually(only_the_living)
+
+    async def test_the_stream_is_trimmed(
+        self, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, redis_server: Redis
+    ) -> None:
+        monkeypatch.setattr(redis_queue_module, "STREAM_LIMIT", 5)
+        await open_users(client, *[f"u{n}" for n in range(150)])
+        await _until_told(database)
+        with redis_server.client() as redis:
+            # Redis trims by whole nodes of a hundred.
+            assert cast("int", redis.xlen(self._stream(redis_server))) < 150
+
+
+async def test_what_the_sweeper_announced_is_not_announced_again_at_once(
+    client: Client, database: Database
+) -> None:
+    later = datetime(2999, 1, 1)
+    row = {"body": "[]", "attempts": 0, "due_at": later, "created_at": later}
+    await database.write(lambda connection: connection.execute(event.insert(), row))
+    taken = [await database.write(lambda c: retries_module.take_due(c, event, later, 10, 5)) for _ in range(2)]
+    assert [len(rows) for rows in taken] == [1, 0]

@@ -1,0 +1,297 @@
+"""The log: one line a request, an id shared with the reply, and never a card number or a password."""
+
+import asyncio
+import errno
+import json
+import logging
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from myaccount.database.database import Database
+from myaccount.observability import once_a_minute as onceaminute
+from myaccount.observability.log_setup import RequestIdFilter, set_up_logging
+from myaccount.settings.schema import CONFIGURATION
+
+from ..conftest import Client
+from ..helpers.actions import send
+from ..helpers.services import CHECKOUT
+from .test_accounts import ALICE
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(RequestIdFilter())
+    caplog.handler.setFormatter(logging.Formatter("%(levelname)s %(name)s [%(request_id)s] %(message)s"))
+    return caplog
+
+
+@contextmanager
+def _logging_of(settings: dict[str, str], *, alone: bool) -> Iterator[None]:
+    """Have the service's logging in place of the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    set_up_logging(CONFIGURATION.check(settings), alone=alone)
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[Path]:
+    """The file of today, with the logging of the service, at its most talkative, in place of the tests'."""
+    with _logging_of({"log_level": "DEBUG", "log_folder": str(tmp_path / "logs")}, alone=True):
+        # SQLAlchemy tells its statements only if it is asked by name.
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+        yield tmp_path / "logs" / "myaccount.log"
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
+
+
+async def test_each_request_has_one_line_and_shares_its_id_with_the_reply(
+    client: Client, log: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/queryacc?userId=u1&secret=x", "/nothing", "/%0Ainjected"):
+        log.clear()
+        async with client.post(path, data={"userId": "u1"}) as response:
+            id_ = response.headers["X-Request-ID"]
+        (line,) = [line for line in log.text.splitlines() if "myaccount.access" in line]
+        shown = "/queryacc" if path.startswith("/queryacc") else "(unknown address)"
+        told = f"INFO myaccount.access [{id_}] POST {shown} {response.status} "
+        assert re.fullmatch(re.escape(told) + r"\d+\.\d ms", line), line
+
+
+async def test_an_id_given_by_the_client_is_kept_if_it_is_one(
+    client: Client, log: pytest.LogCaptureFixture
+) -> None:
+    for given, kept in [
+        ("order-17.a_B", True),
+        ("x" * 64, True),
+        ("x" * 65, False),
+        ("a b", False),
+        ("é", False),
+    ]:
+        async with client.get("/nothing", headers={"X-Request-ID": given}) as response:
+            assert (response.headers["X-Request-ID"] == given) == kept
+            assert (await response.json(content_type=None))["request_id"] == response.headers["X-Request-ID"]
+
+
+async def test_every_other_line_of_a_request_has_its_id_too(
+    client: Client, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: Database, work: object) -> None:
+        raise RuntimeError("the handler is broken")
+
+    monkeypatch.setattr(Database, "read", failing)
+    async with client.post("/queryacc", data={"userId": "u1"}, headers={"X-Request-ID": "r-1"}) as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, problem["code"]) == (500, "internal_error")
+    assert "broken" not in str(problem)
+    assert "ERROR myaccount.middlewares [r-1] The handler of /queryacc failed." in log.text
+
+
+async def test_no_card_number_or_password_reaches_the_log(
+    log_file: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = "6222777777"
+    await send(client, "/openacc", **ALICE | {"cardNum": card})
+    await send(client, "/openacc", **ALICE | {"cardNum": card})
+    await send(client, "/openacc", **ALICE | {"cardNum": card * 5})
+    monkeypatch.setattr(
+        "myaccount.accounts.holdings._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)")
+    )
+    status, _, _ = await send(client, "/openacc", **ALICE | {"userId": "u9", "accountId": "a9", "cardNum": card})
+    assert status >= 500
+    log = log_file.read_text("utf-8")
+    assert "INSERT INTO user" in log
+    assert "nowhere" in log
+    assert card not in log
+    assert "secret" not in log
+
+
+def test_one_process_logs_to_a_file_a_day_too(log_file: Path) -> None:
+    logging.getLogger("test").info("账本")
+    logging.getLogger("aiosqlite").debug("a statement with its parameters")
+    (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
+    assert (handler.when, handler.backupCount) == ("MIDNIGHT", 30)  # type: ignore[attr-defined]
+    assert re.fullmatch(r".* INFO test \[-\] 账本\n", log_file.read_text("utf-8"))
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows the time of Shanghai."""
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_away")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_each_line_has_its_time_with_the_offset_of_utc(tmp_path: Path, log_format: str) -> None:
+    file = tmp_path / "log.txt"
+    with _logging_of({"log_file": str(file), "log_format": log_format}, alone=False):
+        began = datetime.now(UTC)
+        logging.getLogger("shop").info("here")
+        ended = datetime.now(UTC)
+    (line,) = file.read_text().splitlines()
+    told = json.loads(line)["time"] if log_format == "json" else line.partition(" ")[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", told)
+    assert began - timedelta(milliseconds=1) <= datetime.fromisoformat(told) <= ended
+
+
+@pytest.mark.parametrize("place", ["/dev/stdout", "/proc/self/fd/1"])
+def test_a_file_that_is_the_console_has_each_line_once(place: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_file": place}, alone=False):
+        logging.getLogger("shop").info("here")
+    assert capfd.readouterr().out.count("here") == 1
+
+
+def test_a_file_to_which_the_console_was_sent_has_each_line_once(tmp_path: Path) -> None:
+    """As a shell does with > log.txt."""
+    program = f"""
+import logging
+from myaccount import onceaminute
+from myaccount.logsetup import set_up_logging
+from myaccount.settings import CONFIGURATION
+set_up_logging(CONFIGURATION.check({{"log_folder": {str(tmp_path)!r}}}), alone=True)
+logging.getLogger("shop").info("here")
+"""
+    file = tmp_path / "myaccount.log"
+    with file.open("w") as output:
+        subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, stdout=output, check=True)
+    assert file.read_text().count("here") == 1
+
+
+def test_without_a_folder_the_log_goes_to_the_console_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_folder": ""}, alone=True):
+        logging.getLogger("shop").info("here")
+        assert len(logging.getLogger().handlers) == 1
+    assert capfd.readouterr().out.count("here") == 1
+
+
+def test_connections_that_cannot_be_accepted_are_logged_once_a_minute(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [onceaminute.AcceptFilter()])
+
+    def tried() -> int:
+        """Have asyncio's own words said, and return how many lines there are."""
+        fault = OSError(errno.EMFILE, "Too many open files")
+        context = {"message": "socket.accept() out of system resource", "exception": fault}
+        loop.default_exception_handler(context)
+        return log.text.count("Too many open files")
+
+    loop = asyncio.new_event_loop()
+    try:
+        assert [tried() for _ in range(5)] == [1] * 5
+        now += 61
+        assert [tried() for _ in range(5)] == [2] * 5
+        loop.default_exception_handler({"message": "something else"})
+    finally:
+        loop.close()
+    assert "something else" in log.text
+    assert "Traceback" not in log.text
+
+
+async def test_lines_may_be_json_with_the_request_s_id(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    with _logging_of({"log_file": str(file), "log_format": "json"}, alone=True):
+        async with client.get("/nothing", headers={"X-Request-ID": "r-1"}) as response:
+            assert response.status == 404
+        try:
+            raise ValueError("said")
+        except ValueError:
+            logging.getLogger("shop").exception("A line\nand another")
+    request, failure = map(json.loads, file.read_text().splitlines())
+    assert request["message"].startswith("GET (unknown address) 404 ")
+    assert (request["level"], request["logger"], request["request_id"]) == ("INFO", "myaccount.access", "r-1")
+    assert failure["message"] == "A line\nand another"
+    assert "ValueError: said" in failure["exc_info"]
+    assert failure["request_id"] == "-"
+
+
+def test_a_file_that_was_rotated_from_outside_is_opened_again(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "log.txt"
+    with _logging_of({"log_file": str(file)}, alone=False):
+        logging.getLogger("shop").info("before")
+        file.rename(tmp_path / "log.1")
+        logging.getLogger("shop").info("after")
+    assert "before" in (tmp_path / "log.1").read_text()
+    assert "before" not in file.read_text()
+    assert "after" in file.read_text()
+
+
+def test_only_a_process_that_serves_alone_writes_the_file_of_the_day(tmp_path: Path) -> None:
+    for alone in (False, True):
+        with _logging_of({"log_folder": str(tmp_path)}, alone=alone):
+            logging.getLogger("shop").info("here")
+        assert (tmp_path / "myaccount.log").exists() == alone
+
+
+def test_a_disk_that_is_full_is_said_once_and_nothing_else_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging_of({"log_file": "/dev/full"}, alone=False):
+        for _ in range(5):
+            logging.getLogger("shop").info("here")
+        # Its lines are still in its buffer, and cannot be written when it is closed either.
+        handler: Any = logging.getLogger().handlers[1]
+        handler.stream.buffer.raw.close()
+        handler.stream = None
+    printed = capfd.readouterr()
+    assert printed.err == "Lines are missing in the log's file: [Errno 28] No space left on device\n"
+    assert printed.out.count("here") == 5
+
+
+def test_the_logs_are_their_owner_s_alone_those_of_an_earlier_version_too(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    for _ in range(2):
+        with _logging_of({"log_folder": str(folder)}, alone=True):
+            logging.getLogger("shop").info("here")
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+        assert folder.stat().st_mode & 0o777 == 0o700
+        # As an earlier version made them.
+        (folder / "myaccount.log.2026-01-01").write_text("earlier", encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)
+    with _logging_of({"log_file": str(tmp_path / "shared" / "log.txt")}, alone=False):
+        assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o600
+        (tmp_path / "shared" / "log.txt").chmod(0o640)
+    with _logging_of({"log_file": str(tmp_path / "shared" / "log.txt")}, alone=False):
+        # Whoever rotates it has given it these rights.
+        assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_of_the_day_that_cannot_be_renamed_goes_on_for_another_day(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no file that another program has open."""
+
+    def refuse(*_: str) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
+    logging.getLogger("shop").info("before")
+    handler.rolloverAt = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr("os.rename", refuse)
+    logging.getLogger("shop").info("at midnight")
+    logging.getLogger("shop").info("after")
+    assert [line.rpartition("] ")[2] for line in log_file.read_text("utf-8").splitlines()] == [
+        "before",
+        "at midnight",
+        "after",
+    ]

@@ -1,0 +1,325 @@
+"""What the service counts of one process that serves alone, and what it finds out when it is asked."""
+
+import asyncio
+import http.client
+import json
+import random
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.error import HTTPError
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from sqlalchemy import insert
+
+from myaccount import operations_port as operations
+from myaccount.appkeys import health_key
+from myaccount.database.database import Database, utc_now
+from myaccount.main import create_app
+from myaccount.model.outbox import delivery, event
+from myaccount.observability import metrics
+from myaccount.observability.metrics import METHODS
+from myaccount.outbox import backlog as backlog_module
+from myaccount.settings.schema import Config, url_key
+
+from ..conftest import Client, Section, Server, eventually
+from ..helpers.operations import Scrape, ask, readiness, scrape
+from ..helpers.servers import MariaDB, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start, begin
+
+COUNT = "myaccount_http_request_duration_seconds_count"
+OPENING = {"userName": "N", "sex": "F", "cardNum": "6222999999", "accountType": "01"}
+CALLBACK = "http://someone:hunter2@127.0.0.1:1/hunter3"
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A server of its own, since it is made to hang."""
+    server = MariaDB(tmp_path_factory.mktemp("counted") / "mariadb").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def service(start: Start, backend: Section, port: int) -> Service:
+    # Nobody listens there.
+    return start("python3", "myaccount", **backend, metrics={"port": port}, callbacks=[{"url": CALLBACK}])
+
+
+def test_each_order_is_counted_by_its_type_and_what_became_of_it(service: Service, port: int) -> None:
+    for user in ("u1", "u2"):
+        service.post("/openacc", userId=user, accountId=f"a-{user}", **OPENING)
+    for _ in range(2):
+        service.post("/recharge", orderId="r1", userId="u1", amount="5")
+    service.post("/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="1")
+    for payee, amount in (("u2", "100"), ("nobody", "1")):
+        with pytest.raises(HTTPError):
+            service.post("/transfer", orderId=f"t-{payee}", fromuserId="u1", touserId=payee, amount=amount)
+    found = scrape(port)
+    for order_type, outcome, count in (
+        ("recharge", "posted", 1),
+        ("recharge", "replayed", 1),
+        ("transfer", "posted", 1),
+        ("transfer", "declined", 1),
+        ("transfer", "refused", 1),
+    ):
+        assert found.where("myaccount_orders_total", type=order_type, outcome=outcome) == count
+    assert found["myaccount_batch_commands_sum"] == 5
+    assert found["myaccount_batch_commands_count"] == 5
+    assert found.where("myaccount_transactions_total", kind="batch", outcome="done") == 5
+    assert found.where("myaccount_refusals_total", code="insufficient_funds") == 1
+    assert found.where("myaccount_refusals_total", code="user_not_found") == 1
+    assert found.where(COUNT, route="/transfer", method="POST", status="409") == 1
+    assert found["process_resident_memory_bytes"] > 0
+    assert (found["myaccount_processes"], found["myaccount_process_starts_total"]) == (1, 1)
+
+
+def test_what_is_told_is_counted_and_no_address_of_a_callback_is_shown(service: Service, port: int) -> None:
+    service.post("/openacc", userId="u1", accountId="a1", **OPENING)
+    wait_until(lambda: scrape(port).where("myaccount_deliveries_total", host="127.0.0.1", result="failed") > 0, 20)
+    # What waits is counted once for all who ask within a moment.
+    wait_until(lambda: scrape(port).where("myaccount_deliveries_waiting", host="127.0.0.1") == 1, 20)
+    found = scrape(port)
+    assert found["myaccount_messages_written_total"] == 1
+    assert 0 <= found.where("myaccount_deliveries_oldest_age_seconds", host="127.0.0.1") < 20
+    text = ask(port, "/metrics").text
+    assert "hunter" not in text
+    assert "6222999999" not in text
+    assert "u1" not in text
+
+
+def test_streams_are_counted_while_they_are_followed(service: Service, port: int) -> None:
+    service.post("/openacc", userId="u1", accountId="a1", **OPENING)
+    connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
+    connection.request("GET", "/messages/stream?userId=u1")
+    assert connection.getresponse().status == 200
+    assert scrape(port)["myaccount_streams"] == 1
+    connection.close()
+    # It is noticed when something is sent.
+    service.post("/recharge", orderId="r1", userId="u1", amount="5")
+    wait_until(lambda: scrape(port)["myaccount_streams"] == 0, START_SECONDS)
+
+
+def test_whatever_addresses_and_methods_are_made_up_the_labels_stay_few(service: Service, port: int) -> None:
+    connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
+    for n in range(300):
+        method = random.choice(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL"))
+        path = random.choice((f"/made-up-{n}", "/transfer", f"/transfer/{n}", f"/static/{n}", f"/readyz?{n}"))
+        connection.request(method, path)
+        connection.getresponse().read()
+    connection.close()
+    series = {labels for name, labels in scrape(port).samples if name == COUNT}
+    assert scrape(port)[COUNT] >= 300
+    assert {dict(labels)["method"] for labels in series} <= METHODS | {"other"}
+    assert {dict(labels)["route"] for labels in series} <= {"other", "/transfer", "/readyz", "/opeacclistentest"}
+    assert len(series) < 20
+
+
+def test_the_public_port_has_no_metrics_and_the_other_nothing_else(service: Service, port: int) -> None:
+    public = int(service.address.rpartition(":")[2])
+    assert ask(public, "/metrics").status == 404
+    assert [ask(port, path).status for path in ("/", "/recharge", "/errors", "/static/style.css")] == [404] * 4
+
+
+def test_a_reply_of_the_operations_port_has_a_request_id_and_is_not_counted(service: Service, port: int) -> None:
+    before = scrape(port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as response:
+        assert response.headers["X-Request-ID"]
+        assert (response.headers["Server"], response.headers["Cache-Control"]) == (None, "no-store")
+    problem = json.loads(ask(port, "/nothing").text)
+    assert problem["request_id"] != "-"
+    after = scrape(port)
+    assert [after.where(COUNT, route=route) for route in ("/readyz", "/metrics", "other")] == [
+        before.where(COUNT, route=route) for route in ("/readyz", "/metrics", "other")
+    ]
+
+
+def test_without_the_section_there_is_no_such_port(start: Start, port: int) -> None:
+    start("python3", "myaccount")
+    with pytest.raises(OSError, match="refused"):
+        ask(port, "/metrics")
+
+
+def test_a_port_that_is_taken_is_refused_with_words(start: Start, service: Service, port: int) -> None:
+    assert ask(port, "/healthz").status == 200
+    with pytest.raises(AssertionError, match="address already in use"):
+        start("python3", "myaccount", metrics={"port": port})
+
+
+class TestFound:
+    """What waits, told by whichever process is asked."""
+
+    @pytest.fixture
+    def queue(self) -> Section:
+        return {"listener": {"enabled": False}, "callbacks": [{"url": CALLBACK}]}
+
+    async def test_what_waits_and_what_was_set_aside_is_counted_up_to_a_bound(
+        self, client: Client, config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backlog_module, "COUNT_LIMIT", 5)
+        now = utc_now()
+        waiting = {"body": "[]", "attempts": 0, "created_at": now - timedelta(seconds=90), "due_at": now}
+        later = waiting | {"created_at": now, "due_at": now + timedelta(hours=1)}
+        aside = waiting | {"due_at": None}
+        owed = {"webhook_id": "w", "endpoint": url_key(CALLBACK)}
+        rows = [waiting | owed, later | owed, aside | owed, waiting | owed | {"endpoint": "gone"}]
+        await database.write(lambda c: c.execute(insert(event), [waiting, later, *[aside] * 7]))
+        await database.write(lambda c: c.execute(insert(delivery), rows))
+        found = {(name, *labels): value for name, value, labels in await client.app[health_key].found()}
+        assert (found["events_waiting",], found["events_set_aside",]) == (2, 5)
+        assert 90 <= found["events_oldest_age_seconds",] < 120
+        for host, counts in {"127.0.0.1": (2, 1), "no longer configured": (1, 0)}.items():
+            assert (found["deliveries_waiting", host], found["deliveries_set_aside", host]) == counts
+            assert 90 <= found["deliveries_oldest_age_seconds", host] < 120
+
+
+class TestMariaDB:
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    @pytest.fixture
+    async def hanging(self, mariadb: MariaDB) -> AsyncIterator[MariaDB]:
+        yield mariadb
+        mariadb.resume()
+
+    async def test_while_the_database_hangs_the_rest_is_told_in_time(
+        self, service: Service, port: int, hanging: MariaDB
+    ) -> None:
+        assert scrape(port)["myaccount_database_up"] == 1
+        hanging.pause()
+
+        async def told() -> bool:
+            return (await asyncio.to_thread(scrape, port))["myaccount_database_up"] == 0
+
+        await eventually(told)
+        found = scrape(port)
+        assert found["myaccount_ready"] == 0
+        assert found["myaccount_pool_connections_limit"] == 5
+        assert "myaccount_events_waiting" not in found.labels()
+
+        # An order that it keeps waiting is no reason to be told late, nor is one that is given up.
+        with pytest.raises(HTTPError, match="503"):
+            await asyncio.to_thread(service.post, "/recharge", orderId="r1", userId="u1", amount="1")
+        assert scrape(port).where("myaccount_transactions_total", kind="batch", outcome="unavailable") == 1
+        hanging.resume()
+
+        async def is_well() -> bool:
+            return bool((await readiness(port))["ready"])
+
+        await eventually(is_well)
+        assert scrape(port)["myaccount_events_waiting"] == 0
+
+
+def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) -> None:
+    service = start("python3", "myaccount", listener={"enabled": False})
+    service.post("/openacc", userId="u1", accountId="a1", **OPENING)
+    file = service.configuration.with_name("listener.yaml")
+    file.write_text(f"{service.configuration.read_text()}metrics: {{port: {port}}}\n".replace("false", "true"))
+    words = ("python3", "myaccount", "listen", "-c", str(file))
+    listener = begin(words, output=1)
+    try:
+
+        def told() -> bool:
+            try:
+                return scrape(port)["myaccount_messages_written_total"] == 1
+            except OSError:
+                return False
+
+        wait_until(told, START_SECONDS)
+    finally:
+        listener.terminate()
+        assert listener.wait(START_SECONDS) == 0
+
+
+def _told() -> Scrape:
+    return Scrape(metrics.exposition([]).decode())
+
+
+def test_answers_that_were_noted_are_counted_as_the_histogram_would() -> None:
+    registry = CollectorRegistry()
+    name = COUNT.removesuffix("_count")
+    one_by_one = Histogram(name, "The other way.", buckets=metrics.SECONDS, registry=registry)
+    took = [0.0, *metrics.SECONDS, *[1.001 * bound for bound in metrics.SECONDS]] * 60
+    assert len(took) > metrics.NOTED_LIMIT
+    for seconds in took:
+        one_by_one.observe(seconds)
+        metrics.count_request("/unit", "GET", 200, seconds)
+    for _ in range(2):
+        # The second time there is nothing to count.
+        metrics.count_noted()
+    told = _told()
+    for (sample, labels), value in Scrape(generate_latest(registry).decode()).samples.items():
+        assert told.where(sample, route="/unit", **dict(labels)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 60], ids=["while it serves", "at its end"])
+async def test_what_is_noted_is_counted_without_being_asked_for(
+    config: Config, port: int, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(operations, "SAMPLE_SECONDS", seconds)
+    config["metrics"] = {"host": "127.0.0.1", "port": port}
+    server = Server(create_app(config), port=config["port"])
+    await server.start_server()
+    before = _told().where(COUNT, route="/errors", status="200")
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            async with session.get(server.make_url("/errors")) as response:
+                assert response.status == 200
+
+    def counted() -> bool:
+        return _told().where(COUNT, route="/errors", status="200") == before + 5
+
+    if seconds < 1:
+        await eventually(counted)
+    await server.close()
+    assert counted()
+
+
+async def test_metrics_that_cannot_be_taken_are_taken_again(
+    config: Config, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken = 0
+
+    def count_noted() -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 1:
+            raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(operations, "count_noted", count_noted)
+    monkeypatch.setattr(operations, "SAMPLE_SECONDS", 0.01)
+    config["metrics"] = {"host": "127.0.0.1", "port": port}
+    server = Server(create_app(config), port=config["port"])
+    await server.start_server()
+    await eventually(lambda: taken > 1)
+    await server.close()
+    assert "The metrics could not be taken" in caplog.text
+
+
+OUT_OF_FILES = """
+import resource
+from myaccount import metrics
+
+metrics.count_refusal("first")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+for n in range(1000):
+    metrics.count_request("/r", "GET", n, 0.1)
+    metrics.count_refusal(f"refused-{n}")
+metrics.count_noted()
+"""
+
+
+def test_a_worker_that_may_open_no_more_files_still_counts(tmp_path: Path) -> None:
+    slot = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "MYACCOUNT_SLOT": "0", "MYACCOUNT_STARTED": "1"}
+    subprocess.run([sys.executable, "-c", OUT_OF_FILES], cwd=CHECKOUT, env=ENVIRONMENT | slot, check=True)

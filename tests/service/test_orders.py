@@ -1,0 +1,104 @@
+"""Orders through the service, on both backends."""
+
+import asyncio
+
+from sqlalchemy import select, update
+
+from myaccount.database.database import Database
+from myaccount.model.money import EXTERNAL_ACCOUNT, account, order
+
+from ..conftest import Client
+from ..helpers.actions import balance, open_users, send, transfer
+
+
+async def test_a_recharge_and_a_transfer_move_the_money_and_both_can_be_asked_about(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="100"))[0] == 200
+    assert await transfer(client, "t1", "u1", "u2", "30.25") == (200, "posted", False)
+    assert (await balance(client, "u1"), await balance(client, "u2")) == ("69.75", "30.25")
+
+    _, described, _ = await send(client, "/querorder", orderId="t1")
+    time = described.pop("CREATE_TIME")
+    assert described == {
+        "ORDER_ID": "t1", "ORDER_TYPE": "02", "FROM_USER_ID": "u1", "TO_USER_ID": "u2", "AMOUNT": "30.25",
+        "CURRENCY": "CNY", "STATUS": "posted", "REASON": None,
+    }  # fmt: skip
+    assert time.endswith("Z")
+    assert len(time) == len("2026-11-21T10:00:00.000000Z")
+
+
+async def test_a_decline_is_recorded_and_replayed_even_when_the_money_has_come(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    assert await transfer(client, "t1", "u1", "u2", "5") == (409, "insufficient_funds", False)
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    assert await transfer(client, "t1", "u1", "u2", "5") == (409, "insufficient_funds", True)
+    assert await transfer(client, "t2", "u1", "u2", "5") == (200, "posted", False)
+    _, described, _ = await send(client, "/querorder", orderId="t1")
+    assert (described["STATUS"], described["REASON"]) == ("declined", "insufficient_funds")
+    assert await balance(client, "u1") == "95.00"
+
+
+async def test_an_order_id_with_other_content_is_a_mismatch_and_moves_nothing(client: Client) -> None:
+    await open_users(client, "u1", "u2", "u3")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    await transfer(client, "t1", "u1", "u2", "5")
+    for payer, payee, amount in [
+        ("u1", "u2", "6"),
+        ("u1", "u3", "5"),
+        ("u2", "u1", "5"),
+        ("u1", "nobody", "5"),
+    ]:
+        assert await transfer(client, "t1", payer, payee, amount) == (422, "order_mismatch", False)
+    assert (await send(client, "/recharge", orderId="t1", userId="u2", amount="5"))[0] == 422
+    assert (await balance(client, "u1"), await balance(client, "u2")) == ("95.00", "5.00")
+
+
+async def test_order_ids_are_compared_exactly(client: Client) -> None:
+    await open_users(client, "u1")
+    for order_id in ["straße", "strasse", "STRASSE", "\u00e9", "e", "\u00c9", "e\u0301"]:
+        status, _, replayed = await send(client, "/recharge", orderId=order_id, userId="u1", amount="1")
+        assert (status, replayed) == (200, False), order_id
+    assert await balance(client, "u1") == "7.00"
+
+
+async def test_the_same_order_sent_many_times_at_once_moves_the_money_once(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    answers = await asyncio.gather(*[transfer(client, "t1", "u1", "u2", "10") for _ in range(50)])
+    assert sorted(answers) == [(200, "posted", False)] + [(200, "posted", True)] * 49
+    assert await balance(client, "u1") == "90.00"
+
+
+async def test_a_floor_below_zero_is_a_credit_and_the_external_account_has_none(
+    client: Client, database: Database
+) -> None:
+    await open_users(client, "u1", "u2")
+    lower = update(account).where(account.c.user_id == "u1").values(floor=-500)
+    await database.write(lambda connection: connection.execute(lower))
+    assert await transfer(client, "t1", "u1", "u2", "5.01") == (409, "insufficient_funds", False)
+    assert await transfer(client, "t2", "u1", "u2", "5.00") == (200, "posted", False)
+    assert await balance(client, "u1") == "-5.00"
+    await send(client, "/recharge", orderId="r1", userId="u2", amount="1")
+    outside = select(account.c.balance).where(account.c.id == EXTERNAL_ACCOUNT)
+    assert await database.read(lambda connection: connection.scalar(outside)) == -100
+
+
+async def test_a_user_opened_after_being_asked_for_is_found(client: Client) -> None:
+    await open_users(client, "u1")
+    assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 404
+    await open_users(client, "u2")
+    assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 200
+
+
+async def test_the_journal_keeps_both_balances_after_each_order(client: Client, database: Database) -> None:
+    await open_users(client, "u1", "u2")
+    await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
+    await transfer(client, "t1", "u1", "u2", "4")
+    await transfer(client, "t2", "u1", "u2", "7")
+    columns = (order.c.order_id, order.c.from_balance, order.c.to_balance, order.c.status)
+    rows = await database.read(lambda connection: connection.execute(select(*columns).order_by(order.c.id)))
+    assert list(rows) == [
+        ("r1", -1000, 1000, "posted"),
+        ("t1", 600, 400, "posted"),
+        ("t2", 600, 400, "declined"),
+    ]

@@ -1,0 +1,249 @@
+"""What aiohttp's own protocol would answer, log or drop in another way than the service wants (protocol.py)."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from ..conftest import Client, Section
+
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+CHUNKED = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\n" + FORM + b"Transfer-Encoding: chunked\r\n\r\n"
+SECRET = "6222777777"
+
+
+class Reply(NamedTuple):
+    """One reply of a connection."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        problem: dict[str, Any] = json.loads(self.body)
+        return problem
+
+
+@pytest.fixture
+def backend() -> Section:
+    """The protocol does not know which database there is."""
+    return {}
+
+
+async def _reply(reader: asyncio.StreamReader) -> Reply:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    status, *fields = head.rstrip().split("\r\n")
+    headers = {name: value for name, _, value in (field.partition(": ") for field in fields)}
+    body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+    return Reply(int(status.split()[1]), headers, body.decode())
+
+
+async def _ask(client: Client, sent: bytes, rest: bytes = b"", replies: int = 1) -> list[Reply]:
+    """Return the first replies; the rest is sent after the first of them."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    try:
+        async with asyncio.timeout(10):
+            writer.write(sent)
+            first = await _reply(reader)
+            writer.write(rest)
+            return [first, *[await _reply(reader) for _ in range(replies - 1)]]
+    finally:
+        writer.close()
+
+
+def _get(target: str, *fields: str) -> bytes:
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: shop", *fields, "", ""]).encode()
+
+
+NOT_HTTP = {
+    "UTF-8 in the query": (_get(f"/messages?userId=张三{SECRET}"), "percent-encoded as UTF-8"),
+    "bytes in the path": (b"POST /\xff\xfe6222777777 HTTP/1.1\r\nHost: shop\r\n\r\n", "percent-encoded as UTF-8"),
+    "140 fields of the header": (_get("/", *[f"X-{n}: {SECRET}" for n in range(140)]), "at most 128 fields"),
+    "a long address": (_get("/" + SECRET * 900), "longer than 8190 bytes"),
+    "a long field": (_get("/", "X-Long: " + SECRET * 900), "longer than 8190 bytes"),
+    "a field without a colon": (_get("/", SECRET), "not valid HTTP"),
+    "no host": (f"GET /{SECRET} HTTP/1.1\r\n\r\n".encode(), "Host is required"),
+    "two lengths": (_get("/", "Content-Length: 1", "Content-Length: 2"), "not valid HTTP"),
+    "a target without a path": (_get("?a=b"), "The address is not valid"),
+    "a port above the highest": (_get("http://shop:99999/"), "The address is not valid"),
+    "half a bracket": (_get("http://[::1/"), "The address is not valid"),
+    "an unknown method": (f"FOO /{SECRET} HTTP/1.1\r\nHost: shop\r\n\r\n".encode(), "method of HTTP"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTPS"),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid HTTP"),
+    "HTTP/9": (f"GET /{SECRET} HTTP/9.9\r\n\r\n".encode(), "not valid HTTP"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_HTTP)
+async def test_what_the_parser_refuses_is_a_problem_with_an_id_that_one_line_of_the_log_has(
+    client: Client, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    caplog.set_level("INFO")
+    sent, expected = NOT_HTTP[name]
+    (reply,) = await _ask(client, sent)
+    assert (reply.status, reply.headers["Content-Type"]) == (400, "application/problem+json; charset=utf-8")
+    assert (reply.problem["code"], reply.problem["status"], reply.problem["result"]) == ("invalid_request", 400, 0)
+    assert reply.problem["request_id"] == reply.headers["X-Request-ID"] != "-"
+    assert expected in reply.problem["detail"]
+    assert SECRET not in reply.body
+    (record,) = [record for record in caplog.records if record.name.startswith("myaccount")]
+    assert (record.levelname, record.exc_info) == ("INFO", None)
+    assert SECRET not in caplog.text
+
+
+async def test_a_line_about_what_is_not_http_has_the_id_of_its_reply(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    from myaccount.observability.log_setup import RequestIdFilter
+
+    caplog.set_level("INFO")
+    caplog.handler.addFilter(RequestIdFilter())
+    (reply,) = await _ask(client, b"GARBAGE\r\n\r\n")
+    (record,) = [record for record in caplog.records if "was not HTTP" in record.getMessage()]
+    assert vars(record)["request_id"] == reply.headers["X-Request-ID"]
+
+
+async def test_a_bad_chunk_behind_its_head_is_refused_and_not_logged(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (reply,) = await _ask(client, CHUNKED + f"cardNum={SECRET}\r\n".encode())
+    assert (reply.status, reply.problem["code"]) == (400, "invalid_request")
+    assert "transfer coding" in reply.problem["detail"]
+    assert SECRET not in reply.body + caplog.text
+
+
+async def test_a_path_that_no_route_has_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await _ask(client, _get(f"/{SECRET}") + _get(f"/messages/{SECRET}?a={SECRET}") + _get("/openacc"), replies=3)
+    lines = [record.getMessage() for record in caplog.records if record.name == "myaccount.access"]
+    assert [" ".join(line.split()[:-2]) for line in lines] == [
+        "GET (unknown address) 404",
+        "GET (unknown address) 404",
+        "GET /openacc 405",
+    ]
+    assert SECRET not in caplog.text
+
+
+async def test_a_body_that_breaks_off_with_a_bad_chunk_is_refused_at_once(client: Client) -> None:
+    head = CHUNKED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    _, reply = await _ask(client, head, b"3\r\nuse\r\nzz\r\n", replies=2)
+    assert (reply.status, reply.problem["code"]) == (400, "invalid_request")
+    assert "transfer coding" in reply.problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/queryacc", "/openacctest", "/"])
+async def test_an_expectation_that_nobody_knows_is_passed_over(client: Client, path: str) -> None:
+    request = f"POST {path} HTTP/1.1\r\nHost: shop\r\nExpect: <b>foo</b>\r\nContent-Length: 0\r\n\r\n"
+    (reply,) = await _ask(client, request.encode())
+    assert reply.problem["code"] in ("not_found", "method_not_allowed", "invalid_request")
+    assert "foo" not in reply.body
+
+
+async def test_only_a_client_of_http_1_1_is_asked_for_its_body(client: Client) -> None:
+    head = (
+        b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-Continue\r\nContent-Length: 8\r\n" + FORM + b"\r\n"
+    )
+    replies = await _ask(client, head, b"userId=1", replies=2)
+    assert [reply.status for reply in replies] == [100, 200]
+    # One of HTTP/1.0 would take it for the reply. The service has the header before the body comes.
+    head = head.replace(b"1.1", b"1.0")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(head)
+    async with client.get("/healthz"):
+        writer.write(b"userId=1")
+    assert (await _reply(reader)).status == 200
+    writer.close()
+
+
+async def test_a_body_that_is_refused_by_its_header_is_not_asked_for(client: Client) -> None:
+    head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
+    (reply,) = await _ask(client, head)
+    assert reply.status == 415
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "H2C", "TLS/1.3", "websocket"])
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE", "upGRADE"])
+async def test_a_request_behind_an_upgrade_is_answered(client: Client, name: str, upgrade: str) -> None:
+    first = _get("/nowhere", f"Connection: {name}", f"{name}: {upgrade}")
+    replies = await _ask(client, first + _get("/healthz") + _get("/nowhere"), replies=3)
+    assert [reply.status for reply in replies] == [404, 200, 404]
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+async def test_a_request_behind_an_upgrade_is_answered_wherever_its_segments_end(
+    client: Client, upgrade: str
+) -> None:
+    request = _get("/nowhere", "Connection: Upgrade", f"Upgrade: {upgrade}")
+    both = request + request + _get("/healthz")
+    # Within the word, and before, within and behind the end of the head.
+    ends = [request.index(b"Upgrade") + 3, *range(len(request) - 5, len(request) + 3)]
+    for end in ends:
+        # The reply to the first shows that its segment was parsed alone.
+        replies = await _ask(client, _get("/") + both[:end], both[end:], replies=4)
+        assert [reply.status for reply in replies] == [200, 404, 404, 200], end
+
+
+async def test_behind_an_upgrade_that_waited_for_many_requests_the_connection_ends(client: Client) -> None:
+    upgrade = _get("/nowhere", "Connection: Upgrade", "Upgrade: h2c")
+    replies = await _ask(client, _get("/healthz") * 40 + upgrade + _get("/healthz"), replies=41)
+    assert [reply.status for reply in replies] == [200] * 40 + [404]
+    assert replies[-1].headers["Connection"] == "close"
+
+
+async def test_behind_an_upgrade_with_a_body_the_connection_ends(client: Client) -> None:
+    """Its end tells the client to send again what was not answered."""
+    head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 8\r\n"
+    (reply,) = await _ask(client, head + FORM + b"\r\nuserId=1" + _get("/healthz"))
+    assert (reply.status, reply.headers["Connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/", 200), ("/errors", 200), ("/healthz", 200), ("/nowhere", 404), ("/messages?userId=u1", 404),
+     ("/messages", 400), ("/openacc", 405), ("/messages/stream?userId=u1", 404), ("/opeacclistentest", 200),
+     ("/transfertest", 200)],
+)  # fmt: skip
+async def test_no_reply_with_data_is_stored_or_names_the_programs(client: Client, path: str, status: int) -> None:
+    (reply,) = await _ask(client, _get(path))
+    assert reply.status == status
+    assert "Server" not in reply.headers
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_stream_is_not_stored_either(client: Client) -> None:
+    fields = {"userId": "u1", "userName": "A", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
+    async with client.post("/openacc", data=fields) as response:
+        assert response.status == 200
+    async with client.get("/messages/stream", params={"userId": "u1"}) as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Server" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/static/icon.svg", "/static/style.css", "/static/form.js"])
+async def test_the_pages_own_files_may_be_stored_for_a_while(client: Client, path: str) -> None:
+    (reply,) = await _ask(client, _get(path))
+    assert (reply.status, reply.headers["Cache-Control"]) == (200, "max-age=60")
+    assert (reply.headers["X-Content-Type-Options"], "Server" in reply.headers) == ("nosniff", False)
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"), ("*/*", "application/problem+json"),
+     ("application/json", "application/problem+json")],
+)  # fmt: skip
+async def test_browsers_get_a_page_for_an_unknown_address(client: Client, accept: str, content_type: str) -> None:
+    (reply,) = await _ask(client, _get("/nowhere", f"Accept: {accept}"))
+    assert (reply.status, reply.headers["Content-Type"]) == (404, f"{content_type}; charset=utf-8")
+    assert reply.headers["X-Request-ID"]
+    assert ("There is nothing at this address" in reply.body) == (content_type == "text/html")
+
+
+async def test_a_browser_that_queries_an_unknown_user_gets_the_problem_all_the_same(client: Client) -> None:
+    (reply,) = await _ask(client, _get("/messages?userId=nobody", "Accept: text/html"))
+    assert (reply.status, reply.problem["code"]) == (404, "user_not_found")

@@ -1,0 +1,351 @@
+"""Following an inbox live: each message once, in order, across interruptions and processes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiohttp import ClientResponse
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.appkeys import live_key
+from myaccount.controller import stream as stream_module
+from myaccount.database.database import Database
+from myaccount.inbox import news as news_module
+from myaccount.inbox import queries as inbox_module
+from myaccount.inbox.news import News
+from myaccount.ledger.errors import Unavailable
+from myaccount.listener import live as live_module
+from myaccount.listener.live import Live
+from myaccount.listener.repeating import repeat
+from myaccount.main import create_app
+from myaccount.model.inbox import message
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, ClientOf, Section, Server, eventually
+from ..helpers.actions import open_users, send
+from ..helpers.servers import Redis
+
+WAIT_SECONDS = 20
+
+
+class Stream:
+    """A stream as a browser reads it."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self.response = response
+
+    async def next(self) -> tuple[int, dict[str, Any]]:
+        """Return the next message and the id of its event."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(WAIT_SECONDS):
+            line = ""
+            while not fields or line:
+                line = (await self.response.content.readline()).decode().rstrip("\r\n")
+                name, _, value = line.partition(": ")
+                if name:
+                    fields[name] = value
+        return int(fields["id"]), json.loads(fields["data"])
+
+    async def sources(self, count: int) -> list[str]:
+        return [(await self.next())[1]["BODY"]["orderId"] for _ in range(count)]
+
+
+@asynccontextmanager
+async def _open(client: Client, user_id: str, last: int | None = None) -> AsyncIterator[Stream]:
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    async with client.get("/messages/stream", params={"userId": user_id}, headers=headers) as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        # It is followed from here on, and so it is after an interruption, even if nothing came.
+        opening = await response.content.readline()
+        assert opening.startswith(b"id: ") if last is None else opening == f"id: {last}\n".encode()
+        assert await response.content.readline() == b"\n"
+        yield Stream(response)
+
+
+async def _recharge(client: Client, order_id: str, user_id: str = "u1") -> None:
+    assert (await send(client, "/recharge", orderId=order_id, userId=user_id, amount="1"))[0] == 200
+
+
+@pytest.fixture(params=["memory", "redis"])
+def queue(request: pytest.FixtureRequest) -> Section:
+    return {} if request.param == "memory" else {"redis": request.getfixturevalue("redis_section")}
+
+
+async def test_messages_come_live_and_only_to_their_reader(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    await _until_welcome(client, "u1", "u2")
+    async with _open(client, "u1") as one, _open(client, "u2") as two, _open(client, "u1") as another:
+        await _recharge(client, "r1")
+        await _recharge(client, "r2", "u2")
+        await _recharge(client, "r3")
+        assert await one.sources(2) == await another.sources(2) == ["r1", "r3"]
+        number, row = await two.next()
+        async with client.get("/messages", params={"userId": "u2", "pageSize": "1"}) as response:
+            assert (await response.json())["result"] == [row]
+        assert number == row["NID"]
+
+
+async def _until_welcome(client: Client, *users: str) -> None:
+    async def welcome() -> bool:
+        for user in users:
+            async with client.get("/messages", params={"userId": user}) as response:
+                if not (await response.json())["total"]:
+                    return False
+        return True
+
+    await eventually(welcome)
+
+
+async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (inbox_module, stream_module, news_module):
+        monkeypatch.setattr(module, "NEWS_LIMIT", 3)
+    inbox_module._news.cache_clear()
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r0")
+        seen, _ = await stream.next()
+    for n in range(1, 9):
+        await _recharge(client, f"r{n}")
+    async with _open(client, "u1", seen) as stream:
+        assert await stream.sources(8) == [f"r{n}" for n in range(1, 9)]
+        await _recharge(client, "r9")
+        assert await stream.sources(1) == ["r9"]
+    inbox_module._news.cache_clear()
+
+
+async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Client) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    headers = {"Last-Event-ID": "99999999999999999999999"}
+    async with client.get("/messages/stream", params={"userId": "u1"}, headers=headers) as response:
+        await response.content.readuntil(b"\n\n")
+        await _recharge(client, "r1")
+        assert await Stream(response).sources(1) == ["r1"]
+
+
+async def _fail_over(database: Database, lost: Collection[str], new: Sequence[str]) -> None:
+    """Do what a failover does to the inbox of u1: the replica lacks messages, and gives their ids to others."""
+
+    async def work(connection: AsyncConnection) -> None:
+        query = select(message).where(message.c.source_id.in_(lost)).order_by(message.c.id)
+        rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+        await connection.execute(delete(message).where(message.c.source_id.in_(lost)))
+        again = [row | {"source_id": id_, "body": row["body"].replace(row["source_id"], id_)}
+                 for row, id_ in zip(rows, new, strict=False)]  # fmt: skip
+        if again:
+            await connection.execute(insert(message), again)
+
+    await database.write(work)
+
+
+@pytest.mark.parametrize(("lost", "new"), [(["r2", "r3"], ["n2"]), (["r2", "r3"], ["n2", "n3"]), (["r3"], [])])
+async def test_after_a_failover_that_lost_messages_a_stream_misses_none_of_those_in_their_place(
+    client: Client, database: Database, lost: list[str], new: list[str]
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with _open(client, "u1") as stream:
+        for n in range(1, 4):
+            await _recharge(client, f"r{n}")
+            seen, row = await stream.next()
+            assert row["BODY"]["orderId"] == f"r{n}"
+        await _fail_over(database, lost, new)
+        await _recharge(client, "after")
+        assert await stream.sources(len(new) + 1) == [*new, "after"]
+    # So does a client that comes back with the id of a message that is not there any more.
+    async with _open(client, "u1", seen + 1000) as stream:
+        sources = [(await stream.next())[1]["BODY"].get("orderId") for _ in range(6 - len(lost) + len(new) - 1)]
+        assert sources[-len(new) - 1 :] == [*new, "after"]
+
+
+async def test_a_stream_outlives_a_database_that_cannot_say(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    original = News.starting_with
+    failures: list[int] = []
+
+    async def failing(self: News, *place: Any) -> Any:
+        if len(failures) < 3:
+            failures.append(1)
+            raise Unavailable("away")
+        return await original(self, *place)
+
+    monkeypatch.setattr(News, "starting_with", failing)
+    async with _open(client, "u1") as stream:
+        for n in range(5):
+            await _recharge(client, f"r{n}")
+
+        def failed() -> bool:
+            client.app[live_key].wake_all()
+            return len(failures) == 3
+
+        await eventually(failed)
+        client.app[live_key].wake_all()
+        assert await stream.sources(5) == [f"r{n}" for n in range(5)]
+
+
+async def test_a_quiet_stream_has_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
+    await open_users(client, "u1")
+    async with asyncio.timeout(WAIT_SECONDS), _open(client, "u1") as stream:
+        async for line in stream.response.content:
+            if line.startswith(b": ping"):
+                break
+
+
+async def test_who_is_not_told_of_news_looks_after_a_while(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    live = client.app[live_key]
+    monkeypatch.setattr(type(live), "publish", lambda self, readers: None)
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r1")
+        # As it does by itself from time to time.
+        monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.05)
+        look = asyncio.create_task(repeat("look", live._look_at_times))
+        assert await stream.sources(1) == ["r1"]
+        look.cancel()
+
+
+async def test_a_client_that_leaves_is_watched_for_no_longer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
+    await open_users(client, "u1")
+    live = client.app[live_key]
+    async with _open(client, "u1"):
+        assert live._watchers
+
+    def left() -> bool:
+        live.wake_all()
+        return not live._watchers
+
+    await eventually(left)
+
+
+async def test_a_client_that_left_when_a_message_comes_is_no_failure(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await open_users(client, "u1")
+    live = client.app[live_key]
+    async with _open(client, "u1") as stream:
+        assert stream.response.connection is not None
+        assert stream.response.connection.transport is not None
+        stream.response.connection.transport.abort()
+    for n in range(3):
+        await _recharge(client, f"r{n}")
+    await eventually(lambda: not live._watchers)
+    assert "failed" not in caplog.text
+
+
+async def test_clients_that_are_gone_before_their_stream_begins_are_no_failure(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await open_users(client, "u1")
+    request = b"GET /messages/stream?userId=u1 HTTP/1.1\r\nHost: x\r\n\r\n"
+    for _ in range(50):
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(request)
+        await writer.drain()
+        writer.transport.abort()
+    # It serves those that stay.
+    async with _open(client, "u1") as stream:
+        await _recharge(client, "r1")
+        while (await stream.next())[1]["MESSAGE_TYPE"] != "recharge":
+            pass
+    assert "failed" not in caplog.text
+
+
+async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await open_users(client, "u1")
+        async with _open(client, "u1") as stream:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await server.close()
+                while await stream.response.content.readline():
+                    pass
+
+
+async def test_a_stream_of_nobodys_inbox_is_refused(client: Client) -> None:
+    async with client.get("/messages/stream", params={"userId": "u1"}) as response:
+        assert response.status == 404
+        assert (await response.json(content_type=None))["code"] == "user_not_found"
+    async with client.get("/messages/stream", params={"userId": "u1", "x": "1"}) as response:
+        assert (await response.json(content_type=None))["field"] == "x"
+
+
+async def test_each_stream_has_its_language(client: Client) -> None:
+    await open_users(client, "u1")
+    await _until_welcome(client, "u1")
+    async with client.get("/messages/stream", params={"userId": "u1", "language": "en"}) as response:
+        await response.content.readuntil(b"\n\n")
+        await _recharge(client, "r1")
+        assert (await Stream(response).next())[1]["TITLE"] == "Top-up of 1.00 CNY"
+
+
+class TestRedis:
+    @pytest.fixture
+    def queue(self, redis_section: Section) -> Section:
+        return {"redis": redis_section}
+
+    async def test_a_message_that_another_process_writes_comes_live(self, config: Config) -> None:
+        async with Server(create_app(config)) as writing:
+            config["listener"]["enabled"] = False
+            async with Server(create_app(config)) as reading, ClientOf(writing) as one, ClientOf(reading) as other:
+                await open_users(one, "u1")
+                await _until_welcome(one, "u1")
+                async with _open(other, "u1") as stream:
+                    for n in range(5):
+                        await _recharge(one, f"r{n}")
+                    assert await stream.sources(5) == [f"r{n}" for n in range(5)]
+
+    async def test_a_stream_outlives_redis(self, config: Config, redis_server: Redis) -> None:
+        async with Server(create_app(config)) as server, ClientOf(server) as client:
+            await open_users(client, "u1")
+            await _until_welcome(client, "u1")
+            async with _open(client, "u1") as stream:
+                redis_server.kill()
+                try:
+                    await _recharge(client, "r1")
+                finally:
+                    redis_server.start()
+                assert await stream.sources(1) == ["r1"]
+                await _recharge(client, "r2")
+                assert await stream.sources(1) == ["r2"]
+
+    async def test_what_is_not_ours_on_the_channel_is_passed_over(
+        self, client: Client, redis_server: Redis
+    ) -> None:
+        await open_users(client, "u1")
+        await _until_welcome(client, "u1")
+        with redis_server.client() as redis:
+            (channel,) = cast("list[str]", redis.pubsub_channels("myaccount:*:live"))
+            for word in ("{", "5", "[[]]", '{"a": 1}'):
+                redis.publish(channel, word)
+        async with _open(client, "u1") as stream:
+            await _recharge(client, "r1")
+            assert await stream.sources(1) == ["r1"]
+
+
+async def test_watchers_of_one_inbox_do_not_disturb_each_other() -> None:
+    live = Live()
+    with live.watch("u1") as one:
+        with live.watch("u1") as two:
+            live.wake(["u1", "u2"])
+            assert one.is_set()
+            assert two.is_set()
+        one.clear()
+        live.wake(["u1"])
+        assert one.is_set()

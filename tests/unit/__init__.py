@@ -1,0 +1,1 @@
+"""Rules, parsers and files, without a server."""

@@ -1,0 +1,48 @@
+"""A cancellation that a library loses is not lost."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from myaccount.listener.redis_live import RedisLive
+from myaccount.listener.redis_queue import RedisQueue
+
+from ..conftest import Section
+
+
+class Losing:
+    """Stands for a method of redis-py's that is broken off, and says something else of it, or nothing."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+        self.called = asyncio.Event()
+
+    async def __call__(self, *arguments: Any, **options: Any) -> None:
+        self.called.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if self._error is not None:
+                raise self._error from None
+
+
+async def _name() -> str:
+    return "name"
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError(), None], ids=["raises", "goes on"])
+async def test_the_courier_ends_when_it_is_told_to(
+    redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    config: Any = redis_section | {"db": 0}
+    async with asyncio.timeout(10):
+        async with RedisQueue(config, _name) as queue, RedisLive(config, _name) as live:
+            add, publish = Losing(error), Losing(error)
+            monkeypatch.setattr(queue._client, "xadd", add)
+            monkeypatch.setattr(live._client, "publish", publish)
+            queue.announce(1)
+            live.publish(["u1"])
+            await add.called.wait()
+            await publish.called.wait()

@@ -1,0 +1,59 @@
+"""docs/operations.rst says what there is: every setting and its default, every file of deploy/."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import trafaret as t
+
+from myaccount.settings.schema import CONFIGURATION
+
+from ..helpers.services import CHECKOUT
+
+TEXT = (CHECKOUT / "docs" / "operations.rst").read_text("utf-8")
+ROW = re.compile(r"^``([a-z_.\[\]]+)``  +(\S.*?)(?:  +.*)?$", re.MULTILINE)
+
+
+def _settings(checker: Any, prefix: str = "") -> Iterator[str]:
+    """Give each setting that the configuration may have."""
+    while isinstance(checker, t.And):
+        checker = checker.trafaret
+    if isinstance(checker, t.List):
+        yield prefix
+        if isinstance(checker.trafaret, t.Dict):
+            yield from _settings(checker.trafaret, f"{prefix}[]")
+    elif isinstance(checker, t.Dict):
+        for key in checker.keys:
+            yield from _settings(key.trafaret, f"{prefix}.{key.name}".removeprefix("."))
+    elif prefix:
+        yield prefix
+
+
+def _default(name: str) -> str:
+    """Return what the configuration has where the file does not say."""
+    found: Any = CONFIGURATION.check(REQUIRED)
+    for part in name.replace("[]", ".0").split("."):
+        found = found[int(part)] if part.isdigit() else found.get(part)
+    return str(found).lower().removesuffix(".0")
+
+
+REQUIRED: dict[str, Any] = {
+    "mysql": {"host": "h", "db": "d", "user": "u", "password": "p"},
+    "redis": {"host": "h"},
+    "metrics": {},
+    "callbacks": [{"url": "http://h/"}],
+}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = dict(ROW.findall(TEXT[: TEXT.index("gunicorn reads")]))
+    settings = set(_settings(CONFIGURATION))
+    assert documented.keys() == settings
+    for name, said in documented.items():
+        if said not in ("(required)", "none", "all", "(see README)"):
+            assert said.lower() == _default(name), name
+
+
+def test_every_file_to_deploy_is_named() -> None:
+    for file in (CHECKOUT / "deploy").iterdir():
+        assert f"deploy/{file.name}" in TEXT, file.name
