@@ -1,7 +1,7 @@
 """Whether the tests can fail: `python -m tests.mutants [WORD ...]` breaks copies of the code, one place at a time.
 
-Each mutation of mutations.py is applied alone, and the tests named beside it must turn red. A mutation that they do
-not see is printed as a survivor. A word chooses the mutations whose file or tests contain it.
+Each mutation of mutations.py is applied alone, and the tests named beside it must turn red. A mutation that they
+do not see is printed as a survivor. A word chooses the mutations whose file or tests contain it.
 """
 
 import os
