@@ -20,7 +20,7 @@ COUNT = "myaccount_http_request_duration_seconds_count"
 MANY_KINDS = """
 import logging
 logging.basicConfig(format="%(levelname)s %(message)s")
-from myaccount import metrics
+from myaccount.observability import metrics
 for n in range(10_000):
     metrics.count_refusal(f"refused-{n}")
     metrics.count_delivery(f"host-{n}.example", "ok")
@@ -110,7 +110,7 @@ async def test_the_embedded_service_is_not_ready_on_a_full_disk_says_why_and_rec
         pass
     assert status == 503
     await eventually(lambda: _not_writable(port))
-    said = r"ERROR myaccount\.store\.check \[.*\] The database takes no writes: (database or disk is full|disk I)"
+    said = r"ERROR \S+\.probe \[.*\] The database takes no writes: (database or disk is full|disk I)"
     assert re.search(said, service.output.read_text())
     # Asked again and again, it says so once.
     assert await _not_writable(port)
@@ -145,7 +145,7 @@ def test_a_worker_without_a_folder_for_its_files_tells_what_it_counts() -> None:
     program = """
 import os
 os.environ["MYACCOUNT_SLOT"] = "0"
-from myaccount import metrics, slots
+from myaccount.observability import metrics, slots
 slots.leave_slot(type("Worker", (), {"slot": 0}))
 metrics.count_refusal("alone")
 assert b'code="alone"' in metrics.exposition([])

@@ -164,9 +164,9 @@ def test_a_file_to_which_the_console_was_sent_has_each_line_once(tmp_path: Path)
     """As a shell does with > log.txt."""
     program = f"""
 import logging
-from myaccount import onceaminute
-from myaccount.logsetup import set_up_logging
-from myaccount.settings import CONFIGURATION
+from myaccount.observability import once_a_minute as onceaminute
+from myaccount.observability.log_setup import set_up_logging
+from myaccount.settings.schema import CONFIGURATION
 set_up_logging(CONFIGURATION.check({{"log_folder": {str(tmp_path)!r}}}), alone=True)
 logging.getLogger("shop").info("here")
 """

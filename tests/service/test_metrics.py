@@ -309,7 +309,7 @@ async def test_metrics_that_cannot_be_taken_are_taken_again(
 
 OUT_OF_FILES = """
 import resource
-from myaccount import metrics
+from myaccount.observability import metrics
 
 metrics.count_refusal("first")
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
