@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLErr
 from aiohttp.typedefs import Middleware
 
 from .appkeys import ending_key, malformed_key, not_found_page_key, refusals_key, replayed_key
-from .ledger.errors import InvalidRequest, LedgerError
+from .errors import InvalidRequest, RequestError
 from .observability.log_setup import request_id
 from .observability.metrics import count_refusal, count_request
 from .problems import MEANING_BY_CODE, STATUS_BY_CODE
@@ -100,7 +100,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         if malformed_key in request:
             _refuse_malformed(request[malformed_key])
         reply = await handler(request)
-    except LedgerError as error:
+    except RequestError as error:
         count_refusal(error.code)
         if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
             request.app[refusals_key].note(error.cause, request_id.get())

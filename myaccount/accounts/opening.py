@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.coalescing import Together
 from ..database.database import Database, utc_now
+from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..inbox.team_rows import find_team
 from ..ledger.changes import opening
 from ..ledger.commands import OpenAccount
-from ..ledger.errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..outbox.events import insert_event
 from .holdings import Holding, account_exists, find_holdings, insert_user
 

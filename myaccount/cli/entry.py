@@ -14,7 +14,7 @@ from trafaret_config.commandline import standard_argparse_options
 
 from ..database.backup import BackupFailed
 from ..database.not_ready import DatabaseNotReady
-from ..ledger.errors import Unavailable
+from ..errors import Unavailable
 from ..main import create_app, create_listener
 from ..observability.log_setup import close_log_file, set_up_logging
 from ..serving import Runner, refuse_taken, serve

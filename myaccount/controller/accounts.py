@@ -7,8 +7,8 @@ from aiohttp import web
 from ..accounts.holdings import Holding
 from ..accounts.opening import open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
+from ..errors import OpenedBefore
 from ..ledger.commands import OpenAccount
-from ..ledger.errors import OpenedBefore
 from ..ledger.money import format_amount
 from .forms import Form, Optional, identifier, text
 

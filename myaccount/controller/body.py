@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from ..appkeys import expects_body_key
-from ..ledger.errors import InvalidRequest
+from ..errors import InvalidRequest
 
 # A client on a slow line sends 16 KiB in this; one that sends nothing does not keep a handler.
 BODY_TIMEOUT_SECONDS: Final = 10

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from ..ledger.errors import InvalidRequest
+from ..errors import InvalidRequest
 from ..ledger.money import parse_amount
 from .body import JsonNumber, read_fields, read_query, shown
 from .characters import check_id, check_name, check_text

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple, cast
 from aiohttp import web
 
 from ..appkeys import database_key
+from ..errors import InvalidRequest
 from ..inbox.queries import Cursor, Message, Wanted
 from ..inbox.reading import list_messages, mark_all, mark_some
 from ..inbox.wording import LANGUAGES, MESSAGE_TYPES, message_row
-from ..ledger.errors import InvalidRequest
 from .forms import Check, Form, Optional, flag, identifier, one_of, whole
 
 PAGE_SIZE: Final = 12

@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from ..appkeys import live_key, news_key
+from ..errors import RequestError
 from ..inbox.news import Place
 from ..inbox.queries import NEWS_LIMIT, Message
 from ..inbox.wording import message_row
-from ..ledger.errors import LedgerError
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
 from .forms import Form, identifier
@@ -57,5 +57,5 @@ async def _next(place: Place) -> list[Message]:
     """Return what is new or, while the database cannot say, nothing: the answer has begun, so it can be no 503."""
     try:
         return await place.next()
-    except LedgerError:
+    except RequestError:
         return []

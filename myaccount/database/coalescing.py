@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from copy import copy
 from typing import Final, Generic, TypeVar
 
-from ..ledger.errors import Overloaded
+from ..errors import Overloaded
 
 Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")

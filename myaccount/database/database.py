@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from ..ledger.errors import Overloaded, Unavailable
+from ..errors import Overloaded, Unavailable
 from ..observability.metrics import RETRIES, count_transaction
 from ..settings.schema import Config
 from ..system.cancellation import raise_if_cancelled

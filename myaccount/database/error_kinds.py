@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Final
 
-from ..ledger.errors import Unavailable
+from ..errors import Unavailable
 
 
 class TooLarge(Unavailable):

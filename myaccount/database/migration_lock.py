@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..ledger.errors import Unavailable
+from ..errors import Unavailable
 from .differences import lock_timeouts, set_session, statement_timeouts
 from .freshness import OCEANBASE, SILENCE_VARIABLE
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from ..database.coalescing import Together
 from ..database.database import Database
-from ..ledger.errors import UserNotFound
+from ..errors import UserNotFound
 from .queries import NEWS_LIMIT, Message, find_latest, find_newest, find_news
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..ledger.errors import NotAMember, TeamNotFound, UserNotFound
+from ..errors import NotAMember, TeamNotFound, UserNotFound
 from .queries import Cursor, Message, Wanted, find_folders, find_page
 from .team_rows import find_team, find_users
 from .writing import lock_inbox, mark_read

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database, utc_now
 from ..database.round_trips import turn
-from ..ledger.errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
+from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from .team_rows import add_members, find_team, find_users, insert_team, remove_members, rename_team
 from .writing import NewMessage, was_told, write_messages
 

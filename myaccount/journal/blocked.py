@@ -10,9 +10,9 @@ from collections.abc import Collection
 from copy import copy
 from typing import Final, NamedTuple
 
+from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.decide import Outcome
-from ..ledger.errors import Overloaded, Unavailable
 
 RETRY_SECONDS: Final = 0.02
 # One try in so many waits for the lock: a row that other batches queue for is never free for those that do not.

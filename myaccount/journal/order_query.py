@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..ledger.errors import OrderNotFound
+from ..errors import OrderNotFound
 from .order_rows import OrderDescription, describe_order
 
 

@@ -14,10 +14,11 @@ from typing import Final, Self
 
 from ..database.database import Database
 from ..database.error_kinds import RowLocked, TooLarge
+from ..errors import Overloaded, Unavailable
 from ..ledger.changes import RECHARGE, TRANSFER
 from ..ledger.commands import Command, Recharge
 from ..ledger.decide import DECLINED, POSTED, Outcome
-from ..ledger.errors import BalanceTooLarge, InsufficientFunds, Overloaded, Unavailable
+from ..ledger.refusals import BalanceTooLarge, InsufficientFunds
 from ..observability.metrics import BATCH_COMMANDS, count_orders
 from .blocked import RETRY_SECONDS, BlockedOrders, Submitted
 from .posting import Poster

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
+from ..errors import RequestError, UserNotFound
 from .commands import Command
-from .errors import BalanceTooLarge, InsufficientFunds, LedgerError, OrderMismatch, SameAccount, UserNotFound
 from .money import MAX_BALANCE
+from .refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch, SameAccount
 
 POSTED: Final = "posted"
 DECLINED: Final = "declined"
@@ -41,7 +42,7 @@ class Outcome(NamedTuple):
     A `replayed` outcome was decided by an earlier command with the same order id.
     """
 
-    error: LedgerError | None = None
+    error: RequestError | None = None
     replayed: bool = False
 
 
@@ -130,7 +131,7 @@ def _missing(command: Command, payer: Account | None) -> UserNotFound:
     return UserNotFound(f"No account was opened for user {party!r}.", field=field)
 
 
-def _decline(order: Order) -> LedgerError | None:
+def _decline(order: Order) -> RequestError | None:
     """Return the error that a declined order answers, made from its row alone so that a replay says the same."""
     if order.reason is None:
         return None

@@ -33,7 +33,7 @@ _Entries = list[tuple[str, dict[str, str]]]
 
 AWAY: Final = (RedisError, OSError)
 
-# Returns a name in Redis, which the database knows. Raises LedgerError while that is away.
+# Returns a name in Redis, which the database knows. Raises RequestError while that is away.
 FindName = Callable[[], Awaitable[str]]
 
 # An id below every entry's. Redis looks at it last, after everything for which it may refuse an entry.

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database, utc_now
 from ..database.leases import postpone, take_due
-from ..ledger.errors import Overloaded
+from ..errors import Overloaded
 from ..model.outbox import event
 from ..observability.metrics import MESSAGES
 from ..outbox.events import RESEND_SECONDS
@@ -93,7 +93,7 @@ class Listener:
     async def _tell(self, event_ids: Sequence[int]) -> None:
         """Tell the events or, of those that cannot be told, record why.
 
-        Raises LedgerError if the database is away, so that not even that can be recorded: then they are still
+        Raises RequestError if the database is away, so that not even that can be recorded: then they are still
         there for the sweeper.
         """
         while event_ids:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-from ..ledger.errors import LedgerError
+from ..errors import RequestError
 from ..system.cancellation import raise_if_cancelled
 
 _logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ async def repeat(what: str, step: Callable[[], Awaitable[None]]) -> NoReturn:
             await step()
         except Exception as error:
             raise_if_cancelled()
-            if isinstance(error, LedgerError):
+            if isinstance(error, RequestError):
                 _logger.warning("The %s pauses: %s", what, error.cause)
             else:
                 _logger.exception("The %s failed unexpectedly and goes on.", what)

@@ -16,7 +16,7 @@ from ..database.embedded_file import refuse_if_served
 from ..database.not_ready import DatabaseAway, DatabaseNotReady
 from ..database.reasons import reason_of
 from ..database.writability import find_refusal
-from ..ledger.errors import Unavailable
+from ..errors import Unavailable
 from ..model.money import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .runner import Tell, head_version, known_versions, read_version, upgrade
 

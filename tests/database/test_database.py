@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.appkeys import database_key
 from myaccount.database import database as database_module
 from myaccount.database.database import Database
+from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
 from myaccount.journal.posting import run_batch
 from myaccount.ledger.decide import Order
-from myaccount.ledger.errors import Unavailable
 from myaccount.model.money import account, order
 from myaccount.settings.schema import Config
 

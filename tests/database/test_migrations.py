@@ -11,7 +11,7 @@ from sqlalchemy import Engine, inspect, text
 from myaccount.cli import entry as cli
 from myaccount.database import migration_lock
 from myaccount.database.database import open_database
-from myaccount.ledger.errors import Unavailable
+from myaccount.errors import Unavailable
 from myaccount.migrations.runner import head_version, read_version
 from myaccount.model.columns import metadata
 from myaccount.settings.paths import resource

@@ -7,7 +7,7 @@ import pytest
 
 from myaccount.database import coalescing as together_module
 from myaccount.database.coalescing import LIMIT, Together
-from myaccount.ledger.errors import Overloaded
+from myaccount.errors import Overloaded
 
 from ..conftest import Client
 from ..helpers.actions import balance, open_users, send

@@ -13,7 +13,7 @@ from myaccount import main as main_module
 from myaccount.appkeys import health_key, queue_key
 from myaccount.database.database import Database, open_database
 from myaccount.database.leases import take_due
-from myaccount.ledger.errors import Unavailable
+from myaccount.errors import Unavailable
 from myaccount.listener import redis_queue as redis_queue_module
 from myaccount.listener import relay as listener_module
 from myaccount.listener import repeating as endless_module

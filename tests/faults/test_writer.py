@@ -7,10 +7,10 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from myaccount.database.database import Database
+from myaccount.errors import Unavailable
 from myaccount.journal import writer as journal_module
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
-from myaccount.ledger.errors import Unavailable
 
 from ..conftest import Client
 from ..helpers.actions import open_users

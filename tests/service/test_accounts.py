@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.accounts.opening import open_account
 from myaccount.database.database import Database, utc_now
+from myaccount.errors import UserExists
 from myaccount.ledger.commands import OpenAccount
-from myaccount.ledger.errors import UserExists
 from myaccount.model.money import account, user
 
 from ..conftest import Client

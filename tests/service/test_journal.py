@@ -9,13 +9,13 @@ from sqlalchemy import func, select
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database, open_database
+from myaccount.errors import Overloaded, Unavailable
 from myaccount.journal import posting as posting_module
 from myaccount.journal import writer as journal_module
 from myaccount.journal.posting import Posted, Poster
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
-from myaccount.ledger.errors import Overloaded, Unavailable
 from myaccount.model.money import order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config

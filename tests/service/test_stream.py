@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.appkeys import live_key
 from myaccount.controller import stream as stream_module
 from myaccount.database.database import Database
+from myaccount.errors import Unavailable
 from myaccount.inbox import news as news_module
 from myaccount.inbox import queries as inbox_module
 from myaccount.inbox.news import News
-from myaccount.ledger.errors import Unavailable
 from myaccount.listener import live as live_module
 from myaccount.listener.live import Live
 from myaccount.listener.repeating import repeat

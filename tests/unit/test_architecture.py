@@ -32,7 +32,7 @@ FLOORS = [
     {"observability"},
     {"settings"},
     {"ledger"},
-    {"system"},
+    {"errors", "system"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

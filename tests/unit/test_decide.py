@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myaccount.errors import RequestError, UserNotFound
 from myaccount.ledger.commands import OUTSIDE_WORLD, Command, Recharge, Transfer
 from myaccount.ledger.decide import DECLINED, POSTED, Account, Decision, Order, Outcome, decide
-from myaccount.ledger.errors import (
-    BalanceTooLarge,
-    InsufficientFunds,
-    LedgerError,
-    OrderMismatch,
-    SameAccount,
-    UserNotFound,
-)
 from myaccount.ledger.money import MAX_AMOUNT, MAX_BALANCE
+from myaccount.ledger.refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch, SameAccount
 
 USERS = ["ann", "bob", "cem", "dee"]
 # Dee may owe 5.00. Nobody opened an account for zoe.
@@ -49,7 +43,7 @@ class Ledger:
         return decision
 
 
-def _seen(outcome: Outcome) -> tuple[type[LedgerError] | None, str, bool]:
+def _seen(outcome: Outcome) -> tuple[type[RequestError] | None, str, bool]:
     return (type(outcome.error) if outcome.error else None, str(outcome.error), outcome.replayed)
 
 
@@ -162,7 +156,7 @@ def test_an_order_id_with_any_other_content_is_a_mismatch() -> None:
 
 def test_refusals_name_the_field_and_leave_nothing() -> None:
     ledger = Ledger()
-    cases: list[tuple[Command, type[LedgerError], str | None]] = [
+    cases: list[tuple[Command, type[RequestError], str | None]] = [
         (Recharge("r", "zoe", 1), UserNotFound, "userId"),
         (Transfer("t", "zoe", "ann", 1), UserNotFound, "fromuserId"),
         (Transfer("t", "ann", "zoe", 1), UserNotFound, "touserId"),

@@ -22,8 +22,8 @@ from myaccount import middlewares
 from myaccount.controller import accounts, body, characters, forms, messages, orders, stream, teams
 from myaccount.controller.body import read_query
 from myaccount.controller.characters import check_id, check_name, check_text
+from myaccount.errors import InvalidRequest
 from myaccount.ledger import money
-from myaccount.ledger.errors import InvalidRequest
 from myaccount.protocol import shortened
 from myaccount.routes import setup_routes
 

@@ -1,4 +1,4 @@
-"""What can be refused, each named for what happened.
+"""Why a request is refused, each error named for what happened. The money rules have theirs in ledger/refusals.py.
 
 `code` is stable and for programs; the docstring is the title that people read; `field` names the input
 at fault, as it is called on the wire, where there is one.
@@ -7,7 +7,7 @@ at fault, as it is called on the wire, where there is one.
 from typing import ClassVar
 
 
-class LedgerError(Exception):
+class RequestError(Exception):
     """The request was refused."""
 
     code: ClassVar[str]
@@ -23,43 +23,37 @@ class LedgerError(Exception):
         return (self.__doc__ or "").partition("\n")[0]
 
 
-class InvalidRequest(LedgerError):
+class InvalidRequest(RequestError):
     """The request is not valid."""
 
     code = "invalid_request"
 
 
-class SameAccount(LedgerError):
-    """Payer and payee are one account."""
-
-    code = "same_account"
-
-
-class UserNotFound(LedgerError):
+class UserNotFound(RequestError):
     """There is no such user."""
 
     code = "user_not_found"
 
 
-class TeamNotFound(LedgerError):
+class TeamNotFound(RequestError):
     """There is no such team."""
 
     code = "team_not_found"
 
 
-class NotAMember(LedgerError):
+class NotAMember(RequestError):
     """The user is not a member of the team."""
 
     code = "not_a_member"
 
 
-class OrderNotFound(LedgerError):
+class OrderNotFound(RequestError):
     """There is no such order."""
 
     code = "order_not_found"
 
 
-class UserExists(LedgerError):
+class UserExists(RequestError):
     """The user id is taken."""
 
     code = "user_exists"
@@ -69,37 +63,19 @@ class OpenedBefore(UserExists):
     """The user was opened before with the same fields."""
 
 
-class AccountExists(LedgerError):
+class AccountExists(RequestError):
     """The account id is taken."""
 
     code = "account_exists"
 
 
-class InsufficientFunds(LedgerError):
-    """The payer's balance does not cover the amount."""
-
-    code = "insufficient_funds"
-
-
-class BalanceTooLarge(LedgerError):
-    """The balance would be larger than an account can hold."""
-
-    code = "balance_too_large"
-
-
-class OrderMismatch(LedgerError):
-    """The order id was used before with other content."""
-
-    code = "order_mismatch"
-
-
-class Overloaded(LedgerError):
+class Overloaded(RequestError):
     """More orders are waiting than the service takes on."""
 
     code = "overloaded"
 
 
-class Unavailable(LedgerError):
+class Unavailable(RequestError):
     """The database cannot be reached or does not answer."""
 
     code = "unavailable"
