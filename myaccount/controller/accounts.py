@@ -7,22 +7,48 @@ from aiohttp import web
 from ..accounts.holdings import Holding
 from ..accounts.opening import open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
-from ..errors import OpenedBefore
+from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
-from .forms import Form, Optional, identifier, text
+from .common_fields import TEAM_ID, USER_ID
+from .kinds import IDENTIFIER, text
+from .operation import Field, Operation, Texts
 
-OPEN: Final = Form(
+OPEN: Final = Operation(
+    "/openacc",
     OpenAccount,
-    userId=identifier,
-    userName=text(),
-    sex=text(2),
-    cardNum=text(),
-    accountId=identifier,
-    accountType=text(),
-    teamId=Optional(identifier),
+    {
+        "userId": USER_ID,
+        "userName": Field(text(), "用户姓名", "User name", "Alice / 张三"),
+        "sex": Field(text(2), "性别", "Sex", "F, M / 男, 女"),
+        "cardNum": Field(text(), "卡号", "Card number", "6222020001"),
+        "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
+        "accountType": Field(text(), "账户类型", "Account type", "01"),
+        "teamId": TEAM_ID._replace(default=None),
+    },
+    Texts(
+        "开户",
+        "Open an account",
+        "为新用户开户。不妨先开两位：u1 用账户 a1，u2 用 a2。",
+        "Makes a user and an account. Begin with two: u1 with account a1, u2 with a2.",
+    ),
+    scope="accounts:open",
+    errors=(UserExists, AccountExists, TeamNotFound),
 )
-QUERY: Final = Form(str, userId=identifier)
+QUERY: Final = Operation(
+    "/queryacc",
+    str,
+    {"userId": USER_ID},
+    Texts(
+        "账户查询",
+        "Query accounts",
+        "查看用户的账户与余额。",
+        "Shows a user's accounts and balances.",
+        "没有这个用户ID的用户。",
+        "There is no user with this id.",
+    ),
+    scope="accounts:read",
+)
 
 
 async def openacc(request: web.Request) -> dict[str, object]:

@@ -5,11 +5,13 @@ from typing import Final, NamedTuple, cast
 from aiohttp import web
 
 from ..appkeys import database_key
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from ..inbox.queries import Cursor, Message, Wanted
 from ..inbox.reading import list_messages, mark_all, mark_some
-from ..inbox.wording import LANGUAGES, MESSAGE_TYPES, message_row
-from .forms import Check, Form, Optional, flag, identifier, one_of, whole
+from ..inbox.wording import MESSAGE_TYPES, message_row
+from .common_fields import LANGUAGE, TEAM_ID, USER_ID
+from .kinds import FLAG, Kind, one_of, whole
+from .operation import Field, Operation, Texts
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
@@ -58,25 +60,54 @@ def nid_fits(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= NID_LIMIT
 
 
-LANGUAGE: Final = Optional(one_of(LANGUAGES), LANGUAGES[0])
-_NID: Final = whole(0, NID_LIMIT)
-_PAGING: Final[dict[str, Check | Optional]] = {
-    "userId": identifier,
-    "pageSize": Optional(whole(1, PAGE_LIMIT), PAGE_SIZE),
-    "pageNo": Optional(whole(1, 1_000_000_000)),
-    "unread": Optional(flag),
-    "messageType": Optional(one_of(MESSAGE_TYPES)),
-    "before": Optional(Check(_cursor)),
+_PAGING: Final = {
+    "userId": USER_ID,
+    "pageSize": Field(whole(1, PAGE_LIMIT), "每页条数", "Page size", "12", default=PAGE_SIZE),
+    "pageNo": Field(whole(1, 1_000_000_000), "页码", "Page number", "1", default=None),
+    "unread": Field(FLAG, "未读", "Unread", "true", default=None),
+    "messageType": Field(one_of(MESSAGE_TYPES), "消息类型", "Message type", "recharge", default=None),
+    "before": Field(Kind(_cursor), "下一页的起点", "Where the next page begins", "unread-7", default=None),
     "language": LANGUAGE,
 }
-QUERY: Final = Form(Query, **_PAGING)
-TEAM_QUERY: Final = Form(Query, **_PAGING, teamId=identifier, self=Optional(flag, False))
-MARKING: Final = Form(
+QUERY: Final = Operation(
+    "/messages",
+    Query,
+    _PAGING,
+    Texts("消息", "Messages", "分页查看用户的消息。", "Shows a page of a user's inbox."),
+    scope="messages:read",
+    errors=(UserNotFound,),
+)
+TEAM_QUERY: Final = Operation(
+    "/teammessages",
+    Query,
+    {**_PAGING, "teamId": TEAM_ID, "self": Field(FLAG, "与本人有关", "Own business", "true", default=False)},
+    Texts(
+        "团队消息",
+        "Team messages",
+        "分页查看团队的消息。",
+        "Shows a page of a team's messages to a member.",
+    ),
+    scope="messages:read",
+    errors=(UserNotFound, TeamNotFound, NotAMember),
+)
+MARKING: Final = Operation(
+    "/messages/read",
     Marking,
-    userId=identifier,
-    nids=Optional(Check(_nids, list, "must be NIDs: an array, or with white space between them")),
-    upTo=Optional(_NID),
-    teamId=Optional(identifier, ""),
+    {
+        "userId": USER_ID,
+        "nids": Field(
+            Kind(_nids, list, "must be NIDs: an array, or with white space between them"),
+            "消息编号",
+            "NIDs",
+            "7 8",
+            default=None,
+        ),
+        "upTo": Field(whole(0, NID_LIMIT), "截至消息编号", "Up to this NID", "8", default=None),
+        "teamId": TEAM_ID._replace(default=""),
+    },
+    Texts("标记已读", "Mark as read", "把消息标记为已读。", "Marks messages as read."),
+    scope="messages:read",
+    errors=(UserNotFound, TeamNotFound, NotAMember),
 )
 
 

@@ -5,14 +5,55 @@ from typing import Final
 from aiohttp import web
 
 from ..appkeys import database_key, journal_key, replayed_key
+from ..errors import OrderNotFound, UserNotFound
 from ..journal.order_query import query_order
 from ..ledger.commands import Command, Recharge, Transfer
 from ..ledger.money import format_amount
-from .forms import Form, amount, identifier
+from ..ledger.refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch, SameAccount
+from .common_fields import MONEY, ORDER_ID, USER_ID
+from .operation import Operation, Texts
 
-RECHARGE: Final = Form(Recharge, orderId=identifier, userId=identifier, amount=amount)
-TRANSFER: Final = Form(Transfer, orderId=identifier, fromuserId=identifier, touserId=identifier, amount=amount)
-QUERY: Final = Form(str, orderId=identifier)
+_DECIDED: Final = (UserNotFound, InsufficientFunds, BalanceTooLarge, OrderMismatch)
+
+RECHARGE: Final = Operation(
+    "/recharge",
+    Recharge,
+    {"orderId": ORDER_ID, "userId": USER_ID, "amount": MONEY},
+    Texts("充值", "Recharge (top up)", "把钱充入用户的账户。", "Puts money into a user's account."),
+    scope="money:in",
+    errors=_DECIDED,
+)
+TRANSFER: Final = Operation(
+    "/transfer",
+    Transfer,
+    {
+        "orderId": ORDER_ID._replace(example="t1"),
+        "fromuserId": USER_ID._replace(chinese="付款方", english="Payer"),
+        "touserId": USER_ID._replace(chinese="收款方", english="Payee", example="u2"),
+        "amount": MONEY,
+    },
+    Texts(
+        "转账",
+        "Transfer",
+        "从一位用户转给另一位用户；余额不足则交易失败。",
+        "Moves money from one user to another, if the balance covers it.",
+    ),
+    scope="money:move",
+    errors=(SameAccount, *_DECIDED),
+)
+QUERY: Final = Operation(
+    "/querorder",
+    str,
+    {"orderId": ORDER_ID._replace(fresh=False)},
+    Texts(
+        "订单查询",
+        "Query an order",
+        "查看一笔充值或转账的结果。",
+        "Shows what became of an order.",
+    ),
+    scope="orders:read",
+    errors=(OrderNotFound,),
+)
 
 
 async def recharge(request: web.Request) -> dict[str, object]:

@@ -8,19 +8,27 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from ..appkeys import live_key, news_key
-from ..errors import RequestError
+from ..errors import RequestError, UserNotFound
 from ..inbox.news import Place
 from ..inbox.queries import NEWS_LIMIT, Message
 from ..inbox.wording import message_row
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
-from .forms import Form, identifier
-from .messages import LANGUAGE, nid_fits
+from .common_fields import LANGUAGE, USER_ID
+from .messages import nid_fits
+from .operation import Operation, Texts
 
 HEARTBEAT_SECONDS: Final = 15
 # A client that takes nothing for so long is cut off.
 STALLED_SECONDS: Final = 30
-FOLLOW: Final = Form(lambda *values: values, userId=identifier, language=LANGUAGE)
+FOLLOW: Final = Operation(
+    "/messages/stream",
+    lambda user_id, language: (user_id, language),
+    {"userId": USER_ID, "language": LANGUAGE},
+    Texts("实时消息", "Live messages", "实时接收用户的新消息。", "Sends each new message of a user as it comes."),
+    scope="messages:read",
+    errors=(UserNotFound,),
+)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:

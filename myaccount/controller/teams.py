@@ -5,24 +5,39 @@ from typing import Final
 from aiohttp import web
 
 from ..appkeys import database_key, live_key, replayed_key
+from ..errors import NotAMember, TeamNotFound, UserNotFound
 from ..inbox.teams import ChangeTeam, Note, change_team, write_note
-from .forms import Form, Optional, identifier, identifiers, text
+from .common_fields import TEAM_ID, USER_ID
+from .kinds import IDENTIFIER, IDENTIFIERS, text
+from .operation import Field, Operation, Texts
 
-TEAM: Final = Form(
+TEAM: Final = Operation(
+    "/team",
     ChangeTeam,
-    teamId=identifier,
-    teamName=Optional(text()),
-    add=Optional(identifiers, ()),
-    remove=Optional(identifiers, ()),
+    {
+        "teamId": TEAM_ID,
+        "teamName": Field(text(), "团队名称", "Team name", "Staff", default=None),
+        "add": Field(IDENTIFIERS, "加入的用户", "Users to add", "u1 u2", default=()),
+        "remove": Field(IDENTIFIERS, "移出的用户", "Users to remove", "u3", default=()),
+    },
+    Texts("团队", "Team", "新建团队，改名，增减成员。", "Makes a team, renames it, adds and removes members."),
+    scope="messages:write",
+    errors=(UserNotFound,),
 )
-NOTE: Final = Form(
+NOTE: Final = Operation(
+    "/teammessage",
     Note,
-    teamId=identifier,
-    title=text(100),
-    text=text(2000, lines=True),
-    userId=Optional(identifier, ""),
-    receiverId=Optional(identifier, ""),
-    messageId=Optional(identifier),
+    {
+        "teamId": TEAM_ID,
+        "title": Field(text(100), "标题", "Title", "Hello"),
+        "text": Field(text(2000, lines=True), "正文", "Text", "The shop is open."),
+        "userId": USER_ID._replace(chinese="发送人", english="Writer", default=""),
+        "receiverId": USER_ID._replace(chinese="接收人", english="Receiver", example="u2", default=""),
+        "messageId": Field(IDENTIFIER, "消息ID", "Message id", "note-1", default=None),
+    },
+    Texts("团队消息", "Team message", "给团队每位成员写消息。", "Writes a message to each member of a team."),
+    scope="messages:write",
+    errors=(TeamNotFound, NotAMember),
 )
 
 

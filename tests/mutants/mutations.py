@@ -38,7 +38,7 @@ MARKING: Final = "myaccount/inbox/reading.py"
 TEAMS: Final = "myaccount/inbox/teams.py"
 TOGETHER: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
-FORMS: Final = "myaccount/controller/forms.py"
+KINDS: Final = "myaccount/controller/kinds.py"
 BODY: Final = "myaccount/controller/body.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -126,7 +126,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # What every request meets, and what it may hold.
     Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),
     Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/service/test_log.py"),
-    Mutation(FORMS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
+    Mutation(KINDS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
     Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/service/test_bad_input.py"),
     Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),

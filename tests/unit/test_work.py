@@ -19,7 +19,7 @@ from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from myaccount import middlewares
-from myaccount.controller import accounts, body, characters, forms, messages, orders, stream, teams
+from myaccount.controller import accounts, body, characters, kinds, messages, operation, orders, stream, teams
 from myaccount.controller.body import read_query
 from myaccount.controller.characters import check_id, check_name, check_text
 from myaccount.errors import InvalidRequest
@@ -161,7 +161,7 @@ PATHS: dict[str, Filler] = {
 }
 
 
-async def _read(form: forms.Form[Any], request: web.Request) -> None:
+async def _read(form: operation.Operation[Any], request: web.Request) -> None:
     with suppress(InvalidRequest, web.HTTPException):
         await form.read(request)
 
@@ -255,7 +255,7 @@ def test_work_that_grows_faster_is_seen() -> None:
     assert not _grows_with_the_input(counts)
 
 
-@pytest.mark.parametrize("module", [body, characters, forms, messages, stream, money, middlewares])
+@pytest.mark.parametrize("module", [body, characters, kinds, operation, messages, stream, money, middlewares])
 def test_no_pattern_repeats_without_a_bound(module: ModuleType) -> None:
     """A pattern that cannot repeat without a bound cannot go back and forth over a long text."""
     for name, pattern in vars(module).items():

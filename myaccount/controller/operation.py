@@ -1,0 +1,113 @@
+"""The one definition of each request: its address, fields, texts, example, scope and errors.
+
+The check of a request, the pages' forms and the table of scopes are made from it; a test holds the README to it.
+"""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from aiohttp import web
+
+from ..errors import InvalidRequest, RequestError
+from .body import read_fields, read_query, shown
+from .kinds import Kind
+
+Made = TypeVar("Made")
+
+REQUIRED: Final = object()
+
+
+class Field(NamedTuple):
+    """A field of a request: its kind, its names for people, an example, and its value when it is left out.
+
+    `fresh` fields have a new value in each request, such as an order's id: a page offers one.
+    """
+
+    kind: Kind
+    chinese: str
+    english: str
+    example: str = ""
+    default: Any = REQUIRED
+    fresh: bool = False
+
+
+class Texts(NamedTuple):
+    """What an operation is called, what it does, and what a reply without any rows means."""
+
+    chinese: str
+    english: str
+    chinese_purpose: str
+    english_purpose: str
+    chinese_nothing: str = ""
+    english_nothing: str = ""
+
+
+class Operation(Generic[Made]):
+    """A request that clients may send to `path`.
+
+    `fields` has them by their names on the wire; `make` gets their values in that order. A key needs the `scope`.
+    `errors` are those beside the ones that every request may have: invalid_request, overloaded, unavailable and
+    those of HTTP.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        make: Callable[..., Made],
+        fields: Mapping[str, Field],
+        texts: Texts,
+        *,
+        scope: str,
+        errors: tuple[type[RequestError], ...] = (),
+    ) -> None:
+        self.path = path
+        self.texts = texts
+        self.scope = scope
+        self.errors = errors
+        self.fields = fields
+        self._make = make
+        # Read with every request, so they are taken out of the fields once.
+        self._kinds = {name: field.kind for name, field in fields.items()}
+        self._defaults = {name: field.default for name, field in fields.items() if field.default is not REQUIRED}
+
+    async def read(self, request: web.Request) -> Made:
+        """Return what the request's fields make: those of its body or, if it is a GET, of its query.
+
+        Raises InvalidRequest, naming the field at fault.
+        """
+        fields = await read_fields(request) if request.method == "POST" else read_query(request)
+        if fields.keys() != self._kinds.keys():
+            self._refuse_unknown_and_missing(fields)
+        return self._make(
+            *[
+                _parsed(name, kind, fields[name]) if name in fields else self._defaults[name]
+                for name, kind in self._kinds.items()
+            ]
+        )
+
+    def _refuse_unknown_and_missing(self, fields: Mapping[str, Any]) -> None:
+        for name in fields:
+            if name not in self._kinds:
+                field = shown(name)
+                known = ", ".join(self._kinds)
+                raise InvalidRequest(
+                    f"There is no field {field!r} here{self._nearest(field)} The fields are {known}.", field=field
+                )
+        for name in self._kinds:
+            if name not in fields and name not in self._defaults:
+                raise InvalidRequest(f"The field {name} is missing.", field=name)
+
+    def _nearest(self, name: str) -> str:
+        known = {field.lower(): field for field in self._kinds}
+        found = get_close_matches(name.lower(), known, n=1)
+        return f": did you mean {known[found[0]]}?" if found else "."
+
+
+def _parsed(name: str, kind: Kind, value: Any) -> Any:
+    if type(value) is not str and type(value) is not kind.json_type:
+        raise InvalidRequest(f"The field {name} {kind.must_be}.", field=name)
+    try:
+        return kind.parse(value)
+    except ValueError as error:
+        raise InvalidRequest(f"The field {name} {error}.", field=name) from None
