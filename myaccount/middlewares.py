@@ -18,7 +18,7 @@ from .appkeys import ending_key, malformed_key, not_found_page_key, refusals_key
 from .errors import InvalidRequest, RequestError
 from .observability.log_setup import request_id
 from .observability.metrics import count_refusal, count_request
-from .problems import MEANING_BY_CODE, STATUS_BY_CODE
+from .problems import DETAIL_BY_CODE, STATUS_BY_CODE
 
 _access_logger = logging.getLogger("myaccount.access")
 _logger = logging.getLogger(__name__)
@@ -158,9 +158,7 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     code = _CODE_BY_STATUS.get(error.status, "invalid_request" if error.status < 500 else "internal_error")
     # aiohttp's own text only repeats the status.
     own_words = error.text if error.text != f"{error.status}: {error.reason}" else None
-    reply = _problem(
-        code, HTTPStatus(error.status).phrase, own_words or MEANING_BY_CODE[code], status=error.status
-    )
+    reply = _problem(code, HTTPStatus(error.status).phrase, own_words or DETAIL_BY_CODE[code], status=error.status)
     if "Allow" in error.headers:
         reply.headers["Allow"] = error.headers["Allow"]
     return reply

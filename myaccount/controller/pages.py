@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import aiohttp_jinja2
 from aiohttp import web
 
-from ..problems import ERRORS
+from ..problems import PROBLEMS
 from ..settings.paths import resource
 from . import accounts, orders
 from .common_fields import USER_ID
@@ -73,7 +73,7 @@ async def messagestest(request: web.Request) -> web.Response:
 
 
 async def errors(request: web.Request) -> web.Response:
-    return _render(request, "errors.html", errors=ERRORS)
+    return _render(request, "errors.html", problems=PROBLEMS)
 
 
 def not_found(request: web.Request) -> web.Response:

@@ -1,6 +1,6 @@
 // Sends the form without leaving its page, and shows the request and the reply beside it.
 
-const TOLD_HEADERS = ["X-Request-ID", "Idempotent-Replayed", "Retry-After"];
+const SHOWN_HEADERS = ["X-Request-ID", "Idempotent-Replayed", "Retry-After"];
 
 const form = document.querySelector("form");
 const sendButton = form.querySelector("[type=submit]");
@@ -35,13 +35,13 @@ function showRequest(fields) {
   document.getElementById("sent").textContent = fields;
   document.getElementById("command").textContent = curlCommand(fields);
   document.getElementById("request").hidden = false;
-  reply.replaceChildren(element("p", "hint", "等待答复… Waiting for the reply…"));
+  reply.replaceChildren(element("p", "hint", "等待响应… Waiting for the reply…"));
 }
 
 function showReply(response, text) {
   const json = parsed(text);
   const outcome = response.ok ? "outcome success" : "outcome refusal";
-  const headers = TOLD_HEADERS.filter((name) => response.headers.has(name));
+  const headers = SHOWN_HEADERS.filter((name) => response.headers.has(name));
   reply.replaceChildren(
     element("p", outcome, `${response.status} ${response.statusText}`),
     ...headers.map((name) => element("p", "line", `${name}: ${response.headers.get(name)}`)),
@@ -49,7 +49,7 @@ function showReply(response, text) {
   );
   if (json?.result?.length === 0) reply.append(element("p", "hint", form.dataset.nothing));
   if (json?.type?.startsWith?.("/errors#")) {
-    const meaning = element("a", "", "这个错误代码的含义 What this error code means");
+    const meaning = element("a", "", "该错误码的含义 What this error code means");
     meaning.href = json.type;
     reply.append(meaning);
   }
@@ -58,8 +58,8 @@ function showReply(response, text) {
 
 function showFailure(failure) {
   reply.replaceChildren(
-    element("p", "outcome refusal", "没有收到答复 No reply"),
-    element("p", "hint", `服务可能停了，或网络不通。The service may be down, or the network. (${failure.message})`),
+    element("p", "outcome refusal", "未收到响应 No reply"),
+    element("p", "hint", `服务可能已停止，或网络不通。The service may be down, or the network. (${failure.message})`),
   );
 }
 

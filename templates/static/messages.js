@@ -42,11 +42,11 @@ function showConnection([className, textContent]) {
 function showProblem(failure) {
   const { status, told } = failure;
   problem.replaceChildren(
-    element("p", "outcome refusal", status ? `${status} ${told.title ?? ""}` : "没有收到答复 No reply"),
+    element("p", "outcome refusal", status ? `${status} ${told.title ?? ""}` : "未收到响应 No reply"),
     element("p", "", failure.message),
   );
   if (told?.type?.startsWith?.("/errors#")) {
-    const meaning = element("a", "", "这个错误代码的含义 What this error code means");
+    const meaning = element("a", "", "该错误码的含义 What this error code means");
     meaning.href = told.type;
     problem.append(meaning);
   }

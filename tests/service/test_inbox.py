@@ -37,12 +37,12 @@ ENGLISH = [
     ("account_opened", "Welcome, 小明", "Your account a-u2 is open."),
 ]  # fmt: skip
 CHINESE = [
-    ("decline", "未成功：99.00 CNY", "资金未变动：余额不足。余额 7.50。"),
-    ("transfer_out", "付款 2.50 CNY", "Alice 向 小明 付款 2.50 CNY，余额 7.50。"),
-    ("recharge", "充值 10.00 CNY", "Alice 充值 10.00 CNY，余额 10.00。"),
-    ("account_opened", "欢迎，Alice", "您的账户 a-u1 已开立。"),
-    ("transfer_in", "收款 2.50 CNY", "小明 收到 Alice 的 2.50 CNY，余额 2.50。"),
-    ("account_opened", "欢迎，小明", "您的账户 a-u2 已开立。"),
+    ("decline", "交易失败：99.00 元", "余额不足，资金未变动。您的账户当前余额 7.50 元。"),
+    ("transfer_out", "转账支出 2.50 元", "您的账户向 小明 转账 2.50 元，当前余额 7.50 元。"),
+    ("recharge", "充值到账 10.00 元", "您的账户充值到账 10.00 元，当前余额 10.00 元。"),
+    ("account_opened", "欢迎，Alice", "您的账户 a-u1 已开通。"),
+    ("transfer_in", "转账收入 2.50 元", "您的账户收到 Alice 转账 2.50 元，当前余额 2.50 元。"),
+    ("account_opened", "欢迎，小明", "您的账户 a-u2 已开通。"),
 ]
 
 
@@ -136,7 +136,9 @@ async def test_what_would_make_a_balance_too_large_is_told_to_who_wanted_it(
         ("rich", "r1", "1.00", "92233720368547758.07"),
         ("poor", "t1", "2.00", "5.00"),
     ]:
-        for language, why in zip(LANGUAGES, ("余额将超出上限", "a balance would become too large"), strict=True):
+        for language, why in zip(
+            LANGUAGES, ("入账后余额将超出上限", "a balance would become too large"), strict=True
+        ):
             page = await read_page(client, userId=reader, messageType="decline", language=language)
             (row,) = page["result"]
             assert (row["USER_ID"], row["RECEIVER_ID"]) == (reader, reader)
