@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from myaccount.database.embedded_file import hold, release
+from myaccount.database.embedded_file import acquire_lock, release_lock
 from myaccount.database.not_ready import DatabaseNotReady
 from myaccount.observability import slots
 from myaccount.observability.log_setup import logging_settings, set_up_logging
@@ -138,7 +138,7 @@ def _keep_to_this_master(file: Path) -> None:
     """Lock the embedded file for this master and its workers."""
     try:
         # Workers inherit the lock, so old and new ones may overlap during a reload.
-        hold(file, PORT_FREE_SECONDS)
+        acquire_lock(file, PORT_FREE_SECONDS)
     except (DatabaseNotReady, OSError) as error:
         sys.exit(f"gunicorn cannot serve: {error}")
     keep_made()
@@ -159,14 +159,14 @@ def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
             config = load_configuration(_file, os.environ)
             _refuse_taken(server, served, config)
             if new := _embedded_file(config):
-                hold(new, 0)
+                acquire_lock(new, 0)
         except (WrongConfiguration, DatabaseNotReady, OSError) as error:
             server.log.error("The configuration was not reloaded, and the service goes on as it was: %s", error)
             return
         keep_made()
         if old := _embedded_file(served):
             # Before new workers inherit it. The old ones have it until they end.
-            release(old)
+            release_lock(old)
         served = config
         reload()
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .accounts.holdings import Holding
-    from .database.coalescing import Together
+    from .database.coalescing import Coalescer
     from .database.database import Database
     from .inbox.news import News
     from .journal.writer import Journal
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
-account_queries_key: Final[web.AppKey["Together[str, Holding]"]] = web.AppKey("account_queries")
+account_queries_key: Final[web.AppKey["Coalescer[str, Holding]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")

@@ -38,7 +38,7 @@ from .appkeys import (
 )
 from .controller.pages import not_found
 from .database.database import Database, open_database
-from .database.embedded_file import serving_alone
+from .database.embedded_file import serve_lock
 from .database.not_ready import DatabaseAway
 from .inbox.news import News
 from .journal.writer import Journal
@@ -123,7 +123,7 @@ async def refusals_context(app: web.Application) -> AsyncIterator[None]:
 async def sole_process_context(app: web.Application) -> AsyncIterator[None]:
     """Keep other processes from serving the embedded file. `myaccount listen` may run beside this one."""
     config = app[config_key]
-    with nullcontext() if "mysql" in config else serving_alone(working_path(config["sqlite_file"])):
+    with nullcontext() if "mysql" in config else serve_lock(working_path(config["sqlite_file"])):
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .database.database import Database, utc_now
-from .database.probe import Check
+from .database.probe import Probe
 from .database.writability import find_refusal
 from .journal.writer import Journal
 from .migrations.runner import head_version, read_version
@@ -69,29 +69,29 @@ class Health:
     ) -> None:
         self._journal = journal
         self._hosts = hosts_by_endpoint(callbacks)
-        self._database = Check(
+        self._database = Probe(
             "The database",
-            partial(database.check, find_health),
+            partial(database.probe, find_health),
             DatabaseHealth(AWAY, "unknown"),
-            fault_of=lambda health: health.fault,
+            find_fault=lambda health: health.fault,
             level=logging.ERROR,
         )
-        self._redis = Check("Redis", redis_state, AWAY)
+        self._redis = Probe("Redis", redis_state, AWAY)
 
         async def backlogs() -> Backlogs | None:
-            return await database.check(partial(find_backlogs, now=utc_now()))
+            return await database.probe(partial(find_backlogs, now=utc_now()))
 
-        self._backlogs = Check("The count of what waits", backlogs, None)
+        self._backlogs = Probe("The count of what waits", backlogs, None)
 
     async def readiness(self) -> Readiness:
         """Return what is well and what is not; never raise."""
-        (database, schema, _), redis = await asyncio.gather(self._database.answer(), self._redis.answer())
+        (database, schema, _), redis = await asyncio.gather(self._database.result(), self._redis.result())
         queue = "full" if self._journal is not None and self._journal.full else OK
         return Readiness(database, schema, queue, redis)
 
     async def found(self) -> list[Found]:
         """Return what the metrics tell of this moment; without what the database does not tell. Never raise."""
-        readiness, backlogs = await asyncio.gather(self.readiness(), self._backlogs.answer())
+        readiness, backlogs = await asyncio.gather(self.readiness(), self._backlogs.result())
         found = [Found("ready", readiness.ready), Found("database_up", readiness.database != AWAY)]
         if readiness.redis != NOT_CONFIGURED:
             found.append(Found("redis_up", readiness.redis == OK))

@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.coalescing import Together
+from ..database.coalescing import Coalescer
 from ..database.database import Database, utc_now
 from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..inbox.team_rows import find_team
@@ -49,13 +49,13 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
         announce(event_id)
 
 
-def account_queries(database: Database) -> Together[str, Holding]:
+def account_queries(database: Database) -> Coalescer[str, Holding]:
     """Return the way to ask for a user's accounts by user id."""
 
     async def find(user_ids: Collection[str]) -> dict[str, Holding]:
         return await database.read(partial(find_holdings, user_ids=user_ids))
 
-    return Together(find)
+    return Coalescer(find)
 
 
 def _is_same(holding: Holding, command: OpenAccount) -> bool:

@@ -63,7 +63,7 @@ async def openacc(request: web.Request) -> dict[str, object]:
 
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY.read(request)
-    holding = await request.app[account_queries_key].ask(user_id)
+    holding = await request.app[account_queries_key].fetch(user_id)
     return {"result": [] if holding is None else [_row(holding)]}
 
 

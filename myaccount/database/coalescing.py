@@ -1,4 +1,4 @@
-"""Questions asked of the database together: those that come while one is there go in the next, as one."""
+"""Request coalescing: queries that arrive while one is running are sent as one, when it is done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
@@ -8,58 +8,60 @@ from typing import Final, Generic, TypeVar
 from ..errors import Overloaded
 
 Key = TypeVar("Key", bound=Hashable)
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
-LIMIT: Final = 256
+# Keys of one query.
+KEYS_LIMIT: Final = 256
 WAITING_LIMIT: Final = 10_000
 
 
-class Together(Generic[Key, Answer]):
-    """Answers many questions with one: `find` returns, by key, the answers there are.
+class Coalescer(Generic[Key, Value]):
+    """`fetch_many` returns the values of many keys at once, without those that have none.
 
-    No question is answered from before it was asked: one that comes while `find` is under way waits for the next.
+    A query never gets a result that was read before it was submitted: one that arrives while `fetch_many` runs
+    waits for the next run.
     """
 
-    def __init__(self, find: Callable[[Collection[Key]], Awaitable[Mapping[Key, Answer]]]) -> None:
-        self._find = find
-        self._waiting: list[tuple[Key, asyncio.Future[Answer | None]]] = []
-        self._asking: asyncio.Task[None] | None = None
+    def __init__(self, fetch_many: Callable[[Collection[Key]], Awaitable[Mapping[Key, Value]]]) -> None:
+        self._fetch_many = fetch_many
+        self._waiting: list[tuple[Key, asyncio.Future[Value | None]]] = []
+        self._running: asyncio.Task[None] | None = None
 
-    async def ask(self, key: Key) -> Answer | None:
-        """Return the key's answer, or None if there is none. Raises Overloaded, or what `find` raises."""
+    async def fetch(self, key: Key) -> Value | None:
+        """Return the key's value, or None if it has none. Raises Overloaded, and what `fetch_many` raises."""
         if len(self._waiting) >= WAITING_LIMIT:
             raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")
-        answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, answered))
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-        return await answered
+        fetched: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, fetched))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await fetched
 
     async def close(self) -> None:
-        """Wait for what is being asked: nobody may want it any more, but it has a connection to the database."""
-        if self._asking is not None:
-            await self._asking
+        """Wait for the running query, which uses a connection even if no caller waits for it any more."""
+        if self._running is not None:
+            await self._running
 
-    async def _ask(self) -> None:
+    async def _run(self) -> None:
         while self._waiting:
-            together, self._waiting = self._waiting[:LIMIT], self._waiting[LIMIT:]
+            batch, self._waiting = self._waiting[:KEYS_LIMIT], self._waiting[KEYS_LIMIT:]
             try:
-                answers = await self._find({key for key, _ in together})
+                values = await self._fetch_many({key for key, _ in batch})
             except Exception as error:
-                # Those that came meanwhile would fare no better.
-                for _, answered in [*together, *self._waiting]:
-                    if not answered.done():
-                        answered.set_exception(_copied(error))
+                # The database would most likely fail those that wait as well.
+                for _, fetched in [*batch, *self._waiting]:
+                    if not fetched.done():
+                        fetched.set_exception(_copied(error))
                 self._waiting = []
             else:
-                for key, answered in together:
-                    if not answered.done():
-                        answered.set_result(answers.get(key))
-        self._asking = None
+                for key, fetched in batch:
+                    if not fetched.done():
+                        fetched.set_result(values.get(key))
+        self._running = None
 
 
 def _copied(error: Exception) -> Exception:
-    """Return a copy, since an error that is raised gathers where it went; some errors cannot be copied."""
+    """Return a copy, if the error can be copied: each raise adds to the traceback of the error it raises."""
     try:
         return copy(error)
     except Exception:

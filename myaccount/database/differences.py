@@ -1,16 +1,16 @@
-"""What the servers that speak MySQL's protocol do differently; docs/engines.rst has the whole table.
+"""Differences between the servers that speak MySQL's protocol; docs/engines.rst has the whole table.
 
-A server is asked which variables it has, not for its name or version. The numbers of errors are in error_kinds.py.
+We look at a server's variables, not at its name or version. Error numbers are in error_kinds.py.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Final
 
-# How long a statement waits for a row that another transaction holds, or SQLite for another program's write.
+# The longest wait of a statement for a row that another transaction holds; in SQLite, for another program's write.
 LOCK_TIMEOUT_SECONDS: Final = 1
-# OceanBase has this variable, in microseconds, and takes no notice of MySQL's.
+# OceanBase has this variable, in microseconds, and ignores MySQL's.
 OCEANBASE_LOCK_TIMEOUT: Final = "ob_trx_lock_timeout"
-# TiDB has this variable. It takes SKIP LOCKED for no lock at all (https://github.com/pingcap/tidb/issues/69720).
+# TiDB has this variable. There, SKIP LOCKED locks nothing (https://github.com/pingcap/tidb/issues/69720).
 TIDB_MODE: Final = "tidb_txn_mode"
 _MARIADB_SILENCE: Final = "idle_transaction_timeout"
 
@@ -21,22 +21,22 @@ FIND_VARIABLES: Final = (
 
 
 def silence_variable(variables: Collection[str]) -> str:
-    """Return the variable that bounds how long a session's transaction may be silent.
+    """Return the variable that limits how long a session may send nothing within a transaction.
 
-    Only MariaDB has one that leaves alone the sessions that are not in a transaction.
+    MariaDB has one for just that. Elsewhere it also limits sessions that are not in a transaction.
     """
     return _MARIADB_SILENCE if _MARIADB_SILENCE in variables else "wait_timeout"
 
 
 def lock_timeouts(seconds: int, *, oceanbase: bool) -> dict[str, int]:
-    """Return the session's variables that bound its waits for rows and tables."""
+    """Return the session variables that limit waits for rows and tables."""
     if oceanbase:
         return {OCEANBASE_LOCK_TIMEOUT: seconds * 1_000_000}
     return {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
 
 
 def statement_timeouts(seconds: int, *, oceanbase: bool) -> dict[str, int]:
-    """Return the session's variables that bound a statement: OceanBase alone ends one, after 10 seconds."""
+    """Return the session variables that limit a statement's time: only OceanBase has a limit, of 10 seconds."""
     return {"ob_query_timeout": seconds * 1_000_000} if oceanbase else {}
 
 
@@ -46,10 +46,10 @@ def set_session(variables: Mapping[str, str | int]) -> str:
 
 
 def select_within(milliseconds: int) -> str:
-    """Return the SELECT of a statement that is ended after so long.
+    """Return the word SELECT with a time limit for its statement.
 
-    MariaDB runs the first comment. MySQL takes the first hint of the second. OceanBase takes the second hint, in
-    microseconds, of which it keeps 100,000 for itself. Each passes over the rest.
+    MariaDB runs the first comment, MySQL uses the first hint of the second, and OceanBase the second hint, in
+    microseconds, of which it reserves 100,000 for itself. Each ignores the rest.
     """
     return (
         f"/*M!100100 SET STATEMENT max_statement_time = {milliseconds / 1000} FOR */ SELECT"

@@ -1,4 +1,4 @@
-"""The embedded file: the SQLite that it needs, whose file it is, and the one process that serves it."""
+"""The embedded file: the SQLite that it needs, its permissions, and the lock of the process that serves it."""
 
 import logging
 import os
@@ -16,21 +16,21 @@ from .not_ready import DatabaseNotReady
 
 _logger = logging.getLogger(__name__)
 
-# The first with the operator ->> (and JSON in every build).
+# The first with the operator ->>, and with JSON in every build.
 OLDEST_SQLITE: Final = (3, 38, 0)
 
-# What every SQLite database begins with.
+# Every SQLite database begins with this.
 HEADER: Final = b"SQLite format 3\0"
 
-# How long a process that has the lock may take to end, or to look whether somebody has it.
-ENDING_SECONDS: Final = 1
+# Another process may have the lock for this long while it ends, or while it checks whether the file is served.
+LOCK_WAIT_SECONDS: Final = 1
 
-# The locks of this process by file: the descriptor, and how many users it has here.
-_held: Final[dict[Path, tuple[int, int]]] = {}
+# The locks that this process has, by file: the descriptor, and how often it was acquired.
+_locks: Final[dict[Path, tuple[int, int]]] = {}
 
 
 def prepare_file(file: Path) -> None:
-    """Make the file if it is missing, and have it belong to its owner alone.
+    """Make the file if it is missing, and let only its owner read it.
 
     Raises DatabaseNotReady, before anything is made, if SQLite is too old, and OSError if the file cannot be made.
     """
@@ -38,13 +38,13 @@ def prepare_file(file: Path) -> None:
     with _named(file):
         made = make_file(file, lasting=True)
     if made:
-        # SQLite gives the files that it puts beside this one the same rights.
+        # SQLite gives the files beside this one the same permissions.
         _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
         return
     if not _may_be_ledger(file):
-        # The configuration may name a file of another program. SQLite refuses it.
+        # The configuration may name another program's file. Leave it alone: SQLite refuses it later.
         return
-    for path in (file, *_beside(file)):
+    for path in (file, *_files_beside(file)):
         try:
             if tighten(path):
                 _logger.warning(
@@ -55,7 +55,7 @@ def prepare_file(file: Path) -> None:
 
 
 def _may_be_ledger(file: Path) -> bool:
-    """Whether SQLite would take the file for a database. It makes one of an empty file."""
+    """Whether SQLite takes the file for a database: it accepts an empty file, too."""
     try:
         with file.open("rb") as opened:
             return opened.read(len(HEADER)) in (HEADER, b"")
@@ -64,51 +64,51 @@ def _may_be_ledger(file: Path) -> bool:
 
 
 def refuse_to_make(file: Path) -> None:
-    """Raise what `prepare_file` would if it had to make the file, and make nothing."""
+    """Raise what `prepare_file` would raise if it had to make the file, and make nothing."""
     _refuse_unusable(file)
     folder = next(parent for parent in file.parents if parent.exists())
     with _named(file):
         tempfile.TemporaryFile(dir=folder).close()
 
 
-def hold(file: Path, wait_seconds: float = ENDING_SECONDS) -> None:
-    """Keep other processes from serving the file, or changing its schema, until this process or `release` ends it.
+def acquire_lock(file: Path, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
+    """Keep other processes from serving or migrating the file until `release_lock`, or until this process ends.
 
-    The lock is on a file of its own: to close the database's own file would end the locks that SQLite has on it.
+    The lock is on a file of its own: closing a descriptor of the database file would drop SQLite's locks on it.
     Raises DatabaseNotReady if another process keeps the lock, and OSError if the lock's file cannot be made.
     """
     file = file.resolve()
-    descriptor, users = _held.get(file) or (_locked(file, wait_seconds), 0)
-    _held[file] = descriptor, users + 1
+    descriptor, count = _locks.get(file) or (_wait_for_lock(file, wait_seconds), 0)
+    _locks[file] = descriptor, count + 1
 
 
-def release(file: Path) -> None:
-    descriptor, users = _held.pop(file.resolve())
-    if users > 1:
-        _held[file.resolve()] = descriptor, users - 1
+def release_lock(file: Path) -> None:
+    descriptor, count = _locks.pop(file.resolve())
+    if count > 1:
+        _locks[file.resolve()] = descriptor, count - 1
     else:
-        # Before the lock ends: afterwards it may be another process's.
+        # While we still have the lock: afterwards the file may be another process's.
         remove_if_new(_lock_file(file.resolve()))
         os.close(descriptor)
 
 
 @contextmanager
-def serving_alone(file: Path) -> Iterator[None]:
-    """Hold the file for as long as the context lasts."""
-    hold(file)
+def serve_lock(file: Path) -> Iterator[None]:
+    """Have the lock within the context. Raises as `acquire_lock` does."""
+    acquire_lock(file)
     try:
         yield
     finally:
-        release(file)
+        release_lock(file)
 
 
 def refuse_if_served(file: Path) -> None:
-    """Raise DatabaseNotReady if another process serves the file."""
-    hold(file)
-    release(file)
+    """Raise as `acquire_lock` does, if another process serves the file."""
+    acquire_lock(file)
+    release_lock(file)
 
 
-def _locked(file: Path, wait_seconds: float) -> int:
+def _wait_for_lock(file: Path, wait_seconds: float) -> int:
     """Return a descriptor that has the lock."""
     _refuse_unusable(file)
     with _named(file):
@@ -125,7 +125,7 @@ def _locked(file: Path, wait_seconds: float) -> int:
 
 def _try_to_lock(lock_file: Path) -> int | None:
     """Return a descriptor that has the lock, or None if another process has it or has just removed its file."""
-    # Removed again only by the process that has the lock. Any other would end that one's hold on the database.
+    # Only the process that has the lock may remove its file: after that, another process could lock a new one.
     with _named(lock_file):
         new = make_file(lock_file, lasting=True)
         descriptor = os.open(lock_file, os.O_CREAT | os.O_RDWR, 0o600)
@@ -148,7 +148,7 @@ def _lock_file(file: Path) -> Path:
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Make an OSError name the key of the configuration and the file."""
+    """Name the configuration's key and the file in an OSError."""
     try:
         yield
     except OSError as error:
@@ -162,7 +162,7 @@ def _refuse_unusable(file: Path) -> None:
 
 
 def refuse_old_sqlite() -> None:
-    """Raise DatabaseNotReady if this Python has one."""
+    """Raise DatabaseNotReady if this Python's SQLite is too old."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise DatabaseNotReady(
             f"this Python has SQLite {sqlite3.sqlite_version}, and the embedded database needs 3.38 or later. "
@@ -170,5 +170,5 @@ def refuse_old_sqlite() -> None:
         )
 
 
-def _beside(file: Path) -> list[Path]:
+def _files_beside(file: Path) -> list[Path]:
     return [file.with_name(file.name + end) for end in ("-wal", "-shm")]

@@ -12,10 +12,10 @@ from ..settings.schema import MysqlConfig
 from .differences import LOCK_TIMEOUT_SECONDS, set_session
 from .freshness import Freshness
 
-# A request that has waited this long for a connection is one too many.
+# A request that gets no connection within this time is refused.
 POOL_TIMEOUT_SECONDS: Final = 1
 
-# What each session of the service sets for itself, whatever the server's own settings are.
+# Set in each session, whatever the server's own settings are.
 SESSION: Final[dict[str, str | int]] = {
     "sql_mode": "'STRICT_ALL_TABLES'",
     # MariaDB cuts JSON_ARRAYAGG at this length, sometimes into valid JSON.
@@ -27,8 +27,8 @@ def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) ->
     url = URL.create(
         "mysql+aiomysql",
         username=config["user"],
-        # aiomysql writes a password in Latin-1, whatever the charset. This way it writes the password's UTF-8,
-        # of which servers keep the hash.
+        # Servers keep the hash of the password's UTF-8, but aiomysql encodes a password as Latin-1. Decoded like
+        # this, it is sent as UTF-8.
         password=config["password"].encode().decode("latin-1"),
         host=config["host"],
         port=config["port"],
@@ -38,14 +38,14 @@ def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) ->
     engine = create_async_engine(
         url,
         isolation_level="READ COMMITTED",
-        # All are kept once they were needed: one that is closed after each use costs more than its query.
+        # Connections stay open: opening one costs more than a query.
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        # We end every transaction ourselves, so no reset on return. No ping before use either: a lost connection
-        # shows as an error, and the transaction is run again. `freshness` replaces what is stale.
+        # We end every transaction ourselves, so no reset on return. No ping before use either: after a lost
+        # connection the transaction is run again, and `freshness` replaces stale connections.
         pool_reset_on_return=None,
-        # Parameters hold card numbers, and errors reach the log.
+        # Errors are logged, and parameters contain card numbers.
         hide_parameters=True,
         connect_args={
             "connect_timeout": config["connect_timeout"],
@@ -63,8 +63,8 @@ def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
-        # Transactions are begun by the listener below, never by the driver on its own; the timeout, in
-        # seconds, is how long an attempt waits for another program to let go of the file.
+        # The listener below begins transactions, never the driver by itself. The timeout, in seconds, is how long
+        # an attempt waits for another program's lock on the file.
         connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT_SECONDS},
     )
 
@@ -74,14 +74,14 @@ def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode = WAL")
         # A commit is on the disk before it is answered (promise 4).
         cursor.execute("PRAGMA synchronous = FULL")
-        # On macOS alone, where a disk may otherwise keep it in its own memory.
+        # For macOS, where a disk may otherwise keep a commit in its own cache.
         cursor.execute("PRAGMA fullfsync = ON")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
-        # A writer takes the lock at once: one that read first could not get it any more.
+        # A writer takes the lock at once: after a read, SQLite may refuse it.
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine

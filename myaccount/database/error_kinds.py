@@ -1,7 +1,7 @@
-"""What an error of the database means for the transaction that met it, by the error's number.
+"""What a database error means for its transaction, by the error's number.
 
-The classes of exceptions are no guide: PyMySQL knows MariaDB's number of a violated CHECK and not MySQL's, so one
-is an IntegrityError and the other an OperationalError.
+The exception's class does not tell. PyMySQL knows MariaDB's number for a violated CHECK, but not MySQL's: one is
+an IntegrityError and the other an OperationalError.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from ..errors import Unavailable
 
 
 class TooLarge(Unavailable):
-    """The database takes or returns less at once than this needs."""
+    """A statement or a result is larger than the database allows."""
 
 
 class RowLocked(Unavailable):
@@ -23,17 +23,17 @@ class RowLocked(Unavailable):
 class ErrorKind(Enum):
     """What to do about an error."""
 
-    # Run the transaction again: a deadlock, a lost connection, and every number that is not listed below.
+    # Run the transaction again. A deadlock, a lost connection, and every number that is not listed below.
     TRANSIENT = auto()
-    # The server is not the writer any more: replace every connection, then run the transaction again.
+    # Replace every connection, then run the transaction again. The server is not the writer any more.
     READ_ONLY = auto()
-    # Another transaction holds a row for longer than a statement waits: give the connection back.
+    # Give the connection back. Another transaction holds a row for longer than a statement waits.
     LOCKED = auto()
-    # Another transaction inserted the same key first: run again, which finds it.
+    # Run the transaction again, which finds the row. Another transaction inserted the same key first.
     DUPLICATE = auto()
-    # The statement is larger than the server takes: send less at once.
+    # Send less at once. The statement or its result is larger than the server allows.
     TOO_LARGE = auto()
-    # The statement itself is at fault and would fail again.
+    # Raise it. The statement itself is wrong, and would fail again.
     OURS = auto()
 
 
@@ -45,7 +45,7 @@ MYSQL: Final[Mapping[int, ErrorKind]] = {
     # The lock wait timeout, NOWAIT, and the time limits of a statement in MariaDB, MySQL and OceanBase.
     **dict.fromkeys((1205, 3572, 1969, 3024, 4012), ErrorKind.LOCKED),
     **dict.fromkeys((1022, 1062, 1169, 1586), ErrorKind.DUPLICATE),
-    # max_allowed_packet, and an answer that passes it.
+    # max_allowed_packet, and a result that exceeds it.
     **dict.fromkeys((1153, 1301), ErrorKind.TOO_LARGE),
     # CHECK in MySQL (3819) and MariaDB (4025).
     **dict.fromkeys((3819, 4025), ErrorKind.OURS),
@@ -54,7 +54,7 @@ MYSQL: Final[Mapping[int, ErrorKind]] = {
     **dict.fromkeys((1264, 1305, 1364, 1366, 1406, 1452), ErrorKind.OURS),
 }
 
-# https://www.sqlite.org/rescode.html; extended codes, then primary ones, which are their lowest byte.
+# https://www.sqlite.org/rescode.html: extended codes first, then primary ones, which are the lowest byte of those.
 SQLITE: Final[Mapping[int, ErrorKind]] = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE: ErrorKind.DUPLICATE,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: ErrorKind.DUPLICATE,
@@ -66,19 +66,18 @@ SQLITE: Final[Mapping[int, ErrorKind]] = {
     sqlite3.SQLITE_TOOBIG: ErrorKind.OURS,
 }
 
-
-# What the drivers themselves find wrong has no number. Both have these classes, whose names PEP 249 sets. PyMySQL
-# is not imported for them: it takes 10 MiB, which the embedded service does not need.
+# Errors that the drivers raise themselves have no number. PEP 249 sets the names of these classes. PyMySQL is not
+# imported for them: that takes 10 MiB, which the embedded service can do without.
 _OURS: Final = {"ProgrammingError", "DataError", "NotSupportedError"}
 
 
 def kind_of(error: BaseException) -> ErrorKind:
-    """Return the kind of an error of the driver, or of SQLAlchemy's with the driver's inside."""
+    """Return the kind of a driver's error, or of SQLAlchemy's that wraps one."""
     cause = getattr(error, "orig", None) or error
     ours = any(class_.__name__ in _OURS for class_ in type(cause).__mro__)
-    otherwise = ErrorKind.OURS if ours else ErrorKind.TRANSIENT
+    default = ErrorKind.OURS if ours else ErrorKind.TRANSIENT
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
-        return SQLITE.get(code) or SQLITE.get(code & 0xFF) or otherwise
+        return SQLITE.get(code) or SQLITE.get(code & 0xFF) or default
     number = cause.args[0] if cause.args else None
-    return MYSQL.get(number, otherwise) if isinstance(number, int) else otherwise
+    return MYSQL.get(number, default) if isinstance(number, int) else default

@@ -1,8 +1,8 @@
 """Which pooled connections to MySQL or MariaDB may still be used.
 
-A failover may leave connections to a server that is alive and no longer the writer. Reads from it would be stale.
-So a connection proves once a second that its server takes writes, and an error that says otherwise replaces the
-connections of every pool.
+After a failover, connections may lead to a server that is alive but not the writer any more. Its data would be
+stale. So each connection is checked once a second: does its server take writes? If not, the connections of every
+pool are replaced.
 """
 
 import time
@@ -23,20 +23,20 @@ from .differences import (
     silence_variable,
 )
 from .error_kinds import ErrorKind, kind_of
-from .round_trips import PACKET_LIMIT
+from .pipeline import PACKET_LIMIT
+from .writability import NO_OP_WRITE
 
-# The server ends a transaction that is silent for so long: the locks of a process that was stopped are free again.
+# The server ends a transaction that sends nothing for this long, which frees the locks of a stopped process.
 SILENCE_SECONDS: Final = 5
-# How a connection's `info` names the session's variable that bounds its silence.
+# A connection is used without a new check for this long.
+CHECKED_SECONDS: Final = 1.0
+
+# Keys of a connection's `info`: the session variable that limits silence,
 SILENCE_VARIABLE: Final = "silence_variable"
-# How old the proof may be that the server takes writes.
-PROOF_SECONDS: Final = 1.0
-# How it says whether the server has OceanBase's variables.
+# whether the server is an OceanBase,
 OCEANBASE: Final = "oceanbase"
-# And whether SKIP LOCKED locks the rows that it returns.
+# and whether SKIP LOCKED locks the rows that it returns.
 SKIPS_LOCKED: Final = "skips_locked"
-# It changes no row and locks none, but a server that is not the writer refuses it.
-_PROOF: Final = "UPDATE account SET floor = floor WHERE id = 0"
 
 
 class Freshness:
@@ -76,7 +76,7 @@ class Freshness:
                 "closed_after_seconds": closed_seconds,
                 "connected_at": now,
                 "used_at": now,
-                "proved_at": now,
+                "checked_at": now,
             }
         )
 
@@ -85,12 +85,12 @@ class Freshness:
         if record.info["connected_at"] <= self._replaced_at:
             raise DisconnectionError
         never_used = record.info["used_at"] == record.info["connected_at"]
-        if not never_used and now - record.info["proved_at"] > PROOF_SECONDS:
-            self._prove(connection)
-            record.info["proved_at"] = now
+        if not never_used and now - record.info["checked_at"] > CHECKED_SECONDS:
+            self._check(connection)
+            record.info["checked_at"] = now
 
     def _closing(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        # SQLAlchemy would say good-bye to a server that has closed the connection, and log that as an error.
+        # SQLAlchemy would send a farewell to a server that has closed the connection, and log that this failed.
         if "used_at" in record.info:
             idle_seconds = time.monotonic() - record.info["used_at"]
             if idle_seconds > record.info["closed_after_seconds"] - 1:
@@ -104,22 +104,22 @@ class Freshness:
         if kind_of(error) is ErrorKind.READ_ONLY:
             self.replace_all()
             context.is_disconnect = True
-        # So the driver says that it has closed the connection; SQLAlchemy would keep it in the pool.
+        # The driver's way to say that it has closed the connection. SQLAlchemy alone would keep it in the pool.
         elif context.dialect.loaded_dbapi and isinstance(error, context.dialect.loaded_dbapi.InterfaceError):
             context.is_disconnect = True
 
-    def _prove(self, connection: Any) -> None:
+    def _check(self, connection: Any) -> None:
         """Raise InvalidatePoolError if the connection's server takes no writes, or the connection is lost.
 
-        A new connection is used once without a proof: so a database that is read-only everywhere can be read.
+        The first use of a connection goes unchecked, so that a database that is read-only everywhere can be read.
         """
         cursor = connection.cursor()
         try:
-            cursor.execute(_PROOF)
+            cursor.execute(NO_OP_WRITE)
             connection.rollback()
         except Exception as error:
             if kind_of(error) is ErrorKind.LOCKED:
-                # The table is locked, by a backup for instance, and can be read.
+                # The table is locked, for instance by a backup, and can be read.
                 return
             if kind_of(error) is ErrorKind.READ_ONLY:
                 self.replace_all()

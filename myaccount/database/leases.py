@@ -1,7 +1,7 @@
-"""What is tried again until it succeeds: events and deliveries wait alike, in rows with the same columns.
+"""Leases on rows that are retried until they succeed: events and deliveries, which have the same columns.
 
-A row is due at a time. Whoever takes it moves that time on, so that nobody else takes it meanwhile, and that it
-is tried again if the taker dies; after its last attempt it is set aside, due at no time.
+A worker that takes a row moves its `due_at` on. So no other worker takes it meanwhile, and the row becomes due
+again if the worker dies. After the last attempt the row is a dead letter, with an empty `due_at`.
 """
 
 import random
@@ -12,40 +12,43 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Row, Select, Table, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# The pauses grow from this, each twice the one before, and vary by a fifth so that what failed together does not
-# come again together. 15 attempts take about a day.
+# Each pause is twice the one before: 15 attempts take about a day. They vary by a fifth, so that rows that failed
+# together are not retried together.
 FIRST_PAUSE_SECONDS: Final = 5
 JITTER: Final = 0.2
 ERROR_LIMIT: Final = 500
 
 
-async def take_due(
+async def lease_due(
     connection: AsyncConnection,
     table: Table,
     now: datetime,
     limit: int,
-    keep_seconds: float,
+    lease_seconds: float,
     *which: ColumnElement[bool],
     columns: Sequence[Column[Any]] = (),
 ) -> list[Row[Any]]:
-    """Return the ids, and those columns, of rows that are due, the first due first, and keep them for so long."""
+    """Lease the rows that are due, longest due first; return their ids and those columns.
+
+    `which` narrows the rows. The lease ends after `lease_seconds`: until then no other worker gets the rows.
+    """
     due = select(table.c.id).where(table.c.due_at <= now, *which).order_by(table.c.due_at).limit(limit)
-    # Found first and then locked: while an index is searched, the row that ends the search is locked as well, and
-    # another's search would pass over it.
+    # Find first, lock then: a locking search of an index also locks the row at which it ends, and another worker
+    # would skip that one.
     ids = list((await connection.execute(due)).scalars())
     if not ids:
         return []
     free = select(table.c.id, *columns).where(table.c.id.in_(ids), table.c.due_at <= now).order_by(table.c.id)
-    rows = list(await connection.execute(for_us_alone(free, table)))
-    taken = update(table).where(table.c.id.in_([row.id for row in rows]))
-    await connection.execute(taken.values(due_at=now + timedelta(seconds=keep_seconds)))
+    rows = list(await connection.execute(for_update_skip_locked(free, table)))
+    leased = update(table).where(table.c.id.in_([row.id for row in rows]))
+    await connection.execute(leased.values(due_at=now + timedelta(seconds=lease_seconds)))
     return rows
 
 
-def for_us_alone(query: Select[Any], table: Table) -> Select[Any]:
-    """Lock the rows, which the query finds by their ids, and pass over those that another has locked."""
+def for_update_skip_locked(query: Select[Any], table: Table) -> Select[Any]:
+    """Lock the rows, which the query finds by their ids; skip those that another transaction has locked."""
     for dialect in ("mysql", "mariadb"):
-        # The optimiser would go through a small table as a whole, and lock for a moment what it does not want.
+        # The optimiser would scan a small table, and lock all of its rows for a moment.
         query = query.with_hint(table, "FORCE INDEX (PRIMARY)", dialect)
     return query.with_for_update(skip_locked=True)
 
@@ -58,15 +61,14 @@ async def postpone(
     last_attempt: int,
     *which: ColumnElement[bool],
 ) -> None:
-    """Record a failed attempt of each id: the next comes after a growing pause, after the last there is none."""
+    """Record a failed attempt for each id: exponential backoff, and a dead letter after the last attempt."""
     if not errors:
         return
     waiting = select(table.c.id, table.c.attempts).where(
         table.c.id.in_(errors), table.c.due_at.is_not(None), *which
     )
-    tried = waiting.with_for_update()
-    for id_, attempts in list(await connection.execute(tried)):
-        # The jitter is no secret.
+    for id_, attempts in list(await connection.execute(waiting.with_for_update())):
+        # The jitter need not be unpredictable.
         pause_seconds = FIRST_PAUSE_SECONDS * 2**attempts * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
         changes = {
             "attempts": attempts + 1,
@@ -77,25 +79,25 @@ async def postpone(
 
 
 async def remove(connection: AsyncConnection, table: Table, *which: ColumnElement[bool]) -> int:
-    """Delete those rows; return how many they were."""
+    """Delete the rows; return their number."""
     return int((await connection.execute(delete(table).where(*which))).rowcount)
 
 
 async def resend(connection: AsyncConnection, table: Table, now: datetime, *which: ColumnElement[bool]) -> int:
-    """Make those rows due now, with no attempt counted; return how many they are."""
+    """Make the rows due now, with no attempts counted; return their number."""
     again = update(table).where(*which).values(attempts=0, due_at=now)
     return int((await connection.execute(again)).rowcount)
 
 
 async def find_page_end(connection: AsyncConnection, table: Table, after: int, limit: int) -> int | None:
-    """Return the last id of the next so many rows after an id, or None if there are no more."""
+    """Return the last id of the page of `limit` rows after an id, or None if there are no more rows."""
     page = select(table.c.id).where(table.c.id > after).order_by(table.c.id).limit(limit).subquery()
     end: int | None = await connection.scalar(select(func.max(page.c.id)))
     return end
 
 
 async def list_rows(connection: AsyncConnection, table: Table, after: int, limit: int) -> list[Any]:
-    """Return a page of what waits or was set aside, in the order of its making, without the bodies."""
+    """Return a page of the rows, dead letters included, in the order of their ids, without the bodies."""
     columns = [column for column in table.c if column.name != "body"]
     page = select(*columns).where(table.c.id > after).order_by(table.c.id).limit(limit)
     return list(await connection.execute(page))

@@ -1,4 +1,4 @@
-"""One migration of a database at a time, from whichever host."""
+"""One migration of a database at a time, across hosts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,18 +10,18 @@ from ..errors import Unavailable
 from .differences import lock_timeouts, set_session, statement_timeouts
 from .freshness import OCEANBASE, SILENCE_VARIABLE
 
-# A migration waits so long for another's of the same database,
+# A migration waits this long for another migration of the same database.
 MIGRATION_WAIT_SECONDS: Final = 600
-# and so long for a transaction that is open on a table that it changes: all others would queue up behind it.
+# It waits less for a transaction that uses a table to be changed: others queue behind the migration meanwhile.
 TABLE_WAIT_SECONDS: Final = 30
-# A lock's name has 64 characters at most, which a database's alone may have.
+# A lock's name has at most 64 characters, and so has a database's: hence the hash.
 _NAME: Final = "CONCAT('myaccount.', MD5(DATABASE()))"
-# Longer than a person lets the output of a long command wait.
+# As good as no limit. A command's output may pause for hours, while a person reads it page by page.
 PATIENCE_SECONDS: Final = 86_400
 
 
 async def allow_silence(connection: AsyncConnection) -> None:
-    """Let the connection's statements, and the pauses between them, be long until it is closed."""
+    """Allow long statements, and long pauses between them, until the connection is closed."""
     if connection.dialect.name != "sqlite":
         silence = {connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS}
         long_statements = statement_timeouts(PATIENCE_SECONDS, oceanbase=connection.info[OCEANBASE])
@@ -30,10 +30,10 @@ async def allow_silence(connection: AsyncConnection) -> None:
 
 @asynccontextmanager
 async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Have the connection's next transaction be the only migration.
+    """Hold the migration lock within the context.
 
-    SQLite's transaction is a lock by itself, and only waits for another's. Raises Unavailable if the server's lock
-    was not to be had, and the driver's own errors.
+    In SQLite the transaction itself is the lock; here it only gets a longer wait. Raises Unavailable if another
+    migration takes too long, and the driver's own errors.
     """
     cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
     if connection.dialect.name == "sqlite":
@@ -42,7 +42,7 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
         yield
         return
     oceanbase = connection.info[OCEANBASE]
-    # On OceanBase the time limit of locks ends GET_LOCK as well.
+    # OceanBase's limit for lock waits applies to GET_LOCK as well.
     waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=oceanbase)
     waits |= statement_timeouts(PATIENCE_SECONDS, oceanbase=oceanbase)
     await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
@@ -57,6 +57,6 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
         await cursor.execute(set_session(lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
         yield
     finally:
-        # OceanBase keeps the lock beyond the end of the connection. Elsewhere it ends with a lost connection.
+        # OceanBase keeps the lock when the connection closes. The others free it, also when a connection is lost.
         with suppress(Exception):
             await cursor.execute(f"SELECT RELEASE_LOCK({_NAME})")

@@ -6,4 +6,4 @@ class DatabaseNotReady(Exception):
 
 
 class DatabaseAway(DatabaseNotReady):
-    """The database does not answer, or lets nobody in."""
+    """The database does not answer, or refuses the connection."""

@@ -9,68 +9,69 @@ from .reasons import reason_of
 
 _logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-# After this the question is given up. Libraries may be slow to notice, so whoever asked does not wait for that.
-ASK_SECONDS: Final = 0.6
+# The probe is cancelled after this. Libraries may be slow to react to that, so callers wait only a little longer.
+PROBE_SECONDS: Final = 0.6
 WAIT_SECONDS: Final = 0.8
-# An answer this old is still given: so however many ask, the question is put only so often.
-REMEMBERED_SECONDS: Final = 0.5
+# A result of this age is still returned, so that many callers do not cause many probes.
+CACHE_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 2
-# An error's text may be another each time.
+# The text of an error may differ each time.
 LOGGED_LIMIT: Final = 10
 
 
-class Check(Generic[Answer]):
-    """Asks one at a time; `otherwise` is the answer when the question fails or takes too long.
+class Probe(Generic[Result]):
+    """Runs `run`, once at a time; the result is `default` when that fails or takes too long.
 
-    `fault_of` tells what is wrong according to an answer. Each fault is logged once until all is well again.
+    `find_fault` returns what is wrong according to a result, or an empty text. Each fault is logged once until a
+    probe finds none.
     """
 
     def __init__(
         self,
-        what: str,
-        ask: Callable[[], Awaitable[Answer]],
-        otherwise: Answer,
+        subject: str,
+        run: Callable[[], Awaitable[Result]],
+        default: Result,
         *,
-        fault_of: Callable[[Answer], str] = lambda answer: "",
+        find_fault: Callable[[Result], str] = lambda result: "",
         level: int = logging.WARNING,
     ) -> None:
-        self._what = what
-        self._ask = ask
-        self._otherwise = otherwise
-        self._fault_of = fault_of
+        self._subject = subject
+        self._run = run
+        self._default = default
+        self._find_fault = find_fault
         self._level = level
         self._logged: set[str] = set()
-        self._began = 0.0
-        self._asking: asyncio.Task[Answer] | None = None
+        self._started_at = 0.0
+        self._task: asyncio.Task[Result] | None = None
 
-    async def answer(self) -> Answer:
-        """Return an answer within a second; never raise."""
-        asking, now = self._asking, asyncio.get_running_loop().time()
-        if asking is None or (asking.done() and now - self._began > REMEMBERED_SECONDS):
-            self._began = now
-            asking = self._asking = asyncio.create_task(self._find_out(), name="check")
-        await asyncio.wait([asking], timeout=WAIT_SECONDS)
-        return asking.result() if asking.done() else self._otherwise
+    async def result(self) -> Result:
+        """Return a result within a second; never raise."""
+        task, now = self._task, asyncio.get_running_loop().time()
+        if task is None or (task.done() and now - self._started_at > CACHE_SECONDS):
+            self._started_at = now
+            task = self._task = asyncio.create_task(self._run_logged(), name="probe")
+        await asyncio.wait([task], timeout=WAIT_SECONDS)
+        return task.result() if task.done() else self._default
 
     async def close(self) -> None:
-        """Break off what is being asked."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking], timeout=CLOSE_SECONDS)
+        """Cancel a probe that is running."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
 
-    async def _find_out(self) -> Answer:
+    async def _run_logged(self) -> Result:
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                answer = await self._ask()
-                fault = self._fault_of(answer)
+            async with asyncio.timeout(PROBE_SECONDS):
+                result = await self._run()
+                fault = self._find_fault(result)
         except Exception as error:
-            answer = self._otherwise
+            result = self._default
             fault = f"did not answer: {reason_of(error)}"
         if not fault:
             self._logged.clear()
         elif fault not in self._logged and len(self._logged) < LOGGED_LIMIT:
             self._logged.add(fault)
-            _logger.log(self._level, "%s %s", self._what, fault)
-        return answer
+            _logger.log(self._level, "%s %s", self._subject, fault)
+        return result

@@ -1,11 +1,11 @@
-"""Why the database failed, in the words of its driver and of the system."""
+"""Why the database failed, as the driver and the operating system say it."""
 
 import os
 import socket
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the driver's words, without its number, the statement or its parameters, and the system's cause."""
+    """Return the driver's message and the operating system's, without the statement and its parameters."""
     error = getattr(error, "orig", None) or error
     words = str(error.args[-1]) if error.args else type(error).__name__
     cause = error.__cause__

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection
 from functools import partial
 
-from ..database.coalescing import Together
+from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..errors import UserNotFound
 from .queries import NEWS_LIMIT, Message, find_latest, find_newest, find_news
@@ -23,24 +23,24 @@ class News:
         async def find(asked: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[Message]]:
             return await database.read(partial(find_news, asked=asked))
 
-        self._newest = Together(find_first)
-        self._latest = Together(find_some)
-        self._from = Together(find)
+        self._newest = Coalescer(find_first)
+        self._latest = Coalescer(find_some)
+        self._from = Coalescer(find)
 
     async def newest(self, reader_id: str) -> int:
         """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
-        newest = await self._newest.ask(reader_id)
+        newest = await self._newest.fetch(reader_id)
         if newest is None:
             raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
         return newest
 
     async def starting_with(self, reader_id: str, message_id: int) -> list[Message]:
         """Return the reader's message with that id, if there is one, and at most NEWS_LIMIT after it, in order."""
-        return await self._from.ask((reader_id, message_id)) or []
+        return await self._from.fetch((reader_id, message_id)) or []
 
     async def latest(self, reader_id: str) -> list[Message]:
         """Return the reader's newest messages, at most NEWS_LIMIT, the oldest first."""
-        return await self._latest.ask(reader_id) or []
+        return await self._latest.fetch(reader_id) or []
 
     async def close(self) -> None:
         """Wait for what is being asked."""

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.round_trips import is_sqlite, places, turn
+from ..database.pipeline import is_sqlite, run_pipeline
+from ..database.statements import placeholders
 from ..model.inbox import team, team_member
 from ..model.money import account, user
 
@@ -65,7 +66,7 @@ async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -
     rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, team_id IS NOT NULL)) FROM user"
     joined = f"{rows} JOIN account ON account.user_id = user.user_id WHERE user.user_id IN"
     parts = [ids[start : start + PARTIES_LIMIT] for start in range(0, len(ids), PARTIES_LIMIT)]
-    answers = await turn(connection, *[(f"{joined} ({places(part)})", part) for part in parts])
+    answers = await run_pipeline(connection, *[(f"{joined} ({placeholders(part)})", part) for part in parts])
     found = [row for answer in answers for row in answer]
     return {user_id: name for user_id, name, _ in found}, {user_id for user_id, _, watched in found if watched}
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database, utc_now
-from ..database.round_trips import turn
+from ..database.pipeline import run_pipeline
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from .team_rows import add_members, find_team, find_users, insert_team, remove_members, rename_team
 from .writing import NewMessage, was_told, write_messages
@@ -101,7 +101,7 @@ async def write_note(database: Database, publish: Callable[[Collection[str]], No
             )
             for member in team.members
         ]
-        await turn(connection, *write_messages(connection, messages))
+        await run_pipeline(connection, *write_messages(connection, messages))
         return team.members
 
     readers = await database.write(work)

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.round_trips import Bound, insert_rows, is_sqlite, places, turn, written
+from ..database.pipeline import is_sqlite, run_pipeline
+from ..database.statements import Bound, format_time, insert_rows, placeholders
 from ..model.inbox import message
 
 _MESSAGE: Final = (
@@ -74,7 +75,7 @@ def _folder_row(reader_id: str, team_id: str, message_type: str, own: bool, adde
 
 
 def _message_row(m: NewMessage) -> Bound:
-    own = f"'{m.message_type}','{written(m.created_at)}',{m.own:d},1"
+    own = f"'{m.message_type}','{format_time(m.created_at)}',{m.own:d},1"
     values = [m.reader_id, m.source_id, m.user_id, m.user_name, m.receiver_id, m.body]
     if not m.team_id:
         return f"(%s,%s,%s,%s,%s,%s,'','','',{own})", values
@@ -87,12 +88,12 @@ def _lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> lis
         # There is one writer at a time.
         return []
     ids = sorted(user_ids)
-    return [(f"{_LOCK} ({places(ids)}) FOR UPDATE", ids)]
+    return [(f"{_LOCK} ({placeholders(ids)}) FOR UPDATE", ids)]
 
 
 async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:
     """Keep every other transaction from changing the inbox until this one ends."""
-    await turn(connection, *_lock_readers(connection, [reader_id]))
+    await run_pipeline(connection, *_lock_readers(connection, [reader_id]))
 
 
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:

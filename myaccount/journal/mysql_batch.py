@@ -6,7 +6,8 @@ from typing import Any
 from ..database.differences import select_within
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
-from ..database.round_trips import PACKET_LIMIT, Bound, mysql_turn, places
+from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
+from ..database.statements import Bound, placeholders
 from ..ledger.decide import Account, Order
 from .batches import DECIDED, Balances, BatchConnection
 
@@ -15,7 +16,7 @@ class MysqlBatch(BatchConnection):
     """MySQL's or MariaDB's; a transaction begins by itself with its first statement."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
-        return await mysql_turn(self._driver, statements, self._info[PACKET_LIMIT])
+        return await run_mysql_pipeline(self._driver, statements, self._info[PACKET_LIMIT])
 
     async def begin(
         self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
@@ -33,7 +34,7 @@ class MysqlBatch(BatchConnection):
         return (
             "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(user_id, id))"
             " FROM (SELECT user_id, MIN(id) AS id FROM account"
-            f" WHERE user_id IN ({places(user_ids)}) GROUP BY user_id) AS first_account",
+            f" WHERE user_id IN ({placeholders(user_ids)}) GROUP BY user_id) AS first_account",
             tuple(user_ids),
         )
 
@@ -53,14 +54,14 @@ class MysqlBatch(BatchConnection):
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
             f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({DECIDED})) FROM `order`"
-            f" WHERE order_id IN ({places(order_ids)})",
+            f" WHERE order_id IN ({placeholders(order_ids)})",
             tuple(order_ids),
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         rows = ",".join(
-            f"(%s,{_word(order_type)},{from_account},{to_account},{amount},{from_balance},{to_balance},"
-            f"{_word(status)},{_word(reason)},{_word(created_at)})"
+            f"(%s,{sql_literal(order_type)},{from_account},{to_account},{amount},{from_balance},{to_balance},"
+            f"{sql_literal(status)},{sql_literal(reason)},{sql_literal(created_at)})"
             for _, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason in orders
         )
         return (
@@ -69,7 +70,7 @@ class MysqlBatch(BatchConnection):
         )
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
-        row = f"(%s,0,{_word(due_at)},{_word(created_at)})"
+        row = f"(%s,0,{sql_literal(due_at)},{sql_literal(created_at)})"
         insert = f"INSERT INTO event (body, attempts, due_at, created_at) VALUES {row}"
         return (insert, (body,)), ("SELECT 1, JSON_ARRAY(LAST_INSERT_ID())", ())
 
@@ -89,6 +90,6 @@ def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _word(own: str | None) -> str:
+def sql_literal(own: str | None) -> str:
     """Return a word of the service's own as the statement has it: never what a client wrote."""
     return "NULL" if own is None else f"'{own}'"

@@ -41,13 +41,13 @@ class Posted(NamedTuple):
 
 
 async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
-    """Return what `work` returns of a batch's connection, as `Database.batch` does."""
+    """Return what `work` returns of a batch's connection, as `Database.write_on_driver` does."""
     batch_on = SqliteBatch if database.embedded else MysqlBatch
 
     async def work_on(connection: DriverConnection) -> Result:
         return await work(batch_on(connection))
 
-    return await database.batch(work_on)
+    return await database.write_on_driver(work_on)
 
 
 class Poster:
@@ -63,8 +63,8 @@ class Poster:
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
         """Decide and commit the commands; `wait` for locked rows as long as batches of other processes take.
 
-        Raises Unavailable and Overloaded as `Database.batch` does, TooLarge if the batch must be divided, and
-        RowLocked if another row than an account's is locked.
+        Raises Unavailable and Overloaded as `Database.write_on_driver` does, TooLarge if the batch must be
+        divided, and RowLocked if another row than an account's is locked.
         """
         parties = {party for command in commands for party in (command.payer, command.payee)}
         order_ids = {command.order_id for command in commands}

@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..database.round_trips import Bound, sqlite_turn
+from ..database.pipeline import run_sqlite_pipeline
+from ..database.statements import Bound
 from ..ledger.decide import Account, Order
 from .batches import DECIDED, Balances, BatchConnection
 
@@ -13,7 +14,7 @@ class SqliteBatch(BatchConnection):
     """The embedded file's: one writer at a time, which has the lock from its first statement."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
-        return await sqlite_turn(self._driver, statements)
+        return await run_sqlite_pipeline(self._driver, statements)
 
     async def begin(
         self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None

@@ -10,7 +10,7 @@ from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database, utc_now
-from ..database.leases import postpone, take_due
+from ..database.leases import lease_due, postpone
 from ..errors import Overloaded
 from ..model.outbox import event
 from ..observability.metrics import MESSAGES
@@ -80,7 +80,7 @@ class Listener:
 
         They do not go through the queue again, which may still be broken.
         """
-        work = partial(take_due, table=event, now=utc_now(), limit=SWEEP_LIMIT, keep_seconds=RESEND_SECONDS)
+        work = partial(lease_due, table=event, now=utc_now(), limit=SWEEP_LIMIT, lease_seconds=RESEND_SECONDS)
         due = await self._database.write(work)
         await self._tell_all([row.id for row in due])
         if len(due) < SWEEP_LIMIT:

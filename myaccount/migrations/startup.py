@@ -11,10 +11,11 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import TRANSACTION_TIMEOUT_SECONDS, Database
+from ..database.database import Database
 from ..database.embedded_file import refuse_if_served
 from ..database.not_ready import DatabaseAway, DatabaseNotReady
 from ..database.reasons import reason_of
+from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..database.writability import find_refusal
 from ..errors import Unavailable
 from ..model.money import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
@@ -90,7 +91,7 @@ async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[R
     """Return what `work` returns. Raises DatabaseAway, with the database's words, if it does not answer."""
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
-            return await database.check(work)
+            return await database.probe(work)
     except TimeoutError:
         reason = f"it did not answer within {TRANSACTION_TIMEOUT_SECONDS} seconds"
     except (DBAPIError, OSError) as error:

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, cast
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.leases import for_us_alone
-from ..database.round_trips import Bound
+from ..database.leases import for_update_skip_locked
+from ..database.statements import Bound
 from ..ledger.changes import Change
 from ..model.outbox import event
 
@@ -51,7 +51,7 @@ async def lock_events(connection: AsyncConnection, ids: Collection[int]) -> list
     waiting = select(event.c.id, event.c.body, event.c.created_at).where(
         event.c.id.in_(ids), event.c.due_at.is_not(None)
     )
-    rows = await connection.execute(for_us_alone(waiting.order_by(event.c.id), event))
+    rows = await connection.execute(for_update_skip_locked(waiting.order_by(event.c.id), event))
     return [Event(row.id, [Change(*change) for change in json.loads(row.body)], row.created_at) for row in rows]
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.round_trips import turn
+from ..database.pipeline import run_pipeline
 from ..inbox.recipients import messages_about
 from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
@@ -62,7 +62,7 @@ async def tell(
             count += 1
         owed += requests_about(changes[:count], created_at, wanted)
         left[id_] = changes[count:]
-    await turn(
+    await run_pipeline(
         connection,
         *owe(owed, now, off),
         *[keep_changes(id_, changes) for id_, changes in left.items()],

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.leases import take_due
-from ..database.round_trips import Bound, insert_rows, written
+from ..database.leases import lease_due
+from ..database.statements import Bound, format_time, insert_rows
 from ..model.outbox import delivery, endpoint_off
 from ..settings.schema import CallbackConfig, endpoint_key
 
@@ -37,8 +37,8 @@ def owe(bodies: Collection[tuple[str, str]], now: datetime, off: Collection[str]
 
     For endpoints that are switched off it is a dead letter: kept until it is resent or dropped.
     """
-    due = f"(%s,%s,%s,0,'{written(now)}',NULL,'{written(now)}')"
-    set_aside = f"(%s,%s,%s,0,NULL,'{SWITCHED_OFF}','{written(now)}')"
+    due = f"(%s,%s,%s,0,'{format_time(now)}',NULL,'{format_time(now)}')"
+    set_aside = f"(%s,%s,%s,0,NULL,'{SWITCHED_OFF}','{format_time(now)}')"
     rows = [
         (set_aside if endpoint in off else due, [endpoint, f"msg_{secrets.token_hex(16)}", body])
         for endpoint, body in bodies
@@ -48,7 +48,7 @@ def owe(bodies: Collection[tuple[str, str]], now: datetime, off: Collection[str]
 
 
 async def take_deliveries(
-    connection: AsyncConnection, endpoint: str, now: datetime, limit: int, keep_seconds: float
+    connection: AsyncConnection, endpoint: str, now: datetime, limit: int, lease_seconds: float
 ) -> list[Delivery]:
     """Return what is due to the endpoint; nobody else is given it while it is kept.
 
@@ -58,12 +58,12 @@ async def take_deliveries(
     off = select(endpoint_off.c.endpoint).where(endpoint_off.c.endpoint == endpoint)
     # Locked, so that a person who switches it on comes before or after: what was resent is not set aside again.
     if (await connection.execute(off.with_for_update())).first() is not None:
-        rows = await take_due(connection, delivery, now, PAGE_LIMIT, keep_seconds, of_endpoint)
+        rows = await lease_due(connection, delivery, now, PAGE_LIMIT, lease_seconds, of_endpoint)
         aside = update(delivery).where(delivery.c.id.in_([row.id for row in rows]))
         await connection.execute(aside.values(due_at=None, error=SWITCHED_OFF))
         return []
     columns = [delivery.c.webhook_id, delivery.c.body]
-    rows = await take_due(connection, delivery, now, limit, keep_seconds, of_endpoint, columns=columns)
+    rows = await lease_due(connection, delivery, now, limit, lease_seconds, of_endpoint, columns=columns)
     return [Delivery(row.id, row.webhook_id, row.body) for row in rows]
 
 

@@ -96,8 +96,8 @@ class Endpoint:
         if self.key != self._url_key:
             # Before the endpoint was given a name, it was owed requests by its url.
             await take_over(connection, self._url_key, self.key)
-        keep_seconds = self._callback["timeout_seconds"] + MARGIN_SECONDS
-        return await take_deliveries(connection, self.key, utc_now(), REQUESTS_AT_ONCE, keep_seconds)
+        lease_seconds = self._callback["timeout_seconds"] + MARGIN_SECONDS
+        return await take_deliveries(connection, self.key, utc_now(), REQUESTS_AT_ONCE, lease_seconds)
 
     async def _settle(self, errors: dict[Delivery, str | None], connection: AsyncConnection) -> bool:
         """Remove what was delivered, and note why the rest was not; return whether that switches the endpoint off.

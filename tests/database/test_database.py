@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import database_key
-from myaccount.database import database as database_module
-from myaccount.database.database import Database
+from myaccount.database import retries as retries_module
+from myaccount.database.database import Database, utc_now
 from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
 from myaccount.journal.posting import run_batch
@@ -33,7 +33,7 @@ async def test_work_that_clashes_is_run_again_and_then_committed_once(database: 
         # The key of the external account exists already: the first time, this is a clash.
         key = 1 if tries == 1 else 1000
         row = {"id": key, "account_id": f"x{key}", "account_type": "t", "currency": "CNY", "balance": 0}
-        await connection.execute(account.insert(), row | {"created_at": database_module.utc_now()})
+        await connection.execute(account.insert(), row | {"created_at": utc_now()})
         return key
 
     assert await database.write(work) == 1000
@@ -43,9 +43,9 @@ async def test_work_that_clashes_is_run_again_and_then_committed_once(database: 
 async def test_work_that_clashes_every_time_is_a_fault_and_is_told_as_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
     again = account.insert().values(
-        id=1, account_id="x", account_type="t", currency="CNY", balance=0, created_at=database_module.utc_now()
+        id=1, account_id="x", account_type="t", currency="CNY", balance=0, created_at=utc_now()
     )
     with pytest.raises(IntegrityError):
         await database.write(lambda connection: connection.execute(again))
@@ -85,7 +85,7 @@ async def test_a_batch_that_fails_lets_go_of_what_it_locked(
 
     with pytest.raises(ZeroDivisionError):
         await run_batch(client.app[database_key], work)
-    monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
@@ -93,15 +93,13 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
-    monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
 
     async def work(batch: BatchConnection) -> None:
         keys = await batch.find_first_accounts(["u1"])
         await batch.begin(keys, ["o1"], wait_milliseconds=None)
         # The table itself refuses a balance below the floor, after the order went in.
-        await batch.commit(
-            [Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", database_module.utc_now()
-        )
+        await batch.commit([Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", utc_now())
 
     with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
         await run_batch(client.app[database_key], work)
@@ -146,7 +144,7 @@ class TestSQLite:
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await open_users(client, "u1")
-        monkeypatch.setattr(database_module, "ATTEMPTS", 1)
+        monkeypatch.setattr(retries_module, "ATTEMPTS", 1)
         other = sqlite3.connect(config["sqlite_file"], isolation_level=None, check_same_thread=False)
         # Not in the event loop: the service may be writing, and must be able to finish.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.database import database as database_module
 from myaccount.database import freshness as freshness_module
-from myaccount.database.database import Database, open_database
+from myaccount.database import retries as retries_module
+from myaccount.database.database import Database, open_database, utc_now
 from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.model.money import account, order
 from myaccount.settings.schema import CONFIGURATION, Config
@@ -30,7 +30,7 @@ class TestMariaDB:
 
     @pytest.fixture
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+        monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
 
     async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
         query = text(
@@ -51,7 +51,7 @@ class TestMariaDB:
         self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A connection that proves that its server takes writes must not wait for the end of the backup."""
-        monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 0)
+        monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 0)
         await open_users(client, "u1")
         with mariadb.connect("root", "") as other, other.cursor() as cursor:
             cursor.execute("FLUSH TABLES WITH READ LOCK")
@@ -122,7 +122,7 @@ class TestMariaDB:
             account_type="t",
             currency="CNY",
             balance=0,
-            created_at=database_module.utc_now(),
+            created_at=utc_now(),
         )
         await database.write(lambda connection: connection.execute(two))
         await asyncio.gather(database.write(locking(1, 2)), database.write(locking(2, 1)))
@@ -185,7 +185,7 @@ class TestMariaDB:
         self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await open_users(client, "u1")
-        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 0.3)
+        monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 0.3)
         mariadb.pause()
         try:
             answers = await asyncio.gather(
@@ -195,7 +195,7 @@ class TestMariaDB:
         finally:
             mariadb.resume()
         assert [(status, body["code"]) for status, body, _ in answers] == [(503, "unavailable")] * 2
-        monkeypatch.setattr(database_module, "TRANSACTION_TIMEOUT_SECONDS", 5)
+        monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 5)
         assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
         assert await balance(client, "u1") == "1.00"
 
@@ -217,7 +217,7 @@ class TestMariaDBDies:
     async def test_killed_and_restarted_nothing_acknowledged_is_lost_and_orders_go_on(
         self, client: Client, database: Database, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(database_module, "FIRST_PAUSE_SECONDS", 0.001)
+        monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
         await open_users(client, "u1", "u2")
         await send(client, "/recharge", orderId="r0", userId="u1", amount="100")
         acknowledged = [f"t{n}" for n in range(50) if (await transfer(client, f"t{n}", "u1", "u2", "1"))[0] == 200]

@@ -17,7 +17,7 @@ import yaml
 
 from myaccount.cli import entry as cli
 from myaccount.database.database import open_database
-from myaccount.database.embedded_file import OLDEST_SQLITE, hold, release
+from myaccount.database.embedded_file import OLDEST_SQLITE, acquire_lock, release_lock
 from myaccount.migrations.startup import prepare_schema
 from myaccount.settings.schema import Config
 from myaccount.system.private_files import keep_made
@@ -163,20 +163,20 @@ def test_an_empty_file_becomes_a_ledger_of_its_owner_s_alone(start: Start, tmp_p
 def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool) -> None:
     """A start that fails removes the file of the lock that it made, and no other."""
     file, lock = tmp_path / "money.db", tmp_path / "money.db.lock"
-    hold(file)
+    acquire_lock(file)
     if not failing:
         keep_made()
-    release(file)
+    release_lock(file)
     assert lock.exists() is not failing
-    hold(file)
+    acquire_lock(file)
     keep_made()
     # As another process: it made nothing, and may remove nothing.
     script = "import sys, pathlib; from myaccount.database import embedded_file as file"
-    script += "; file.hold(pathlib.Path(sys.argv[1]), 0)"
+    script += "; file.acquire_lock(pathlib.Path(sys.argv[1]), 0)"
     other = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True)
     assert "another process serves" in other.stderr
     assert lock.exists()
-    release(file)
+    release_lock(file)
 
 
 @pytest.mark.parametrize("command", ["events", "verify", "check"])

@@ -121,7 +121,7 @@ async def test_an_opening_that_the_new_server_lost_does_not_lead_to_the_new_owne
 async def test_a_write_that_the_old_server_refuses_replaces_every_connection(
     client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 3600)
+    monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 3600)
     await open_users(client, "u1")
     # Every connection is open, the journal's as well.
     assert (await send(client, "/recharge", orderId="r0", userId="u1", amount="1"))[0] == 200
@@ -163,7 +163,7 @@ async def test_a_database_that_is_read_only_everywhere_can_be_read(
     client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each use of a connection asks for a proof.
-    monkeypatch.setattr(freshness_module, "PROOF_SECONDS", 0)
+    monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 0)
     await open_users(client, "u1")
     _set_read_only(pair.old, 1)
     for _ in range(3):

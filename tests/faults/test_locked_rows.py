@@ -13,7 +13,7 @@ import pytest
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
 from myaccount.database.freshness import SKIPS_LOCKED
-from myaccount.database.round_trips import Bound
+from myaccount.database.statements import Bound
 from myaccount.journal import blocked as blocked_module
 from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
 from myaccount.journal.mysql_batch import MysqlBatch

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount import main as main_module
 from myaccount.appkeys import health_key, queue_key
 from myaccount.database.database import Database, open_database
-from myaccount.database.leases import take_due
+from myaccount.database.leases import lease_due
 from myaccount.errors import Unavailable
 from myaccount.listener import redis_queue as redis_queue_module
 from myaccount.listener import relay as listener_module
@@ -171,11 +171,11 @@ async def test_with_a_working_queue_the_sweeper_has_nothing_to_do(
     by_sweeper: list[int] = []
 
     async def noted(*arguments: Any, **named: Any) -> Any:
-        rows = await take_due(*arguments, **named)
+        rows = await lease_due(*arguments, **named)
         by_sweeper.extend(row.id for row in rows)
         return rows
 
-    monkeypatch.setattr(listener_module, "take_due", noted)
+    monkeypatch.setattr(listener_module, "lease_due", noted)
     monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
     # However slow the machine is.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 30)

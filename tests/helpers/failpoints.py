@@ -27,7 +27,7 @@ def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     from myaccount.cli import entry as cli
     from myaccount.database import embedded_file as embedded
-    from myaccount.database.round_trips import Bound
+    from myaccount.database.statements import Bound
     from myaccount.journal import writer as journal
     from myaccount.journal.batches import BatchConnection
     from myaccount.journal.mysql_batch import MysqlBatch

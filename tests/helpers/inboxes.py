@@ -9,7 +9,7 @@ from sqlalchemy import Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
-from myaccount.database.round_trips import turn
+from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox.writing import NewMessage, write_messages
 from myaccount.model.inbox import team as team_table
 from myaccount.model.inbox import team_member
@@ -100,7 +100,7 @@ def new_message(
 
 async def write(database: Database, *messages: NewMessage) -> None:
     async def work(connection: AsyncConnection) -> None:
-        await turn(connection, *write_messages(connection, messages))
+        await run_pipeline(connection, *write_messages(connection, messages))
 
     await database.write(work)
 

@@ -22,9 +22,10 @@ JOURNAL: Final = "myaccount/journal/writer.py"
 BLOCKED: Final = "myaccount/journal/blocked.py"
 LOCK_WAIT: Final = "myaccount/journal/lock_wait.py"
 DATABASE: Final = "myaccount/database/database.py"
+RETRIES: Final = "myaccount/database/retries.py"
 FRESHNESS: Final = "myaccount/database/freshness.py"
-TURNS: Final = "myaccount/database/round_trips.py"
-RETRIES: Final = "myaccount/database/leases.py"
+PIPELINE: Final = "myaccount/database/pipeline.py"
+LEASES: Final = "myaccount/database/leases.py"
 EVENTS: Final = "myaccount/outbox/events.py"
 DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
 LISTENER: Final = "myaccount/listener/relay.py"
@@ -36,7 +37,7 @@ MESSAGES: Final = "myaccount/inbox/writing.py"
 INBOX: Final = "myaccount/inbox/queries.py"
 MARKING: Final = "myaccount/inbox/reading.py"
 TEAMS: Final = "myaccount/inbox/teams.py"
-TOGETHER: Final = "myaccount/database/coalescing.py"
+COALESCING: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
 KINDS: Final = "myaccount/controller/kinds.py"
 BODY: Final = "myaccount/controller/body.py"
@@ -73,7 +74,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_listener.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
     Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/faults/test_writer.py"),
-    Mutation(JOURNAL, "            await self._settle_parts(batch, self._halved(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_round_trips.py"),
+    Mutation(JOURNAL, "            await self._settle_parts(batch, self._halved(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_pipeline.py"),
     Mutation(JOURNAL, "if self._closing:\n            raise", "if False:\n            raise", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "len(self._waiting) >= self._waiting_limit or ", "", "tests/service/test_journal.py"),
     Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/service/test_journal.py"),
@@ -85,30 +86,30 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(LOCK_WAIT, "* NEWEST", "* 0", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/faults/test_locked_rows.py"),
     # Transactions and connections.
-    Mutation(DATABASE, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/database/test_database.py"),
-    Mutation(DATABASE, "asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS)", "asyncio.timeout(None)", "tests/database/test_mariadb.py"),
-    Mutation(DATABASE, "            case ErrorKind.OURS:\n                raise error\n", "", "tests/database/test_database.py"),
+    Mutation(RETRIES, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/database/test_database.py"),
+    Mutation(RETRIES, "asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS)", "asyncio.timeout(None)", "tests/database/test_mariadb.py"),
+    Mutation(RETRIES, "            case ErrorKind.OURS:\n                raise error\n", "", "tests/database/test_database.py"),
     Mutation(DATABASE, "                await connection.invalidate()\n                raise\n", "                raise\n", "tests/database/test_database.py"),
     Mutation(DATABASE, "asyncio.Lock() if self.embedded else nullcontext()", "nullcontext()", "tests/database/test_database.py"),
     Mutation(FRESHNESS, "            self.replace_all()\n            context.is_disconnect = True\n", "            pass\n", "tests/faults/test_failover.py"),
-    Mutation(FRESHNESS, "            self._prove(connection)\n", "", "tests/faults/test_failover.py"),
-    Mutation(TURNS, "if len(values) != count:", "if False:", "tests/database/test_round_trips.py"),
-    Mutation(TURNS, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/database/test_round_trips.py"),
+    Mutation(FRESHNESS, "            self._check(connection)\n", "", "tests/faults/test_failover.py"),
+    Mutation(PIPELINE, "if len(values) != count:", "if False:", "tests/database/test_pipeline.py"),
+    Mutation(PIPELINE, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/database/test_pipeline.py"),
     # The outbox.
-    Mutation(RETRIES, ".where(table.c.id.in_(ids), table.c.due_at <= now)", ".where(table.c.id.in_(ids))", "tests/database/test_due_rows.py"),
-    Mutation(RETRIES, "query.with_for_update(skip_locked=True)", "query.with_for_update()", "tests/database/test_due_rows.py"),
-    Mutation(RETRIES, "due_at=now + timedelta(seconds=keep_seconds)", "due_at=now", "tests/database/test_due_rows.py"),
-    Mutation(RETRIES, "None if attempts + 1 >= last_attempt else", "", "tests/service/test_callbacks.py tests/service/test_listener.py"),
-    Mutation(RETRIES, "FIRST_PAUSE_SECONDS * 2**attempts", "FIRST_PAUSE_SECONDS", "tests/service/test_callbacks.py"),
+    Mutation(LEASES, ".where(table.c.id.in_(ids), table.c.due_at <= now)", ".where(table.c.id.in_(ids))", "tests/database/test_leases.py"),
+    Mutation(LEASES, "query.with_for_update(skip_locked=True)", "query.with_for_update()", "tests/database/test_leases.py"),
+    Mutation(LEASES, "due_at=now + timedelta(seconds=lease_seconds)", "due_at=now", "tests/database/test_leases.py"),
+    Mutation(LEASES, "None if attempts + 1 >= last_attempt else", "", "tests/service/test_callbacks.py tests/service/test_listener.py"),
+    Mutation(LEASES, "FIRST_PAUSE_SECONDS * 2**attempts", "FIRST_PAUSE_SECONDS", "tests/service/test_callbacks.py"),
     Mutation(EVENTS, 'return "DELETE FROM event WHERE id = %s", [event_id]', 'return "UPDATE event SET attempts = 0 WHERE id = %s", [event_id]', "tests/service/test_listener.py"),
     Mutation(TELLING, "        left[id_] = changes[count:]\n", "        left[id_] = ()\n", "tests/service/test_listener.py"),
     Mutation(TELLING, "*owe(owed, now, off)", "*owe(owed, now, set())", "tests/service/test_callbacks.py"),
     Mutation(LISTENER, "            await self._tell_all([notice.event_id for notice in notices])\n            await self._queue.acknowledge(notices)\n", "            await self._queue.acknowledge(notices)\n            await self._tell_all([notice.event_id for notice in notices])\n", "tests/faults/test_queue_faults.py"),
     Mutation(LISTENER, "        await self._tell_all([row.id for row in due])\n", "", "tests/faults/test_queue_faults.py"),
     Mutation(LISTENER, "                for event_id in event_ids:\n                    await self._tell([event_id])\n", "                await self._postpone(event_ids[0], error)\n", "tests/service/test_listener.py"),
-    Mutation(REDIS_QUEUE, " for receipt, fields in entries if fields]", " for receipt, fields in entries]", "tests/database/test_due_rows.py tests/service/test_listener.py"),
-    Mutation(REDIS_QUEUE, "                if notices := await self._claim():\n", "                if notices := []:\n", "tests/database/test_due_rows.py tests/service/test_listener.py"),
-    Mutation(REDIS_QUEUE, "                await self._forget_the_dead()\n", "", "tests/database/test_due_rows.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, " for receipt, fields in entries if fields]", " for receipt, fields in entries]", "tests/database/test_leases.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                if notices := await self._claim():\n", "                if notices := []:\n", "tests/database/test_leases.py tests/service/test_listener.py"),
+    Mutation(REDIS_QUEUE, "                await self._forget_the_dead()\n", "", "tests/database/test_leases.py tests/service/test_listener.py"),
     Mutation(REDIS_QUEUE, "maxlen=STREAM_LIMIT, approximate=True", "approximate=True", "tests/service/test_listener.py"),
     Mutation(CALLBACKS, "allow_redirects=False", "allow_redirects=True", "tests/service/test_callbacks.py"),
     Mutation(CALLBACKS, "now, 1 if gone else ATTEMPTS, same", "now, ATTEMPTS, same", "tests/service/test_callbacks.py"),
@@ -122,7 +123,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/service/test_inbox_marks.py"),
     Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/service/test_teams.py"),
     Mutation(TEAMS, "        if await was_told(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
-    Mutation(TOGETHER, "self._waiting[:LIMIT], self._waiting[LIMIT:]", "self._waiting, []", "tests/database/test_together.py"),
+    Mutation(COALESCING, "self._waiting[:KEYS_LIMIT], self._waiting[KEYS_LIMIT:]", "self._waiting, []", "tests/database/test_coalescing.py"),
     # What every request meets, and what it may hold.
     Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),
     Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/service/test_log.py"),
@@ -130,8 +131,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
     Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/service/test_bad_input.py"),
     Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
-    Mutation("myaccount/database/probe.py", "asyncio.timeout(ASK_SECONDS)", "asyncio.timeout(None)", "tests/service/test_health.py"),
-    Mutation("myaccount/database/probe.py", "now - self._began > REMEMBERED_SECONDS", "True", "tests/service/test_health.py"),
+    Mutation("myaccount/database/probe.py", "asyncio.timeout(PROBE_SECONDS)", "asyncio.timeout(None)", "tests/service/test_health.py"),
+    Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/service/test_health.py"),
     Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),
     Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/database/test_versions.py tests/database/test_demo.py"),
     Mutation("myaccount/journal/verification.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/service/test_verification.py"),

@@ -95,7 +95,7 @@ async def test_probing_changes_nothing_and_keeps_nobody_waiting(
 
     async def probe(stop: asyncio.Event) -> None:
         while not stop.is_set():
-            assert await client.app[database_key].check(find_health) == ("ok", "ok", "")
+            assert await client.app[database_key].probe(find_health) == ("ok", "ok", "")
 
     stop = asyncio.Event()
     probing = [asyncio.create_task(probe(stop)) for _ in range(2)]
@@ -134,10 +134,10 @@ class TestMariaDB:
         self, client: Client, mariadb: MariaDB
     ) -> None:
         database = client.app[database_key]
-        assert await database.check(find_health) == ("ok", "ok", "")
+        assert await database.probe(find_health) == ("ok", "ok", "")
         mariadb.kill()
         await asyncio.to_thread(mariadb.start)
-        assert await database.check(find_health) == ("ok", "ok", "")
+        assert await database.probe(find_health) == ("ok", "ok", "")
 
     async def test_while_the_server_hangs_every_probe_is_answered_in_time(
         self, client: Client, config: Config, mariadb: MariaDB
@@ -228,7 +228,7 @@ class TestSQLite:
         file = Path(config["sqlite_file"])
         read_only = create_async_engine(f"sqlite+aiosqlite:///file:{file}?mode=ro&uri=true")
         database = Database(sqlite_engine(file, 1), sqlite_engine(file, 1), read_only, Freshness())
-        assert await database.check(find_health) == (
+        assert await database.probe(find_health) == (
             "not writable",
             "ok",
             "takes no writes: attempt to write a readonly database",

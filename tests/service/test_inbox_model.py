@@ -11,7 +11,7 @@ from sqlalchemy import Integer, TextClause, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
-from myaccount.database.round_trips import turn
+from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox.queries import Cursor, Wanted
 from myaccount.inbox.reading import list_messages, mark_all, mark_some
 from myaccount.inbox.writing import write_messages
@@ -177,7 +177,7 @@ class TestMariaDB:
 
         async def work(connection: AsyncConnection) -> asyncio.Task[None]:
             first = [new_message("u2", 1), new_message("u1", 2, TYPES[1])]
-            await turn(connection, *write_messages(connection, first))
+            await run_pipeline(connection, *write_messages(connection, first))
             # Of another type, so that no folder is the same.
             later = asyncio.create_task(write(database, new_message("u1", 3, TYPES[2])))
 

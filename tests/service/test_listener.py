@@ -316,5 +316,5 @@ async def test_what_the_sweeper_announced_is_not_announced_again_at_once(
     later = datetime(2999, 1, 1)
     row = {"body": "[]", "attempts": 0, "due_at": later, "created_at": later}
     await database.write(lambda connection: connection.execute(event.insert(), row))
-    taken = [await database.write(lambda c: retries_module.take_due(c, event, later, 10, 5)) for _ in range(2)]
+    taken = [await database.write(lambda c: retries_module.lease_due(c, event, later, 10, 5)) for _ in range(2)]
     assert [len(rows) for rows in taken] == [1, 0]

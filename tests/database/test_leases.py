@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
-from myaccount.database.leases import take_due
+from myaccount.database.leases import lease_due
 from myaccount.listener import relay as listener_module
 from myaccount.listener.live import Live
 from myaccount.listener.queues import MemoryQueue, Notice
@@ -37,7 +37,7 @@ async def _plant(database: Database, count: int) -> list[int]:
 
 
 async def _take(connection: Any) -> list[int]:
-    return [row.id for row in await take_due(connection, event, NOW, 10, 60)]
+    return [row.id for row in await lease_due(connection, event, NOW, 10, 60)]
 
 
 class Interrupted:

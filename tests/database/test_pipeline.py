@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from myaccount.database.database import Database, utc_now
 from myaccount.database.error_kinds import TooLarge
-from myaccount.database.round_trips import PACKET_MARGIN_BYTES, _packets, _whole_answer, insert_rows
+from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values
+from myaccount.database.statements import insert_rows
 from myaccount.journal.writer import BATCH_LIMIT, Journal
 from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.commands import Transfer
@@ -63,14 +64,14 @@ def test_a_callback_never_carries_more_changes_than_fit() -> None:
 
 
 class TestAnswers:
-    def test_a_whole_answer(self) -> None:
-        assert _whole_answer(2, "[[1],[2]]") == [[1], [2]]
-        assert _whole_answer(0, None) == _whole_answer(0, "[]") == []
+    def test_a_parse_values(self) -> None:
+        assert _parse_values(2, "[[1],[2]]") == [[1], [2]]
+        assert _parse_values(0, None) == _parse_values(0, "[]") == []
 
     @pytest.mark.parametrize("cut", ['[[1],[2,"u', "[[1]]", "[[1],]", "[]", None])
     def test_a_cut_answer_is_refused(self, cut: str | None) -> None:
         with pytest.raises(TooLarge, match="of 2 values"):
-            _whole_answer(2, cut)
+            _parse_values(2, cut)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
-"""Questions that come while one is at the database go in the next, together."""
+"""Questions that come while one is at the database go in the next, coalescer."""
 
 import asyncio
 from collections.abc import Collection
 
 import pytest
 
-from myaccount.database import coalescing as together_module
-from myaccount.database.coalescing import LIMIT, Together
+from myaccount.database import coalescing as coalescing_module
+from myaccount.database.coalescing import KEYS_LIMIT, Coalescer
 from myaccount.errors import Overloaded
 
 from ..conftest import Client
@@ -28,8 +28,8 @@ class Squares:
         return {key: int(key) ** 2 for key in keys if key.isdigit()}
 
 
-async def _ask(together: Together[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
-    tasks = [asyncio.create_task(together.ask(key)) for key in keys]
+async def _ask(coalescer: Coalescer[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
+    tasks = [asyncio.create_task(coalescer.fetch(key)) for key in keys]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
@@ -43,22 +43,22 @@ async def _answers(tasks: list["asyncio.Task[int | None]"]) -> list[int | BaseEx
 
 async def test_what_comes_meanwhile_goes_together_and_each_gets_its_own_answer() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    first = await _ask(together, "1")
-    rest = await _ask(together, "2", "3", "2", "nobody")
+    coalescer = Coalescer(squares.find)
+    first = await _ask(coalescer, "1")
+    rest = await _ask(coalescer, "2", "3", "2", "nobody")
     for _ in range(2):
         squares.let_go.release()
     assert await _answers([*first, *rest]) == [1, 4, 9, 4, None]
     assert squares.asked == [{"1"}, {"2", "3", "nobody"}]
-    (again,) = await _ask(together, "4")
+    (again,) = await _ask(coalescer, "4")
     squares.let_go.release()
     assert await again == 16
 
 
 async def test_no_answer_is_from_before_its_question() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    tasks = await _ask(together, "1") + await _ask(together, "1")
+    coalescer = Coalescer(squares.find)
+    tasks = await _ask(coalescer, "1") + await _ask(coalescer, "1")
     for _ in range(2):
         squares.let_go.release()
     await _answers(tasks)
@@ -67,21 +67,21 @@ async def test_no_answer_is_from_before_its_question() -> None:
 
 async def test_more_than_the_limit_go_one_after_the_other() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    tasks = await _ask(together, *map(str, range(LIMIT + 2)))
+    coalescer = Coalescer(squares.find)
+    tasks = await _ask(coalescer, *map(str, range(KEYS_LIMIT + 2)))
     for _ in range(2):
         squares.let_go.release()
-    assert await _answers(tasks) == [n * n for n in range(LIMIT + 2)]
-    assert [len(asked) for asked in squares.asked] == [LIMIT, 2]
+    assert await _answers(tasks) == [n * n for n in range(KEYS_LIMIT + 2)]
+    assert [len(asked) for asked in squares.asked] == [KEYS_LIMIT, 2]
 
 
 async def test_beyond_the_bound_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together_module, "WAITING_LIMIT", 2)
+    monkeypatch.setattr(coalescing_module, "WAITING_LIMIT", 2)
     squares = Squares()
-    together = Together(squares.find)
-    tasks = await _ask(together, "1") + await _ask(together, "2", "3")
+    coalescer = Coalescer(squares.find)
+    tasks = await _ask(coalescer, "1") + await _ask(coalescer, "2", "3")
     with pytest.raises(Overloaded):
-        await together.ask("4")
+        await coalescer.fetch("4")
     for _ in range(2):
         squares.let_go.release()
     assert await _answers(tasks) == [1, 4, 9]
@@ -89,14 +89,14 @@ async def test_beyond_the_bound_a_question_is_refused(monkeypatch: pytest.Monkey
 
 async def test_a_failure_is_told_to_all_that_wait_and_the_next_is_asked_again() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    tasks = await _ask(together, "poison") + await _ask(together, "1", "2")
+    coalescer = Coalescer(squares.find)
+    tasks = await _ask(coalescer, "poison") + await _ask(coalescer, "1", "2")
     squares.let_go.release()
     answers = await _answers(tasks)
     assert {type(answer) for answer in answers} == {ZeroDivisionError}
     # Each its own: an error that is raised gathers where it went.
     assert len({id(answer) for answer in answers}) == 3
-    (next_,) = await _ask(together, "3")
+    (next_,) = await _ask(coalescer, "3")
     squares.let_go.release()
     assert await next_ == 9
 
@@ -116,17 +116,17 @@ async def test_an_error_that_cannot_be_copied_fails_the_query_and_not_the_next_o
             raise errors.pop()
         return dict.fromkeys(keys, 1)
 
-    together = Together(find)
-    answers = await _answers(await _ask(together, "1", "2"))
+    coalescer = Coalescer(find)
+    answers = await _answers(await _ask(coalescer, "1", "2"))
     assert {type(answer) for answer in answers} == {Uncopyable}
     async with asyncio.timeout(20):
-        assert await together.ask("3") == 1
+        assert await coalescer.fetch("3") == 1
 
 
 async def test_who_leaves_does_not_keep_the_others_from_their_answers() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    leaving, staying = await _ask(together, "1", "2")
+    coalescer = Coalescer(squares.find)
+    leaving, staying = await _ask(coalescer, "1", "2")
     leaving.cancel()
     squares.let_go.release()
     assert await staying == 4
@@ -143,13 +143,13 @@ async def test_many_balances_are_read_at_once_over_http(client: Client) -> None:
 
 async def test_closing_waits_for_what_is_being_asked_though_nobody_wants_it_any_more() -> None:
     squares = Squares()
-    together = Together(squares.find)
-    (task,) = await _ask(together, "3")
+    coalescer = Coalescer(squares.find)
+    (task,) = await _ask(coalescer, "3")
     task.cancel()
-    closing = asyncio.create_task(together.close())
+    closing = asyncio.create_task(coalescer.close())
     await asyncio.sleep(0)
     assert not closing.done()
     squares.let_go.release()
     async with asyncio.timeout(20):
         await closing
-    await together.close()
+    await coalescer.close()

@@ -1,0 +1,97 @@
+"""Several statements in one round trip to the database, past SQLAlchemy Core.
+
+A worker under load resumes each of its tasks only after some milliseconds, during which its transaction keeps its
+locks. So a transaction whose locks others want is one round trip, COMMIT included.
+
+Each query returns one row: the number of values, and the values as one JSON array. The number shows if the server
+cut the array off (`group_concat_max_len`) or left it out (`max_allowed_packet`).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .error_kinds import TooLarge
+from .statements import Bound
+
+# The key of a MySQL connection's `info` for the server's max_allowed_packet.
+PACKET_LIMIT: Final = "packet_limit_bytes"
+# The command's own byte, the semicolons between statements, and some room.
+PACKET_MARGIN_BYTES: Final = 64
+# The most that a character takes in UTF-8.
+CHARACTER_BYTES: Final = 4
+
+
+async def run_pipeline(connection: AsyncConnection, *statements: Bound) -> list[list[Any]]:
+    """Run the statements on Core's connection; return the values of each query.
+
+    Raises TooLarge, and the driver's own errors.
+    """
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not is_sqlite(connection):
+        return await run_mysql_pipeline(driver, statements, connection.info[PACKET_LIMIT])
+    return await run_sqlite_pipeline(
+        driver, [(text.replace("%s", "?"), parameters) for text, parameters in statements]
+    )
+
+
+async def run_mysql_pipeline(driver: Any, statements: Sequence[Bound], packet_limit_bytes: int) -> list[list[Any]]:
+    """Send the statements to MySQL or MariaDB in one packet or, if that is too large, in as few as possible."""
+    found = []
+    cursor = await driver.cursor()
+    for packet in _packets([cursor.mogrify(*statement) for statement in statements], packet_limit_bytes):
+        await cursor.execute(packet)
+        while True:
+            if cursor.description:
+                found.append(_parse_values(*await cursor.fetchone()))
+            if not await cursor.nextset():
+                break
+    return found
+
+
+async def run_sqlite_pipeline(driver: Any, statements: Sequence[Bound]) -> list[list[Any]]:
+    """Run the statements, with ? for each parameter, in the embedded file."""
+    found = []
+    for text, parameters in statements:
+        rows = await driver.execute_fetchall(text, parameters)
+        found += [_parse_values(*row) for row in rows]
+    return found
+
+
+def _parse_values(count: int, array: str | None) -> list[Any]:
+    """Return a query's values. Raises TooLarge if there are not `count` of them."""
+    try:
+        values = json.loads(array or "[]")
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise TooLarge(f"The database returned {len(values)} of {count} values. Raise its max_allowed_packet.")
+    return list(values)
+
+
+def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:
+    """Join the statements to packets that are as large as the server takes. Raises TooLarge."""
+    limit_bytes -= PACKET_MARGIN_BYTES
+    if statements and sum(map(len, statements)) * CHARACTER_BYTES <= limit_bytes:
+        # Nearly always: this small, they fit without being encoded to learn their size.
+        yield ";".join(statements)
+        return
+    packet: list[str] = []
+    size = 0
+    for statement in statements:
+        bytes_ = len(statement.encode()) + 1
+        if bytes_ > limit_bytes:
+            raise TooLarge(f"A statement has {bytes_} bytes, and the database's max_allowed_packet is less.")
+        if packet and size + bytes_ > limit_bytes:
+            yield ";".join(packet)
+            packet, size = [], 0
+        packet.append(statement)
+        size += bytes_
+    if packet:
+        yield ";".join(packet)
+
+
+def is_sqlite(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "sqlite"

@@ -1,0 +1,56 @@
+"""SQL as text, for the statements that bypass SQLAlchemy Core (pipeline.py).
+
+What a client wrote is a parameter, always.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+# A statement, with %s for each parameter (`?` for SQLite's own), and its parameters.
+Bound = tuple[str, Sequence[object]]
+
+# SQLite takes 32,766 parameters a statement.
+ROWS_LIMIT: Final = 500
+# Escaped, this fits the smallest `max_allowed_packet` that the service works with (64 KiB).
+ROWS_LIMIT_CHARACTERS: Final = 12_000
+
+
+def insert_rows(insert: str, rows: Iterable[Bound], tail: str = "") -> list[Bound]:
+    """Return the statements that insert the rows, each given as its text in VALUES with its parameters."""
+    return [
+        (
+            f"{insert} VALUES {','.join(text for text, _ in part)} {tail}",
+            [parameter for _, parameters in part for parameter in parameters],
+        )
+        for part in _parts(rows)
+    ]
+
+
+def _parts(rows: Iterable[Bound]) -> Iterator[list[Bound]]:
+    """Divide the rows into those of one statement each."""
+    part: list[Bound] = []
+    size = 0
+    for row in rows:
+        characters = len(row[0]) + sum(len(str(parameter)) for parameter in row[1])
+        if part and (len(part) == ROWS_LIMIT or size + characters > ROWS_LIMIT_CHARACTERS):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += characters
+    if part:
+        yield part
+
+
+def placeholders(parameters: Collection[object]) -> str:
+    return ",".join(["%s"] * len(parameters))
+
+
+def sql_literal(constant: str | None) -> str:
+    """Quote a trusted constant as an SQL literal. Never client input."""
+    return "NULL" if constant is None else f"'{constant}'"
+
+
+def format_time(time: datetime) -> str:
+    """Return a time as both databases take it, without quotes."""
+    return time.isoformat(" ", "microseconds")
