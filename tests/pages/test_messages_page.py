@@ -295,11 +295,13 @@ async def test_an_inbox_that_was_left_shows_nothing_more(page: Page, client: Cli
 
 
 async def test_a_hostile_name_is_shown_as_text(page: Page, client: Client, people: None) -> None:
-    nasty = {**test_pages._opening("evil"), "userName": test_pages.NASTY}
-    assert (await send(client, "/openacc", **nasty))[0] == 200
+    for user_id in ("evil", "worse"):
+        nasty = {**test_pages._opening(user_id), "userName": test_pages.NASTY}
+        assert (await send(client, "/openacc", **nasty))[0] == 200
     await _open(page, "evil", "zh")
     await expect(_titles(page)).to_have_text([f"欢迎，{test_pages.NASTY}"])
-    await _recharge(client, "r2", "evil", "2")
+    await _recharge(client, "r2", "worse", "2")
+    await transfer(client, "t1", "worse", "evil", "2")
     await expect(page.locator("#messages .text").first).to_contain_text(test_pages.NASTY)
     assert await page.locator("#inbox img").count() == 0
 
