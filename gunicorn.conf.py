@@ -17,13 +17,13 @@ from myaccount.database.embedded_file import acquire_lock, release_lock
 from myaccount.database.not_ready import DatabaseNotReady
 from myaccount.observability import slots
 from myaccount.observability.log_setup import logging_settings, set_up_logging
-from myaccount.settings.loading import DEFAULT_FILE, WrongConfiguration, load_configuration
+from myaccount.settings.loading import WrongConfiguration, default_file, load_configuration
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
 from myaccount.system.addresses import address_text, key_at_fault, listening_fault
 from myaccount.system.private_files import keep_made
 
-_file = os.environ.get("MYACCOUNT_CONFIG", str(DEFAULT_FILE))
+_file = default_file(os.environ)
 try:
     _config = load_configuration(_file, os.environ)
     set_up_logging(_config)

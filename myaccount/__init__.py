@@ -31,6 +31,6 @@ async def _application() -> "web.AppRunner":
 
     The environment variable MYACCOUNT_CONFIG names the configuration file, if not the shipped one.
     """
-    from .cli.entry import runner_from_environment
+    from .cli.serve_command import runner_from_environment
 
     return runner_from_environment()

@@ -1,4 +1,4 @@
-"""`myaccount check`: whether a service can start, and what else it would miss."""
+"""`myaccount check`: whether a service can start, and what would not work yet."""
 
 import asyncio
 import os
@@ -12,12 +12,23 @@ from ..database.embedded_file import refuse_to_make
 from ..observability.log_setup import set_up_logging
 from ..serving import PortRefused, refuse_taken
 from ..settings.schema import Config
-from .database_commands import new_ledger, ready_database
+from .arguments import Commands
+from .ready_database import new_ledger, ready_database
 
 CONNECT_SECONDS: Final = 3
 
 
-async def check(config: Config) -> int:
+def add_commands(commands: Commands) -> None:
+    commands.add(
+        "check",
+        "check that a service can start: the configuration, the database, its schema; and warn of ports in use, "
+        "and of Redis or callback receivers that do not answer",
+        lambda config, options: asyncio.run(_check(config)),
+        cannot="start",
+    )
+
+
+async def _check(config: Config) -> int:
     """Print warnings and whether a service can start.
 
     Raises DatabaseNotReady or OSError, which say why it cannot. All else is a warning: a port may be in use by the

@@ -1,5 +1,6 @@
-"""`myaccount migrate`: the schema brought to this program's version, or what that would take."""
+"""`myaccount migrate`: upgrades the schema to this program's version, or shows what that would do."""
 
+import asyncio
 from functools import partial
 
 from sqlalchemy import Connection
@@ -9,10 +10,28 @@ from ..migrations.runner import head_version, title_of, upgrade_script, versions
 from ..migrations.startup import migrate_schema, schema_version
 from ..settings.paths import working_path
 from ..settings.schema import Config
+from .arguments import Commands, Options
 
 
-async def migrate(config: Config) -> int:
-    """Bring the schema to this program's version, and print what that did, as it is done.
+def add_commands(commands: Commands) -> None:
+    migrate = commands.add(
+        "migrate",
+        "upgrade the database's schema to this program's version: before the first start, and after an upgrade",
+        _run,
+        cannot="migrate",
+    )
+    shows = migrate.add_mutually_exclusive_group()
+    shows.add_argument("--status", action="store_true", help="print the versions, and change nothing")
+    shows.add_argument("--sql", action="store_true", help="print the SQL that would be run, and run nothing")
+
+
+def _run(config: Config, options: Options) -> int:
+    do = _print_status if options.status else _print_script if options.sql else _migrate
+    return asyncio.run(do(config))
+
+
+async def _migrate(config: Config) -> int:
+    """Upgrade the schema to this program's version, and print each step as it is done.
 
     Raises what `migrate_schema` does.
     """
@@ -25,8 +44,8 @@ async def migrate(config: Config) -> int:
     return 0
 
 
-async def print_status(config: Config) -> int:
-    """Print the version of the schema, and this program's, and what is to be run between them; change nothing."""
+async def _print_status(config: Config) -> int:
+    """Print the schema's version, this program's, and the migrations between them; change nothing."""
     version = None
     if _is_there(config):
         async with open_database(config, working_path(config["sqlite_file"])) as database:
@@ -39,7 +58,7 @@ async def print_status(config: Config) -> int:
     return 0
 
 
-async def print_script(config: Config) -> int:
+async def _print_script(config: Config) -> int:
     """Print the SQL that `migrate` would run on the database as it is; run nothing."""
     if not _is_there(config):
         print(upgrade_script("sqlite"), end="")
@@ -58,5 +77,5 @@ async def print_script(config: Config) -> int:
 
 
 def _is_there(config: Config) -> bool:
-    """Whether there is a database to look at: the embedded file is made by whoever opens it."""
+    """Whether there is a database. Opening the embedded file would make it."""
     return "mysql" in config or working_path(config["sqlite_file"]).exists()

@@ -19,6 +19,8 @@ from ..system.addresses import address_text
 from .paths import resource
 from .schema import CONFIGURATION, HIGHEST_PORT, CallbackConfig, Config
 
+# The environment variable that names the configuration file, if not the shipped one.
+CONFIG_VARIABLE: Final = "MYACCOUNT_CONFIG"
 DEFAULT_FILE: Final = resource("config/config.yaml")
 
 _SPECIAL: Final = (
@@ -34,6 +36,11 @@ _EXPECTED: Final = {
 
 class WrongConfiguration(Exception):
     """The configuration cannot be used; the text says which file, line and key, and what was expected."""
+
+
+def default_file(environment: Mapping[str, str]) -> str:
+    """Return the configuration file that is used when the command line names none."""
+    return environment.get(CONFIG_VARIABLE, str(DEFAULT_FILE))
 
 
 def load_configuration_of(number: int | None, file: str | Path, environment: Mapping[str, str]) -> Config:

@@ -80,7 +80,7 @@ class Endpoint:
             if switched_off:
                 _logger.warning(
                     "The callback %s (%s) answered 410 and is switched off. What it would be sent is kept:"
-                    " `myaccount events --resend %s` switches it on and sends it.",
+                    " `myaccount events resend %s` switches it on and sends it.",
                     self.key,
                     self._host,
                     self.key,

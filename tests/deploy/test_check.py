@@ -176,6 +176,7 @@ def test_a_database_whose_host_has_no_address_says_so(tmp_path: Path, settings: 
         (("migrate",), "myaccount cannot migrate: "),
         (("events",), "myaccount cannot show the events: "),
         (("events", "--resend", "all"), "myaccount cannot send events again: "),
+        (("events", "resend", "all"), "myaccount cannot send events again: "),
         (("events", "--drop", "delivery-1"), "myaccount cannot drop events: "),
         (("backup", "copy.db"), "myaccount cannot back up the database: "),
         (("check",), "myaccount cannot start: "),

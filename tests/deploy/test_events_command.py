@@ -68,12 +68,12 @@ async def test_what_waits_and_what_was_set_aside_is_listed_with_the_error_and_no
 
 
 async def test_one_or_all_that_were_set_aside_are_tried_again(file: Path) -> None:
-    assert await _events(file, "--resend", "delivery-2") == (0, "1 sent again.\n")
+    assert await _events(file, "resend", "delivery-2") == (0, "1 sent again.\n")
     assert "3 waiting, 1 set aside." in (await _events(file))[1]
     # What is not there is said.
-    assert await _events(file, "--resend", "event-77") == (1, "There is nothing by the name event-77.\n")
+    assert await _events(file, "resend", "event-77") == (1, "There is nothing by the name event-77.\n")
     # An event that was set aside, and one of each kind that a wrong clock has scheduled for 2099.
-    assert await _events(file, "--resend", "all") == (0, "3 sent again.\n")
+    assert await _events(file, "resend", "all") == (0, "3 sent again.\n")
     status, printed = await _events(file)
     assert (status, printed.splitlines()[-1]) == (0, "4 waiting, 0 set aside.")
     assert "event-2 of 2026-01-01T00:00:00Z, 0 attempts" in printed
@@ -88,27 +88,35 @@ async def test_what_an_endpoint_is_owed_that_is_no_longer_configured_goes_to_ano
         f"delivery-1 of 2026-01-01T00:00:00Z to {KEY} (no longer configured), 3 attempts"
         in (await _events(file))[1]
     )
-    status, printed = await _events(file, "--resend", KEY, "--to", "shoe")
+    status, printed = await _events(file, "resend", KEY, "--to", "shoe")
     assert (status, printed) == (1, "The configuration has no endpoint shoe. It has: shop.\n")
-    assert await _events(file, "--resend", "delivery-1", "--to", "shop") == (0, "1 sent again.\n")
+    assert await _events(file, "resend", "delivery-1", "--to", "shop") == (0, "1 sent again.\n")
     assert "delivery-1 of 2026-01-01T00:00:00Z to shop (hook.example), 0 attempts" in (await _events(file))[1]
-    assert await _events(file, "--drop", KEY) == (0, "1 dropped.\n")
-    assert await _events(file, "--drop", KEY) == (1, f"There is nothing by the name {KEY}.\n")
+    assert await _events(file, "drop", KEY) == (0, "1 dropped.\n")
+    assert await _events(file, "drop", KEY) == (1, f"There is nothing by the name {KEY}.\n")
     # Of all, only what was set aside is dropped.
-    assert await _events(file, "--drop", "all") == (0, "1 dropped.\n")
+    assert await _events(file, "drop", "all") == (0, "1 dropped.\n")
     assert "2 waiting, 0 set aside." in (await _events(file))[1]
 
 
 @pytest.mark.parametrize(
     "words",
     [
+        ["resend", "every thing"],
+        ["resend", "delivery-12345678901234567890"],
+        ["resend"],
+        ["drop"],
+        ["drop", "a/b"],
+        ["resend", "all", "drop", "all"],
+        ["drop", "shop", "--to", "other"],
+        ["resend", "all", "--to", "shop"],
+        ["resend", "event-1", "--to", "shop"],
+        ["shop"],
         ["--resend", "every thing"],
-        ["--resend", "delivery-12345678901234567890"],
         ["--resend"],
         ["--drop", "a/b"],
         ["--resend", "all", "--drop", "all"],
         ["--resend", "all", "--to", "shop"],
-        ["--resend", "event-1", "--to", "shop"],
         ["--to", "shop"],
     ],
 )
@@ -118,7 +126,7 @@ def test_names_and_options_that_mean_nothing_are_refused(
     with pytest.raises(SystemExit) as raised:
         cli.main(["events", *words])
     assert raised.value.code == 2
-    assert "--" in capsys.readouterr().err
+    assert ": error: " in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+"""Parses the command line: the options of every command, the commands, and earlier spellings of them."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from trafaret_config.commandline import standard_argparse_options
+
+from ..settings.loading import default_file
+from ..settings.schema import Config
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+Options = argparse.Namespace
+Run = Callable[[Config, Options], int]
+
+DEFAULT_COMMAND: Final = "serve"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help raises OSError when it cannot be written. Newer Pythons ignore that error."""
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        print(self.format_help(), end="", file=file)
+
+
+class Commands:
+    """The commands of a parser."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        parser.usage = f"{parser.prog} [options] [COMMAND] ..."
+        self._parsers = parser.add_subparsers(metavar="COMMAND", title="commands", prog=parser.prog)
+
+    def add(
+        self,
+        name: str,
+        summary: str,
+        run: Run,
+        *,
+        cannot: str,
+        failed: int = 1,
+        find_misuse: Callable[[Options], str] | None = None,
+    ) -> argparse.ArgumentParser:
+        """Add a command, and return its parser for the command's own options.
+
+        `run` returns the exit status. If it raises, the status is `failed`, and the message begins with "myaccount
+        cannot " and `cannot`. `find_misuse` returns why the options do not go together, or an empty text.
+        """
+        description = f"{summary[0].upper()}{summary[1:]}."
+        parser = self._parsers.add_parser(name, help=summary, description=description, parents=[_common_options()])
+        parser.set_defaults(
+            run=run, cannot=cannot, failed=failed, find_misuse=find_misuse, parser=parser, process=None
+        )
+        return parser
+
+
+def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], None]) -> Options:
+    """Return the options and the command's `run`, `cannot` and `failed`. Exits with status 2 on a wrong line.
+
+    The common options may stand before and after the command.
+    """
+    common, rest = _common_options().parse_known_args(arguments)
+    parser = Parser(prog="myaccount", description="A wallet ledger service.", parents=[_common_options()])
+    add_commands(Commands(parser))
+    options = parser.parse_args(_command_first(rest))
+    # A command's parser has set the common options to their defaults.
+    vars(options).update(vars(common))
+    if options.find_misuse and (misuse := options.find_misuse(options)):
+        options.parser.error(misuse)
+    return options
+
+
+def _common_options() -> Parser:
+    parser = Parser(prog="myaccount", add_help=False)
+    group = parser.add_argument_group("options of every command")
+    standard_argparse_options(group, default_config=default_file(os.environ))
+    group.add_argument("--version", action="store_true", help="print the version and exit")
+    return parser
+
+
+def _command_first(words: Sequence[str]) -> list[str]:
+    """Return the words in today's order and spelling: the command first, `events resend NAME` for `--resend NAME`.
+
+    Earlier versions took options before the command, and `--resend` and `--drop` as options.
+    """
+    parser = Parser(prog="myaccount", add_help=False)
+    actions = parser.add_mutually_exclusive_group()
+    actions.add_argument("--resend", metavar="NAME")
+    actions.add_argument("--drop", metavar="NAME")
+    # Parsed here so that their values are not taken for the command.
+    parser.add_argument("--to", metavar="ENDPOINT")
+    parser.add_argument("--process", metavar="NUMBER")
+    found, rest = parser.parse_known_args(words)
+    options = {name: value for name, value in vars(found).items() if value is not None}
+
+    command = next((word for word in rest if not word.startswith("-")), None)
+    if command is not None:
+        rest.remove(command)
+    elif {"-h", "--help"} & set(rest):
+        # The help of all commands.
+        return rest
+    action: list[str] = []
+    if command == "events" and (old := next(iter({"resend", "drop"} & options.keys()), None)):
+        action = [old]
+        # A name may begin with a hyphen.
+        rest += ["--", options.pop(old)]
+    end = rest.index("--") if "--" in rest else len(rest)
+    rest[end:end] = [f"--{option}={value}" for option, value in options.items()]
+    return [command or DEFAULT_COMMAND, *action, *rest]

@@ -1,0 +1,111 @@
+"""`myaccount events`: lists what is to be delivered and the dead letters, and resends or drops them."""
+
+import argparse
+import asyncio
+import re
+import sys
+from typing import Final
+
+from ..outbox.dead_letters import ALL, drop_named, list_waiting, resend_named
+from ..settings.loading import callbacks_of
+from ..settings.schema import Config
+from ..webhooks.deliveries import hosts_by_endpoint
+from .arguments import Commands, Options
+from .ready_database import ready_database
+
+_ONE: Final = "one row (event-3, delivery-7), an endpoint (all its deliveries)"
+
+
+def add_commands(commands: Commands) -> None:
+    events = commands.add(
+        "events",
+        "list what waits to be delivered and what was set aside, with the error; resend or drop it",
+        lambda config, options: asyncio.run(_list(config)),
+        cannot="show the events",
+    )
+    actions = Commands(events)
+    resend = actions.add(
+        "resend",
+        "send again what is named",
+        lambda config, options: asyncio.run(_resend(config, options.name, options.to)),
+        cannot="send events again",
+        find_misuse=_find_misuse,
+    )
+    resend.add_argument(
+        "name",
+        metavar="NAME",
+        type=_name,
+        help=f"{_ONE}, or all (what was set aside, and what a wrong clock made due later than in a day)",
+    )
+    resend.add_argument(
+        "--to",
+        metavar="ENDPOINT",
+        type=_name,
+        help="send it to this endpoint instead of the one that it was for; NAME is then an endpoint or a delivery",
+    )
+    drop = actions.add(
+        "drop",
+        "delete what is named, for good",
+        lambda config, options: asyncio.run(_drop(config, options.name)),
+        cannot="drop events",
+    )
+    drop.add_argument("name", metavar="NAME", type=_name, help=f"{_ONE}, or all (what was set aside)")
+
+
+def _find_misuse(options: Options) -> str:
+    if options.to and re.fullmatch("all|event-[0-9]+", options.name):
+        return "--to goes with the name of an endpoint or a delivery"
+    return ""
+
+
+def _name(text: str) -> str:
+    if re.fullmatch("(event|delivery)-[0-9]{1,18}|[A-Za-z0-9._-]{1,16}", text):
+        return text
+    raise argparse.ArgumentTypeError("expected all, or a name that the list has, such as delivery-7 or shop")
+
+
+async def _list(config: Config) -> int:
+    """Print what waits to be delivered and what was set aside, one a line."""
+    hosts = hosts_by_endpoint(callbacks_of(config))
+    waiting = set_aside = 0
+    async with ready_database(config) as database:
+        async for row in list_waiting(database):
+            if row.due_at is None:
+                set_aside += 1
+                state = f"set aside after {row.attempts} attempts"
+            else:
+                waiting += 1
+                state = f"{row.attempts} attempts, next at {row.due_at:%Y-%m-%dT%H:%M:%SZ}"
+            # Not the address, which may hold a password.
+            host = hosts.get(row.endpoint or "", "no longer configured")
+            target = f" to {row.endpoint} ({host})" if row.endpoint else ""
+            reason = f": {row.error}" if row.error else ""
+            print(f"{row.name} of {row.created_at:%Y-%m-%dT%H:%M:%SZ}{target}, {state}{reason}")
+    print(f"{waiting} waiting, {set_aside} set aside.")
+    return 0
+
+
+async def _resend(config: Config, name: str, to: str | None) -> int:
+    """Make what is named due now, for another endpoint if one is given; return 1 if there is nothing."""
+    endpoints = hosts_by_endpoint(callbacks_of(config))
+    if to is not None and to not in endpoints:
+        print(
+            f"The configuration has no endpoint {to}. It has: {', '.join(endpoints) or 'none'}.", file=sys.stderr
+        )
+        return 1
+    async with ready_database(config) as database:
+        return _print_count(name, await resend_named(database, name, to), "sent again")
+
+
+async def _drop(config: Config, name: str) -> int:
+    """Delete what is named; return 1 if there is nothing."""
+    async with ready_database(config) as database:
+        return _print_count(name, await drop_named(database, name), "dropped")
+
+
+def _print_count(name: str, count: int, done: str) -> int:
+    if count or name == ALL:
+        print(f"{count} {done}.")
+        return 0
+    print(f"There is nothing by the name {name}.", file=sys.stderr)
+    return 1
