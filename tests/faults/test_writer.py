@@ -1,4 +1,4 @@
-"""A journal's writer that fails ends its process: nobody else would answer its orders (promise 4)."""
+"""A journal's writer that fails ends its process: nobody else would answer its orders."""
 
 import asyncio
 from collections.abc import Iterable

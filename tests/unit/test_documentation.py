@@ -1,4 +1,4 @@
-"""docs/operations.rst says what there is: every setting and its default, every file of deploy/."""
+"""docs/ says what there is: every setting and its default, every file of deploy/, every promise and its tests."""
 
 import re
 from collections.abc import Iterator
@@ -57,3 +57,26 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_every_file_to_deploy_is_named() -> None:
     for file in (CHECKOUT / "deploy").iterdir():
         assert f"deploy/{file.name}" in TEXT, file.name
+
+
+def test_every_promise_is_listed_with_tests_that_exist() -> None:
+    text = (CHECKOUT / "docs" / "promises.rst").read_text("utf-8")
+    promises = re.split(r"^(\d+)\. ", text, flags=re.MULTILINE)[1:]
+    assert [int(number) for number in promises[::2]] == list(range(1, 11))
+    for number, promise in zip(promises[::2], promises[1::2], strict=True):
+        files = re.findall(r"``(tests/[a-z_/]+\.py)``", promise)
+        assert files, number
+        for file in files:
+            assert (CHECKOUT / file).is_file(), file
+
+
+def test_code_and_tests_name_only_promises_that_are_listed() -> None:
+    named = {
+        int(number)
+        for folder in ("myaccount", "tests")
+        for file in (CHECKOUT / folder).rglob("*.py")
+        for numbers in re.findall(r"\b[Pp]romises? ([\d, and]+)", file.read_text("utf-8"))
+        for number in re.findall(r"\d+", numbers)
+    }
+    assert named
+    assert named <= set(range(1, 11))
