@@ -1,7 +1,7 @@
-"""The port for those who watch over the service. Its clients cannot reach it, nor it what is theirs.
+"""The operations port: metrics and health. It serves no other route, and the public port does not serve metrics.
 
-Each process opens it by itself, so that it is there in whichever way the service is served, and clients' requests
-cost nothing for it. Workers of one gunicorn share it, and the system spreads who asks over them.
+Each process opens it, so that it exists however the service is started. The workers of one gunicorn share it, and
+the system spreads its connections over them.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from aiohttp import web
 from .appkeys import config_key, database_key, ending_key, health_key, journal_key
 from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
 from .observability.metrics import (
-    AMONG_OTHERS,
     CONNECTIONS,
     CONNECTIONS_LIMIT,
     PROCESSES,
@@ -23,6 +22,7 @@ from .observability.metrics import (
     WAITING_COMMANDS,
     count_noted,
 )
+from .observability.slot_values import MULTIPROCESS
 from .protocol import Runner
 from .routes import setup_operations_routes
 from .serving import open_site
@@ -30,12 +30,12 @@ from .serving import open_site
 _logger: Final = logging.getLogger(__name__)
 
 SAMPLE_SECONDS: Final = 1
-# As long as an answer may take.
+# The longest that a reply of this port takes.
 SHUTDOWN_SECONDS: Final = 1
 
 
 async def operations_context(app: web.Application) -> AsyncIterator[None]:
-    """Serve the port. Raises OSError if it is taken."""
+    """Serve the port. Raises OSError if it is in use."""
     operations = web.Application(middlewares=OPERATIONS_MIDDLEWARES)
     operations.on_response_prepare.append(complete_headers)
     operations[ending_key] = app[ending_key]
@@ -45,7 +45,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
     await runner.setup()
     address = app[config_key]["metrics"]
     try:
-        await open_site(runner, "metrics.", address["host"], address["port"], reuse_port=AMONG_OTHERS)
+        await open_site(runner, "metrics.", address["host"], address["port"], reuse_port=MULTIPROCESS)
         sampling = asyncio.create_task(_sample(app), name="metrics sampler")
         STARTS.inc()
         PROCESSES.set(1)
@@ -58,7 +58,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _sample(app: web.Application) -> None:
-    """Count and measure, for ever, what is not worth it with every request."""
+    """Update, once a second and for ever, the metrics that are too expensive to update with each request."""
     journal, database = app.get(journal_key), app[database_key]
     while True:
         try:
@@ -70,5 +70,5 @@ async def _sample(app: web.Application) -> None:
             CONNECTIONS.set(used)
             CONNECTIONS_LIMIT.set(limit)
         except Exception:
-            _logger.exception("The metrics could not be taken; it is tried again.")
+            _logger.exception("The metrics could not be sampled. They are sampled again in a second.")
         await asyncio.sleep(SAMPLE_SECONDS)

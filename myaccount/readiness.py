@@ -1,4 +1,4 @@
-"""Whether the service can settle orders, and what waits to be told; both said within a second, whatever hangs."""
+"""Whether the service can process orders, and how much waits to be delivered. Answers within a second, always."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from .database.probe import Probe
 from .database.writability import find_refusal
 from .journal.writer import Journal
 from .migrations.runner import head_version, read_version
-from .observability.metrics import Found
+from .observability.exposition import Sample
 from .outbox.backlog import Backlog, Backlogs, find_backlogs
 from .settings.schema import CallbackConfig
 from .webhooks.deliveries import hosts_by_endpoint
@@ -25,7 +25,7 @@ NOT_CONFIGURED: Final = "not configured"
 
 
 class DatabaseHealth(NamedTuple):
-    """Of the database and its schema, "ok" or what is wrong; for the log, why."""
+    """The state of the database and of its schema, "ok" or what is wrong, and the reason for the log."""
 
     database: str
     schema: str
@@ -33,7 +33,7 @@ class DatabaseHealth(NamedTuple):
 
 
 async def find_health(connection: AsyncConnection) -> DatabaseHealth:
-    """Return what is wrong with a database that answers. Raises DBAPIError if it does not."""
+    """Return the state of a database that answers. Raises DBAPIError if it does not."""
     version = await connection.run_sync(read_version)
     await connection.rollback()
     if version != head_version():
@@ -45,7 +45,7 @@ async def find_health(connection: AsyncConnection) -> DatabaseHealth:
 
 
 class Readiness(NamedTuple):
-    """Of each thing "ok" or what is wrong with it; Redis is not needed."""
+    """The state of each part, "ok" or what is wrong. The service is ready without Redis."""
 
     database: str
     schema: str
@@ -58,7 +58,7 @@ class Readiness(NamedTuple):
 
 
 class Health:
-    """Looks at the service; a process that only listens has no journal."""
+    """Finds the state of the service. A process that only listens has no journal."""
 
     def __init__(
         self,
@@ -84,25 +84,25 @@ class Health:
         self._backlogs = Probe("The count of what waits", backlogs, None)
 
     async def readiness(self) -> Readiness:
-        """Return what is well and what is not; never raise."""
+        """Return the state of each part. Never raises."""
         (database, schema, _), redis = await asyncio.gather(self._database.result(), self._redis.result())
         queue = "full" if self._journal is not None and self._journal.full else OK
         return Readiness(database, schema, queue, redis)
 
-    async def found(self) -> list[Found]:
-        """Return what the metrics tell of this moment; without what the database does not tell. Never raise."""
+    async def samples(self) -> list[Sample]:
+        """Return samples for the metrics, without those of the database while it is away. Never raises."""
         readiness, backlogs = await asyncio.gather(self.readiness(), self._backlogs.result())
-        found = [Found("ready", readiness.ready), Found("database_up", readiness.database != AWAY)]
+        samples = [Sample("ready", readiness.ready), Sample("database_up", readiness.database != AWAY)]
         if readiness.redis != NOT_CONFIGURED:
-            found.append(Found("redis_up", readiness.redis == OK))
+            samples.append(Sample("redis_up", readiness.redis == OK))
         if backlogs is not None:
-            found += _found("events", backlogs.events)
+            samples += _samples("events", backlogs.events)
             for host, backlog in self._by_host(backlogs).items():
-                found += _found("deliveries", backlog, host)
-        return found
+                samples += _samples("deliveries", backlog, host)
+        return samples
 
     def _by_host(self, backlogs: Backlogs) -> dict[str, Backlog]:
-        """Return the deliveries' backlogs by host, of every endpoint of the configuration and of what was one."""
+        """Return the deliveries' backlogs by host. Endpoints that are no longer configured share one."""
         by_host = dict.fromkeys(self._hosts.values(), Backlog(0, 0.0, 0))
         for endpoint, more in backlogs.deliveries.items():
             host = self._hosts.get(endpoint, "no longer configured")
@@ -118,7 +118,7 @@ class Health:
         await asyncio.gather(self._database.close(), self._redis.close(), self._backlogs.close())
 
 
-def _found(what: str, backlog: Backlog, *labels: str) -> Iterator[Found]:
-    yield Found(f"{what}_waiting", backlog.waiting, labels)
-    yield Found(f"{what}_oldest_age_seconds", backlog.oldest_seconds, labels)
-    yield Found(f"{what}_set_aside", backlog.set_aside, labels)
+def _samples(kind: str, backlog: Backlog, *labels: str) -> Iterator[Sample]:
+    yield Sample(f"{kind}_waiting", backlog.waiting, labels)
+    yield Sample(f"{kind}_oldest_age_seconds", backlog.oldest_seconds, labels)
+    yield Sample(f"{kind}_set_aside", backlog.set_aside, labels)

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from ..appkeys import health_key
-from ..observability import metrics as counted
+from ..observability.exposition import CONTENT_TYPE, exposition
+from ..observability.metrics import count_noted
 
 
 async def healthz(request: web.Request) -> dict[str, object]:
@@ -25,8 +26,8 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    found = await request.app[health_key].found()
-    counted.count_noted()
+    samples = await request.app[health_key].samples()
+    count_noted()
     # Of many workers it is tens of milliseconds' work, which must not come between orders.
-    body = await asyncio.to_thread(counted.exposition, found)
-    return web.Response(body=body, headers={"Content-Type": counted.CONTENT_TYPE})
+    body = await asyncio.to_thread(exposition, samples)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

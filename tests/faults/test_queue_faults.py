@@ -67,7 +67,7 @@ async def _until_redis_is(client: Client, state: str) -> None:
 
 
 async def _redis_up(client: Client) -> float:
-    return {found.name: found.value for found in await client.app[health_key].found()}["redis_up"]
+    return {found.name: found.value for found in await client.app[health_key].samples()}["redis_up"]
 
 
 def _out_of_memory(redis: Any, stream: str) -> Callable[[], Any]:

@@ -251,7 +251,7 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says
     assert len(rows) >= 2
 
     async def counted() -> bool:
-        found = {(name, *labels): value for name, value, labels in await client.app[health_key].found()}
+        found = {(name, *labels): value for name, value, labels in await client.app[health_key].samples()}
         return found.get(("deliveries_set_aside", "127.0.0.1")) == len(rows)
 
     await eventually(counted)

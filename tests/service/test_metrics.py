@@ -1,4 +1,4 @@
-"""What the service counts of one process that serves alone, and what it finds out when it is asked."""
+"""The metrics of a process that serves alone: what it counts, and what it samples for each scrape."""
 
 import asyncio
 import http.client
@@ -23,6 +23,7 @@ from myaccount.database.database import Database, utc_now
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, event
 from myaccount.observability import metrics
+from myaccount.observability.exposition import exposition
 from myaccount.observability.metrics import METHODS
 from myaccount.outbox import backlog as backlog_module
 from myaccount.settings.schema import Config, url_key
@@ -156,8 +157,8 @@ def test_a_port_that_is_taken_is_refused_with_words(start: Start, service: Servi
         start("python3", "myaccount", metrics={"port": port})
 
 
-class TestFound:
-    """What waits, told by whichever process is asked."""
+class TestSamples:
+    """What waits to be delivered: each process reports it for all."""
 
     @pytest.fixture
     def queue(self) -> Section:
@@ -175,7 +176,7 @@ class TestFound:
         rows = [waiting | owed, later | owed, aside | owed, waiting | owed | {"endpoint": "gone"}]
         await database.write(lambda c: c.execute(insert(event), [waiting, later, *[aside] * 7]))
         await database.write(lambda c: c.execute(insert(delivery), rows))
-        found = {(name, *labels): value for name, value, labels in await client.app[health_key].found()}
+        found = {(name, *labels): value for name, value, labels in await client.app[health_key].samples()}
         assert (found["events_waiting",], found["events_set_aside",]) == (2, 5)
         assert 90 <= found["events_oldest_age_seconds",] < 120
         for host, counts in {"127.0.0.1": (2, 1), "no longer configured": (1, 0)}.items():
@@ -243,7 +244,7 @@ def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) ->
 
 
 def _told() -> Scrape:
-    return Scrape(metrics.exposition([]).decode())
+    return Scrape(exposition([]).decode())
 
 
 def test_answers_that_were_noted_are_counted_as_the_histogram_would() -> None:
@@ -286,7 +287,7 @@ async def test_what_is_noted_is_counted_without_being_asked_for(
     assert counted()
 
 
-async def test_metrics_that_cannot_be_taken_are_taken_again(
+async def test_metrics_that_cannot_be_sampled_are_sampled_again(
     config: Config, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = 0
@@ -304,7 +305,7 @@ async def test_metrics_that_cannot_be_taken_are_taken_again(
     await server.start_server()
     await eventually(lambda: taken > 1)
     await server.close()
-    assert "The metrics could not be taken" in caplog.text
+    assert "The metrics could not be sampled" in caplog.text
 
 
 OUT_OF_FILES = """
