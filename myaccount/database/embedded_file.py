@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ LOCK_WAIT_SECONDS: Final = 1
 
 # The locks that this process has, by file: the descriptor, and how often it was acquired.
 _locks: Final[dict[Path, tuple[int, int]]] = {}
+# A program may open several databases in threads of its own.
+_counting: Final = threading.Lock()
 
 
 def prepare_file(file: Path) -> None:
@@ -78,18 +81,20 @@ def acquire_lock(file: Path, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
     Raises DatabaseNotReady if another process keeps the lock, and OSError if the lock's file cannot be made.
     """
     file = file.resolve()
-    descriptor, count = _locks.get(file) or (_wait_for_lock(file, wait_seconds), 0)
-    _locks[file] = descriptor, count + 1
+    with _counting:
+        descriptor, count = _locks.get(file) or (_wait_for_lock(file, wait_seconds), 0)
+        _locks[file] = descriptor, count + 1
 
 
 def release_lock(file: Path) -> None:
-    descriptor, count = _locks.pop(file.resolve())
-    if count > 1:
-        _locks[file.resolve()] = descriptor, count - 1
-    else:
-        # While we still have the lock: afterwards the file may be another process's.
-        remove_if_new(_lock_file(file.resolve()))
-        os.close(descriptor)
+    with _counting:
+        descriptor, count = _locks.pop(file.resolve())
+        if count > 1:
+            _locks[file.resolve()] = descriptor, count - 1
+        else:
+            # While we still have the lock: afterwards the file may be another process's.
+            remove_if_new(_lock_file(file.resolve()))
+            os.close(descriptor)
 
 
 @contextmanager

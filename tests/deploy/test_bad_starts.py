@@ -15,6 +15,7 @@ from myaccount.system.addresses import listening_fault
 
 from ..conftest import Section
 from ..helpers.deployments import GUNICORN
+from ..helpers.operations import ask
 from ..helpers.servers import MariaDB, free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
 
@@ -90,6 +91,13 @@ def test_a_fault_of_an_address_is_the_system_s_words_and_no_call_of_python_s(
     assert listening_fault(host, 80, error) == fault
 
 
+def _serves(port: int) -> bool:
+    try:
+        return ask(port, "/healthz").status == 200
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("section", ["service", "metrics"])
 def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_path: Path, section: str) -> None:
     file, output = tmp_path / "config.yaml", tmp_path / "output.txt"
@@ -106,7 +114,7 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
             # The database comes after it, so that was at once.
             assert not (tmp_path / "money.db").exists()
             other.close()
-            wait_until(lambda: "Booting worker" in output.read_text(), START_SECONDS)
+            wait_until(lambda: _serves(ports["port"]), START_SECONDS)
         finally:
             process.terminate()
             status = process.wait(STOP_SECONDS)

@@ -52,6 +52,10 @@ class Forked:
         self.pid = int(self._status.readline())
         self.returncode: int | None = None
 
+    def __del__(self) -> None:
+        # A test may kill a program and not wait for it.
+        self._status.close()
+
     def poll(self) -> int | None:
         return self._read(0)
 
