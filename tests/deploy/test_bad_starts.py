@@ -103,7 +103,8 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
     file, output = tmp_path / "config.yaml", tmp_path / "output.txt"
     with socket.create_server(("127.0.0.1", 0)) as other, output.open("w") as written:
         port = other.getsockname()[1]
-        ports = {"port": port} if section == "service" else {"port": free_port(), "metrics": {"port": port}}
+        service_port = port if section == "service" else free_port()
+        ports = {"port": service_port} | ({"metrics": {"port": port}} if section == "metrics" else {})
         file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "money.db"), **ports}))
         environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}
         process = begin(GUNICORN, environment=environment, output=written.fileno())
@@ -114,7 +115,7 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
             # The database comes after it, so that was at once.
             assert not (tmp_path / "money.db").exists()
             other.close()
-            wait_until(lambda: _serves(ports["port"]), START_SECONDS)
+            wait_until(lambda: _serves(service_port), START_SECONDS)
         finally:
             process.terminate()
             status = process.wait(STOP_SECONDS)
