@@ -110,7 +110,7 @@ class Health:
             by_host[host] = Backlog(
                 so_far.waiting + more.waiting,
                 max(so_far.oldest_seconds, more.oldest_seconds),
-                so_far.set_aside + more.set_aside,
+                so_far.dead_letters + more.dead_letters,
             )
         return by_host
 
@@ -121,4 +121,4 @@ class Health:
 def _samples(kind: str, backlog: Backlog, *labels: str) -> Iterator[Sample]:
     yield Sample(f"{kind}_waiting", backlog.waiting, labels)
     yield Sample(f"{kind}_oldest_age_seconds", backlog.oldest_seconds, labels)
-    yield Sample(f"{kind}_set_aside", backlog.set_aside, labels)
+    yield Sample(f"{kind}_set_aside", backlog.dead_letters, labels)

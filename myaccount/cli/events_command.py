@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Final
 
-from ..outbox.dead_letters import ALL, drop_named, list_waiting, resend_named
+from ..outbox.dead_letters import ALL, drop_named, list_undelivered, resend_named
 from ..settings.loading import callbacks_of
 from ..settings.schema import Config
 from ..webhooks.deliveries import hosts_by_endpoint
@@ -69,7 +69,7 @@ async def _list(config: Config) -> int:
     hosts = hosts_by_endpoint(callbacks_of(config))
     waiting = set_aside = 0
     async with ready_database(config) as database:
-        async for row in list_waiting(database):
+        async for row in list_undelivered(database):
             if row.due_at is None:
                 set_aside += 1
                 state = f"set aside after {row.attempts} attempts"

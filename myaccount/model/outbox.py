@@ -1,7 +1,6 @@
-"""What is committed and not yet told (promise 7).
+"""The outbox: committed events that are not dispatched yet, and requests that are not delivered yet (promise 7).
 
-`due_at` is when it is tried again if nobody has told it by then: never, if it is empty, since it was set aside
-after its last attempt, with its `error`.
+A row is due for its next attempt at `due_at`. NULL marks a dead letter: its last attempt failed, with `error`.
 """
 
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy import Column, Index, Integer, String, Table
 from .columns import OPTIONS, key, long_text, metadata, utc
 
 
-def _waiting() -> list[Column[Any]]:
+def _delivery_state() -> list[Column[Any]]:
     return [
         Column("body", long_text(), nullable=False),
         Column("attempts", Integer, nullable=False),
@@ -21,26 +20,26 @@ def _waiting() -> list[Column[Any]]:
     ]
 
 
-# One row carries all changes of a batch, as JSON.
+# The changes of one batch, as JSON.
 event = Table(
-    "event", metadata, Column("id", key(), primary_key=True), *_waiting(), Index(None, "due_at"), **OPTIONS
+    "event", metadata, Column("id", key(), primary_key=True), *_delivery_state(), Index(None, "due_at"), **OPTIONS
 )
 
-# One row is one request that is owed to an endpoint; its body is what is sent.
+# A request to send to an endpoint, with its body.
 delivery = Table(
     "delivery",
     metadata,
     Column("id", key(), primary_key=True),
     Column("endpoint", String(16), nullable=False),
-    # What the receiver knows it by, however often it comes.
+    # The same for every attempt, so that the receiver recognises a repeated request.
     Column("webhook_id", String(45), nullable=False),
-    *_waiting(),
+    *_delivery_state(),
     Index(None, "endpoint", "due_at"),
     **OPTIONS,
 )
 
-# An endpoint that said that it is gone for good is told nothing more.
-endpoint_off = Table(
+# Endpoints that answered 410 (gone). Nothing is sent to them until a person enables them again.
+disabled_endpoint = Table(
     "endpoint_off",
     metadata,
     Column("endpoint", String(16), primary_key=True),

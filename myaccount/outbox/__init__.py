@@ -1,1 +1,1 @@
-"""Events: what was committed and is not delivered yet (promise 7)."""
+"""Committed events, and their dispatch to inboxes and endpoints (promise 7)."""

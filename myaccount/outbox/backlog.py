@@ -1,4 +1,4 @@
-"""How much waits to be told, counted only as far as that is cheap."""
+"""How many events and deliveries are pending, counted up to a bound that keeps the query cheap."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,32 +9,35 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.outbox import delivery, event
 
-# What the metrics say of themselves has these numbers, too.
+# The help texts of the metrics name both limits.
 COUNT_LIMIT: Final = 10_000
-# Fewer, since these rows are looked up and not only counted in an index.
+# Lower, because these rows are read, while the others are counted in an index.
 OLDEST_LIMIT: Final = 1000
 
 
 class Backlog(NamedTuple):
-    """What waits, the age of its oldest, and what was set aside, as far as the first of each tell."""
+    """How many rows wait for an attempt, the age of the oldest of them, and how many dead letters there are.
+
+    Both counts end at COUNT_LIMIT; the age is that of the oldest of the OLDEST_LIMIT rows that are due first.
+    """
 
     waiting: int
     oldest_seconds: float
-    set_aside: int
+    dead_letters: int
 
 
 class Backlogs(NamedTuple):
-    """That of the events, and those of the deliveries, by endpoint."""
+    """The backlog of events, and the backlogs of deliveries by endpoint."""
 
     events: Backlog
     deliveries: Mapping[str, Backlog]
 
 
 async def find_backlogs(connection: AsyncConnection, now: datetime) -> Backlogs:
-    """Return what waits to be told, of endpoints that are owed nothing nothing."""
+    """Return the backlogs. Endpoints without pending deliveries are left out."""
     events = await _backlog(connection, event, now)
     deliveries = {}
-    # One by one, each from the end of the one before: no database goes through the index as cheaply by itself.
+    # One endpoint at a time, each found in the index behind the one before: cheaper than GROUP BY on any engine.
     next_endpoint = select(func.min(delivery.c.endpoint))
     endpoint = await connection.scalar(next_endpoint)
     while endpoint is not None:
@@ -47,21 +50,21 @@ async def _backlog(
     connection: AsyncConnection, table: Table, now: datetime, *which: ColumnElement[bool]
 ) -> Backlog:
     due = _by_index(select(table.c.created_at).where(table.c.due_at.is_not(None), *which), table)
-    aside = _by_index(select(table.c.id).where(table.c.due_at.is_(None), *which), table)
+    dead = _by_index(select(table.c.id).where(table.c.due_at.is_(None), *which), table)
     first = due.order_by(table.c.due_at).limit(OLDEST_LIMIT).subquery()
     query = select(
         _count(due.with_only_columns(table.c.id)),
         select(func.min(first.c.created_at)).scalar_subquery(),
-        _count(aside),
+        _count(dead),
     )
-    waiting, oldest, set_aside = (await connection.execute(query)).one()
-    # Another host's clock may be a little ahead.
+    waiting, oldest, dead_letters = (await connection.execute(query)).one()
+    # The clock of the host that inserted the row may be a little ahead.
     oldest_seconds = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
-    return Backlog(waiting, oldest_seconds, set_aside)
+    return Backlog(waiting, oldest_seconds, dead_letters)
 
 
 def _by_index(rows: Select[tuple[Any]], table: Table) -> Select[tuple[Any]]:
-    """Take the rows from the index by due_at, which MySQL may pass over where most rows are alike."""
+    """Force the index on due_at. MySQL may ignore it when most rows have the same value."""
     (index,) = table.indexes
     for dialect in ("mysql", "mariadb"):
         rows = rows.with_hint(table, f"FORCE INDEX ({index.name})", dialect)

@@ -1,4 +1,4 @@
-"""The rows of what is committed and not yet told (promise 7). The row is the truth; the queue is a courier."""
+"""Rows of committed events (promise 7). The row is authoritative; the queue only carries its id."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -13,12 +13,12 @@ from ..database.statements import Bound
 from ..ledger.changes import Change
 from ..model.outbox import event
 
-# How long the queue has to bring an event before the sweeper delivers it.
+# How long the queue has to bring an event before the sweeper dispatches it.
 RESEND_SECONDS: Final = 3
 
 
 class Event(NamedTuple):
-    """What a transaction changed, in order, and when."""
+    """The changes that one transaction made, in order, and when."""
 
     id: int
     changes: list[Change]
@@ -30,33 +30,33 @@ def event_body(changes: Iterable[Change]) -> str:
 
 
 def due_after(now: datetime) -> datetime:
-    """Return when the sweeper takes up what was announced now."""
+    """Return when the sweeper takes an event that is inserted now and that the queue does not bring."""
     return now + timedelta(seconds=RESEND_SECONDS)
 
 
 async def insert_event(connection: AsyncConnection, changes: Iterable[Change], now: datetime) -> int:
-    """Insert the event in the transaction of what it tells; return its id, to be announced after the commit."""
+    """Insert an event in the transaction of its changes; return its id, to announce after the commit."""
     row = {"body": event_body(changes), "attempts": 0, "due_at": due_after(now), "created_at": now}
     result = await connection.execute(insert(event).values(row))
-    # An insert of one row has its key.
+    # SQLAlchemy's types allow None, but an insert of one row returns its key.
     return int(cast("tuple[int]", result.inserted_primary_key)[0])
 
 
 async def lock_events(connection: AsyncConnection, ids: Collection[int]) -> list[Event]:
-    """Return, until the transaction ends for us alone, those events that wait to be told.
+    """Lock those of the events that are pending until the transaction ends, and return them by id.
 
-    Left out are those that were told, that are set aside, and that another has in hand. Raises ValueError or
-    TypeError if a body is not what `event_body` makes.
+    Events that are dispatched already, dead letters, and events locked by another transaction are left out.
+    Raises ValueError or TypeError if a body is not what `event_body` writes.
     """
-    waiting = select(event.c.id, event.c.body, event.c.created_at).where(
+    pending = select(event.c.id, event.c.body, event.c.created_at).where(
         event.c.id.in_(ids), event.c.due_at.is_not(None)
     )
-    rows = await connection.execute(for_update_skip_locked(waiting.order_by(event.c.id), event))
+    rows = await connection.execute(for_update_skip_locked(pending.order_by(event.c.id), event))
     return [Event(row.id, [Change(*change) for change in json.loads(row.body)], row.created_at) for row in rows]
 
 
 def keep_changes(event_id: int, changes: Sequence[Change]) -> Bound:
-    """Return the statement that leaves in the event only what is still to be told or, for nothing, no event."""
+    """Return the statement that leaves only these changes in the event, or deletes it if there are none."""
     if not changes:
         return "DELETE FROM event WHERE id = %s", [event_id]
     return "UPDATE event SET body = %s WHERE id = %s", [event_body(changes), event_id]

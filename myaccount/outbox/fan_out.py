@@ -1,4 +1,4 @@
-"""Telling what was committed: from events, the messages to write and the requests to owe."""
+"""Fan-out: from committed events, the messages for inboxes and the deliveries for endpoints."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -13,18 +13,22 @@ from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
 from ..ledger.changes import Change
 from ..ledger.commands import OUTSIDE_WORLD
-from ..webhooks.deliveries import endpoints_off, owe
-from ..webhooks.payloads import requests_about
+from ..webhooks.deliveries import disabled_endpoints, insert_deliveries
+from ..webhooks.payloads import request_bodies
 from .events import Event, keep_changes, lock_events
 
-# How many changes one transaction tells, unless a single event has more.
+# How many changes one transaction dispatches, unless a single event has more.
 CHANGES_LIMIT: Final = 256
-# About how many messages it writes: an event that large teams watch takes several transactions.
+# About how many messages one transaction writes. An event that large teams watch takes several.
 MESSAGES_LIMIT: Final = 2000
 
 
-class Told(NamedTuple):
-    """How many messages went to whose inboxes, which endpoints are owed a request, and which events have more."""
+class Dispatched(NamedTuple):
+    """What one transaction dispatched.
+
+    `messages` is their number, `readers` whose inboxes got them, `endpoints` those with new pending deliveries,
+    and `unfinished` the ids of events that have changes left.
+    """
 
     messages: int
     readers: set[str]
@@ -32,26 +36,25 @@ class Told(NamedTuple):
     unfinished: list[int]
 
 
-async def tell(
+async def fan_out(
     connection: AsyncConnection,
     event_ids: Collection[int],
-    wanted: Mapping[str, Collection[str]],
+    subscriptions: Mapping[str, Collection[str]],
     now: datetime,
-) -> Told:
-    """Write the messages of the events, owe the requests, and remove the events, all in one transaction.
+) -> Dispatched:
+    """Write the messages and deliveries of the events and delete the events, in one transaction.
 
-    `wanted` has, by endpoint, the types of changes that it is to be told of; what endpoints that are switched off
-    would be told is kept as dead letters. Events that were told already, or are
-    in another's hands, are passed over.
+    `subscriptions` has, by endpoint, the types of changes to send to it. Deliveries to disabled endpoints are
+    inserted as dead letters. Events that are dispatched already, or locked by another transaction, are skipped.
     """
-    waiting = await lock_events(connection, event_ids)
-    events = _as_many_as_fit(waiting)
+    pending = await lock_events(connection, event_ids)
+    events = _within_limit(pending)
     parties = {user for event in events for c in event.changes for user in (c.payer, c.payee)} - {OUTSIDE_WORLD}
     names, watched = await find_parties(connection, parties)
     teams = await find_watching_teams(connection, watched)
-    off = await endpoints_off(connection) if wanted else set()
+    disabled = await disabled_endpoints(connection) if subscriptions else set()
     messages: list[NewMessage] = []
-    owed: list[tuple[str, str]] = []
+    deliveries: list[tuple[str, str]] = []
     left: dict[int, Sequence[Change]] = {}
     for id_, changes, created_at in events:
         count = 0
@@ -60,25 +63,25 @@ async def tell(
                 break
             messages += messages_about(change, created_at, names, teams)
             count += 1
-        owed += requests_about(changes[:count], created_at, wanted)
+        deliveries += request_bodies(changes[:count], created_at, subscriptions)
         left[id_] = changes[count:]
     await run_pipeline(
         connection,
-        *owe(owed, now, off),
+        *insert_deliveries(deliveries, now, disabled),
         *[keep_changes(id_, changes) for id_, changes in left.items()],
         *write_messages(connection, messages),
         ("COMMIT", ()),
     )
-    return Told(
+    return Dispatched(
         len(messages),
         {m.reader_id for m in messages},
-        {endpoint for endpoint, _ in owed} - off,
-        [event.id for event in waiting if left.get(event.id, event.changes)],
+        {endpoint for endpoint, _ in deliveries} - disabled,
+        [event.id for event in pending if left.get(event.id, event.changes)],
     )
 
 
-def _as_many_as_fit(events: Sequence[Event]) -> list[Event]:
-    """Return the first events, at least one, whose changes one transaction may tell."""
+def _within_limit(events: Sequence[Event]) -> list[Event]:
+    """Return the first events, at least one, that have at most CHANGES_LIMIT changes together."""
     sizes = accumulate(len(event.changes) for event in events)
     return [
         event for n, (event, size) in enumerate(zip(events, sizes, strict=True)) if not n or size <= CHANGES_LIMIT

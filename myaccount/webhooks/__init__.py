@@ -1,1 +1,1 @@
-"""Callbacks to endpoints: what each is owed, how it is signed and sent."""
+"""Callbacks: pending deliveries to endpoints, their bodies and signatures, and sending them."""

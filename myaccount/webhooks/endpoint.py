@@ -1,4 +1,4 @@
-"""Callbacks: requests to the endpoints of the configuration."""
+"""Sends callbacks to the endpoints of the configuration."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from ..database.leases import postpone, remove
 from ..model.outbox import delivery
 from ..observability.metrics import count_delivery
 from ..settings.schema import CallbackConfig, endpoint_key, url_key
-from .deliveries import SWITCHED_OFF, Delivery, switch_off, take_deliveries, take_over
+from .deliveries import GONE, Delivery, disable_endpoint, take_deliveries, take_over_deliveries
 from .signature import signatures
 
 _logger = logging.getLogger(__name__)
@@ -30,23 +30,23 @@ _logger = logging.getLogger(__name__)
 REQUESTS_AT_ONCE: Final = 16
 ANSWER_LIMIT_BYTES: Final = 64 * 1024
 POLL_SECONDS: Final = 2
-# What comes meanwhile is sent at the same time; what waits already does not wait for this.
+# After a short batch, wait this long so that deliveries gather. A full batch is followed by the next at once.
 GATHERING_SECONDS: Final = 0.1
-# How much longer than a request may take its delivery is kept from others.
+# A delivery's lease is longer than its request's timeout by this.
 MARGIN_SECONDS: Final = 15
-# About a day, as the pauses grow.
+# About a day, with the exponential backoff of leases.py.
 ATTEMPTS: Final = 15
-# An endpoint that fails has a line in the log no more often.
+# Least time between two log lines about one endpoint's failures.
 LOG_SECONDS: Final = 60
 
-# What the metrics call it.
-_RESULTS: Final[dict[str | None, str]] = {None: "ok", SWITCHED_OFF: "gone"}
+# The metrics' label for each error; any other is "failed".
+_RESULTS: Final[dict[str | None, str]] = {None: "ok", GONE: "gone"}
 
 
 class Endpoint:
-    """One address and what is owed to it: at least once each, whichever process owes it.
+    """Sends the pending deliveries of one endpoint, each at least once, whichever process inserted them.
 
-    Each endpoint has a task and a few requests under way of its own, so that none waits for another's.
+    Each endpoint has its own task and its own concurrent requests, so a slow one does not delay the others.
     """
 
     def __init__(self, database: Database, session: aiohttp.ClientSession, callback: CallbackConfig) -> None:
@@ -64,11 +64,11 @@ class Endpoint:
         self.change_types = frozenset(callback["events"])
 
     def wake(self) -> None:
-        """Say that something is owed."""
+        """Announce a new pending delivery."""
         self._woken.set()
 
     async def deliver(self) -> None:
-        """Send some of what is due. If nothing is, wait until `wake` is called, but not for long."""
+        """Send up to REQUESTS_AT_ONCE due deliveries. If none is due, wait for `wake`, at most POLL_SECONDS."""
         self._woken.clear()
         due = await self._database.write(self._take)
         if due:
@@ -76,11 +76,11 @@ class Endpoint:
             for error in errors:
                 count_delivery(self._host, _RESULTS.get(error, "failed"))
             self._log_failures([error for error in errors if error is not None])
-            switched_off = await self._database.write(partial(self._settle, dict(zip(due, errors, strict=True))))
-            if switched_off:
+            disabled = await self._database.write(partial(self._settle, dict(zip(due, errors, strict=True))))
+            if disabled:
                 _logger.warning(
-                    "The callback %s (%s) answered 410 and is switched off. What it would be sent is kept:"
-                    " `myaccount events resend %s` switches it on and sends it.",
+                    "The callback %s (%s) answered 410 and is disabled. Its deliveries are kept:"
+                    " `myaccount events resend %s` enables it and sends them.",
                     self.key,
                     self._host,
                     self.key,
@@ -94,34 +94,34 @@ class Endpoint:
 
     async def _take(self, connection: AsyncConnection) -> list[Delivery]:
         if self.key != self._url_key:
-            # Before the endpoint was given a name, it was owed requests by its url.
-            await take_over(connection, self._url_key, self.key)
+            # Deliveries that were inserted before the endpoint had a name carry the key of its URL.
+            await take_over_deliveries(connection, self._url_key, self.key)
         lease_seconds = self._callback["timeout_seconds"] + MARGIN_SECONDS
         return await take_deliveries(connection, self.key, utc_now(), REQUESTS_AT_ONCE, lease_seconds)
 
     async def _settle(self, errors: dict[Delivery, str | None], connection: AsyncConnection) -> bool:
-        """Remove what was delivered, and note why the rest was not; return whether that switches the endpoint off.
+        """Delete the delivered rows, postpone the failed ones; return whether this disabled the endpoint.
 
-        After a failover to a replica that lost some deliveries, their ids may belong to others by now. So a row is
-        changed only if its webhook id is that of the delivery as well.
+        After a failover to a replica that lost deliveries, other rows may have their ids. So a row is changed only
+        if its webhook id matches as well.
         """
         now = utc_now()
-        same = delivery.c.webhook_id.in_([owed.webhook_id for owed in errors])
-        delivered = [owed.id for owed, error in errors.items() if error is None]
+        same = delivery.c.webhook_id.in_([sent.webhook_id for sent in errors])
+        delivered = [sent.id for sent, error in errors.items() if error is None]
         if delivered:
             await remove(connection, delivery, delivery.c.id.in_(delivered), same)
-        failed = {owed.id: error for owed, error in errors.items() if error is not None}
-        gone = SWITCHED_OFF in failed.values()
+        failed = {sent.id: error for sent, error in errors.items() if error is not None}
+        gone = GONE in failed.values()
         await postpone(connection, delivery, failed, now, 1 if gone else ATTEMPTS, same)
-        return gone and await switch_off(connection, self.key, now)
+        return gone and await disable_endpoint(connection, self.key, now)
 
     def _log_failures(self, errors: Collection[str]) -> None:
         self._failed += len(errors)
         now = asyncio.get_running_loop().time()
         for error in errors:
-            if error != SWITCHED_OFF and now >= self._next_log:
+            if error != GONE and now >= self._next_log:
                 _logger.warning(
-                    "The callback %s (%s) failed: %s. Requests that failed since the last such line: %s.",
+                    "The callback %s (%s) failed: %s. Failed requests since the last such line: %s.",
                     self.key,
                     self._host,
                     error,
@@ -130,17 +130,17 @@ class Endpoint:
                 self._next_log = now + LOG_SECONDS
                 self._failed = 0
 
-    async def _send(self, owed: Delivery) -> str | None:
-        """Make the request; return why it did not succeed, or None."""
+    async def _send(self, due: Delivery) -> str | None:
+        """Send the request; return why it failed, or None."""
         now_seconds = int(time.time())
         headers = {
             "Content-Type": "application/json",
-            "webhook-id": owed.webhook_id,
+            "webhook-id": due.webhook_id,
             "webhook-timestamp": str(now_seconds),
         }
         if "secret" in self._callback:
             headers["webhook-signature"] = signatures(
-                self._callback["secret"], owed.webhook_id, now_seconds, owed.body
+                self._callback["secret"], due.webhook_id, now_seconds, due.body
             )
         timeout = aiohttp.ClientTimeout(total=self._callback["timeout_seconds"])
         status = None
@@ -148,34 +148,34 @@ class Endpoint:
             async with self._session.post(
                 self._url,
                 proxy=self._proxy,
-                data=owed.body.encode(),
+                data=due.body.encode(),
                 headers=headers,
                 allow_redirects=False,
                 timeout=timeout,
             ) as answer:
                 status = answer.status
-                # The status is the answer; the rest is read, as far as that is bearable, to keep the connection.
+                # Only the status counts. The body is read, up to a limit, so that the connection can be reused.
                 with suppress(asyncio.IncompleteReadError):
                     await answer.content.readexactly(ANSWER_LIMIT_BYTES)
         except Exception as error:
-            # Whatever it was, it is this request's own.
+            # Any error fails this request only, not those that are sent with it.
             if status is None:
-                # Not its text: that may hold the address, and so a password.
+                # Without the error's text: it may contain the address, which may hold a password.
                 return f"the request failed: {type(error).__name__}"
         if status == HTTPStatus.GONE:
-            return SWITCHED_OFF
+            return GONE
         return None if status is not None and 200 <= status < 300 else f"the endpoint answered {status}"
 
 
 def _as_written(address: str) -> yarl.URL:
-    """Return the address with its escapes as they are; what may not stand in a request is escaped."""
+    """Return the address with its escapes unchanged. Characters that a request must not contain are escaped."""
     return yarl.URL(address, encoded=re.fullmatch("[!-~]*", address) is not None)
 
 
 def _proxy(callback: CallbackConfig) -> yarl.URL | None:
-    """Return the proxy of the configuration or the environment.
+    """Return the proxy of the configuration or, with `trust_env`, of the environment.
 
-    aiohttp's own `trust_env` would also send the passwords of ~/.netrc.
+    Not by aiohttp's own `trust_env`: it would also send the passwords of ~/.netrc.
     """
     proxy = callback.get("proxy")
     if proxy is None and callback["trust_env"]:
@@ -187,7 +187,7 @@ def _proxy(callback: CallbackConfig) -> yarl.URL | None:
 
 @asynccontextmanager
 async def open_endpoints(database: Database, callbacks: Sequence[CallbackConfig]) -> AsyncIterator[list[Endpoint]]:
-    """Give the endpoints of the configuration, each with connections of its own."""
+    """Yield the endpoints of the configuration, each with its own connections."""
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(_session(callback)) for callback in callbacks]
         yield [Endpoint(database, *both) for both in zip(sessions, callbacks, strict=True)]
@@ -196,7 +196,7 @@ async def open_endpoints(database: Database, callbacks: Sequence[CallbackConfig]
 def _session(callback: CallbackConfig) -> aiohttp.ClientSession:
     certificates = ssl.create_default_context(cafile=callback["ca"]) if "ca" in callback else True
     return aiohttp.ClientSession(
-        # The endpoint itself has a bound.
+        # No limit: the endpoint sends at most REQUESTS_AT_ONCE.
         connector=aiohttp.TCPConnector(limit=0, ssl=certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -68,10 +68,10 @@ async def test_what_the_sweeper_has_in_hand_it_does_not_take_again(
     await _plant(database, 2)
     told: list[int] = []
 
-    async def tell(self: Listener, event_ids: list[int]) -> None:
+    async def dispatch(self: Listener, event_ids: list[int]) -> None:
         told.extend(event_ids)
 
-    monkeypatch.setattr(Listener, "_tell", tell)
+    monkeypatch.setattr(Listener, "_dispatch", dispatch)
     for _ in range(2):
         await Listener(database, MemoryQueue(), Live(), [])._sweep()
     assert len(told) == 2

@@ -18,7 +18,7 @@ from myaccount.ledger.commands import Transfer
 from myaccount.ledger.decide import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
-from myaccount.webhooks.payloads import requests_about
+from myaccount.webhooks.payloads import request_bodies
 
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
@@ -57,7 +57,7 @@ class TestPackets:
 def test_a_callback_never_carries_more_changes_than_fit() -> None:
     longest = "\U0001f4b0" * 45
     changes = [Change(TRANSFER, longest, longest, longest, 1, 2**62, 2**62, None, 2**62, 2**62)] * BATCH_LIMIT
-    bodies = [body for _, body in requests_about(changes, utc_now(), {"shop": {TRANSFER}})]
+    bodies = [body for _, body in request_bodies(changes, utc_now(), {"shop": {TRANSFER}})]
     assert [len(json.loads(body)["data"]) for body in bodies] == [64] * 4
     # As a statement has them: with a backslash before each quote.
     assert all(len(body.replace('"', '\\"').encode()) < 2**16 - 1000 for body in bodies)

@@ -14,7 +14,7 @@ from myaccount.cli import entry as cli
 from myaccount.database import leases as retries_module
 from myaccount.database.database import Database, open_database
 from myaccount.migrations.startup import prepare_schema
-from myaccount.model.outbox import delivery, endpoint_off, event
+from myaccount.model.outbox import delivery, disabled_endpoint, event
 from myaccount.outbox import dead_letters as waiting_module
 from myaccount.outbox.dead_letters import drop_named, resend_named
 from myaccount.settings.loading import load_configuration
@@ -163,11 +163,11 @@ async def test_an_endpoint_that_was_switched_off_is_on_again_when_anything_is_se
     row = {"body": "[]", "attempts": 3, "created_at": LONG_AGO, "due_at": None, "webhook_id": "msg"}
 
     async def off() -> list[str]:
-        found = await database.read(lambda c: c.execute(select(endpoint_off.c.endpoint)))
+        found = await database.read(lambda c: c.execute(select(disabled_endpoint.c.endpoint)))
         return sorted(found.scalars())
 
     marks = [{"endpoint": endpoint, "created_at": LONG_AGO} for endpoint in ("one", "other", "third")]
-    await database.write(lambda connection: connection.execute(endpoint_off.insert(), marks))
+    await database.write(lambda connection: connection.execute(disabled_endpoint.insert(), marks))
     await database.write(
         lambda connection: connection.execute(delivery.insert(), [row | {"endpoint": e} for e in ("one", "old")])
     )

@@ -51,7 +51,7 @@ def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 0.1)
 
 
-async def _until_told(database: Database, *user_ids: str) -> None:
+async def _until_dispatched(database: Database, *user_ids: str) -> None:
     async def told() -> bool:
         readers = await database.read(lambda c: c.execute(select(message.c.reader_id)))
         return set(user_ids) <= set(readers.scalars())
@@ -114,14 +114,14 @@ async def test_while_redis_refuses_events_are_delivered_and_the_service_says_wha
     state: str,
 ) -> None:
     await open_users(client, "u1")
-    await _until_told(database, "u1")
+    await _until_dispatched(database, "u1")
     await _until_redis_is(client, "ok")
     assert await _redis_up(client) == 1
     with redis_server.client() as redis:
         end = refuse(redis, await redis_name(database, "events"))
         try:
             await open_users(client, "u2", "u3")
-            await _until_told(database, "u2", "u3")
+            await _until_dispatched(database, "u2", "u3")
             await _until_redis_is(client, state)
             assert await _redis_up(client) == 0
         finally:
@@ -137,7 +137,7 @@ async def test_while_redis_is_away_events_are_delivered(
     getattr(redis_server, fault)()
     try:
         await open_users(client, "u1", "u2")
-        await _until_told(database, "u1", "u2")
+        await _until_dispatched(database, "u1", "u2")
         await _until_redis_is(client, "away")
     finally:
         if fault == "kill":
@@ -155,7 +155,7 @@ async def test_looking_whether_redis_takes_events_adds_none(
     client: Client, database: Database, redis_server: Redis
 ) -> None:
     await open_users(client, "u1")
-    await _until_told(database, "u1")
+    await _until_dispatched(database, "u1")
     with redis_server.client() as redis:
         stream = await redis_name(database, "events")
         before = redis.xinfo_stream(stream)["last-generated-id"]
@@ -181,7 +181,7 @@ async def test_with_a_working_queue_the_sweeper_has_nothing_to_do(
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 30)
     users = [f"u{n}" for n in range(20)]
     await open_users(client, *users)
-    await _until_told(database, *users)
+    await _until_dispatched(database, *users)
     assert by_sweeper == []
 
 
@@ -229,7 +229,7 @@ async def test_a_process_that_starts_without_its_database_uses_the_queue_once_th
         assert await client.app[queue_key].redis_state() == "ok"
         await eventually(lambda: asked > 6)
         await open_users(client, "u1")
-        await _until_told(database, "u1")
+        await _until_dispatched(database, "u1")
         with redis_server.client() as redis:
             assert await redis_name(database, "events") in redis.keys("*")
 
@@ -253,7 +253,7 @@ async def test_an_error_that_nobody_expected_does_not_end_the_sender(
     # Only the queue may deliver the second event.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
     await open_users(client, "u1", "u2")
-    await _until_told(database, "u2")
+    await _until_dispatched(database, "u2")
     assert "event sender failed unexpectedly" in caplog.text
 
 
@@ -280,14 +280,14 @@ async def test_an_event_is_acknowledged_after_it_was_delivered_and_not_before(
 ) -> None:
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
     delivering, go_on = asyncio.Event(), asyncio.Event()
-    original: Callable[..., Awaitable[None]] = listener_module.Listener._tell
+    original: Callable[..., Awaitable[None]] = listener_module.Listener._dispatch
 
-    async def tell(self: listener_module.Listener, event_ids: Any) -> None:
+    async def dispatch(self: listener_module.Listener, event_ids: Any) -> None:
         delivering.set()
         await go_on.wait()
         await original(self, event_ids)
 
-    monkeypatch.setattr(listener_module.Listener, "_tell", tell)
+    monkeypatch.setattr(listener_module.Listener, "_dispatch", dispatch)
     await open_users(client, "u1")
     await delivering.wait()
     stream = await redis_name(database, "events")

@@ -31,7 +31,7 @@ _BODY = {
 }  # fmt: skip
 
 
-async def until_told(database: Database) -> None:
+async def until_dispatched(database: Database) -> None:
     """Return once every event was told."""
     waiting = select(func.count()).select_from(event)
 

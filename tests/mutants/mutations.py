@@ -31,7 +31,7 @@ DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
 LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
 CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
-TELLING: Final = "myaccount/outbox/fan_out.py"
+FAN_OUT: Final = "myaccount/outbox/fan_out.py"
 RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
 INBOX: Final = "myaccount/inbox/queries.py"
@@ -102,11 +102,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(LEASES, "None if attempts + 1 >= last_attempt else", "", "tests/service/test_callbacks.py tests/service/test_listener.py"),
     Mutation(LEASES, "FIRST_PAUSE_SECONDS * 2**attempts", "FIRST_PAUSE_SECONDS", "tests/service/test_callbacks.py"),
     Mutation(EVENTS, 'return "DELETE FROM event WHERE id = %s", [event_id]', 'return "UPDATE event SET attempts = 0 WHERE id = %s", [event_id]', "tests/service/test_listener.py"),
-    Mutation(TELLING, "        left[id_] = changes[count:]\n", "        left[id_] = ()\n", "tests/service/test_listener.py"),
-    Mutation(TELLING, "*owe(owed, now, off)", "*owe(owed, now, set())", "tests/service/test_callbacks.py"),
-    Mutation(LISTENER, "            await self._tell_all([notice.event_id for notice in notices])\n            await self._queue.acknowledge(notices)\n", "            await self._queue.acknowledge(notices)\n            await self._tell_all([notice.event_id for notice in notices])\n", "tests/faults/test_queue_faults.py"),
-    Mutation(LISTENER, "        await self._tell_all([row.id for row in due])\n", "", "tests/faults/test_queue_faults.py"),
-    Mutation(LISTENER, "                for event_id in event_ids:\n                    await self._tell([event_id])\n", "                await self._postpone(event_ids[0], error)\n", "tests/service/test_listener.py"),
+    Mutation(FAN_OUT, "        left[id_] = changes[count:]\n", "        left[id_] = ()\n", "tests/service/test_listener.py"),
+    Mutation(FAN_OUT, "*insert_deliveries(deliveries, now, disabled)", "*insert_deliveries(deliveries, now, set())", "tests/service/test_callbacks.py"),
+    Mutation(LISTENER, "            await self._dispatch_all([notice.event_id for notice in notices])\n            await self._queue.acknowledge(notices)\n", "            await self._queue.acknowledge(notices)\n            await self._dispatch_all([notice.event_id for notice in notices])\n", "tests/faults/test_queue_faults.py"),
+    Mutation(LISTENER, "        await self._dispatch_all([row.id for row in due])\n", "", "tests/faults/test_queue_faults.py"),
+    Mutation(LISTENER, "                for event_id in event_ids:\n                    await self._dispatch([event_id])\n", "                await self._postpone(event_ids[0], error)\n", "tests/service/test_listener.py"),
     Mutation(REDIS_QUEUE, " for receipt, fields in entries if fields]", " for receipt, fields in entries]", "tests/database/test_leases.py tests/service/test_listener.py"),
     Mutation(REDIS_QUEUE, "                if notices := await self._claim():\n", "                if notices := []:\n", "tests/database/test_leases.py tests/service/test_listener.py"),
     Mutation(REDIS_QUEUE, "                await self._forget_the_dead()\n", "", "tests/database/test_leases.py tests/service/test_listener.py"),

@@ -16,7 +16,7 @@ from myaccount.model.money import account, order, user
 from myaccount.model.outbox import event
 
 from ..conftest import Client, eventually
-from ..helpers.inboxes import until_told
+from ..helpers.inboxes import until_dispatched
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -184,7 +184,7 @@ async def alice(client: Client, database: Database) -> Client:
     }
     async with client.post("/openacc", data=fields) as response:
         assert response.status == 200
-    await until_told(database)
+    await until_dispatched(database)
     return client
 
 

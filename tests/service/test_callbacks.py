@@ -20,9 +20,9 @@ from myaccount.database.database import Database
 from myaccount.database.leases import postpone
 from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.main import create_app
-from myaccount.model.outbox import delivery, endpoint_off, event
+from myaccount.model.outbox import delivery, disabled_endpoint, event
 from myaccount.outbox.dead_letters import resend_named
-from myaccount.outbox.fan_out import tell
+from myaccount.outbox.fan_out import fan_out
 from myaccount.settings.schema import CONFIGURATION, CallbackConfig, Config, url_key
 from myaccount.webhooks import endpoint as callbacks_module
 from myaccount.webhooks.deliveries import Delivery
@@ -30,7 +30,7 @@ from myaccount.webhooks.endpoint import Endpoint, open_endpoints
 
 from ..conftest import ClientOf, Section, Server, eventually
 from ..helpers.actions import open_users, send
-from ..helpers.inboxes import until_told
+from ..helpers.inboxes import until_dispatched
 from ..helpers.receivers import Endless, Receiving, hang
 from ..helpers.servers import free_port
 
@@ -54,24 +54,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.05)
 
 
-async def _owed(database: Database) -> list[Any]:
+async def _deliveries(database: Database) -> list[Any]:
     return list(await database.read(lambda connection: connection.execute(select(delivery))))
 
 
-async def _until_nothing_is_owed(database: Database) -> None:
+async def _until_delivered(database: Database) -> None:
     async def delivered() -> bool:
-        return not await _owed(database)
+        return not await _deliveries(database)
 
     await eventually(delivered)
 
 
-async def _until_set_aside(database: Database) -> list[Any]:
-    async def set_aside() -> bool:
-        owed = await _owed(database)
+async def _until_dead_letters(database: Database) -> list[Any]:
+    async def dead_letters() -> bool:
+        owed = await _deliveries(database)
         return bool(owed) and all(row.due_at is None for row in owed)
 
-    await eventually(set_aside)
-    return await _owed(database)
+    await eventually(dead_letters)
+    return await _deliveries(database)
 
 
 async def test_each_change_is_told_by_the_names_of_the_operations(
@@ -91,7 +91,7 @@ async def test_each_change_is_told_by_the_names_of_the_operations(
         return len(changes) >= 5
 
     await eventually(all_told)
-    await _until_nothing_is_owed(database)
+    await _until_delivered(database)
     assert sorted(changes, key=json.dumps) == [
         {"type": "account_opened", "userId": "u1", "accountId": "a-u1", "entry": 0},
         {"type": "account_opened", "userId": "u2", "accountId": "a-u2", "entry": 0},
@@ -180,7 +180,7 @@ async def test_a_bad_answer_is_tried_again_and_a_good_one_is_enough(
     config["callbacks"][0]["timeout_seconds"] = 0.3
     receiver.receiver.answers = [answer]
     await open_users(client, "u1")
-    await _until_nothing_is_owed_after(receiver, database)
+    await _until_called_and_delivered(receiver, database)
     assert len(receiver.receiver.calls) == (1 if answer == 204 else 2)
     assert len({call.webhook_id for call in receiver.receiver.calls}) == 1
 
@@ -192,15 +192,15 @@ async def test_of_an_endless_answer_only_so_much_is_read_and_its_status_counts(
     answer = Endless()
     receiver.receiver.answers = [answer]
     await open_users(client, "u1")
-    await _until_nothing_is_owed_after(receiver, database)
+    await _until_called_and_delivered(receiver, database)
     assert len(receiver.receiver.calls) == 1
     # What was read, and what the two ends of the connection hold.
     assert answer.sent_bytes < 64 * 1024 + 16 * 2**20
 
 
-async def _until_nothing_is_owed_after(receiver: Receiving, database: Database) -> None:
+async def _until_called_and_delivered(receiver: Receiving, database: Database) -> None:
     await receiver.receiver.until_called(1)
-    await _until_nothing_is_owed(database)
+    await _until_delivered(database)
 
 
 async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
@@ -215,7 +215,7 @@ async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
         await good.receiver.until_called(1)
 
         async def failed() -> bool:
-            return [row.error for row in await _owed(app[database_key])] == [
+            return [row.error for row in await _deliveries(app[database_key])] == [
                 "the request failed: ClientConnectorError"
             ]
 
@@ -243,11 +243,11 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says
 ) -> None:
     receiver.receiver.answers = [410]
     await open_users(client, "u1")
-    await _until_set_aside(database)
+    await _until_dead_letters(database)
     await open_users(client, "u2", "u3")
-    await until_told(database)
-    rows = await _until_set_aside(database)
-    assert {row.error for row in rows} == {"the endpoint answered 410: it is switched off"}
+    await until_dispatched(database)
+    rows = await _until_dead_letters(database)
+    assert {row.error for row in rows} == {"the endpoint answered 410: it is disabled"}
     assert len(rows) >= 2
 
     async def counted() -> bool:
@@ -256,11 +256,11 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says
 
     await eventually(counted)
     assert len(receiver.receiver.calls) == 1
-    assert caplog.text.count("is switched off") == 1
+    assert caplog.text.count("and is disabled") == 1
     assert await resend_named(database, url_key(receiver.url)) == len(rows)
-    await _until_nothing_is_owed(database)
+    await _until_delivered(database)
     assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1, "a-u3": 1}
-    assert not list(await database.read(lambda connection: connection.execute(select(endpoint_off))))
+    assert not list(await database.read(lambda connection: connection.execute(select(disabled_endpoint))))
     await open_users(client, "u4")
     await eventually(lambda: "a-u4" in receiver.receiver.told())
 
@@ -275,15 +275,17 @@ async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_on
         await open_users(client, "u1")
         ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
         wanted = {url_key(receiver.url): ["account_opened"]}
-        await app[database_key].write(lambda c: tell(c, ids, wanted, datetime(2026, 1, 1)))
-        assert [row.endpoint for row in await _owed(app[database_key])] == [url_key(receiver.url)]
+        await app[database_key].write(lambda c: fan_out(c, ids, wanted, datetime(2026, 1, 1)))
+        assert [row.endpoint for row in await _deliveries(app[database_key])] == [url_key(receiver.url)]
         await open_users(client, "u2")
         ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
-        await app[database_key].write(lambda c: tell(c, ids, {"shop": ["account_opened"]}, datetime(2026, 1, 1)))
+        await app[database_key].write(
+            lambda c: fan_out(c, ids, {"shop": ["account_opened"]}, datetime(2026, 1, 1))
+        )
     config = _config(backend, tmp_path, [{"name": "shop", "url": receiver.url}])
     app = create_app(config)
     async with Server(app):
-        await _until_nothing_is_owed(app[database_key])
+        await _until_delivered(app[database_key])
     assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1}
 
 
@@ -295,7 +297,7 @@ async def test_after_a_failover_no_other_delivery_with_the_same_id_is_removed_or
     row = {"endpoint": "none", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
     rows = [row | {"webhook_id": "msg_new_1"}, row | {"webhook_id": "msg_new_2"}]
     await database.write(lambda connection: connection.execute(delivery.insert(), rows))
-    before = await _owed(database)
+    before = await _deliveries(database)
     one, two = (row.id for row in before)
     sent = {
         Delivery(one, "msg_lost_1", "{}"): None,
@@ -305,10 +307,10 @@ async def test_after_a_failover_no_other_delivery_with_the_same_id_is_removed_or
     callback: CallbackConfig = {"url": receiver.url, "events": [], "timeout_seconds": 1, "trust_env": False}
     endpoint = Endpoint(database, no_session, callback)
     await database.write(partial(endpoint._settle, sent))
-    assert await _owed(database) == before
+    assert await _deliveries(database) == before
     same = {Delivery(one, "msg_new_1", "{}"): None, Delivery(two, "msg_new_2", "{}"): "the endpoint answered 500"}
     await database.write(partial(endpoint._settle, same))
-    assert [(row.id, row.attempts) for row in await _owed(database)] == [(two, 1)]
+    assert [(row.id, row.attempts) for row in await _deliveries(database)] == [(two, 1)]
 
 
 async def test_an_endpoint_that_fails_has_a_warning_once_a_minute(
@@ -316,7 +318,7 @@ async def test_an_endpoint_that_fails_has_a_warning_once_a_minute(
 ) -> None:
     receiver.receiver.answers = [500, 503, 500]
     await open_users(client, "u1")
-    await _until_nothing_is_owed_after(receiver, database)
+    await _until_called_and_delivered(receiver, database)
     assert len(receiver.receiver.calls) == 4
     (line,) = [record for record in caplog.records if "failed: the endpoint answered" in record.getMessage()]
     assert line.levelname == "WARNING"
@@ -341,14 +343,14 @@ async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_
     monkeypatch.setattr(callbacks_module, "ATTEMPTS", 2)
     receiver.receiver.answers = [500, 503]
     await open_users(client, "u1")
-    (row,) = await _until_set_aside(database)
+    (row,) = await _until_dead_letters(database)
     assert (row.attempts, row.error) == (2, "the endpoint answered 503")
     await open_users(client, "u2")
     await receiver.receiver.until_called(3)
     assert [call.changes[0]["userId"] for call in receiver.receiver.calls] == ["u1", "u1", "u2"]
     assert await resend_named(database, "all") == 1
     await receiver.receiver.until_called(4)
-    await _until_nothing_is_owed(database)
+    await _until_delivered(database)
 
 
 async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
@@ -357,13 +359,13 @@ async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
     now = datetime(2026, 1, 1)
     row = {"endpoint": "none", "webhook_id": "msg", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
     await database.write(lambda connection: connection.execute(delivery.insert(), row))
-    (id_,) = [row.id for row in await _owed(database)]
+    (id_,) = [row.id for row in await _deliveries(database)]
     pauses = []
     for _ in range(callbacks_module.ATTEMPTS - 1):
         await database.write(
             lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
         )
-        (row_now,) = await _owed(database)
+        (row_now,) = await _deliveries(database)
         pauses.append((row_now.due_at - now).total_seconds())
     for number, pause in enumerate(pauses):
         assert 5 * 2**number * 0.8 <= pause <= 5 * 2**number * 1.2
@@ -372,7 +374,7 @@ async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
     await database.write(
         lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
     )
-    (row_now,) = await _owed(database)
+    (row_now,) = await _deliveries(database)
     assert row_now.due_at is None
 
 

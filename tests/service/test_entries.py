@@ -16,7 +16,7 @@ from myaccount.main import create_app
 from myaccount.migrations import runner as migrations
 from myaccount.model.money import account
 from myaccount.settings.schema import Config
-from myaccount.webhooks.payloads import requests_about
+from myaccount.webhooks.payloads import request_bodies
 
 from ..conftest import ClientOf, Server, eventually
 from ..helpers import migrating
@@ -85,7 +85,7 @@ class TestNumbers:
 
 def test_an_event_of_an_earlier_version_has_no_numbers() -> None:
     change = Change(*["recharge", "r", "", "u1", 100, -100, 100, None])  # type: ignore[arg-type]
-    ((_, body),) = requests_about([change], datetime(2026, 1, 1), {"shop": ["recharge"]})
+    ((_, body),) = request_bodies([change], datetime(2026, 1, 1), {"shop": ["recharge"]})
     assert "ntry" not in body
 
 

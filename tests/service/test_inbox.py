@@ -23,7 +23,7 @@ from ..helpers.inboxes import (
     new_message,
     nids,
     read_page,
-    until_told,
+    until_dispatched,
     write,
 )
 
@@ -55,13 +55,13 @@ async def _money_moves(client: Client, database: Database) -> None:
         )  # fmt: skip
         assert status == 200
         # Several are told together, in the order in which they came; a welcome comes first in any case.
-        await until_told(database)
+        await until_dispatched(database)
     await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
-    await until_told(database)
+    await until_dispatched(database)
     await transfer(client, "t1", "u1", "u2", "2.50")
-    await until_told(database)
+    await until_dispatched(database)
     assert (await transfer(client, "t2", "u1", "u2", "99"))[0] == 409
-    await until_told(database)
+    await until_dispatched(database)
 
 
 def _expected(kind: str, reader: str, user: tuple[str, str], receiver: str, body: dict[str, str]) -> Row:
@@ -131,7 +131,7 @@ async def test_what_would_make_a_balance_too_large_is_told_to_who_wanted_it(
     await database.write(lambda connection: connection.execute(fill))
     assert (await send(client, "/recharge", orderId="r1", userId="rich", amount="1"))[0] == 409
     assert await transfer(client, "t1", "poor", "rich", "2") == (409, "balance_too_large", False)
-    await until_told(database)
+    await until_dispatched(database)
     for reader, order_id, amount, balance in [
         ("rich", "r1", "1.00", "92233720368547758.07"),
         ("poor", "t1", "2.00", "5.00"),

@@ -21,10 +21,10 @@ from myaccount.main import create_app
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
 from myaccount.outbox import events as events_module
-from myaccount.outbox import fan_out as telling_module
+from myaccount.outbox import fan_out as fan_out_module
 from myaccount.outbox.dead_letters import resend_named
 from myaccount.outbox.events import insert_event
-from myaccount.outbox.fan_out import Told, tell
+from myaccount.outbox.fan_out import Dispatched, fan_out
 from myaccount.settings.schema import Config
 
 from ..conftest import Client, ClientOf, Section, Server, eventually
@@ -48,18 +48,18 @@ async def _events(database: Database) -> list[Any]:
     return list(await database.read(lambda connection: connection.execute(select(event))))
 
 
-async def _until_told(database: Database) -> None:
+async def _until_dispatched(database: Database) -> None:
     async def told() -> bool:
         return not await _events(database)
 
     await eventually(told)
 
 
-async def _until_set_aside(database: Database) -> Any:
-    async def set_aside() -> bool:
+async def _until_dead_letters(database: Database) -> Any:
+    async def dead_letters() -> bool:
         return any(row.due_at is None for row in await _events(database))
 
-    await eventually(set_aside)
+    await eventually(dead_letters)
     (row,) = [row for row in await _events(database) if row.due_at is None]
     return row
 
@@ -85,7 +85,7 @@ async def test_each_change_is_told_once_and_its_event_is_gone(client: Client, da
     ]
     answers = Counter(status for status, *_ in await asyncio.gather(*transfers))
     assert answers == {200: 10, 409: 2}
-    await _until_told(database)
+    await _until_dispatched(database)
     told = await _messages(database)
     assert set(told.values()) == {1}
     assert Counter((reader, type_) for reader, type_, _ in told) == {
@@ -105,7 +105,7 @@ async def test_what_was_refused_is_not_told(client: Client, database: Database) 
         client, "/openacc", userId="u1", userName="N", sex="F", cardNum="1", accountId="a2", accountType="01"
     )
     assert status == 409
-    await _until_told(database)
+    await _until_dispatched(database)
     assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
 
 
@@ -114,7 +114,7 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
 ) -> None:
     monkeypatch.setattr(listener_module, "ATTEMPTS", 3)
     poison = await _plant(database, "{")
-    row = await _until_set_aside(database)
+    row = await _until_dead_letters(database)
     assert (row.id, row.attempts) == (poison, 3)
     assert row.error.startswith("JSONDecodeError: ")
     await open_users(client, "u1")
@@ -125,12 +125,12 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
 
     await eventually(told)
     # It is not told again, not even by whoever has word of it, until a person says so.
-    done = await database.write(lambda c: tell(c, [poison], {}, datetime(2999, 1, 1)))
-    assert done == Told(0, set(), set(), [])
+    done = await database.write(lambda c: fan_out(c, [poison], {}, datetime(2999, 1, 1)))
+    assert done == Dispatched(0, set(), set(), [])
     assert [row.id for row in await _events(database)] == [poison]
     await database.write(lambda c: c.execute(event.update().values(body="[]")))
     assert await resend_named(database, f"event-{poison}") == 1
-    await _until_told(database)
+    await _until_dispatched(database)
 
 
 async def test_an_event_of_what_was_told_already_is_set_aside_and_nobody_is_told_twice(
@@ -139,10 +139,10 @@ async def test_an_event_of_what_was_told_already_is_set_aside_and_nobody_is_told
     """The unique key says so, whatever else fails."""
     monkeypatch.setattr(listener_module, "ATTEMPTS", 1)
     await open_users(client, "u1")
-    await _until_told(database)
+    await _until_dispatched(database)
     again = Change("account_opened", "a-u1", "u1", "u1")
     await database.write(lambda connection: insert_event(connection, [again], datetime(2026, 1, 1)))
-    row = await _until_set_aside(database)
+    row = await _until_dead_letters(database)
     assert "IntegrityError" in row.error
     assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
 
@@ -151,11 +151,11 @@ async def test_a_poisoned_event_keeps_back_none_of_those_that_are_told_with_it(
     client: Client, database: Database
 ) -> None:
     await open_users(client, "u1", "u2")
-    await _until_told(database)
+    await _until_dispatched(database)
     listener = listener_module.Listener(database, MemoryQueue(), Live(), [])
     bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
     ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
-    await listener._tell(ids)
+    await listener._dispatch(ids)
     told = await _messages(database)
     assert [told["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
 
@@ -163,15 +163,15 @@ async def test_a_poisoned_event_keeps_back_none_of_those_that_are_told_with_it(
 async def test_a_large_event_is_told_in_parts(
     monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
 ) -> None:
-    monkeypatch.setattr(telling_module, "MESSAGES_LIMIT", 3)
-    monkeypatch.setattr(telling_module, "CHANGES_LIMIT", 4)
+    monkeypatch.setattr(fan_out_module, "MESSAGES_LIMIT", 3)
+    monkeypatch.setattr(fan_out_module, "CHANGES_LIMIT", 4)
     await open_users(client, "u1", "u2")
     await send(client, "/recharge", orderId="r", userId="u1", amount="100")
     transfers = [
         send(client, "/transfer", orderId=f"t{n}", fromuserId="u1", touserId="u2", amount="1") for n in range(20)
     ]
     await asyncio.gather(*transfers)
-    await _until_told(database)
+    await _until_dispatched(database)
     told = await _messages(database)
     assert set(told.values()) == {1}
     assert len([type_ for _, type_, _ in told if type_ in ("transfer_in", "transfer_out")]) == 40
@@ -185,7 +185,7 @@ async def test_what_a_stopped_service_had_not_told_is_told_by_the_next(quick_swe
     config["listener"]["enabled"] = True
     app = create_app(config)
     async with Server(app):
-        await _until_told(app[database_key])
+        await _until_dispatched(app[database_key])
         assert await _messages(app[database_key]) == {("u1", "account_opened", "a-u1"): 1}
 
 
@@ -220,7 +220,7 @@ class TestRedis:
                 redis.flushall()
             config["listener"]["enabled"] = True
             async with Server(create_app(config)):
-                await _until_told(app[database_key])
+                await _until_dispatched(app[database_key])
             assert set((await _messages(app[database_key])).values()) == {1}
 
     async def test_orders_are_taken_while_redis_is_away_and_told_when_it_is_back(
@@ -234,7 +234,7 @@ class TestRedis:
                 assert (await send(client, "/recharge", orderId="r", userId="u1", amount="1"))[0] == 200
                 assert not await _messages(app[database_key])
                 redis_server.start()
-                await _until_told(app[database_key])
+                await _until_dispatched(app[database_key])
         finally:
             redis_server.kill()
             redis_server.start()
@@ -243,12 +243,12 @@ class TestRedis:
         self, client: Client, database: Database, redis_server: Redis
     ) -> None:
         await open_users(client, "u1")
-        await _until_told(database)
+        await _until_dispatched(database)
         with redis_server.client() as redis:
             redis.xadd(self._stream(redis_server), {"something": "else"})
             redis.xadd(self._stream(redis_server), {"event": "x"})
         await open_users(client, "u2")
-        await _until_told(database)
+        await _until_dispatched(database)
         assert sum((await _messages(database)).values()) == 2
 
     async def test_several_processes_share_the_events_and_leave_none_pending(
@@ -260,7 +260,7 @@ class TestRedis:
         app = create_app(config)
         async with Server(app) as one, Server(create_app(config)), ClientOf(one) as client:
             await open_users(client, *users)
-            await _until_told(app[database_key])
+            await _until_dispatched(app[database_key])
             assert set((await _messages(app[database_key])).values()) == {1}
 
             def acknowledged() -> bool:
@@ -290,7 +290,7 @@ class TestRedis:
                 assert taken
             config["listener"]["enabled"] = True
             async with Server(create_app(config)):
-                await _until_told(app[database_key])
+                await _until_dispatched(app[database_key])
 
                 def only_the_living() -> bool:
                     with redis_server.client() as redis:
@@ -304,7 +304,7 @@ class TestRedis:
     ) -> None:
         monkeypatch.setattr(redis_queue_module, "STREAM_LIMIT", 5)
         await open_users(client, *[f"u{n}" for n in range(150)])
-        await _until_told(database)
+        await _until_dispatched(database)
         with redis_server.client() as redis:
             # Redis trims by whole nodes of a hundred.
             assert cast("int", redis.xlen(self._stream(redis_server))) < 150

@@ -12,7 +12,7 @@ from myaccount.model.money import account, user
 
 from ..conftest import Client
 from ..helpers.actions import send, transfer
-from ..helpers.inboxes import Row, add_team, add_users, mark, nids, post_json, read_page, rows_of, until_told
+from ..helpers.inboxes import Row, add_team, add_users, mark, nids, post_json, read_page, rows_of, until_dispatched
 
 NOTE = {"teamId": "t", "title": "Lunch", "text": "At noon.\nIn the garden."}
 
@@ -217,7 +217,7 @@ async def test_an_account_of_a_team_that_there_is_not_is_not_opened(client: Clie
     status, problem = await _open(client, "u1", "t")
     assert (status, problem["code"], problem["field"]) == (404, "team_not_found", "teamId")
     assert (await rows_of(database, user), await rows_of(database, account)) == ([], before)
-    await until_told(database)
+    await until_dispatched(database)
     assert await rows_of(database, message) == []
 
 
@@ -238,14 +238,14 @@ async def test_what_moves_an_accounts_money_is_told_to_each_member_of_its_team(
 ) -> None:
     await send(client, "/recharge", orderId="r1", userId="a", amount="10")
     await send(client, "/recharge", orderId="r2", userId="c", amount="10")
-    await until_told(database)
+    await until_dispatched(database)
     await transfer(client, "t1", "a", "c", "1")
-    await until_told(database)
+    await until_dispatched(database)
     await transfer(client, "t2", "c", "a", "2")
-    await until_told(database)
+    await until_dispatched(database)
     await transfer(client, "t3", "a", "c", "99")
     await transfer(client, "t4", "c", "a", "99")
-    await until_told(database)
+    await until_dispatched(database)
     expected = [
         ("decline", "t3", "a", "a", "11.00", "A"),
         ("transfer_in", "t2", "c", "a", "11.00", "C"),
@@ -273,7 +273,7 @@ async def test_payer_and_payee_of_the_same_team_are_two_rows_to_each_member(
 ) -> None:
     await send(client, "/recharge", orderId="r1", userId="a", amount="10")
     await transfer(client, "t1", "a", "b", "4")
-    await until_told(database)
+    await until_dispatched(database)
     for reader in ("a", "w1", "w2"):
         rows = [row for row in await _team_rows(client, reader) if row["BODY"]["orderId"] == "t1"]
         told = {(row["MESSAGE_TYPE"], row["USER_ID"], row["RECEIVER_ID"], row["BODY"]["balance"]) for row in rows}
@@ -295,7 +295,7 @@ async def test_self_keeps_what_the_reader_wrote_or_what_concerns_the_reader(
         await post_json(client, "/teammessage", NOTE | {"title": title} | fields)
     await send(client, "/recharge", orderId="r1", userId="a", amount="10")
     await send(client, "/recharge", orderId="r2", userId="b", amount="10")
-    await until_told(database)
+    await until_dispatched(database)
     titles = {
         reader: [row["TITLE"] for row in await _team_rows(client, reader, self="true", messageType="note")]
         for reader in ("a", "w1", "w2")

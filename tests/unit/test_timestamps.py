@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from myaccount.ledger.changes import ACCOUNT_OPENED, Change
-from myaccount.webhooks.payloads import requests_about
+from myaccount.webhooks.payloads import request_bodies
 
 WHOLE_SECOND = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -17,5 +17,5 @@ WHOLE_SECOND = datetime(2026, 1, 2, 3, 4, 5)
 def test_a_callback_has_microseconds_even_in_a_whole_second(microseconds: int, told: str) -> None:
     opening = Change(ACCOUNT_OPENED, "a1", "u1", "u1")
     created_at = WHOLE_SECOND.replace(microsecond=microseconds)
-    ((_, body),) = requests_about([opening], created_at, {"endpoint": {ACCOUNT_OPENED}})
+    ((_, body),) = request_bodies([opening], created_at, {"endpoint": {ACCOUNT_OPENED}})
     assert json.loads(body)["timestamp"] == told
