@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .database.database import Database
     from .inbox.news import News
     from .journal.writer import Journal
-    from .listener.live import Live
+    from .listener.live_notifications import LiveNotifications
     from .listener.queues import EventQueue
     from .observability.refusal_log import Refusals
     from .readiness import Health
@@ -26,7 +26,7 @@ journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 news_key: Final[web.AppKey["News"]] = web.AppKey("news")
 health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
-live_key: Final[web.AppKey["Live"]] = web.AppKey("live")
+notifications_key: Final[web.AppKey["LiveNotifications"]] = web.AppKey("notifications")
 # Returns the page that browsers get for an address that there is not.
 not_found_page_key: Final[web.AppKey["Callable[[web.Request], web.Response]"]] = web.AppKey("not_found_page")
 refusals_key: Final[web.AppKey["Refusals"]] = web.AppKey("refusals")

@@ -30,9 +30,9 @@ from .appkeys import (
     ending_key,
     health_key,
     journal_key,
-    live_key,
     news_key,
     not_found_page_key,
+    notifications_key,
     queue_key,
     refusals_key,
 )
@@ -42,7 +42,7 @@ from .database.embedded_file import serve_lock
 from .database.not_ready import DatabaseAway
 from .inbox.news import News
 from .journal.writer import Journal
-from .listener.live import Live
+from .listener.live_notifications import LiveNotifications
 from .listener.queues import MemoryQueue
 from .listener.relay import Listener
 from .middlewares import MIDDLEWARES, complete_headers
@@ -89,7 +89,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
             refusals_context,
             database,
             queue_context,
-            live_context,
+            notifications_context,
             journal_context,
             health_context,
         ]
@@ -108,7 +108,9 @@ def create_listener(config: Config) -> web.Application:
     app = web.Application()
     app[config_key] = config
     app[ending_key] = asyncio.Event()
-    app.cleanup_ctx.extend([database_context, queue_context, live_context, health_context, listener_context])
+    app.cleanup_ctx.extend(
+        [database_context, queue_context, notifications_context, health_context, listener_context]
+    )
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
     return app
@@ -158,15 +160,16 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def live_context(app: web.Application) -> AsyncIterator[None]:
+async def notifications_context(app: web.Application) -> AsyncIterator[None]:
     config = app[config_key]
     if "redis" not in config:
-        async with Live() as app[live_key]:
+        async with LiveNotifications() as app[notifications_key]:
             yield
         return
-    from .listener.redis_live import RedisLive
+    from .listener.redis_notifications import RedisLiveNotifications
 
-    async with RedisLive(config["redis"], partial(redis_name, app[database_key], "live")) as app[live_key]:
+    find_name = partial(redis_name, app[database_key], "live")
+    async with RedisLiveNotifications(config["redis"], find_name) as app[notifications_key]:
         yield
 
 
@@ -189,7 +192,7 @@ async def listener_context(app: web.Application) -> AsyncIterator[None]:
     database = app[database_key]
     async with (
         open_endpoints(database, callbacks_of(app[config_key])) as endpoints,
-        Listener(database, app[queue_key], app[live_key], endpoints) as listener,
+        Listener(database, app[queue_key], app[notifications_key], endpoints) as listener,
     ):
         # First at shutdown, or its requests to ourselves would keep the last ones coming.
         async def stop(app: web.Application) -> None:
@@ -200,7 +203,7 @@ async def listener_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def close_streams(app: web.Application) -> None:
-    app[live_key].close()
+    app[notifications_key].close()
 
 
 async def redis_name(database: Database, what: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from ..appkeys import live_key, news_key
+from ..appkeys import news_key, notifications_key
 from ..errors import RequestError, UserNotFound
 from ..inbox.news import Place
 from ..inbox.queries import NEWS_LIMIT, Message
@@ -34,8 +34,8 @@ FOLLOW: Final = Operation(
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send each new message as it comes, for as long as the client stays, from where it left off last time."""
     user_id, language = await FOLLOW.read(request)
-    app, live = request.app, request.app[live_key]
-    with stream_followed(), live.watch(user_id) as news:
+    app, notifications = request.app, request.app[notifications_key]
+    with stream_followed(), notifications.subscribe(user_id) as notified:
         newest = await app[news_key].newest(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
         place = Place(app[news_key], user_id, int(last_seen) if nid_fits(last_seen) else newest)
@@ -49,15 +49,15 @@ async def stream(request: web.Request) -> web.StreamResponse:
             with suppress(ConnectionError, TimeoutError):
                 # A client that is cut off before the first message goes on from here as well.
                 await response.write(f"id: {place.message_id}\n\n".encode())
-                while response.is_connected() and not live.closed:
-                    news.clear()
+                while response.is_connected() and not notifications.closed:
+                    notified.clear()
                     found = await _next(place)
                     for message in found:
                         row = json.dumps(message_row(message, language), ensure_ascii=False)
                         await response.send(row, id=str(message.id))
                     # When as many are found as are given at once, there may be more.
                     if len(found) < NEWS_LIMIT:
-                        await news.wait()
+                        await notified.wait()
     return response
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ..appkeys import database_key, live_key, replayed_key
+from ..appkeys import database_key, notifications_key, replayed_key
 from ..errors import NotAMember, TeamNotFound, UserNotFound
 from ..inbox.teams import ChangeTeam, Note, change_team, write_note
 from .common_fields import TEAM_ID, USER_ID
@@ -48,5 +48,7 @@ async def team(request: web.Request) -> dict[str, object]:
 
 async def teammessage(request: web.Request) -> dict[str, object]:
     note = await NOTE.read(request)
-    request[replayed_key] = await write_note(request.app[database_key], request.app[live_key].publish, note)
+    request[replayed_key] = await write_note(
+        request.app[database_key], request.app[notifications_key].publish, note
+    )
     return {"result": 1}

@@ -1,1 +1,1 @@
-"""The queue's edge: one event in, its handlers called, acknowledged."""
+"""The queue's edge: the relay of committed events, their queues, and live notifications."""

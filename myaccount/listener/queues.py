@@ -1,48 +1,48 @@
-"""The courier between a commit and the listener: a queue in the process, or a Redis stream between processes.
+"""The queue of committed events: in memory for one process, or a Redis stream between processes.
 
-Either may lose what it carries: the event's row is the truth, and the sweeper reads the rows themselves. So
-announcing never waits and never fails. An event's id in a queue is only a hint: the listener locks and reads the
-row with that id, and acts on what it says. So an id that was given out twice, after a failover, is harmless.
+Either queue may lose messages: the event's row is authoritative, and the sweeper reads the rows. So announcing
+never waits and never fails. A message only has the event's id: the listener locks the row with that id and acts
+on its content. So an id that is used twice, after a failover, does no harm.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-# What is announced beyond this, while nobody takes it, is left to the sweeper.
+# Events that are announced beyond this limit are left to the sweeper.
 WAITING_LIMIT: Final = 10_000
-# How many are taken at once.
+# How many messages one call takes.
 TAKE_LIMIT: Final = 100
 
 
-class Notice(NamedTuple):
-    """Word that an event waits; the receipt is what acknowledging it takes."""
+class QueueMessage(NamedTuple):
+    """A queue message: the event's id, and the id of the stream entry to acknowledge."""
 
     event_id: int
-    receipt: str
+    entry_id: str
 
 
 class EventQueue(Protocol):
-    """What the service and the listener know of either queue."""
+    """What both queues can do."""
 
     def announce(self, event_id: int) -> None:
-        """Send word that the event waits; never wait, never raise."""
+        """Put the committed event's id into the queue. Never wait, never raise."""
 
-    async def take(self) -> list[Notice]:
-        """Return the next notices once there are some; at times an empty list."""
+    async def take(self) -> list[QueueMessage]:
+        """Wait for messages and return up to TAKE_LIMIT. The list may be empty."""
 
-    async def acknowledge(self, notices: Sequence[Notice]) -> None:
-        """Tell the queue that the events were handled; never raise."""
+    async def acknowledge(self, messages: Sequence[QueueMessage]) -> None:
+        """Acknowledge messages whose events are dispatched. Never raise."""
 
     async def redis_state(self) -> str:
-        """Return "ok" if Redis takes and gives events, what it refuses, or "not configured".
+        """Return "ok", what Redis refuses, or "not configured".
 
-        Raises what the client raises if Redis does not answer.
+        Raises the client's error if Redis does not answer.
         """
 
 
 class MemoryQueue:
-    """The queue of one process."""
+    """A queue inside one process."""
 
     def __init__(self) -> None:
         self._ids: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
@@ -51,14 +51,14 @@ class MemoryQueue:
         if not self._ids.full():
             self._ids.put_nowait(event_id)
 
-    async def take(self) -> list[Notice]:
+    async def take(self) -> list[QueueMessage]:
         ids = [await self._ids.get()]
         while len(ids) < TAKE_LIMIT and not self._ids.empty():
             ids.append(self._ids.get_nowait())
-        return [Notice(id_, "") for id_ in ids]
+        return [QueueMessage(id_, "") for id_ in ids]
 
-    async def acknowledge(self, notices: Sequence[Notice]) -> None:
-        """Do nothing: what was taken from memory is gone from it."""
+    async def acknowledge(self, messages: Sequence[QueueMessage]) -> None:
+        """Do nothing: a message that was taken is no longer in the queue."""
 
     async def redis_state(self) -> str:
         return "not configured"

@@ -1,4 +1,4 @@
-"""A Redis stream as the queue: read through one consumer group by every process of the service."""
+"""A Redis stream as the queue. All processes read it through one consumer group."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..settings.schema import RedisConfig
 from ..system.cancellation import raise_if_cancelled
-from .queues import TAKE_LIMIT, WAITING_LIMIT, Notice
+from .queues import TAKE_LIMIT, WAITING_LIMIT, QueueMessage
 from .repeating import repeat
 
 _logger = logging.getLogger(__name__)
@@ -22,39 +22,39 @@ _logger = logging.getLogger(__name__)
 GROUP: Final = "listeners"
 STREAM_LIMIT: Final = 100_000
 BLOCK_SECONDS: Final = 2
-# Whoever has had a notice for this long has died: handling takes a few seconds at most.
+# Dispatch takes a few seconds at most: a consumer that holds a message for this long has died.
 DEAD_MILLISECONDS: Final = 30_000
 CLAIM_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.5
 POOL_TIMEOUT_SECONDS: Final = 10
 
-# Receipts, and what they are for.
+# Entry ids and fields.
 _Entries = list[tuple[str, dict[str, str]]]
 
 AWAY: Final = (RedisError, OSError)
 
-# Returns a name in Redis, which the database knows. Raises RequestError while that is away.
+# Returns the name of a key or channel, which depends on the database. Raises RequestError while that is away.
 FindName = Callable[[], Awaitable[str]]
 
-# An id below every entry's. Redis looks at it last, after everything for which it may refuse an entry.
+# An id below that of every entry. Redis checks the id last, after all other reasons to refuse an entry.
 PROBE_ID: Final = "0-1"
 PROBE_PASSED: Final = "equal or smaller than"
 
 
 class RedisQueue:
-    """The queue between processes; `async with` starts and ends the task that sends announcements to Redis."""
+    """The queue between processes. `async with` starts and ends the task that sends announced events to Redis."""
 
     def __init__(self, config: RedisConfig, find_name: FindName) -> None:
         self._find_name = find_name
-        # Empty until the database has been there.
+        # Empty until the database has answered once.
         self._stream = ""
         self._consumer = f"{socket.gethostname()}:{os.getpid()}"
         self._announced: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
-        # What Redis refused, by what it was asked for, until that succeeds.
+        # The last error of each direction, "take" (we write) and "give" (we read), until it succeeds again.
         self._refused: dict[str, Exception] = {}
         self._next_claim = 0.0
         self._client = redis_client(config, config["maxsize"])
-        # A reader that blocks has a connection to itself.
+        # Blocking reads need their own connection.
         self._reader = redis_client(config, 1)
 
     async def __aenter__(self) -> Self:
@@ -71,20 +71,20 @@ class RedisQueue:
         if not self._announced.full():
             self._announced.put_nowait(event_id)
 
-    async def take(self) -> list[Notice]:
+    async def take(self) -> list[QueueMessage]:
         await self._find_stream()
         try:
             now = asyncio.get_running_loop().time()
             if now >= self._next_claim:
                 self._next_claim = now + CLAIM_SECONDS
-                await self._forget_the_dead()
-                if notices := await self._claim():
-                    # Perhaps there are more.
+                await self._remove_dead_consumers()
+                if messages := await self._claim():
+                    # There may be more.
                     self._next_claim = now
-                    return notices
+                    return messages
             return await self._read()
         except ResponseError as error:
-            # A Redis that is new, or has lost its memory, has no group yet.
+            # A new Redis, or one that lost its data, has no consumer group yet.
             if "NOGROUP" in str(error) or "no such key" in str(error):
                 await self._make_group()
             else:
@@ -94,19 +94,19 @@ class RedisQueue:
             await self._wait_for_redis("give", error)
             return []
 
-    async def acknowledge(self, notices: Sequence[Notice]) -> None:
+    async def acknowledge(self, messages: Sequence[QueueMessage]) -> None:
         try:
-            await self._client.xack(self._stream, GROUP, *[notice.receipt for notice in notices])
+            await self._client.xack(self._stream, GROUP, *[message.entry_id for message in messages])
         except AWAY:
-            # The events' rows are gone, so whoever is given these notices again skips them.
-            _logger.info("Redis did not take the acknowledgement of %s events.", len(notices))
+            # The events' rows are deleted, so a consumer that gets these messages again skips them.
+            _logger.info("Redis did not take the acknowledgement of %s events.", len(messages))
 
     async def redis_state(self) -> str:
         if not self._stream:
             await self._client.ping()
             return "ok"
         try:
-            # PING is answered even if writes are refused, so this is a write, with an id that adds nothing.
+            # PING succeeds even if writes are refused. So this is a write, with an id that adds no entry.
             await self._client.xadd(self._stream, {"event": 0}, id=PROBE_ID, nomkstream=True)
         except ResponseError as error:
             if PROBE_PASSED not in str(error):
@@ -118,30 +118,30 @@ class RedisQueue:
         if not self._stream:
             self._stream = await self._find_name()
 
-    async def _read(self) -> list[Notice]:
+    async def _read(self) -> list[QueueMessage]:
         reply = await self._reader.xreadgroup(
             GROUP, self._consumer, {self._stream: ">"}, count=TAKE_LIMIT, block=BLOCK_SECONDS * 1000
         )
         self._works("give")
-        # redis-py's types cover every protocol's shape; with ours it is a list of (stream, entries).
+        # redis-py's types cover all protocols; with ours the reply is a list of (stream, entries).
         streams = cast("list[tuple[str, _Entries]]", reply)
-        return [notice for _, entries in streams for notice in _notices(entries)]
+        return [message for _, entries in streams for message in _queue_messages(entries)]
 
-    async def _claim(self) -> list[Notice]:
-        """Take over what readers that died had taken and not finished."""
+    async def _claim(self) -> list[QueueMessage]:
+        """Take over messages that dead consumers took and did not acknowledge."""
         reply = await self._reader.xautoclaim(
             self._stream, GROUP, self._consumer, DEAD_MILLISECONDS, "0-0", count=TAKE_LIMIT
         )
-        return _notices(cast("_Entries", reply[1]))
+        return _queue_messages(cast("_Entries", reply[1]))
 
-    async def _forget_the_dead(self) -> None:
-        """Remove readers that are not heard of any more and have nothing left: each process is a new one."""
-        for reader in await self._reader.xinfo_consumers(self._stream, GROUP):
-            if reader["pending"] == 0 and reader["idle"] > DEAD_MILLISECONDS:
-                await self._reader.xgroup_delconsumer(self._stream, GROUP, reader["name"])
+    async def _remove_dead_consumers(self) -> None:
+        """Remove idle consumers without pending messages: each process has its own, so they would accumulate."""
+        for consumer in await self._reader.xinfo_consumers(self._stream, GROUP):
+            if consumer["pending"] == 0 and consumer["idle"] > DEAD_MILLISECONDS:
+                await self._reader.xgroup_delconsumer(self._stream, GROUP, consumer["name"])
 
     async def _send(self) -> None:
-        """Add the next announcement to the stream, as soon as Redis takes it."""
+        """Add the next announced event to the stream; retry until Redis takes it."""
         await self._find_stream()
         entry: dict[Any, Any] = {"event": await self._announced.get()}
         while True:
@@ -158,7 +158,7 @@ class RedisQueue:
         try:
             await self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
         except AWAY as error:
-            # Unless another process made it in this moment.
+            # BUSYGROUP: another process has just created it.
             if "BUSYGROUP" not in str(error):
                 await self._wait_for_redis("give", error)
 
@@ -175,19 +175,19 @@ class RedisQueue:
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
-def _notices(entries: _Entries) -> list[Notice]:
-    # Redis 6 has nothing to show of what it has trimmed meanwhile.
-    return [Notice(_event_id(fields), receipt) for receipt, fields in entries if fields]
+def _queue_messages(entries: _Entries) -> list[QueueMessage]:
+    # Redis 6 returns entries that it has trimmed without their fields.
+    return [QueueMessage(_event_id(fields), entry_id) for entry_id, fields in entries if fields]
 
 
 def _event_id(fields: dict[str, str]) -> int:
-    # What is not of our writing is no event; there is none by 0, so it is acknowledged and forgotten.
+    # An entry that is not ours gets the id 0. No event has it, so the entry is acknowledged and skipped.
     id_ = fields.get("event", "")
     return int(id_) if id_.isdecimal() else 0
 
 
 def redis_client(config: RedisConfig, connections: int) -> Redis:
-    # This pool lets those wait for whom there is no connection; the usual one refuses them.
+    # This pool waits for a free connection; the default pool raises an error.
     pool = BlockingConnectionPool(
         timeout=POOL_TIMEOUT_SECONDS,
         host=config["host"],
@@ -195,10 +195,10 @@ def redis_client(config: RedisConfig, connections: int) -> Redis:
         db=config["db"],
         password=config.get("password"),
         max_connections=connections,
-        # The loops above try again themselves; the client's own ten tries would only hide that Redis is away.
+        # The loops above retry by themselves; the client's ten retries would only hide that Redis is away.
         retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=2,
-        # Above the time a read blocks, or each quiet moment would look like a lost connection.
+        # Longer than a read blocks, or an idle stream would look like a lost connection.
         socket_timeout=BLOCK_SECONDS + 3,
         health_check_interval=10,
         decode_responses=True,

@@ -17,7 +17,7 @@ from ..observability.metrics import MESSAGES
 from ..outbox.events import RESEND_SECONDS
 from ..outbox.fan_out import fan_out
 from ..webhooks.endpoint import Endpoint
-from .live import Live
+from .live_notifications import LiveNotifications
 from .queues import TAKE_LIMIT, EventQueue
 from .repeating import repeat
 
@@ -43,10 +43,16 @@ class Listener:
     stay, and any listener takes them again when their lease ends.
     """
 
-    def __init__(self, database: Database, queue: EventQueue, live: Live, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: EventQueue,
+        notifications: LiveNotifications,
+        endpoints: Sequence[Endpoint],
+    ) -> None:
         self._database = database
         self._queue = queue
-        self._live = live
+        self._notifications = notifications
         self._endpoints = {endpoint.key: endpoint for endpoint in endpoints}
         self._subscriptions = {endpoint.key: endpoint.change_types for endpoint in endpoints}
         # No limit: each job runs for ever. The timeout lets a transaction under way be cancelled cleanly.
@@ -67,11 +73,11 @@ class Listener:
 
     async def _listen(self) -> None:
         """Dispatch one batch of events that the queue brings."""
-        notices = await self._queue.take()
-        if notices:
-            await self._dispatch_all([notice.event_id for notice in notices])
-            await self._queue.acknowledge(notices)
-            if len(notices) < TAKE_LIMIT:
+        messages = await self._queue.take()
+        if messages:
+            await self._dispatch_all([message.event_id for message in messages])
+            await self._queue.acknowledge(messages)
+            if len(messages) < TAKE_LIMIT:
                 await asyncio.sleep(GATHERING_SECONDS)
 
     async def _sweep(self) -> None:
@@ -109,7 +115,7 @@ class Listener:
                     await self._dispatch([event_id])
                 return
             MESSAGES.inc(dispatched.messages)
-            self._live.publish(dispatched.readers)
+            self._notifications.publish(dispatched.readers)
             for endpoint in dispatched.endpoints:
                 self._endpoints[endpoint].wake()
             event_ids = dispatched.unfinished

@@ -1,4 +1,4 @@
-"""Work that a task repeats until it is cancelled; an error in one round does not end it."""
+"""Work that a task repeats until it is cancelled. An error does not end it."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ AFTER_FAULT_SECONDS: Final = 1
 
 
 async def repeat(what: str, step: Callable[[], Awaitable[None]]) -> NoReturn:
-    """Run `step` again and again. An error is logged and does not end the task: nothing else does its work."""
+    """Run `step` again and again. An error is logged, and the work goes on, since no other task does it."""
     while True:
         raise_if_cancelled()
         try:

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.database.database import Database
 from myaccount.database.leases import lease_due
 from myaccount.listener import relay as listener_module
-from myaccount.listener.live import Live
-from myaccount.listener.queues import MemoryQueue, Notice
-from myaccount.listener.redis_queue import GROUP, RedisQueue, _notices
+from myaccount.listener.live_notifications import LiveNotifications
+from myaccount.listener.queues import MemoryQueue, QueueMessage
+from myaccount.listener.redis_queue import GROUP, RedisQueue, _queue_messages
 from myaccount.listener.relay import Listener
 from myaccount.model.outbox import event
 from myaccount.settings.schema import Config
@@ -73,7 +73,7 @@ async def test_what_the_sweeper_has_in_hand_it_does_not_take_again(
 
     monkeypatch.setattr(Listener, "_dispatch", dispatch)
     for _ in range(2):
-        await Listener(database, MemoryQueue(), Live(), [])._sweep()
+        await Listener(database, MemoryQueue(), LiveNotifications(), [])._sweep()
     assert len(told) == 2
 
 
@@ -129,7 +129,7 @@ class TestRedis:
             receipt = str(redis.xadd("stream", {"event": 7}))
             assert redis.xreadgroup(GROUP, "dead", {"stream": ">"})
         async with RedisQueue(config["redis"], name) as queue, asyncio.timeout(20):
-            assert await queue.take() == [Notice(7, receipt)]
+            assert await queue.take() == [QueueMessage(7, receipt)]
 
     async def test_a_dead_readers_entries_that_were_trimmed_meanwhile_are_no_events(
         self, config: Config, redis_server: Redis
@@ -142,5 +142,5 @@ class TestRedis:
             # Redis 6 gives such entries when a reader claims them, this one only to the reader itself.
             ((_, entries),) = redis.xreadgroup(GROUP, "dead", {"stream": "0"})
             assert len(entries) == 1
-            assert _notices(entries) == []
-            assert _notices([("1-0", {"event": "7"}), *entries]) == [Notice(7, "1-0")]
+            assert _queue_messages(entries) == []
+            assert _queue_messages([("1-0", {"event": "7"}), *entries]) == [QueueMessage(7, "1-0")]

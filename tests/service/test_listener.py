@@ -15,7 +15,7 @@ from myaccount.database.database import Database
 from myaccount.ledger.changes import Change
 from myaccount.listener import redis_queue as redis_queue_module
 from myaccount.listener import relay as listener_module
-from myaccount.listener.live import Live
+from myaccount.listener.live_notifications import LiveNotifications
 from myaccount.listener.queues import MemoryQueue
 from myaccount.main import create_app
 from myaccount.model.inbox import message
@@ -152,7 +152,7 @@ async def test_a_poisoned_event_keeps_back_none_of_those_that_are_told_with_it(
 ) -> None:
     await open_users(client, "u1", "u2")
     await _until_dispatched(database)
-    listener = listener_module.Listener(database, MemoryQueue(), Live(), [])
+    listener = listener_module.Listener(database, MemoryQueue(), LiveNotifications(), [])
     bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
     ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
     await listener._dispatch(ids)

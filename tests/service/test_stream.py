@@ -11,15 +11,15 @@ from aiohttp import ClientResponse
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.appkeys import live_key
+from myaccount.appkeys import notifications_key
 from myaccount.controller import stream as stream_module
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
 from myaccount.inbox import news as news_module
 from myaccount.inbox import queries as inbox_module
 from myaccount.inbox.news import News
-from myaccount.listener import live as live_module
-from myaccount.listener.live import Live
+from myaccount.listener import live_notifications as live_module
+from myaccount.listener.live_notifications import LiveNotifications
 from myaccount.listener.repeating import repeat
 from myaccount.main import create_app
 from myaccount.model.inbox import message
@@ -186,11 +186,11 @@ async def test_a_stream_outlives_a_database_that_cannot_say(
             await _recharge(client, f"r{n}")
 
         def failed() -> bool:
-            client.app[live_key].wake_all()
+            client.app[notifications_key].notify_all()
             return len(failures) == 3
 
         await eventually(failed)
-        client.app[live_key].wake_all()
+        client.app[notifications_key].notify_all()
         assert await stream.sources(5) == [f"r{n}" for n in range(5)]
 
 
@@ -208,13 +208,13 @@ async def test_who_is_not_told_of_news_looks_after_a_while(
 ) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
-    live = client.app[live_key]
+    live = client.app[notifications_key]
     monkeypatch.setattr(type(live), "publish", lambda self, readers: None)
     async with _open(client, "u1") as stream:
         await _recharge(client, "r1")
         # As it does by itself from time to time.
-        monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.05)
-        look = asyncio.create_task(repeat("look", live._look_at_times))
+        monkeypatch.setattr(live_module, "NOTIFY_ALL_SECONDS", 0.05)
+        look = asyncio.create_task(repeat("look", live._notify_all_regularly))
         assert await stream.sources(1) == ["r1"]
         look.cancel()
 
@@ -224,13 +224,13 @@ async def test_a_client_that_leaves_is_watched_for_no_longer(
 ) -> None:
     monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
     await open_users(client, "u1")
-    live = client.app[live_key]
+    live = client.app[notifications_key]
     async with _open(client, "u1"):
-        assert live._watchers
+        assert live._subscribers
 
     def left() -> bool:
-        live.wake_all()
-        return not live._watchers
+        live.notify_all()
+        return not live._subscribers
 
     await eventually(left)
 
@@ -239,14 +239,14 @@ async def test_a_client_that_left_when_a_message_comes_is_no_failure(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     await open_users(client, "u1")
-    live = client.app[live_key]
+    live = client.app[notifications_key]
     async with _open(client, "u1") as stream:
         assert stream.response.connection is not None
         assert stream.response.connection.transport is not None
         stream.response.connection.transport.abort()
     for n in range(3):
         await _recharge(client, f"r{n}")
-    await eventually(lambda: not live._watchers)
+    await eventually(lambda: not live._subscribers)
     assert "failed" not in caplog.text
 
 
@@ -340,12 +340,12 @@ class TestRedis:
 
 
 async def test_watchers_of_one_inbox_do_not_disturb_each_other() -> None:
-    live = Live()
-    with live.watch("u1") as one:
-        with live.watch("u1") as two:
-            live.wake(["u1", "u2"])
+    live = LiveNotifications()
+    with live.subscribe("u1") as one:
+        with live.subscribe("u1") as two:
+            live.notify(["u1", "u2"])
             assert one.is_set()
             assert two.is_set()
         one.clear()
-        live.wake(["u1"])
+        live.notify(["u1"])
         assert one.is_set()

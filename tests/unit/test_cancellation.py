@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from myaccount.listener.redis_live import RedisLive
+from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
 
 from ..conftest import Section
@@ -38,7 +38,7 @@ async def test_the_courier_ends_when_it_is_told_to(
 ) -> None:
     config: Any = redis_section | {"db": 0}
     async with asyncio.timeout(10):
-        async with RedisQueue(config, _name) as queue, RedisLive(config, _name) as live:
+        async with RedisQueue(config, _name) as queue, RedisLiveNotifications(config, _name) as live:
             add, publish = Losing(error), Losing(error)
             monkeypatch.setattr(queue._client, "xadd", add)
             monkeypatch.setattr(live._client, "publish", publish)

@@ -1,0 +1,71 @@
+"""Notifies live streams that an inbox may have new messages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Self
+
+from .repeating import repeat
+
+# Notifications between processes may be lost, so all streams are notified at this interval as well.
+NOTIFY_ALL_SECONDS: Final = 30
+
+
+class LiveNotifications:
+    """The subscribers of one process. `publish` also reaches those of other processes, where Redis connects them.
+
+    A notification has no content: the subscriber reads the new messages from the database. `async with` starts and
+    ends the tasks.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, set[asyncio.Event]] = {}
+        self.closed = False
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(repeat(what, step), name=what) for what, step in self._steps().items()]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return, by name, the work that is repeated while this is open."""
+        return {"regular notification of live streams": self._notify_all_regularly}
+
+    def publish(self, reader_ids: Collection[str]) -> None:
+        """Notify the subscribers to these inboxes in every process. Never wait, never raise."""
+        self.notify(reader_ids)
+
+    @contextmanager
+    def subscribe(self, reader_id: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when the inbox may have new messages, and when the service closes."""
+        notified = asyncio.Event()
+        self._subscribers.setdefault(reader_id, set()).add(notified)
+        try:
+            yield notified
+        finally:
+            self._subscribers[reader_id].discard(notified)
+            if not self._subscribers[reader_id]:
+                del self._subscribers[reader_id]
+
+    def notify(self, reader_ids: Collection[str]) -> None:
+        """Notify the subscribers of this process to these inboxes."""
+        for reader_id in self._subscribers.keys() & reader_ids:
+            for notified in self._subscribers[reader_id]:
+                notified.set()
+
+    def notify_all(self) -> None:
+        """Notify all subscribers of this process."""
+        self.notify(self._subscribers.keys())
+
+    async def _notify_all_regularly(self) -> None:
+        await asyncio.sleep(NOTIFY_ALL_SECONDS)
+        self.notify_all()
+
+    def close(self) -> None:
+        """End all streams."""
+        self.closed = True
+        self.notify_all()
