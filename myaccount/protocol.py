@@ -1,11 +1,13 @@
-"""Where the service changes how aiohttp's HTTP protocol behaves. Only this file depends on aiohttp's insides.
+"""Changes how aiohttp's HTTP protocol behaves. Only this file uses names that aiohttp keeps private.
 
-tests/service/test_protocol.py fails when a new version of aiohttp does any of it in another way.
+tests/service/test_protocol.py fails when a new version of aiohttp changes them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from socket import socket
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,13 +19,20 @@ from yarl import URL
 
 from .appkeys import expects_body_key, malformed_key
 
-# Longer than any address of the service.
+# Longer than any path of the service.
 PATH_LIMIT: Final = 256
 _HEAD_END: Final = b"\r\n\r\n"
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind the protocol of this file."""
+    """Runs an application on the protocol of this file."""
+
+    @property
+    def listening_sockets(self) -> list[socket]:
+        """Return the sockets of every site. gunicorn's worker makes its sites itself, and keeps them."""
+        servers = [cast("asyncio.Server | None", cast("Any", site)._server) for site in self.sites]
+        # A site whose address is in use has no server.
+        return [socket for server in servers if server is not None for socket in server.sockets]
 
     async def _make_server(self) -> web.Server:
         return Server(await super()._make_server())
@@ -46,22 +55,22 @@ class Connection(RequestHandler):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what was received.
+        """Parse the data, in parts that end where the head of a request ends.
 
-        After the head of a request for an upgrade, such as h2c, the parser drops the rest of what it was given, or
-        keeps it for another protocol. So nothing is given to it together with the end of a head.
+        After the head of a request for an upgrade, such as h2c, the parser drops the rest of its input, or keeps
+        it for another protocol.
         """
         for part in _parts(data):
             super().data_received(part)
             if self._upgraded and not self._message_tail and self._parser is not None:
-                # No upgrade is accepted: what follows is HTTP.
+                # The service accepts no upgrade, so more HTTP follows.
                 self._parser.set_upgraded(False)
                 self._upgraded = False
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._fail_unfinished_body()
 
     def _fail_unfinished_body(self) -> None:
-        """Tell the handler that its body goes no further: aiohttp would let it wait."""
+        """End the handler's wait for the rest of a body that cannot be parsed. aiohttp would let it wait."""
         if len(self._messages) > 1:
             body = self._messages[-2][1]
         elif self._current_request is not None:
@@ -75,10 +84,10 @@ class Connection(RequestHandler):
     def _make_error_handler(
         self, err_info: _ErrInfo
     ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-        """Have the application answer what the parser refused, for the reply's form, its id and the log's line."""
+        """Let the application reply to what the parser refused, with its error format, request id and log line."""
 
         async def handler(request: web.BaseRequest) -> web.StreamResponse:
-            assert self._request_handler is not None  # noqa: S101 - it is dropped with the connection
+            assert self._request_handler is not None  # noqa: S101 - None only after the connection is closed
             request[malformed_key] = err_info.exc
             return await self._request_handler(request)
 
@@ -86,18 +95,18 @@ class Connection(RequestHandler):
 
 
 def _parts(data: bytes) -> list[bytes]:
-    """Split what was received behind each end of a head, also if only the end's last bytes are in it."""
+    """Split the data after the end of each head, even if the end began in earlier data."""
     rest = data.lstrip(b"\r\n")
     *heads, last = rest.split(_HEAD_END)
     parts = (data[: len(data) - len(rest)], *[head + _HEAD_END for head in heads], last)
-    # aiohttp passes nothing when it goes on with what the parser has kept.
+    # aiohttp passes empty data to continue with what the parser has kept.
     return [part for part in parts if part] or [data]
 
 
 def shortened(url: URL) -> URL:
-    """Return an address whose path is cut off at the limit.
+    """Return an address whose path is cut at the limit.
 
-    The router looks up each parent of a path: 8 KiB of slashes would take it 20 milliseconds.
+    The router looks up each parent of a path, so 8 KiB of slashes would take 20 ms.
     """
     return url.with_path(url.raw_path[:PATH_LIMIT], encoded=True)
 
@@ -112,20 +121,20 @@ def _make_request(
 ) -> web.BaseRequest:
     expects = message.headers.get(hdrs.EXPECT)
     if expects is not None:
-        # aiohttp refuses what it does not know, and does so before the middlewares.
+        # aiohttp refuses unknown expectations before the middlewares run.
         headers = CIMultiDict(message.headers)
         headers.popall(hdrs.EXPECT)
         message = message._replace(headers=CIMultiDictProxy(headers))
     if len(message.url.raw_path) > PATH_LIMIT:
         message = message._replace(url=shortened(message.url))
-    # The parser may have dropped what followed a body, or what it had kept because many requests were waiting.
+    # The parser may have dropped data that followed a body, or that it kept while many requests were waiting.
     if message.upgrade and (
         payload is not EMPTY_PAYLOAD or protocol._request_count >= protocol._max_msg_queue_size
     ):
-        # The client learns that it must send that again on another connection.
+        # Tells the client to send that data again on a new connection.
         message = message._replace(should_close=True)
     request = make(message, payload, protocol, writer, task)
-    # A client of HTTP/1.0 does not know the answer 100.
+    # HTTP/1.0 has no status 100.
     if expects is not None and expects.lower() == "100-continue" and message.version >= HttpVersion11:
         request[expects_body_key] = True
     return request

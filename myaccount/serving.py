@@ -1,11 +1,11 @@
-"""How the service is served, whichever way it was started."""
+"""Listening, signals and graceful shutdown, for the command line and for gunicorn's workers."""
 
 import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, cast
+from typing import Final
 
 from aiohttp import web
 
@@ -13,34 +13,35 @@ from . import protocol
 from .appkeys import ending_key
 from .system.addresses import key_at_fault, listening_fault
 
-# Far above what nginx keeps its own connections open for (deploy/nginx.conf), so that it is never the service that
-# hangs up on a request on its way. A connection that has sent no whole request for so long is closed as well.
+# Much longer than nginx keeps an idle connection (deploy/nginx.conf), so that the service never closes one on
+# which a request is on its way. A connection that takes longer to send a whole request is closed as well.
 KEEPALIVE_SECONDS: Final = 75
-# A little longer than the database is waited for; a client that does not take its answer is not waited for.
+# A little longer than a request waits for the database. A client that does not read its reply gets no more time.
 SHUTDOWN_SECONDS: Final = 7
-# How long those who are connected may go on at the end, each answer telling them to come back on a new connection.
-# Twice what nginx keeps a connection for that it does not use, so that none is left on which a request could come.
+# How long open connections may go on during shutdown. Each reply says `Connection: close`. Twice as long as nginx
+# keeps an idle connection, so that nginx has closed all of them by then.
 DRAIN_SECONDS: Final = 2
 
 
 class PortRefused(OSError):
-    """The port is in use, or needs rights that this process does not have."""
+    """The port is in use, or this process may not use it."""
 
 
 async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], started: Callable[[], None]) -> None:
-    """Run the application until SIGTERM or SIGINT, reachable at the addresses, hosts and ports, if there are any.
+    """Run the application until SIGTERM or SIGINT, listening at the addresses (host and port), if there are any.
 
-    Raises OSError if one of them is taken, and what the application's resources raise.
+    `started` is called once it listens. Raises OSError if an address cannot be used, and what the application's
+    resources raise.
     """
-    told_to_end = asyncio.Event()
-    end_by_signals(told_to_end)
+    ended = asyncio.Event()
+    end_by_signals(ended)
     runner = Runner(app)
     try:
         await runner.setup()
         for host, port in addresses:
             await open_site(runner, "", host, port)
         started()
-        await told_to_end.wait()
+        await ended.wait()
     finally:
         await runner.cleanup()
 
@@ -48,9 +49,9 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
 async def open_site(
     runner: web.BaseRunner, section: str, host: str, port: int, *, reuse_port: bool = False
 ) -> None:
-    """Listen at an address, `::` for IPv6 and IPv4 alike, as gunicorn does.
+    """Listen at an address. `::` means IPv6 and IPv4, as with gunicorn.
 
-    Raises OSError, which names the key at fault of the section, such as `metrics.`.
+    Raises OSError, which names the section's key to change: `section` is a prefix, such as `metrics.`.
     """
     with _named(section, host, port):
         if host == "::":
@@ -60,7 +61,7 @@ async def open_site(
 
 
 async def refuse_taken(section: str, host: str, port: int) -> None:
-    """Raise what `open_site` would raise now, without letting anybody in."""
+    """Raise what `open_site` would raise now, without accepting a connection."""
     with _named(section, host, port):
         if host == "::":
             _listening_on_both(port, reuse_port=False).close()
@@ -76,7 +77,7 @@ def _listening_on_both(port: int, reuse_port: bool) -> socket.socket:
 
 @contextmanager
 def _named(section: str, host: str, port: int) -> Iterator[None]:
-    """Have an OSError name the address and the key at fault."""
+    """Make an OSError name the address and the key to change."""
     try:
         yield
     except OSError as error:
@@ -86,27 +87,27 @@ def _named(section: str, host: str, port: int) -> Iterator[None]:
 
 
 def end_process() -> None:
-    """End this process as SIGTERM would: what was accepted is answered first, and a supervisor starts another."""
+    """End this process as SIGTERM does: accepted requests are answered, and a supervisor starts a new one."""
     signal.raise_signal(signal.SIGTERM)
 
 
-def end_by_signals(told_to_end: asyncio.Event) -> None:
+def end_by_signals(ended: asyncio.Event) -> None:
     """Set the event at SIGTERM, Ctrl-C, and on Windows Ctrl-Break."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGBREAK", None)):
         if number is not None:
             try:
-                loop.add_signal_handler(number, told_to_end.set)
+                loop.add_signal_handler(number, ended.set)
             except NotImplementedError:
-                # Windows' loop leaves signals to Python.
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_end.set))
+                # Windows' loop does not handle signals.
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
 
 
 class Runner(protocol.Runner):
-    """Runs an application and, at its end, answers everyone who was let in before it closes their connections."""
+    """Runs an application. At shutdown it answers every accepted connection before it closes it."""
 
     def __init__(self, app: web.Application) -> None:
-        # The middleware writes the line a request, with its id.
+        # A middleware writes the access log, with the request id.
         super().__init__(
             app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
         )
@@ -120,25 +121,22 @@ class Runner(protocol.Runner):
 
     async def _stop_accepting(self) -> None:
         loop = asyncio.get_running_loop()
-        for site in self.sites:
-            # aiohttp shows it to nobody; without one the address was taken.
-            server = cast("asyncio.Server | None", cast("Any", site)._server)
-            for listening in server.sockets if server is not None else ():
-                # Windows' loop has none, and accepts whom it has let in.
-                with suppress(NotImplementedError):
-                    loop.remove_reader(listening)
-        # asyncio drops, without a word, who is accepted in the turn of the loop in which its server is closed
-        # (https://github.com/python/cpython/issues/109564).
+        for listening in self.listening_sockets:
+            # Windows' loop has no readers, and does not need this.
+            with suppress(NotImplementedError):
+                loop.remove_reader(listening)
+        # asyncio silently drops connections that it accepts in the iteration of the loop in which the server is
+        # closed (https://github.com/python/cpython/issues/109564).
         await asyncio.sleep(0)
         for site in self.sites:
             await site.stop()
 
     async def _drain(self, server: web.Server) -> None:
-        """Wait until nobody is connected any more, but not for long."""
+        """Wait until all connections are closed, for DRAIN_SECONDS at most."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_SECONDS
-        # Those who were let in last are not among the connections yet.
+        # The connections accepted last are not in the list yet.
         await asyncio.sleep(0.01)
-        # Nothing tells when the last one leaves.
+        # aiohttp has no event for the last connection's end.
         while server.connections and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

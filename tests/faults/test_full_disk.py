@@ -145,10 +145,10 @@ def test_a_worker_without_a_folder_for_its_files_tells_what_it_counts() -> None:
     program = """
 import os
 os.environ["MYACCOUNT_SLOT"] = "0"
-from myaccount.observability import metrics, slots
+from myaccount.observability import exposition, metrics, slots
 slots.leave_slot(type("Worker", (), {"slot": 0}))
 metrics.count_refusal("alone")
-assert b'code="alone"' in metrics.exposition([])
+assert b'code="alone"' in exposition.exposition([])
 slots.remove_folder()
 """
     subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, env=ENVIRONMENT, check=True)

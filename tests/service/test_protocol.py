@@ -2,16 +2,34 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from myaccount.protocol import Runner
 
 from ..conftest import Client, Section
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 CHUNKED = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\n" + FORM + b"Transfer-Encoding: chunked\r\n\r\n"
 SECRET = "6222777777"
+
+
+INSIDES = (
+    "_current_request",
+    "_make_error_handler",
+    "_max_msg_queue_size",
+    "_message_tail",
+    "_messages",
+    "_parser",
+    "_request_count",
+    "_request_handler",
+    "_upgraded",
+)
 
 
 class Reply(NamedTuple):
@@ -247,3 +265,25 @@ async def test_browsers_get_a_page_for_an_unknown_address(client: Client, accept
 async def test_a_browser_that_queries_an_unknown_user_gets_the_problem_all_the_same(client: Client) -> None:
     (reply,) = await _ask(client, _get("/messages?userId=nobody", "Accept: text/html"))
     assert (reply.status, reply.problem["code"]) == (404, "user_not_found")
+
+
+async def test_the_insides_of_aiohttp_that_the_protocol_uses_have_their_names() -> None:
+    assert [name for name in INSIDES if not hasattr(RequestHandler, name)] == []
+    server = web.Server(lambda request: pytest.fail("there is no request"))
+    assert {"_kwargs", "_loop"} <= vars(server).keys()
+    assert hasattr(web.AppRunner, "_make_server")
+    assert hasattr(web.SockSite, "_server")
+
+
+async def test_a_runner_knows_the_sockets_of_sites_that_others_have_made() -> None:
+    runner = Runner(web.Application())
+    await runner.setup()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        # As gunicorn's worker does.
+        await web.SockSite(runner, listening).start()
+        assert [found.getsockname() for found in runner.listening_sockets] == [listening.getsockname()]
+        # A site that could not be started has none.
+        with pytest.raises(OSError, match="in use"):
+            await web.TCPSite(runner, *listening.getsockname()).start()
+        assert len(runner.listening_sockets) == 1
+        await runner.cleanup()
