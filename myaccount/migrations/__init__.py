@@ -1,1 +1,1 @@
-"""The versions of the schema: which one a database has, and how it gets to this program's."""
+"""The schema's versions: which one a database has, and its upgrade to this program's."""

@@ -1,26 +1,28 @@
-"""The schema's versions: the one that a database has, and the way from there to this program's.
+"""The schema's versions, and the upgrade from a database's version to this program's, by Alembic.
 
-Alembic is loaded only where there is something to migrate: a start that finds its schema pays nothing for it.
+Alembic is imported only when there is something to migrate, so that an ordinary start does not pay for it.
 """
 
 import ast
 import io
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, inspect, text
 
+from ..database.not_ready import DatabaseNotReady
 from ..settings.paths import resource
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# Who is told, a line at a time, what a migration does.
-Tell = Callable[[str], None]
+# Gets each line of a migration's report.
+Report = Callable[[str], None]
 
 MIGRATIONS: Final = resource("sql/migrations")
 
@@ -32,13 +34,13 @@ SETUP_HEADER: Final = """\
 
 
 def known_versions() -> tuple[str, ...]:
-    """Return the versions of the schema that this program knows, the first first; it works on the last."""
+    """Return the schema's versions that this program knows, oldest first; it needs the last one."""
     return _versions_in(MIGRATIONS)
 
 
 @cache
 def _versions_in(folder: Path) -> tuple[str, ...]:
-    # Looked for once: what runs is what was started, whatever is installed over it meanwhile.
+    # Cached: an installation over the running program does not change what this process knows.
     return tuple(sorted(file.name.partition("_")[0] for file in (folder / "versions").glob("[0-9]*.py")))
 
 
@@ -51,24 +53,24 @@ def versions_after(version: str | None) -> list[str]:
 
 
 def title_of(version: str) -> str:
-    """Return what the version brings, in a line."""
+    """Return one line about the version: its docstring's first."""
     (file,) = (MIGRATIONS / "versions").glob(f"{version}_*.py")
     return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n")[0]
 
 
 def read_version(connection: Connection) -> str | None:
-    """Return the version of the database's schema; None if it has none, or an unfinished first one."""
+    """Return the version of the database's schema; None without one, or if the first migration is unfinished."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version: str | None = connection.scalar(text("SELECT MAX(version_num) FROM alembic_version"))
     return version
 
 
-def upgrade(connection: Connection, tell: Tell) -> list[str]:
-    """Bring the schema to this program's version, in the caller's transaction; return the versions on the way.
+def upgrade(connection: Connection, report: Report) -> list[str]:
+    """Upgrade the schema to this program's version, in the caller's transaction; return the versions applied.
 
-    One that was interrupted is completed by the next. Raises DatabaseNotReady, before anything is changed, if
-    there is what it cannot go on from.
+    An upgrade that was interrupted is completed by the next. Raises DatabaseNotReady, before anything is changed,
+    if the migrations cannot start from what the database holds.
     """
     versions = versions_after(read_version(connection))
     if not versions:
@@ -76,18 +78,23 @@ def upgrade(connection: Connection, tell: Tell) -> list[str]:
     from alembic import command
     from alembic.script import ScriptDirectory
 
-    config = _alembic(connection=connection, dialect=connection.dialect.name, tell=tell)
+    config = _alembic(connection=connection, dialect=connection.dialect.name, report=report)
     scripts = ScriptDirectory.from_config(config)
-    for version in versions:
-        # The conditions of a migration are checked while nothing is changed: not even the version's table is made.
-        if check := getattr(scripts.get_revision(version).module, "check", None):
-            check(connection)
-    command.upgrade(config, "head")
+    with _refusals():
+        for version in versions:
+            # A migration's conditions are checked before anything is changed, even before Alembic's own table
+            # exists.
+            if check := getattr(scripts.get_revision(version).module, "check", None):
+                check(connection)
+        command.upgrade(config, "head")
     return versions
 
 
 def upgrade_script(dialect: str, connection: Connection | None = None) -> str:
-    """Return the SQL that an upgrade runs: on that database, which is only read, or on an empty one."""
+    """Return the SQL of an upgrade of that database, which is only read, or of an empty one.
+
+    Raises DatabaseNotReady as `upgrade` does.
+    """
     from alembic import command
 
     output = io.StringIO()
@@ -95,26 +102,38 @@ def upgrade_script(dialect: str, connection: Connection | None = None) -> str:
     config = _alembic(
         connection=connection,
         dialect=dialect,
-        tell=lambda line: print(f"-- {line}", file=output),
+        report=lambda line: print(f"-- {line}", file=output),
         output=output,
     )
-    command.upgrade(config, f"{version}:head" if version else "head", sql=True)
+    with _refusals():
+        command.upgrade(config, f"{version}:head" if version else "head", sql=True)
     # Alembic leaves blanks at the ends of lines.
     script = re.sub(r",\s*\n", ",\n", output.getvalue()).replace(")ENGINE", ") ENGINE")
     return script.rstrip() + "\n"
 
 
 def setup_script() -> str:
-    """Return what `sql/sql.sql` holds."""
+    """Return the content of `sql/sql.sql`."""
     return SETUP_HEADER + upgrade_script("mysql")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise DatabaseNotReady for a migration's CommandError: migrations import nothing of the living program."""
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise DatabaseNotReady(str(error)) from None
 
 
 def _alembic(*, output: io.StringIO | None = None, **attributes: Any) -> "Config":
     from alembic.config import Config
 
-    # What it did is told by us, in our words.
+    # We report what was done ourselves.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config(output_buffer=output, attributes=attributes)
-    # As an option of its file it would be asked for its percent signs.
+    # Options are interpolated like those of an .ini file, so a percent sign is doubled.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

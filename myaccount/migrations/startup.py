@@ -1,4 +1,4 @@
-"""The database at start: the embedded file is brought to this program's version, a server must be ready."""
+"""The database at start: the embedded file is upgraded, and a server must have this program's schema."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..database.writability import find_refusal
 from ..errors import Unavailable
 from ..model.money import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
-from .runner import Tell, head_version, known_versions, read_version, upgrade
+from .runner import Report, head_version, known_versions, read_version, upgrade
 
 _logger = logging.getLogger(__name__)
 
@@ -27,9 +27,10 @@ Result = TypeVar("Result")
 
 
 async def prepare_schema(database: Database, *, embedded: bool) -> None:
-    """Bring the embedded file to this program's version; see that a server's database has it, and takes writes.
+    """Upgrade the embedded file, or check a server's version; then check that the database takes writes.
 
-    Raises DatabaseNotReady, which says why the service cannot work there: DatabaseAway, if it may later.
+    Raises DatabaseNotReady, with the reason why the service cannot start: DatabaseAway, if it may be able to
+    later.
     """
     version = await schema_version(database)
     if version != head_version() and not embedded:
@@ -43,10 +44,10 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
             await migrate_schema(database, _logger.info)
         except Unavailable as error:
             raise DatabaseNotReady(f"the database {database.place}: {error}") from None
-    refusal = await _ask(database, find_refusal)
+    refusal = await _probe(database, find_refusal)
     if refusal:
         raise DatabaseNotReady(f"the database {database.place} takes no writes: {refusal}.")
-    if not await _ask(database, lambda connection: connection.run_sync(_has_external_account)):
+    if not await _probe(database, lambda connection: connection.run_sync(_has_external_account)):
         raise DatabaseNotReady(
             f"the database {database.place} lacks the external account, row 1 of the table account. "
             "Restore it from a backup."
@@ -54,31 +55,32 @@ async def prepare_schema(database: Database, *, embedded: bool) -> None:
 
 
 async def find_schema_time(connection: AsyncConnection) -> datetime:
-    """Return when the database's schema was made: a copy of the database, such as a replica, says the same."""
+    """Return when the schema was made, which identifies the database: a replica has the same time."""
     made_at = select(account.c.created_at).where(account.c.id == EXTERNAL_ACCOUNT)
     found: datetime = (await connection.execute(made_at)).scalar_one()
     return found
 
 
-async def migrate_schema(database: Database, tell: Tell) -> list[str]:
-    """Bring the schema to this program's version; return the versions on the way.
+async def migrate_schema(database: Database, report: Report) -> list[str]:
+    """Upgrade the schema to this program's version; return the versions applied.
 
-    Raises DatabaseNotReady if there is what it cannot go on from, or if another process serves the embedded file,
-    perhaps an older program; and Unavailable if the database fails: the next time goes on from there.
+    Raises DatabaseNotReady if the migrations cannot start from what the database holds, or if another process,
+    which may be an older program, serves the embedded file. Raises Unavailable if the database fails; the next run
+    continues from there.
     """
     if await schema_version(database) == head_version():
         return []
     if database.embedded:
         refuse_if_served(Path(database.name))
-    return await database.migrate(lambda connection: upgrade(connection, tell))
+    return await database.migrate(lambda connection: upgrade(connection, report))
 
 
 async def schema_version(database: Database) -> str | None:
-    """Return the version of the database's schema, None if it has none.
+    """Return the version of the database's schema, or None if it has none.
 
     Raises DatabaseNotReady if this program does not know it, or if the database cannot be reached.
     """
-    version = await _ask(database, lambda connection: connection.run_sync(read_version))
+    version = await _probe(database, lambda connection: connection.run_sync(read_version))
     if version is not None and version not in known_versions():
         raise DatabaseNotReady(
             f"the database {database.place} is at version {version}, and this program is older: it knows those up "
@@ -87,8 +89,8 @@ async def schema_version(database: Database) -> str | None:
     return version
 
 
-async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Return what `work` returns. Raises DatabaseAway, with the database's words, if it does not answer."""
+async def _probe(database: Database, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Return what `work` returns. Raises DatabaseAway, with the reason, if the database fails."""
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
             return await database.probe(work)
@@ -98,7 +100,7 @@ async def _ask(database: Database, work: Callable[[AsyncConnection], Awaitable[R
         reason = reason_of(error)
     raise DatabaseAway(
         f"the database {database.place} cannot be used: {reason}. "
-        "See to it, or to the configuration that names it."
+        "Check the database, and the configuration that names it."
     )
 
 

@@ -1,7 +1,7 @@
-"""How Alembic runs the migrations: in the transaction that the program has begun, or as a script of SQL.
+"""How Alembic runs the migrations: in the program's open transaction, or as an SQL script.
 
-MySQL and MariaDB commit each change of a table at once, so that a migration may have been interrupted after any of
-them, and must go on from there when it is run again.
+MySQL and MariaDB commit each change of a table at once. So a migration may be interrupted after any of them, and
+must continue from there when it is run again.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 
 class _Exact(MySQLImpl):
-    """MySQL and MariaDB with a table of the version like all our tables, whatever the server's defaults are."""
+    """Gives the version's table the options of our own tables, whatever the server's defaults are."""
 
     __dialect__ = "mysql"
 
@@ -27,7 +27,7 @@ if context.is_offline_mode():
     context.configure(
         dialect_name=attributes["dialect"],
         literal_binds=True,
-        # SQLite undoes a change of the schema like any other; MySQL and MariaDB commit each at once.
+        # SQLite can roll back a change of the schema. MySQL and MariaDB commit each at once.
         transactional_ddl=attributes["dialect"] == "sqlite",
     )
 else:

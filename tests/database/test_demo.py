@@ -209,10 +209,10 @@ async def test_what_cannot_be_taken_over_is_named_before_anything_is_changed(dem
     with pytest.raises(DatabaseNotReady, match=r"Nothing was changed") as raised:
         await migrate(config)
     said = str(raised.value)
-    assert "in more than one row of user, or none at all, is USER_ID 'u1'" in said
-    assert "of account, or none at all, is ACCOUNT_ID 'a-u1'" in said
-    assert "of order, or none at all, is ORDER_ID 'r1', 'r2'" in said
-    assert "this program's own is ACCOUNT_ID 'outside CNY'" in said
+    assert "user has rows whose USER_ID is NULL or not unique: 'u1'" in said
+    assert "account has rows whose ACCOUNT_ID is NULL or not unique: 'a-u1'" in said
+    assert "order has rows whose ORDER_ID is NULL or not unique: 'r1', 'r2'" in said
+    assert "account has an ACCOUNT_ID that this program reserves: 'outside CNY'" in said
     assert "\n" not in said
     assert [demo.rows(f"CHECKSUM TABLE `{name}`") for (name,) in demo.rows("SHOW TABLES")] == before
     for name in ("user", "account", "order"):
@@ -254,7 +254,7 @@ async def test_a_report_is_told_before_what_it_tells_of_is_committed(demo: Demo,
             told.append(line)
 
     async with open_database(config, Path()) as database:
-        await database.migrate(partial(upgrade, tell=look))
+        await database.migrate(partial(upgrade, report=look))
     assert len(told) == 2
     assert demo.rows("SELECT COUNT(*) FROM account") == [(2,)]
 

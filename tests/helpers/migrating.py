@@ -1,4 +1,4 @@
-"""Databases in which there is nothing yet, of both kinds, and what migrates them."""
+"""Empty databases of both kinds, and what migrates them."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +30,7 @@ def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest, mysql_section: Section, mariadb: MariaDB) -> Section:
-    """A database in which there is nothing."""
+    """An empty database."""
     if request.param == "sqlite":
         return {}
     return {"mysql": mysql_section | {"db": mariadb.new_database()}}
@@ -56,7 +56,7 @@ def config(file: Path) -> Config:
 
 @pytest.fixture
 def engine(config: Config, mariadb: MariaDB) -> Iterator[Engine]:
-    """Another's way to the database."""
+    """An engine beside the service's."""
     if "mysql" in config:
         engine = mysql_engine(mariadb, config["mysql"]["db"])
     else:
@@ -81,15 +81,15 @@ async def prepare(config: Config) -> None:
 
 
 async def migrate(config: Config) -> list[str]:
-    """Return what was told."""
-    told: list[str] = []
+    """Return the report."""
+    lines: list[str] = []
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await database.migrate(partial(upgrade, tell=told.append))
-    return told
+        await database.migrate(partial(upgrade, report=lines.append))
+    return lines
 
 
 async def cut_off(database: Database, number: int) -> bool:
-    """Migrate, cut off before the change of that number; return whether there was one."""
+    """Migrate, interrupted before the change of that number; return whether there was one."""
     done = 0
 
     def cut(connection: Connection, cursor: object, statement: str, *rest: Any) -> None:
@@ -100,7 +100,7 @@ async def cut_off(database: Database, number: int) -> bool:
 
     event.listen(database._engine.sync_engine, "before_cursor_execute", cut)
     try:
-        await database.migrate(partial(upgrade, tell=lambda line: None))
+        await database.migrate(partial(upgrade, report=lambda line: None))
     except OSError:
         return True
     return False

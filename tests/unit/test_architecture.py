@@ -6,6 +6,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import myaccount
+from myaccount.settings.paths import resource
 
 PACKAGE = Path(myaccount.__file__).parent
 
@@ -79,6 +80,24 @@ def test_the_ledger_imports_the_standard_library_alone() -> None:
                 assert {alias.name.partition(".")[0] for alias in node.names} <= sys.stdlib_module_names
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 assert (node.module or "").partition(".")[0] in sys.stdlib_module_names
+
+
+def test_migrations_import_nothing_that_can_change() -> None:
+    legacy = PACKAGE / "migrations" / "legacy_2018"
+    frozen = f"myaccount.migrations.{legacy.name}"
+    libraries = {"alembic", "sqlalchemy", *sys.stdlib_module_names}
+    for file in [*legacy.glob("*.py"), *resource("sql/migrations").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                # One dot, in legacy_2018 alone, stays in it.
+                assert node.level == 0 or (node.level == 1 and file.parent == legacy), file
+                names = [node.module or ""] if node.level == 0 else []
+            for name in names:
+                known = name.partition(".")[0] in libraries or f"{name}.".startswith(f"{frozen}.")
+                assert known, f"{file.name} imports {name}"
 
 
 def test_no_module_beside_main_has_the_name_of_a_library() -> None:

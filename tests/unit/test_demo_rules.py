@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myaccount.ledger.decide import Order
-from myaccount.migrations.legacy_2018.conversion import OUTSIDE, DemoAccount, DemoOrder, convert, is_nameable
+from myaccount.migrations.legacy_2018.conversion import (
+    OUTSIDE,
+    DemoAccount,
+    DemoOrder,
+    Order,
+    convert,
+    is_nameable,
+)
 
 USERS = ["u1", "u2", "u3"]
 NOBODY = ["", "nobody"]

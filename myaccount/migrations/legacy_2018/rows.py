@@ -1,10 +1,11 @@
-"""What the 2018 demo's tables hold, entered in ours: a part of migration 0001, as frozen as that.
+"""Copies the rows of the 2018 demo's tables to ours.
 
-Which user an order meant is for the demo's own collation to say, which knows no case, so the database does the
-looking up.
+The demo compared ids with its own collation, which ignores case. So the database itself looks up the user of each
+order, with that collation.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
@@ -12,12 +13,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects import mysql
 
-from ...database.database import utc_now
-from ...ledger.decide import Order
-from ...ledger.money import CNY, format_amount
-from ..runner import Tell
-from .conversion import DemoAccount, DemoOrder, convert, is_nameable
-from .tables import EXACT
+from .conversion import DemoAccount, DemoOrder, Order, convert, format_amount, is_nameable
+from .tables import EXACT, Report
 
 PAGE_SIZE: Final = 5000
 
@@ -42,7 +39,7 @@ SELECT a.ID AS id, a.ACCOUNT_ID, COALESCE(a.ACCOUNT_TYPE, ''), COALESCE(u.user_i
 FROM demo_account a LEFT JOIN demo_owner o ON o.USER_ID = a.USER_ID
 LEFT JOIN user u ON u.user_id = {EXACT.format("a.USER_ID")}
 WHERE a.ID > :after ORDER BY a.ID LIMIT {PAGE_SIZE}""")
-# All values are parameters: the driver puts many rows into one statement only then.
+# All values are parameters: otherwise the driver would not put many rows into one statement.
 _INSERT_ACCOUNT: Final = text(
     "INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)"
     " VALUES (:id, :account_id, :account_type, :user_id, :currency, :balance, :floor, :now)"
@@ -60,33 +57,33 @@ _INSERT_ORDER: Final = text(
 ).bindparams(_TIME)
 
 
-def fill(connection: Connection, tell: Tell) -> None:
-    """Enter what the demo's tables hold in ours; tell, a line each, what is not as the demo had it."""
-    now = utc_now()
-    _look_up(connection)
+def copy_rows(connection: Connection, report: Report) -> None:
+    """Copy the demo's rows to our tables; report each deviation from them, and the counts at the end."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    _create_lookups(connection)
     users = connection.execute(_INSERT_USERS, {"now": now}).rowcount
-    _insert_missing_users(connection, tell, now)
+    _insert_missing_users(connection, report, now)
     for page in _pages(connection, _USERS):
         for _, user_id, incomplete in page:
             if incomplete:
-                tell(f"user {user_id!r}: the name, sex or card number was NULL: entered as empty text")
+                report(f"user {user_id!r}: the name, sex or card number was NULL: entered as empty text")
             if not is_nameable(user_id):
-                tell(f"user {user_id!r}: {_UNNAMEABLE}")
-    accounts = _insert_accounts(connection, tell, now)
+                report(f"user {user_id!r}: {_UNNAMEABLE}")
+    accounts = _insert_accounts(connection, report, now)
     outside = -sum(account.balance for account in accounts.values())
     connection.execute(text("UPDATE account SET balance = :balance WHERE id = 1"), {"balance": outside})
-    counts = _insert_orders(connection, tell, now, accounts)
-    tell(
+    counts = _insert_orders(connection, report, now, accounts)
+    report(
         f"{users} users, {len(accounts)} accounts and {counts['orders']} orders of the demo: "
         f"{counts['entered']} orders and {counts['openings']} opening entries are in the journal. "
         f"The balances add up to {format_amount(-outside)}."
     )
 
 
-def _look_up(connection: Connection) -> None:
-    """Make the tables in which the demo's collation finds a user, and a user's first account.
+def _create_lookups(connection: Connection) -> None:
+    """Create temporary tables to look up users, and users' first accounts, with the demo's collation.
 
-    They are temporary, and two of the same, since MySQL cannot read one twice in a statement.
+    There are two of the accounts, since MySQL cannot read a temporary table twice in a statement.
     """
     first = "SELECT USER_ID, MIN(ID) + 1 AS ACCOUNT FROM demo_account GROUP BY USER_ID"
     owner = "SELECT USER_ID, MIN(USER_ID) AS OWNER FROM demo_user GROUP BY USER_ID"
@@ -94,17 +91,17 @@ def _look_up(connection: Connection) -> None:
         connection.execute(text(f"CREATE TEMPORARY TABLE {name} (KEY (USER_ID)) {query}"))
 
 
-def _insert_missing_users(connection: Connection, tell: Tell, now: Any) -> None:
+def _insert_missing_users(connection: Connection, report: Report, now: Any) -> None:
     for user_id in list(connection.execute(_USERS_WITHOUT_ROW).scalars()):
-        tell(f"user {user_id!r}: had an account and no row: entered, with an empty name")
+        report(f"user {user_id!r}: had an account and no row: entered, with an empty name")
         if not is_nameable(user_id):
-            tell(f"user {user_id!r}: {_UNNAMEABLE}")
+            report(f"user {user_id!r}: {_UNNAMEABLE}")
         connection.execute(_INSERT_USER, {"user_id": user_id, "now": now})
         connection.execute(text("INSERT INTO demo_owner VALUES (:user_id, :user_id)"), {"user_id": user_id})
 
 
-def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, DemoAccount]:
-    """Enter the accounts, each with the key that it had and one more, for the outside world's is 1."""
+def _insert_accounts(connection: Connection, report: Report, now: Any) -> dict[int, DemoAccount]:
+    """Insert the accounts, each under its old key plus one: key 1 is the outside world's."""
     accounts: dict[int, DemoAccount] = {}
     holders: set[str] = set()
     for page in _pages(connection, _ACCOUNTS):
@@ -113,9 +110,9 @@ def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, 
             account = DemoAccount(account_id, _cents(balance or 0))
             accounts[id_ + 1] = account
             if balance is None:
-                tell(f"account {account_id!r}: its balance was NULL: entered as 0.00")
-            for odd in _what_is_odd(account, user_id, holders):
-                tell(f"account {account_id!r}: {odd}")
+                report(f"account {account_id!r}: its balance was NULL: entered as 0.00")
+            for deviation in _deviations(account, user_id, holders):
+                report(f"account {account_id!r}: {deviation}")
             holders.add(user_id)
             rows.append(
                 {
@@ -123,7 +120,7 @@ def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, 
                     "account_id": account_id,
                     "account_type": account_type,
                     "user_id": user_id,
-                    "currency": CNY.code,
+                    "currency": "CNY",
                     "balance": account.balance,
                     "floor": min(0, account.balance),
                     "now": now,
@@ -133,7 +130,7 @@ def _insert_accounts(connection: Connection, tell: Tell, now: Any) -> dict[int, 
     return accounts
 
 
-def _what_is_odd(account: DemoAccount, user_id: str | None, holders: set[str]) -> Iterator[str]:
+def _deviations(account: DemoAccount, user_id: str | None, holders: set[str]) -> Iterator[str]:
     if account.balance < 0:
         yield f"its balance of {format_amount(account.balance)} is below zero: that is its floor from now on"
     if user_id is None:
@@ -145,7 +142,7 @@ def _what_is_odd(account: DemoAccount, user_id: str | None, holders: set[str]) -
 
 
 def _insert_orders(
-    connection: Connection, tell: Tell, now: Any, accounts: dict[int, DemoAccount]
+    connection: Connection, report: Report, now: Any, accounts: dict[int, DemoAccount]
 ) -> dict[str, int]:
     counts = {"orders": 0, "entered": 0, "openings": 0}
     prefix = _opening_prefix(connection)
@@ -160,7 +157,7 @@ def _insert_orders(
     def rows() -> Iterator[Order]:
         for row in convert(accounts, read_orders, prefix):
             if isinstance(row, str):
-                tell(row)
+                report(row)
             else:
                 counts["openings" if row.order_id.startswith(prefix) else "entered"] += 1
                 yield row
@@ -172,7 +169,7 @@ def _insert_orders(
 
 
 def _opening_prefix(connection: Connection) -> str:
-    """Return what no order's id begins with, and no client's may."""
+    """Return a prefix with which no order id begins. It contains a space, so no client can send such an id."""
     prefix = "opening "
     taken = text("SELECT 1 FROM demo_order WHERE ORDER_ID LIKE :pattern LIMIT 1")
     while connection.execute(taken, {"pattern": f"{prefix}%"}).first():

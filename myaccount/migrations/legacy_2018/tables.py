@@ -1,26 +1,26 @@
-"""The 2018 demo's tables: whether they are there, what of them could not be kept, and how they make way for ours.
+"""The 2018 demo's tables: whether they exist, whether our tables can hold their data, and their renaming."""
 
-A part of migration 0001, as frozen as that; what they hold is entered by demo_rows.py.
-"""
-
+from collections.abc import Callable
 from typing import Final
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
-from ...database.not_ready import DatabaseNotReady
-from ..runner import Tell
-from ..unversioned import column_names
+from .unversioned import column_names
+
+# Gets each line of the report.
+Report = Callable[[str], None]
 
 SHOWN_IDS: Final = 20
 
-# What the demo's tables have, in small letters; its `order` has no from_account, by which ours is known.
+# The columns of the demo's tables, in lower case. Its `order` has no from_account; ours has.
 _COLUMNS: Final = {
     "user": {"id", "user_id", "user_name", "sex", "card_num"},
     "account": {"id", "account_id", "account_type", "user_id", "balance"},
     "order": {"id", "order_id", "order_type", "from_user_id", "amount", "to_user_id"},
 }
 
-# As our tables compare ids.
+# An id with our tables' collation.
 EXACT: Final = "CONVERT({} USING utf8mb4) COLLATE utf8mb4_bin"
 
 
@@ -30,14 +30,14 @@ def is_there(connection: Connection) -> bool:
 
 
 def tables_to_rename(connection: Connection) -> list[str]:
-    """Return which of the demo's tables still have the names that ours will have."""
+    """Return which of the demo's tables still have their original names, which our tables need."""
     if not is_there(connection):
         return []
     return [name for name in _COLUMNS if _source(connection, name) == name]
 
 
 def check(connection: Connection) -> None:
-    """Refuse, naming the ids, what our tables could not hold. Raises DatabaseNotReady."""
+    """Raise CommandError, with the ids, if there are rows that our tables could not hold."""
     tables = {name: _source(connection, name) for name in _COLUMNS}
     wrong = []
     for name in _COLUMNS:
@@ -46,33 +46,34 @@ def check(connection: Connection) -> None:
         query = (
             f"SELECT MIN({id_}) FROM `{tables[name]}` GROUP BY {same} HAVING COUNT(*) > 1 OR MIN({id_}) IS NULL"
         )
-        wrong += _ids(connection, f"in more than one row of {tables[name]}, or none at all, is {id_}", query)
+        wrong += _ids(connection, f"{tables[name]} has rows whose {id_} is NULL or not unique", query)
     account = tables["account"]
     for table in tables.values():
-        wrong += _ids(connection, f"below 1 is the ID in {table}", f"SELECT ID FROM `{table}` WHERE ID < 1")
+        query = f"SELECT ID FROM `{table}` WHERE ID < 1"
+        wrong += _ids(connection, f"{table} has rows whose ID is below 1", query)
     reserved = EXACT.format("ACCOUNT_ID")
     query = f"SELECT ACCOUNT_ID FROM `{account}` WHERE {reserved} = 'outside CNY'"
-    wrong += _ids(connection, "this program's own is ACCOUNT_ID", query)
+    wrong += _ids(connection, f"{account} has an ACCOUNT_ID that this program reserves", query)
     for name, column in (("account", "BALANCE"), ("order", "AMOUNT")):
         query = f"SELECT ID FROM `{tables[name]}` WHERE {column} * 100 <> TRUNCATE({column} * 100, 0)"
-        wrong += _ids(connection, f"not of whole cents is the {column} of {tables[name]} with ID", query)
+        wrong += _ids(connection, f"{tables[name]} has rows, by ID, whose {column} is not in whole cents", query)
     if wrong:
-        raise DatabaseNotReady(
+        raise CommandError(
             f"the demo's database {connection.engine.url.database} cannot be taken over: {'; '.join(wrong)}. "
-            "Nothing was changed. Put that right in its tables, and run it again."
+            "Nothing was changed. Correct its tables, and run this again."
         )
 
 
-def rename(connection: Connection, tell: Tell) -> None:
-    """Let the demo's tables make way for ours, all at once; they stay as they were, for the way back."""
+def rename(connection: Connection, report: Report) -> None:
+    """Rename the demo's tables, all at once. Their rows stay unchanged, so that there is a way back."""
     if names := tables_to_rename(connection):
         changes = ", ".join(f"`{name}` TO demo_{name}" for name in names)
         connection.execute(text(f"RENAME TABLE {changes}"))
-    tell("The tables of the demo are now demo_user, demo_account and demo_order, and stay as they were.")
+    report("The tables of the demo are now demo_user, demo_account and demo_order, and stay as they were.")
 
 
 def _source(connection: Connection, name: str) -> str | None:
-    """Return what a table of the demo is called by now; None if it is not there."""
+    """Return the present name of one of the demo's tables; None if it does not exist."""
     if connection.dialect.name != "mysql":
         return None
     for candidate in (f"demo_{name}", name):
@@ -84,9 +85,9 @@ def _source(connection: Connection, name: str) -> str | None:
 
 
 def _ids(connection: Connection, what: str, query: str) -> list[str]:
-    """Return one sentence with the ids that the query finds, or nothing."""
+    """Return one sentence with the ids that the query finds, or none."""
     ids = list(connection.execute(text(f"{query} LIMIT {SHOWN_IDS + 1}")).scalars())
     if not ids:
         return []
     shown = ", ".join("NULL" if id_ is None else repr(id_) for id_ in ids[:SHOWN_IDS])
-    return [f"{what} {shown}{' and more' if len(ids) > SHOWN_IDS else ''}"]
+    return [f"{what}: {shown}{' and more' if len(ids) > SHOWN_IDS else ''}"]

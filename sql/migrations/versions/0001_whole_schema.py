@@ -1,6 +1,6 @@
-"""The whole schema, as of the first release; what a database of the 2018 demo holds is taken over into it.
+"""The whole schema as of the first release; the data of a 2018 demo's database is taken over.
 
-It is history: what the tables are today is said in myaccount/model, and a change of them is a migration more.
+Do not change this file: the present tables are in myaccount/model, and a change of them is a new migration.
 """
 
 from typing import Any, Final
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from myaccount.migrations.legacy_2018 import rows as demo_rows
-from myaccount.migrations.legacy_2018 import tables as demo
-from myaccount.migrations.unversioned import Found, find
+from myaccount.migrations.legacy_2018 import tables as demo_tables
+from myaccount.migrations.legacy_2018.unversioned import Found, find
 
 revision = "0001"
 down_revision = None
@@ -188,34 +188,34 @@ NOW: Final = {"mysql": "UTC_TIMESTAMP(6)", "sqlite": "strftime('%Y-%m-%d %H:%M:%
 
 
 def check(connection: sa.Connection) -> Found:
-    """Return what there is of the schema. Raises DatabaseNotReady if that is nothing to go on from."""
-    if demo.is_there(connection):
-        demo.check(connection)
-    return find(connection, TABLES, besides=demo.tables_to_rename(connection))
+    """Return which of the tables exist. Raises CommandError if the migration cannot start from these."""
+    if demo_tables.is_there(connection):
+        demo_tables.check(connection)
+    return find(connection, TABLES, ignored=demo_tables.tables_to_rename(connection))
 
 
 def upgrade() -> None:
     attributes = context.config.attributes
-    connection, tell = attributes["connection"], attributes["tell"]
+    connection, report = attributes["connection"], attributes["report"]
     found = Found([]) if connection is None else check(connection)
     if found.complete:
-        tell("The tables are there already, as an earlier checkout made them: they are kept as they are.")
+        report("The tables are there already, as an earlier checkout made them: they are kept as they are.")
         return
-    taken_over = connection is not None and demo.is_there(connection)
-    if taken_over and context.is_offline_mode():
-        tell("The demo's tables are here. `myaccount migrate` itself renames them and takes over what they hold;")
-        tell("no script can. This is only how it then makes the tables.")
-        taken_over = False
-    if taken_over:
-        demo.rename(connection, tell)
-    # What is there of ours is an unfinished attempt's, and empty.
+    has_demo = connection is not None and demo_tables.is_there(connection)
+    if has_demo and context.is_offline_mode():
+        report("The demo's tables are here. `myaccount migrate` itself renames them and takes over their data;")
+        report("a script cannot. These statements only make the new tables.")
+        has_demo = False
+    if has_demo:
+        demo_tables.rename(connection, report)
+    # Empty tables of an unfinished migration.
     for table in reversed(found.tables):
         op.execute(DropTable(table))
     for table in TABLES.sorted_tables:
         op.execute(CreateTable(table))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             op.execute(CreateIndex(index))
-    # From here to the version's row, all is one transaction on either database.
+    # On either database, everything from here to the version's row is one transaction.
     op.execute(EXTERNAL_ACCOUNT.format(now=NOW[op.get_context().dialect.name]))
-    if taken_over:
-        demo_rows.fill(connection, tell)
+    if has_demo:
+        demo_rows.copy_rows(connection, report)

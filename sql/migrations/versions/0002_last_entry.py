@@ -1,6 +1,6 @@
-"""Accounts know the number of their last entry, by which the changes of an account are put in order.
+"""Accounts know the number of their last entry, which puts an account's changes in order.
 
-An entry is one posted order in one of its two accounts. Those that there are already are counted.
+An entry is one posted order in one of its two accounts. Entries that exist already are counted.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from alembic import context, op
 revision = "0002"
 down_revision = "0001"
 
-# MySQL and MariaDB keep the column if the migration is cut off after it; counting again does no harm.
+# MySQL and MariaDB keep the column if the migration is interrupted after adding it. Counting again is harmless.
 COLUMN: Final = "ALTER TABLE account ADD COLUMN last_entry BIGINT NOT NULL DEFAULT 0"
 COUNT: Final = """\
 UPDATE account SET last_entry =
@@ -27,9 +27,9 @@ def upgrade() -> None:
 
 
 def _has_column(connection: sa.Connection) -> bool:
-    # A script of SQL may be asked for where there is no table yet.
+    # For a script (`migrate --sql`) the table need not exist yet.
     if not sa.inspect(connection).has_table("account"):
         return False
-    # SQLAlchemy does not understand how OceanBase describes a table.
+    # SQLAlchemy cannot inspect OceanBase's tables.
     columns = list(connection.execute(sa.text("SELECT * FROM account LIMIT 0")).keys())
     return "last_entry" in columns

@@ -1,37 +1,36 @@
-"""What a database without a version has of our tables: nothing, all, or what an unfinished migration left.
+"""Which of our tables a database without a version has: none, all, or those of an unfinished migration.
 
-No table that has a row is ever taken for one that may go.
+A table that has a row never counts as one that may be dropped.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select, table, text
-
-from ..database.not_ready import DatabaseNotReady
 
 
 @dataclass(frozen=True)
 class Found:
-    """Which of the tables are there: all, with the external account, or else an unfinished attempt's, empty."""
+    """The tables that exist: all of them, with the external account, or empty ones of an unfinished migration."""
 
     tables: list[Table]
     complete: bool = False
 
 
-def find(connection: Connection, metadata: MetaData, *, besides: Collection[str] = ()) -> Found:
-    """Return what there is of the tables, those left out that are somebody else's to see to.
+def find(connection: Connection, metadata: MetaData, *, ignored: Collection[str] = ()) -> Found:
+    """Return which of the tables exist, but for those with the ignored names.
 
-    Raises DatabaseNotReady, saying what is lacking, if it is an earlier version's, or another program's.
+    Raises CommandError, with what is lacking, if the tables are an earlier version's, or another program's.
     """
-    present = set(inspect(connection).get_table_names()).difference(besides)
+    present = set(inspect(connection).get_table_names()).difference(ignored)
     found = [table for table in metadata.sorted_tables if table.name in present]
     missing = _missing(connection, metadata, found)
     if not missing and _has_external_account(connection):
         return Found(found, complete=True)
     if all(_is_unfinished(connection, table) for table in found):
         return Found(found)
-    raise DatabaseNotReady(
+    raise CommandError(
         f"the database {connection.engine.url.database} is an earlier version's, or another program's: "
         f"it lacks {missing or 'the external account, row 1 of the table account'}. "
         "Move it elsewhere, or name another in the configuration."
@@ -39,7 +38,7 @@ def find(connection: Connection, metadata: MetaData, *, besides: Collection[str]
 
 
 def _missing(connection: Connection, metadata: MetaData, found: list[Table]) -> str:
-    """Return what is lacking, in words, or nothing."""
+    """Describe the tables and columns that are lacking; empty if none are."""
     lacking = {
         "tables": [table.name for table in metadata.sorted_tables if table not in found],
         "columns": [
@@ -59,7 +58,7 @@ def _is_unfinished(connection: Connection, table: Table) -> bool:
 
 
 def column_names(connection: Connection, table_name: str) -> set[str]:
-    """Return the names of a table's columns; SQLAlchemy cannot read OceanBase's definitions of tables."""
+    """Return the names of a table's columns. SQLAlchemy cannot inspect OceanBase's tables, so a query does it."""
     return set(connection.execute(select(text("*")).select_from(table(table_name)).limit(0)).keys())
 
 
