@@ -81,7 +81,7 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
         await asyncio.sleep(0)
         raise Unavailable("away")
 
-    monkeypatch.setattr(Database, "batch", away)
+    monkeypatch.setattr(Database, "write_on_driver", away)
     async with Journal(database, announce_to_nobody) as journal:
         waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * journal_module.BATCH_LIMIT)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
