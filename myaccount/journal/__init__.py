@@ -1,1 +1,1 @@
-"""The journal: orders are posted in batches, one transaction each, and the books are verified."""
+"""The journal: the writer posts orders in batches, one transaction each; and the books' verification."""

@@ -1,7 +1,7 @@
-"""Orders that want an account whose row another transaction has locked.
+"""Orders whose payer's or payee's row is locked by another transaction.
 
-Only they wait. They are tried again every few milliseconds until the row is free or their time is over; all other
-orders go on in the journal's batches.
+They are retried every few milliseconds until the row is free or their time is over. All other orders go on in the
+journal's batches.
 """
 
 import asyncio
@@ -15,34 +15,34 @@ from ..ledger.commands import Command
 from ..ledger.decide import Outcome
 
 RETRY_SECONDS: Final = 0.02
-# One try in so many waits for the lock: a row that other batches queue for is never free for those that do not.
+# One retry in so many waits for the lock: a row for which other batches queue is never free for one that does not.
 QUEUEING: Final = 20
-# As long as a transaction may take.
+# The longest that a transaction may take, too.
 WAIT_SECONDS: Final = 5.0
-# More of them are refused, so that they do not take the place of orders that could be decided.
+# Beyond this they are refused: they take memory, and time from orders that can be decided.
 BLOCKED_LIMIT: Final = 1_000
 
 
 class Submitted(NamedTuple):
-    """A command, the future of its outcome, and when it came by the event loop's clock."""
+    """A command, the future of its outcome, and the event loop's time when it was submitted."""
 
     command: Command
     outcome: "asyncio.Future[Outcome]"
-    came_at: float
+    submitted_at: float
 
     @property
     def parties(self) -> tuple[str, str]:
         return self.command.payer, self.command.payee
 
-    def is_late(self, now: float) -> bool:
-        """Refuse the order if it has waited too long for a locked row."""
-        late = now - self.came_at > WAIT_SECONDS
+    def fail_if_late(self, now: float) -> bool:
+        """Refuse the order if it has waited too long for a locked row; return whether it was refused."""
+        late = now - self.submitted_at > WAIT_SECONDS
         if late:
             self.fail(Unavailable("Another transaction holds the account. Send the same order again in a moment."))
         return late
 
     def fail(self, error: Exception) -> None:
-        # A handler that was cancelled has cancelled its future.
+        # The future of a cancelled handler is cancelled.
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
@@ -60,7 +60,7 @@ class BlockedOrders:
         return len(self._orders)
 
     def concerns(self, order: Submitted) -> bool:
-        """Whether the order wants a row that was locked a moment ago."""
+        """Whether the order wants a row that was locked when it was last tried."""
         return not self._parties.isdisjoint(order.parties)
 
     def add(self, orders: Collection[Submitted]) -> None:
@@ -71,21 +71,21 @@ class BlockedOrders:
                 order.fail(Overloaded("Too many orders wait for the same account. Send the same order again."))
 
     def learn(self, free: Collection[str], locked: Collection[str]) -> None:
-        """Note whose rows were free and whose were locked just now."""
+        """Note which parties' rows were free just now, and which were locked."""
         self._parties.difference_update(free)
         self._parties.update(locked)
 
     @property
-    def queues(self) -> bool:
-        """Whether the orders that are tried now wait for their locks."""
+    def waits_for_locks(self) -> bool:
+        """Whether this retry waits for the locks, as one in QUEUEING does."""
         return self._tries % QUEUEING == 0
 
     def take_due(self, now: float, limit: int) -> list[Submitted]:
-        """Return the orders to try now, if it is time; refuse those that have waited long enough."""
+        """Return the orders to retry now, if it is time; refuse those that have waited too long."""
         if now < self._next_try:
             return []
         self._next_try = now + RETRY_SECONDS
-        self._orders = deque(order for order in self._orders if not order.is_late(now))
+        self._orders = deque(order for order in self._orders if not order.fail_if_late(now))
         if not self._orders:
             self._parties.clear()
             self._tries = 0

@@ -1,4 +1,4 @@
-"""Proving promises 2 and 3 over the whole database."""
+"""Verifies promises 2 and 3 over the whole database."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -8,10 +8,10 @@ from .verification import AccountBook, FaultyChain, count_accounts, read_books, 
 
 
 async def verify_books(database: Database, progress: Callable[[int, int], None]) -> AsyncIterator[str]:
-    """Give each difference in words; nothing, if the books balance.
+    """Give a sentence for each difference; nothing, if the books balance.
 
-    All is one consistent read, in which orders may go on. It takes the memory of a page of accounts, however
-    many there are. `progress` is told how many accounts of how many are done.
+    One consistent read, while orders go on. It needs the memory of one page of accounts, however many there are.
+    `progress` gets the number of accounts that are done, and of all.
     """
     async with database.snapshot() as connection:
         count = await count_accounts(connection)
@@ -23,7 +23,7 @@ async def verify_books(database: Database, progress: Callable[[int, int], None])
                     yield difference
             last = books[-1].id
             for chain in await read_faulty_chains(connection, after, last):
-                for difference in _faults(chain):
+                for difference in _chain_differences(chain):
                     yield difference
             after = last
             done += len(books)
@@ -47,7 +47,7 @@ def _differences(book: AccountBook) -> list[str]:
     return found
 
 
-def _faults(chain: FaultyChain) -> list[str]:
+def _chain_differences(chain: FaultyChain) -> list[str]:
     found = []
     if chain.order_id is not None:
         found.append(

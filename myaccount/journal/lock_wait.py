@@ -1,19 +1,19 @@
-"""How long a batch waits for the rows of its accounts before it sets apart the orders that want a locked one."""
+"""How long a batch waits for its accounts' rows before it goes on without the locked ones."""
 
 from typing import Final
 
-# Batches of other processes hold a hot account for some milliseconds each. What holds a row for longer delays only
-# the orders that want it, so this is short.
+# Short, since only orders that want a row that is locked for longer are delayed. But batches of other processes
+# lock a hot account for some milliseconds each.
 LEAST_MILLISECONDS: Final = 60
 MOST_MILLISECONDS: Final = 1_000
-# With many processes or slow commits, a batch waits for its turn behind several others.
+# Of the usual wait: with many processes, or slow commits, a batch may wait behind several others.
 USUAL_TIMES: Final = 4
-# The part of the newest wait in the average.
+# The weight of the newest wait in the moving average.
 NEWEST: Final = 0.2
 
 
 class LockWait:
-    """Learns how long batches usually wait."""
+    """Limits a batch's wait to a multiple of the usual one."""
 
     def __init__(self) -> None:
         self._usual_seconds = 0.0
@@ -24,5 +24,5 @@ class LockWait:
         return min(max(limit, LEAST_MILLISECONDS), MOST_MILLISECONDS)
 
     def note(self, seconds: float) -> None:
-        """Take a batch's wait, whole or given up, into the average."""
+        """Add a batch's wait to the average, whether it got the rows or gave up."""
         self._usual_seconds += (seconds - self._usual_seconds) * NEWEST

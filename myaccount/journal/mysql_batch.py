@@ -1,4 +1,4 @@
-"""A batch's statements as MySQL and MariaDB both speak them."""
+"""A batch's statements, in SQL that MySQL and MariaDB both understand."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from .batches import DECIDED, Balances, BatchConnection
 
 
 class MysqlBatch(BatchConnection):
-    """MySQL's or MariaDB's; a transaction begins by itself with its first statement."""
+    """A batch on MySQL or MariaDB, where the first statement begins the transaction."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
         return await run_mysql_pipeline(self._driver, statements, self._info[PACKET_LIMIT])
@@ -26,7 +26,7 @@ class MysqlBatch(BatchConnection):
         except Exception as error:
             if wait_milliseconds is None or kind_of(error) is not ErrorKind.LOCKED or not self._info[SKIPS_LOCKED]:
                 raise
-        # The statement was ended while it waited, and the transaction still holds the rows before that one.
+        # The statement timed out at one row, and the transaction still has the locks of the rows before that one.
         await self.rollback()
         return await super().begin(keys, order_ids, wait_milliseconds=None)
 
@@ -42,8 +42,8 @@ class MysqlBatch(BatchConnection):
         select, tail = (
             ("SELECT", " SKIP LOCKED") if wait_milliseconds is None else (select_within(wait_milliseconds), "")
         )
-        # The primary key is forced so that rows are locked in its order, whatever the optimiser thinks of a small
-        # table: two batches that want the same accounts must never wait for each other in a circle.
+        # Rows must be locked in the order of the primary key, or two batches could deadlock. Without the hint, the
+        # optimiser may scan a small table in another order.
         return (
             f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
             f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
@@ -75,7 +75,8 @@ class MysqlBatch(BatchConnection):
         return (insert, (body,)), ("SELECT 1, JSON_ARRAY(LAST_INSERT_ID())", ())
 
     def _write_balances(self, balances: Balances) -> Bound:
-        # INTERVAL finds the key's place among the sorted ones by halves, and ELT the value in that place.
+        # INTERVAL finds the key's position among the sorted keys by binary search, and ELT returns the value
+        # there.
         keys = sorted(balances)
         place = f"INTERVAL(id,{_listed(keys)})"
         return (

@@ -1,4 +1,4 @@
-"""Looking at orders. They are submitted to the journal itself."""
+"""The query of an order, which reads the database without the journal's writer."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,7 +8,7 @@ from .order_rows import OrderDescription, describe_order
 
 
 async def query_order(database: Database, order_id: str) -> OrderDescription:
-    """Return what became of the order. Raises OrderNotFound."""
+    """Return the order as recorded. Raises OrderNotFound."""
 
     async def work(connection: AsyncConnection) -> OrderDescription | None:
         return await describe_order(connection, order_id)

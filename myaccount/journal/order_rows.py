@@ -1,4 +1,4 @@
-"""Looking up orders, in SQLAlchemy Core."""
+"""The SQL that finds an order."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -30,7 +30,7 @@ _DESCRIBE_ORDER = (
 
 
 class OrderDescription(NamedTuple):
-    """An order as people ask for it. The outside world has no user id."""
+    """An order for display: the amount is in the currency's smallest unit; the outside world has no user id."""
 
     order_id: str
     order_type: str

@@ -1,7 +1,8 @@
-"""One batch of commands in one transaction: accounts locked, earlier orders read, decided, written, committed."""
+"""Posts a batch of commands in one transaction: lock accounts, read earlier orders, decide, write, commit."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
 from ..database.database import Database, DriverConnection, utc_now
@@ -22,7 +23,7 @@ _OUTSIDE: Final = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
 
 
 class Locked(NamedTuple):
-    """What a batch locked: the accounts by party, the earlier orders, and which parties it could not lock."""
+    """What a batch locked: keys and accounts by party, earlier orders by id, and the parties it could not lock."""
 
     keys: Mapping[str, int]
     accounts: Mapping[str, Account]
@@ -33,7 +34,7 @@ class Locked(NamedTuple):
 class Posted(NamedTuple):
     """The outcome of each command, and the parties whose rows another transaction holds.
 
-    A command that wants one of those rows was not decided: its outcome is None.
+    The outcome is None if the command was not decided, since it wants one of those rows.
     """
 
     outcomes: list[Outcome | None]
@@ -41,27 +42,27 @@ class Posted(NamedTuple):
 
 
 async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
-    """Return what `work` returns of a batch's connection, as `Database.write_on_driver` does."""
-    batch_on = SqliteBatch if database.embedded else MysqlBatch
+    """Return what `work` returns of a batch's connection, with the retries of `Database.write_on_driver`."""
+    batch_class = SqliteBatch if database.embedded else MysqlBatch
 
     async def work_on(connection: DriverConnection) -> Result:
-        return await work(batch_on(connection))
+        return await work(batch_class(connection))
 
     return await database.write_on_driver(work_on)
 
 
 class Poster:
-    """Posts batches; `announce` gets the id of each event that was committed."""
+    """Posts batches; `announce` gets the id of each committed event."""
 
     def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
         self._database = database
         self._announce = announce
-        # User id to account key. A failover may give a key to another user: the locked row says whose it is.
+        # A cache of account keys by user id. After a failover a key may be another user's: the locked row tells.
         self._first_accounts = dict(_OUTSIDE)
         self._lock_wait = LockWait()
 
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
-        """Decide and commit the commands; `wait` for locked rows as long as batches of other processes take.
+        """Decide and commit the commands; `wait` for locked rows as long as other processes' batches usually take.
 
         Raises Unavailable and Overloaded as `Database.write_on_driver` does, TooLarge if the batch must be
         divided, and RowLocked if another row than an account's is locked.
@@ -71,15 +72,15 @@ class Poster:
 
         async def work(batch: BatchConnection) -> tuple[Posted, int | None]:
             locked = await self._lock(batch, parties, order_ids, wait=wait)
-            taken = [command for command in commands if _is_free(command, locked.blocked)]
-            decision = decide(taken, locked.accounts, locked.orders)
+            free = [_is_free(command, locked.blocked) for command in commands]
+            decision = decide(list(compress(commands, free)), locked.accounts, locked.orders)
             parties_by_key = {key: party for party, key in locked.keys.items()}
             last_entries = {account.id: account.last_entry for account in locked.accounts.values()}
             changes = settlements(decision.orders, parties_by_key, last_entries)
             balances = {key: (balance, last_entries[key]) for key, balance in decision.balances.items()}
             event_id = await batch.commit(decision.orders, balances, event_body(changes), utc_now())
             decided = iter(decision.outcomes)
-            outcomes = [next(decided) if _is_free(command, locked.blocked) else None for command in commands]
+            outcomes = [next(decided) if is_free else None for is_free in free]
             return Posted(outcomes, locked.blocked), event_id
 
         posted, event_id = await run_batch(self._database, work)
@@ -90,7 +91,7 @@ class Poster:
     async def _lock(
         self, batch: BatchConnection, parties: Collection[str], order_ids: Collection[str], *, wait: bool
     ) -> Locked:
-        """Lock the parties' accounts, each seen to be that party's own (promise 10)."""
+        """Lock the parties' accounts, and check that each is that party's own (promise 10)."""
         while True:
             keys = await self._find_keys(batch, parties)
             began = time.monotonic()
@@ -111,7 +112,7 @@ class Poster:
                 self._first_accounts.pop(party, None)
 
     async def _find_keys(self, batch: BatchConnection, parties: Collection[str]) -> dict[str, int]:
-        """Return the account key of each party that has an account, as far as it is known or can be found."""
+        """Return the account key of each party that has an account, from the cache or the database."""
         if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
             self._first_accounts = dict(_OUTSIDE)
         unknown = set(parties).difference(self._first_accounts)
@@ -121,4 +122,5 @@ class Poster:
 
 
 def _is_free(command: Command, blocked: Collection[str]) -> bool:
+    """Whether neither party's row is locked by another transaction."""
     return command.payer not in blocked and command.payee not in blocked

@@ -11,7 +11,7 @@ from .batches import DECIDED, Balances, BatchConnection
 
 
 class SqliteBatch(BatchConnection):
-    """The embedded file's: one writer at a time, which has the lock from its first statement."""
+    """A batch on the embedded file, which has one writer at a time: BEGIN IMMEDIATE takes the lock."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
         return await run_sqlite_pipeline(self._driver, statements)
@@ -31,7 +31,7 @@ class SqliteBatch(BatchConnection):
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
-        # The transaction has the whole file to itself.
+        # The transaction has the whole file locked already.
         return (
             "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor, last_entry))"
             " FROM account WHERE id IN (SELECT value FROM json_each(?))",
@@ -61,5 +61,5 @@ class SqliteBatch(BatchConnection):
         return (
             "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2 FROM json_each(?) AS new"
             " WHERE account.id = new.value ->> 0",
-            (json.dumps([[key, *written] for key, written in balances.items()]),),
+            (json.dumps([[key, *values] for key, values in balances.items()]),),
         )

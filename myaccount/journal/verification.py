@@ -1,4 +1,4 @@
-"""The books: each account's balance, the sums of its orders, and the chain of balances that they carry."""
+"""The SQL of the verification: each account's balance, the sums of its orders, and its chain of balances."""
 
 from typing import Final, NamedTuple
 
@@ -10,8 +10,8 @@ from ..model.money import account, order
 
 PAGE_LIMIT: Final = 500
 
-# SQLite adds up to 2**63 and no further, which what goes through an account in the long run may pass: so the upper
-# and the lower part of the amounts are added up apart.
+# SQLite's sums overflow at 2**63, and an account's total turnover may pass that. So the upper and the lower bits
+# of the amounts are summed separately.
 LOWER_BITS: Final = 32
 
 
@@ -39,9 +39,9 @@ _PAGE: Final = (
 def _side(
     party: ColumnElement[int], sign: int, balance: ColumnElement[int]
 ) -> Select[tuple[int, int, int, int, int]]:
-    """Return one side of a page of accounts: account, order, whether it was posted, balances before and after."""
+    """Return the query of one side of a page's orders: account, order, 1 if posted, balances before and after."""
     posted = case((order.c.status == POSTED, 1), else_=0)
-    # The 2018 demo let an account pay itself, which left its balance as it was.
+    # In the 2018 demo an account could pay itself, which did not change its balance.
     itself = order.c.from_account == order.c.to_account
     moved = case((order.c.status != POSTED, 0), (itself, 0), else_=sign * order.c.amount)
     page = (party > bindparam("after"), party <= bindparam("last"))
@@ -101,7 +101,7 @@ async def count_accounts(connection: AsyncConnection) -> int:
 
 
 async def read_books(connection: AsyncConnection, after: int) -> list[AccountBook]:
-    """Return the next accounts after a key, at most `PAGE_LIMIT`: the database adds up, so little comes over."""
+    """Return the next accounts after a key, at most `PAGE_LIMIT`. The database computes the sums."""
     rows = await connection.execute(_PAGE, {"after": after})
     return [
         AccountBook(id_, account_id, balance, floor, _whole(in_upper, in_lower), _whole(out_upper, out_lower))
@@ -110,10 +110,10 @@ async def read_books(connection: AsyncConnection, after: int) -> list[AccountBoo
 
 
 class FaultyChain(NamedTuple):
-    """An account whose orders do not make a chain: the number of its last entry, and how many entries there are.
+    """An account whose balances do not follow from each other, or whose last entry's number is wrong.
 
-    `order_id` is the first order whose balance is not the one before it, more or less what was moved; a chain
-    begins at zero. It is None if only the number is wrong.
+    `order_id` is the first order that does not change the balance before it by its amount; the first balance is
+    zero. It is None if only the number is wrong. `entries` is the true number of entries.
     """
 
     account_id: str
@@ -123,7 +123,7 @@ class FaultyChain(NamedTuple):
 
 
 async def read_faulty_chains(connection: AsyncConnection, after: int, last: int) -> list[FaultyChain]:
-    """Return the faulty chains of the accounts with those keys, above one and up to the other."""
+    """Return the faulty chains of the accounts whose keys are above `after`, up to `last`."""
     rows = await connection.execute(_FAULTY_CHAINS, {"after": after, "last": last})
     return [FaultyChain(account_id, last, int(entries), order_id) for account_id, last, entries, order_id in rows]
 

@@ -12,7 +12,8 @@ from myaccount.database.database import Database, utc_now
 from myaccount.database.error_kinds import TooLarge
 from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values
 from myaccount.database.statements import insert_rows
-from myaccount.journal.writer import BATCH_LIMIT, Journal
+from myaccount.journal.settling import BATCH_LIMIT
+from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.commands import Transfer
 from myaccount.ledger.decide import Outcome
@@ -131,7 +132,7 @@ class TestAServerThatTakesSmallPackets:
             for replayed in (False, True):
                 outcomes = await asyncio.gather(*[journal.submit(Transfer(id_, payer, payee, 1)) for id_ in ids])
                 assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
-            assert journal._batch_limit < BATCH_LIMIT
+            assert journal._settler.batch_limit < BATCH_LIMIT
         assert await balance(client, payee) == "2.56"
         await _events_are_delivered(database)
         written = await database.read(lambda c: c.scalar(select(func.count()).select_from(message)))

@@ -8,7 +8,7 @@ import pytest
 
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
-from myaccount.journal import writer as journal_module
+from myaccount.journal import settling as settling_module
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
 
@@ -27,7 +27,7 @@ async def test_every_order_is_answered_and_the_failure_is_raised_at_the_end(
     def fail(counted: Iterable[object]) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(journal_module, "count_orders", fail)
+    monkeypatch.setattr(settling_module, "count_orders", fail)
     journal = Journal(database, lambda event_id: None, broken=broken.set)
     async with asyncio.timeout(20):
         await journal.__aenter__()

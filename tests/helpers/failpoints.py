@@ -28,7 +28,7 @@ def main() -> None:
     from myaccount.cli import entry as cli
     from myaccount.database import embedded_file as embedded
     from myaccount.database.statements import Bound
-    from myaccount.journal import writer as journal
+    from myaccount.journal import settling
     from myaccount.journal.batches import BatchConnection
     from myaccount.journal.mysql_batch import MysqlBatch
     from myaccount.journal.sqlite_batch import SqliteBatch
@@ -85,7 +85,7 @@ def main() -> None:
         raise ZeroDivisionError
 
     if point == BROKEN:
-        vars(journal)["count_orders"] = fail
+        vars(settling)["count_orders"] = fail
     killing(Listener, "_tell", TAKEN)
     killing(RedisQueue, "acknowledge", TOLD)
     killing(Endpoint, "_settle", SENT)

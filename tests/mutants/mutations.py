@@ -19,6 +19,7 @@ MYSQL_BATCH: Final = "myaccount/journal/mysql_batch.py"
 SQLITE_BATCH: Final = "myaccount/journal/sqlite_batch.py"
 POSTING: Final = "myaccount/journal/posting.py"
 JOURNAL: Final = "myaccount/journal/writer.py"
+SETTLING: Final = "myaccount/journal/settling.py"
 BLOCKED: Final = "myaccount/journal/blocked.py"
 LOCK_WAIT: Final = "myaccount/journal/lock_wait.py"
 DATABASE: Final = "myaccount/database/database.py"
@@ -74,14 +75,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_listener.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
     Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/faults/test_writer.py"),
-    Mutation(JOURNAL, "            await self._settle_parts(batch, self._halved(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_pipeline.py"),
+    Mutation(SETTLING, "            await self._settle_parts(batch, self._halve_limit(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_pipeline.py"),
     Mutation(JOURNAL, "if self._closing:\n            raise", "if False:\n            raise", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "len(self._waiting) >= self._waiting_limit or ", "", "tests/service/test_journal.py"),
     Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "                await self._wait_for(settled, GATHERING_SECONDS)\n", "                pass\n", "tests/service/test_journal.py"),
-    Mutation(JOURNAL, "wait=self._blocked.queues", "wait=True", "tests/faults/test_locked_rows.py"),
-    Mutation(JOURNAL, " and not o.is_late(now)", "", "tests/faults/test_locked_rows.py"),
-    Mutation(BLOCKED, "late = now - self.came_at > WAIT_SECONDS", "late = False", "tests/faults/test_locked_rows.py"),
+    Mutation(JOURNAL, "wait=self._blocked.waits_for_locks", "wait=True", "tests/faults/test_locked_rows.py"),
+    Mutation(SETTLING, " and not o.fail_if_late(now)", "", "tests/faults/test_locked_rows.py"),
+    Mutation(BLOCKED, "late = now - self.submitted_at > WAIT_SECONDS", "late = False", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "self._tries % QUEUEING == 0", "False", "tests/faults/test_locked_rows.py"),
     Mutation(LOCK_WAIT, "* NEWEST", "* 0", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/faults/test_locked_rows.py"),

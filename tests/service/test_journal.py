@@ -13,6 +13,7 @@ from myaccount.errors import Overloaded, Unavailable
 from myaccount.journal import posting as posting_module
 from myaccount.journal import writer as journal_module
 from myaccount.journal.posting import Posted, Poster
+from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
@@ -83,7 +84,7 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
 
     monkeypatch.setattr(Database, "write_on_driver", away)
     async with Journal(database, announce_to_nobody) as journal:
-        waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * journal_module.BATCH_LIMIT)]
+        waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * BATCH_LIMIT)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert tries == 1
@@ -121,10 +122,8 @@ async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
 ) -> None:
     await open_users(client, "u1")
     async with Journal(database, announce_to_nobody) as journal:
-        await asyncio.gather(
-            *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(journal_module.BATCH_LIMIT + 10)]
-        )
-    assert batches == [journal_module.BATCH_LIMIT, 10]
+        await asyncio.gather(*[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(BATCH_LIMIT + 10)])
+    assert batches == [BATCH_LIMIT, 10]
     assert await balance(client, "u1") == "2.66"
 
 

@@ -1,0 +1,97 @@
+"""Settles a batch: posts its orders in one transaction, and gives each order its outcome or its error.
+
+A batch that fails as a whole is divided, down to single orders, so that one order's fault does not refuse the
+others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..database.error_kinds import RowLocked, TooLarge
+from ..errors import Overloaded, Unavailable
+from ..ledger.changes import RECHARGE, TRANSFER
+from ..ledger.commands import Command, Recharge
+from ..ledger.decide import DECLINED, POSTED, Outcome
+from ..ledger.refusals import BalanceTooLarge, InsufficientFunds
+from ..observability.metrics import BATCH_COMMANDS, count_orders
+from .blocked import BlockedOrders, Submitted
+from .posting import Poster
+
+_logger = logging.getLogger(__name__)
+
+BATCH_LIMIT: Final = 256
+
+
+class Settler:
+    """Orders that want a locked row go to `blocked`. `fail_all` refuses every order that has no outcome yet."""
+
+    def __init__(self, poster: Poster, blocked: BlockedOrders, fail_all: Callable[[Exception], None]) -> None:
+        self._poster = poster
+        self._blocked = blocked
+        self._fail_all = fail_all
+        # Less than BATCH_LIMIT after a batch that was too large for the database.
+        self.batch_limit = BATCH_LIMIT
+
+    async def settle(self, batch: Sequence[Submitted], *, wait: bool) -> None:
+        """Settle the batch; `wait` for locked rows for as long as batches of other processes usually take."""
+        BATCH_COMMANDS.observe(len(batch))
+        try:
+            posted = await self._poster.post([order.command for order in batch], wait=wait)
+        except TooLarge as error:
+            await self._settle_parts(batch, self._halve_limit(batch), error, wait=wait)
+        except RowLocked as error:
+            await self._settle_parts(batch, 1, error, wait=wait)
+        except (Overloaded, Unavailable) as error:
+            # All retries failed: the orders that wait for the next batch would only wait for the same error.
+            self._fail_all(error)
+        except Exception as error:
+            # Whatever one order caused must not refuse the others.
+            await self._settle_parts(batch, 1, error, wait=wait)
+        else:
+            self._answer(batch, posted.outcomes)
+            parties = {party for order in batch for party in order.parties}
+            self._blocked.learn(parties.difference(posted.blocked), posted.blocked)
+            self._blocked.add([order for order, o in zip(batch, posted.outcomes, strict=True) if o is None])
+            if len(batch) == self.batch_limit < BATCH_LIMIT:
+                # Try larger batches again: another server, or shorter orders, may allow them.
+                self.batch_limit += 1
+
+    async def _settle_parts(self, batch: Sequence[Submitted], size: int, error: Exception, *, wait: bool) -> None:
+        """Settle the batch in parts, each in its own transaction; a single order fails with the error."""
+        if len(batch) == 1:
+            batch[0].fail(error)
+            return
+        for start in range(0, len(batch), size):
+            now = asyncio.get_running_loop().time()
+            # An order is done already if an earlier part found the database unavailable.
+            part = [o for o in batch[start : start + size] if not o.outcome.done() and not o.fail_if_late(now)]
+            if part:
+                await self.settle(part, wait=wait)
+
+    def _halve_limit(self, batch: Sequence[Submitted]) -> int:
+        """Return half the batch's size, which is the limit of batches from now on."""
+        half = (len(batch) + 1) // 2
+        if half < self.batch_limit and len(batch) > 1:
+            self.batch_limit = half
+            _logger.warning("The database takes no larger batches: one has at most %s orders for now.", half)
+        return half
+
+    def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
+        decided = [(order, o) for order, o in zip(batch, outcomes, strict=True) if o is not None]
+        count_orders(_labels(order.command, outcome) for order, outcome in decided)
+        for order, outcome in decided:
+            # The future of a cancelled handler is cancelled.
+            if not order.outcome.done():
+                order.outcome.set_result(outcome)
+
+
+def _labels(command: Command, outcome: Outcome) -> tuple[str, str]:
+    """Return the metric's labels: the order's type, and its outcome."""
+    order_type = RECHARGE if command.order_type == Recharge.order_type else TRANSFER
+    if outcome.replayed:
+        return order_type, "replayed"
+    if isinstance(outcome.error, InsufficientFunds | BalanceTooLarge):
+        return order_type, DECLINED
+    return order_type, "refused" if outcome.error else POSTED
