@@ -15,7 +15,7 @@ from .journal.writer import Journal
 from .migrations.runner import head_version, read_version
 from .observability.exposition import Sample
 from .outbox.backlog import Backlog, Backlogs, find_backlogs
-from .settings.schema import CallbackConfig
+from .settings.callbacks import CallbackConfig
 from .webhooks.deliveries import hosts_by_endpoint
 
 OK: Final = "ok"

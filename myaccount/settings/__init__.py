@@ -1,1 +1,1 @@
-"""The configuration: what it may say, how it is loaded, and where files are."""
+"""The configuration: its schema, loading it, and where files are."""

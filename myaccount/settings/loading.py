@@ -16,8 +16,10 @@ from yaml.parser import ParserError
 
 from ..ledger.changes import ACCOUNT_OPENED
 from ..system.addresses import address_text
+from .callbacks import CallbackConfig
 from .paths import resource
-from .schema import CONFIGURATION, HIGHEST_PORT, CallbackConfig, Config
+from .schema import CONFIGURATION, Config
+from .values import HIGHEST_PORT
 
 # The environment variable that names the configuration file, if not the shipped one.
 CONFIG_VARIABLE: Final = "MYACCOUNT_CONFIG"
@@ -26,7 +28,7 @@ DEFAULT_FILE: Final = resource("config/config.yaml")
 _SPECIAL: Final = (
     "a value that begins with a special character must be in quotes, and lines begin with spaces, not tabs"
 )
-# What trafaret says of a fault, said so that it tells what was expected.
+# trafaret's and YAML's words, and what is said instead: what was expected.
 _EXPECTED: Final = {
     "value is not a dict": "expected keys with their values",
     "value is not a list": "expected a list",
@@ -35,7 +37,7 @@ _EXPECTED: Final = {
 
 
 class WrongConfiguration(Exception):
-    """The configuration cannot be used; the text says which file, line and key, and what was expected."""
+    """The configuration cannot be used. The text names the file, line and key, and what was expected."""
 
 
 def default_file(environment: Mapping[str, str]) -> str:
@@ -44,10 +46,10 @@ def default_file(environment: Mapping[str, str]) -> str:
 
 
 def load_configuration_of(number: int | None, file: str | Path, environment: Mapping[str, str]) -> Config:
-    """Return the configuration of one of several processes, which share a file, by its number.
+    """Return the configuration of process `number` of several that share a file, or of the only one.
 
-    A file of its own beside the shared one, `config-<number>.yaml` for `config.yaml`, is taken as it stands.
-    Without one, the process has the ports so many above the shared file's.
+    A file of the process beside the shared one, `config-<number>.yaml` for `config.yaml`, is used unchanged.
+    Without one, `number` is added to the ports of the shared file. Raises WrongConfiguration.
     """
     if number is None:
         return load_configuration(file, environment)
@@ -65,12 +67,12 @@ def load_configuration_of(number: int | None, file: str | Path, environment: Map
 
 
 def own_address(config: Config) -> str:
-    """Return the address at which the configuration says that the service answers."""
+    """Return the URL of the service according to the configuration."""
     return f"http://{address_text(config['host'], config['port'])}"
 
 
 def callbacks_of(config: Config) -> list[CallbackConfig]:
-    """Return who is told of what; if the configuration does not say, the service itself of each opening."""
+    """Return the endpoints and their events. The default is the service itself, for each opening."""
     default: CallbackConfig = {
         "url": f"{own_address(config)}/opeacclistentest",
         "events": [ACCOUNT_OPENED],
@@ -81,10 +83,10 @@ def callbacks_of(config: Config) -> list[CallbackConfig]:
 
 
 def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Config:
-    """Return the checked configuration of a file, with every default filled in.
+    """Return the checked configuration of a file, with all defaults filled in.
 
-    Raises WrongConfiguration, with one line a fault, if the file cannot be read or says something else.
-    The text never holds a value of the file: it may be a password.
+    Raises WrongConfiguration, with a line for each fault, if the file cannot be read or is wrong. The text never
+    has a value of the file, which may be a password.
     """
 
     def check(text: str) -> Any:
@@ -106,10 +108,10 @@ def variables_of(file: str | Path, environment: Mapping[str, str]) -> set[str]:
 
 def _read(file: str | Path, use: Callable[[str], Any]) -> Any:
     try:
-        # Not in the encoding of the user's system. Windows' editors begin a file with a byte order mark.
+        # UTF-8 on every system. Windows' editors begin a file with a byte order mark.
         return use(Path(file).read_text("utf-8-sig"))
     except ConfigError as error:
-        # YAML's scanner adds a line about what it was doing, which helps nobody.
+        # YAML's scanner adds a line about what it was doing, which does not help.
         faults = [fault for fault in error.errors if not str(fault.message or "while ").startswith("while ")]
         raise WrongConfiguration("\n".join(_line(file, fault) for fault in faults)) from None
     except OSError as error:
@@ -121,16 +123,16 @@ def _read(file: str | Path, use: Callable[[str], Any]) -> Any:
 
 
 def _reason(error: Exception, file: Path, line: int) -> str:
-    """Return why a file is not YAML, without a word of the file."""
+    """Return why a file is not YAML, without quoting it."""
     if isinstance(error, ComposerError | ConstructorError):
-        # An asterisk or an exclamation mark has made an alias or a tag of it.
+        # An asterisk or an exclamation mark at its beginning made it an alias or a tag.
         return _SPECIAL
     if not isinstance(error, ParserError):
         return "expected YAML in UTF-8"
     in_braces = str(error.context).startswith("while parsing a flow")
     if in_braces and "${" in "".join(file.read_text("utf-8").splitlines()[line - 1 : line]):
         return """within { } or [ ] a variable must be in quotes, as in password: "${NAME}\""""
-    # The parser written in Python, unlike that in C, adds what it found instead.
+    # The Python parser, unlike the C parser, adds what it found instead.
     return f"expected YAML: {str(error.problem).partition(', but')[0]}"
 
 
@@ -138,6 +140,6 @@ def _line(file: str | Path, fault: Any) -> str:
     line = fault.start_mark.line + 1 if fault.start_mark else 1
     message = _EXPECTED.get(str(fault.message), str(fault.message))
     if message.startswith("variable "):
-        # Not the name: of a password with a dollar sign it would be a part.
+        # Without the name, which may be part of a password that has a dollar sign.
         message = "expected, after $, the name of an environment variable that is set"
     return ": ".join(part for part in (f"{file}:{line}", fault.path, message) if part)

@@ -1,7 +1,4 @@
-"""Where the files beside the code are: in a checkout beside the package, in an installed wheel inside it.
-
-And which version was installed.
-"""
+"""Where the files beside the code are: beside the package in a checkout, inside it in a wheel. And the version."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,10 +15,10 @@ def resource(name: str) -> Path:
 
 
 def working_path(path: str) -> Path:
-    """Return where a relative path of the configuration leads: from the checkout, or from the current folder.
+    """Return a path of the configuration. A relative one starts at the checkout or the current folder.
 
-    A checkout keeps its data with itself from whichever folder it is started; an installed service has no
-    folder of its own, so it takes the one it is started in.
+    A checkout keeps its data in itself, whatever the current folder is. An installed service has no folder of its
+    own, so it takes the current one.
     """
     return (Path.cwd() if _INSTALLED else _CHECKOUT) / path
 

@@ -27,7 +27,7 @@ class Section(t.Dict):  # type: ignore[misc]
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:
-    """Return what to say of a key that is not among the known ones."""
+    """Return the error for a key that is not among the known ones."""
     nearest = get_close_matches(name.lower(), known, 1)
     question = f", did you mean {nearest[0]}?" if nearest else "."
     return f"unknown key{question} The keys here are {', '.join(sorted(known))}"

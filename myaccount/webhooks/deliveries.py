@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.leases import lease_due
 from ..database.statements import Bound, format_time, insert_rows
 from ..model.outbox import delivery, disabled_endpoint
-from ..settings.schema import CallbackConfig, endpoint_key
+from ..settings.callbacks import CallbackConfig, endpoint_key
 
 GONE: Final = "the endpoint answered 410: it is disabled"
 # How many rows one transaction makes dead letters, or moves to another endpoint.

@@ -21,7 +21,7 @@ from ..database.database import Database, utc_now
 from ..database.leases import postpone, remove
 from ..model.outbox import delivery
 from ..observability.metrics import count_delivery
-from ..settings.schema import CallbackConfig, endpoint_key, url_key
+from ..settings.callbacks import CallbackConfig, endpoint_key, url_key
 from .deliveries import GONE, Delivery, disable_endpoint, take_deliveries, take_over_deliveries
 from .signature import signatures
 

@@ -17,8 +17,9 @@ from myaccount.migrations.startup import prepare_schema
 from myaccount.model.outbox import delivery, disabled_endpoint, event
 from myaccount.outbox import dead_letters as waiting_module
 from myaccount.outbox.dead_letters import drop_named, resend_named
+from myaccount.settings.callbacks import url_key
 from myaccount.settings.loading import load_configuration
-from myaccount.settings.schema import Config, url_key
+from myaccount.settings.schema import Config
 
 from ..conftest import Section
 from ..helpers.services import run_command

@@ -23,7 +23,8 @@ from myaccount.main import create_app
 from myaccount.model.outbox import delivery, disabled_endpoint, event
 from myaccount.outbox.dead_letters import resend_named
 from myaccount.outbox.fan_out import fan_out
-from myaccount.settings.schema import CONFIGURATION, CallbackConfig, Config, url_key
+from myaccount.settings.callbacks import CallbackConfig, url_key
+from myaccount.settings.schema import CONFIGURATION, Config
 from myaccount.webhooks import endpoint as callbacks_module
 from myaccount.webhooks.deliveries import Delivery
 from myaccount.webhooks.endpoint import Endpoint, open_endpoints

@@ -26,7 +26,8 @@ from myaccount.observability import metrics
 from myaccount.observability.exposition import exposition
 from myaccount.observability.metrics import METHODS
 from myaccount.outbox import backlog as backlog_module
-from myaccount.settings.schema import Config, url_key
+from myaccount.settings.callbacks import url_key
+from myaccount.settings.schema import Config
 
 from ..conftest import Client, Section, Server, eventually
 from ..helpers.operations import Scrape, ask, readiness, scrape
