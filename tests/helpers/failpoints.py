@@ -86,7 +86,7 @@ def main() -> None:
 
     if point == BROKEN:
         vars(settling)["count_orders"] = fail
-    killing(Listener, "_tell", TAKEN)
+    killing(Listener, "_dispatch", TAKEN)
     killing(RedisQueue, "acknowledge", TOLD)
     killing(Endpoint, "_settle", SENT)
     sys.argv[1:3] = []
