@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from myaccount.database.database import open_database
-from myaccount.inbox.queries import Cursor, Wanted
+from myaccount.inbox.queries import Cursor, MessageFilter
 from myaccount.inbox.reading import list_messages
 from myaccount.settings.schema import CONFIGURATION
 
@@ -29,8 +29,8 @@ INSERT INTO folder SELECT reader_id, team_id, message_type, own, COUNT(*), SUM(u
 GROUP BY reader_id, team_id, message_type, own
 """
 
-ACCOUNT = Wanted("u1")
-PAGES: dict[str, tuple[Wanted, Cursor | None, int]] = {
+ACCOUNT = MessageFilter("u1")
+PAGES: dict[str, tuple[MessageFilter, Cursor | None, int]] = {
     "first page": (ACCOUNT, None, 1),
     "unread": (ACCOUNT._replace(unread=True), None, 1),
     "one type": (ACCOUNT._replace(message_type="transfer_in"), None, 1),
@@ -56,11 +56,11 @@ async def _read(folder: Path, mysql: dict[str, Any]) -> dict[str, dict[str, Any]
     config = CONFIGURATION.check({"mysql": mysql, "log_folder": str(folder)})
     results = {}
     async with open_database(config, folder) as database:
-        for name, (wanted, before, number) in PAGES.items():
+        for name, (filter_, before, number) in PAGES.items():
             times_ms = []
             for _ in range(TIMES if number < 1000 else 5):
                 began = time.perf_counter()
-                page = await list_messages(database, wanted, before, number, 12)
+                page = await list_messages(database, filter_, before, number, 12)
                 times_ms.append((time.perf_counter() - began) * 1000)
                 if len(page.messages) != 12:
                     raise RuntimeError(f"{name}: {page}")

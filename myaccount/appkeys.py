@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .accounts.holdings import Holding
     from .database.coalescing import Coalescer
     from .database.database import Database
-    from .inbox.news import News
+    from .inbox.feed import MessageFeed
     from .journal.writer import Journal
     from .listener.live_notifications import LiveNotifications
     from .listener.queues import EventQueue
@@ -24,7 +24,7 @@ database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Coalescer[str, Holding]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
-news_key: Final[web.AppKey["News"]] = web.AppKey("news")
+feed_key: Final[web.AppKey["MessageFeed"]] = web.AppKey("feed")
 health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 notifications_key: Final[web.AppKey["LiveNotifications"]] = web.AppKey("notifications")
 # Returns the page that browsers get for an address that there is not.

@@ -28,9 +28,9 @@ from .appkeys import (
     config_key,
     database_key,
     ending_key,
+    feed_key,
     health_key,
     journal_key,
-    news_key,
     not_found_page_key,
     notifications_key,
     queue_key,
@@ -40,7 +40,7 @@ from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
 from .database.not_ready import DatabaseAway
-from .inbox.news import News
+from .inbox.feed import MessageFeed
 from .journal.writer import Journal
 from .listener.live_notifications import LiveNotifications
 from .listener.queues import MemoryQueue
@@ -140,10 +140,10 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
             _logger.error("Serving without a database until there is one: %s", error)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
-        app[news_key] = News(database)
+        app[feed_key] = MessageFeed(database)
         yield
         await app[account_queries_key].close()
-        await app[news_key].close()
+        await app[feed_key].close()
 
 
 async def queue_context(app: web.Application) -> AsyncIterator[None]:

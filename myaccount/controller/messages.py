@@ -6,8 +6,8 @@ from aiohttp import web
 
 from ..appkeys import database_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
-from ..inbox.queries import Cursor, Message, Wanted
-from ..inbox.reading import list_messages, mark_all, mark_some
+from ..inbox.queries import Cursor, Message, MessageFilter
+from ..inbox.reading import list_messages, mark_all, mark_messages
 from ..inbox.wording import MESSAGE_TYPES, message_row
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
 from .kinds import FLAG, Kind, one_of, whole
@@ -127,7 +127,7 @@ async def read(request: web.Request) -> dict[str, object]:
     if nids is not None and team_id:
         raise InvalidRequest("The nids say which messages; teamId goes with upTo.", field="teamId")
     if nids is not None:
-        return {"result": 1, "marked": await mark_some(database, user_id, nids)}
+        return {"result": 1, "marked": await mark_messages(database, user_id, nids)}
     return {"result": 1, "marked": await mark_all(database, user_id, team_id, up_to or 0)}
 
 
@@ -137,9 +137,9 @@ async def _page(request: web.Request, query: Query) -> dict[str, object]:
     # Without a number, a page may be the first of many by cursor.
     before = query.before or (THE_BEGINNING if query.page_number is None else None)
     own = True if query.own else None
-    wanted = Wanted(query.user_id, query.team_id, own, query.message_type, query.unread)
+    filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
     number = query.page_number or 1
-    page = await list_messages(request.app[database_key], wanted, before, number, query.page_size)
+    page = await list_messages(request.app[database_key], filter_, before, number, query.page_size)
     return {
         "result": [message_row(message, query.language) for message in page.messages],
         "total": page.total,

@@ -1,4 +1,4 @@
-"""Following an inbox live, by server-sent events."""
+"""Live messages, by server-sent events."""
 
 import json
 from contextlib import suppress
@@ -7,10 +7,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from ..appkeys import news_key, notifications_key
+from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound
-from ..inbox.news import Place
-from ..inbox.queries import NEWS_LIMIT, Message
+from ..inbox.feed import FeedPosition
+from ..inbox.queries import FEED_LIMIT, Message
 from ..inbox.wording import message_row
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
@@ -19,7 +19,7 @@ from .messages import nid_fits
 from .operation import Operation, Texts
 
 HEARTBEAT_SECONDS: Final = 15
-# A client that takes nothing for so long is cut off.
+# A client that receives nothing for this long is disconnected.
 STALLED_SECONDS: Final = 30
 FOLLOW: Final = Operation(
     "/messages/stream",
@@ -32,38 +32,38 @@ FOLLOW: Final = Operation(
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Send each new message as it comes, for as long as the client stays, from where it left off last time."""
+    """Send each new message while the client is connected. A reconnected client continues after its last one."""
     user_id, language = await FOLLOW.read(request)
     app, notifications = request.app, request.app[notifications_key]
     with stream_followed(), notifications.subscribe(user_id) as notified:
-        newest = await app[news_key].newest(user_id)
+        newest = await app[feed_key].newest_id(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
-        place = Place(app[news_key], user_id, int(last_seen) if nid_fits(last_seen) else newest)
+        position = FeedPosition(app[feed_key], user_id, int(last_seen) if nid_fits(last_seen) else newest)
         if request.transport is None:
-            # The client has gone already.
+            # The client has disconnected already.
             return web.Response()
         headers = {"X-Request-ID": request_id.get()}
         async with sse_response(
             request, headers=headers, ping_interval=HEARTBEAT_SECONDS, send_timeout=STALLED_SECONDS
         ) as response:
             with suppress(ConnectionError, TimeoutError):
-                # A client that is cut off before the first message goes on from here as well.
-                await response.write(f"id: {place.message_id}\n\n".encode())
+                # A client that is disconnected before its first message needs an id to continue after.
+                await response.write(f"id: {position.message_id}\n\n".encode())
                 while response.is_connected() and not notifications.closed:
                     notified.clear()
-                    found = await _next(place)
+                    found = await _next(position)
                     for message in found:
                         row = json.dumps(message_row(message, language), ensure_ascii=False)
                         await response.send(row, id=str(message.id))
-                    # When as many are found as are given at once, there may be more.
-                    if len(found) < NEWS_LIMIT:
+                    # A full read may have left some.
+                    if len(found) < FEED_LIMIT:
                         await notified.wait()
     return response
 
 
-async def _next(place: Place) -> list[Message]:
-    """Return what is new or, while the database cannot say, nothing: the answer has begun, so it can be no 503."""
+async def _next(position: FeedPosition) -> list[Message]:
+    """Return the new messages, or none while the database is away: a reply that has begun cannot become a 503."""
     try:
-        return await place.next()
+        return await position.next()
     except RequestError:
         return []

@@ -1,1 +1,1 @@
-"""Messages: writing them, reading an inbox, and teams."""
+"""Messages: writing and reading them, feeds for live streams, and teams."""

@@ -1,4 +1,4 @@
-"""Reading an inbox, in one or two queries that each find what they want at the end of an index."""
+"""Queries of inboxes. Each reads only the newest entries of some index ranges, however large the inbox."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -9,15 +9,15 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Boolean, TextualSelect, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..model.inbox import folder, message
+from ..model.inbox import counter, message
 from ..model.money import user
 
-# How many new messages a reader is given at once.
-NEWS_LIMIT: Final = 100
+# How many new messages one read of a feed returns.
+FEED_LIMIT: Final = 100
 
 
 class Message(NamedTuple):
-    """A message as it was written, and whether it is unread."""
+    """A message, and whether it is unread."""
 
     id: int
     message_type: str
@@ -33,8 +33,8 @@ class Message(NamedTuple):
     unread: bool
 
 
-class Wanted(NamedTuple):
-    """Which messages of a reader are asked for; None asks for either."""
+class MessageFilter(NamedTuple):
+    """Selects messages of a reader; None selects any value."""
 
     reader_id: str
     team_id: str = ""
@@ -43,8 +43,8 @@ class Wanted(NamedTuple):
     unread: bool | None = None
 
 
-class Folder(NamedTuple):
-    """A part of an inbox, and how many messages it has."""
+class InboxCounter(NamedTuple):
+    """The numbers of messages in one part of an inbox: all, and those unread."""
 
     message_type: str
     own: bool
@@ -56,37 +56,41 @@ class Folder(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The place after a message, in the order in which an inbox is read."""
+    """A position in an inbox: behind the message with that id and state, unread before read, newest first."""
 
     unread: bool
     id: int
 
 
-# What a query that is written by hand does not say of its columns.
+# Column types, which textual queries do not have.
 _TYPES: Final[dict[str, Any]] = {"created_at": message.c.created_at.type, "unread": Boolean}
 
 
-async def find_folders(connection: AsyncConnection, wanted: Wanted) -> list[Folder]:
-    statement = select(folder.c.message_type, folder.c.own, folder.c.total, folder.c.unread)
-    statement = statement.where(folder.c.reader_id == wanted.reader_id, folder.c.team_id == wanted.team_id)
-    if wanted.own is not None:
-        statement = statement.where(folder.c.own == wanted.own)
-    if wanted.message_type is not None:
-        statement = statement.where(folder.c.message_type == wanted.message_type)
-    return [Folder(*row) for row in await connection.execute(statement)]
+async def find_counters(connection: AsyncConnection, filter_: MessageFilter) -> list[InboxCounter]:
+    """Return the counters of the parts that the filter selects, whatever it says of unread messages."""
+    statement = select(counter.c.message_type, counter.c.own, counter.c.total, counter.c.unread)
+    statement = statement.where(counter.c.reader_id == filter_.reader_id, counter.c.team_id == filter_.team_id)
+    if filter_.own is not None:
+        statement = statement.where(counter.c.own == filter_.own)
+    if filter_.message_type is not None:
+        statement = statement.where(counter.c.message_type == filter_.message_type)
+    return [InboxCounter(*row) for row in await connection.execute(statement)]
 
 
 async def find_page(
     connection: AsyncConnection,
-    wanted: Wanted,
-    folders: Sequence[Folder],
+    filter_: MessageFilter,
+    counters: Sequence[InboxCounter],
     before: Cursor | None,
     offset: int,
     limit: int,
 ) -> list[Message]:
-    """Return the messages of those folders, unread before read and then newest first, from a place on."""
-    states, offset = _states(wanted.unread, before, sum(part.unread for part in folders), offset, limit)
-    parts = list(product(folders, states))
+    """Return messages from the parts that these counters count: unread before read, then newest first.
+
+    The page begins at the offset, or behind the cursor `before`.
+    """
+    states, offset = _states(filter_.unread, before, sum(part.unread for part in counters), offset, limit)
+    parts = list(product(counters, states))
     if not parts:
         return []
     pieces = [_piece(n, part.own, unread, before, offset + limit) for n, (part, unread) in enumerate(parts)]
@@ -96,7 +100,7 @@ async def find_page(
         f"SELECT {columns} FROM ({page}) AS page JOIN message ON message.id = page.id"
         " ORDER BY message.unread DESC, message.id DESC"
     ).columns(**_TYPES)
-    parameters: dict[str, object] = {"reader": wanted.reader_id, "team": wanted.team_id}
+    parameters: dict[str, object] = {"reader": filter_.reader_id, "team": filter_.team_id}
     parameters |= {f"type{n}": part.message_type for n, (part, _) in enumerate(parts)}
     return [Message(*row) for row in await connection.execute(query, parameters)]
 
@@ -104,10 +108,10 @@ async def find_page(
 def _states(
     unread: bool | None, before: Cursor | None, unread_count: int, offset: int, limit: int
 ) -> tuple[list[bool], int]:
-    """Return whether a page takes of the unread, the read, or both, and from which place on.
+    """Return which values of `unread` a page covers, and its offset within them.
 
-    What a numbered page cannot hold, by the counts, is not looked for. A cursor's page does not trust them: what
-    is marked at this moment must be found as either.
+    A numbered page leaves out a value that it cannot reach according to the counters. A page behind a cursor reads
+    both: a message that is being marked at this moment must be found in one state or the other.
     """
     if unread is not None:
         states = [unread]
@@ -121,7 +125,7 @@ def _states(
 
 
 def _piece(number: int, own: bool, unread: bool, before: Cursor | None, limit: int) -> str:
-    """Select the newest of a folder that are unread, or read: a piece of the index, from its end."""
+    """Select the newest unread, or read, messages of one part: the end of one index range."""
     place = f" AND id < {before.id}" if before is not None and before.unread == unread else ""
     return (
         "SELECT * FROM (SELECT id, unread FROM message WHERE reader_id = :reader AND team_id = :team"
@@ -130,40 +134,40 @@ def _piece(number: int, own: bool, unread: bool, before: Cursor | None, limit: i
     )
 
 
-async def find_newest(connection: AsyncConnection, reader_ids: Collection[str]) -> dict[str, int]:
-    """Return, by user id, the id of each user's newest message, or 0; users that there are not are left out."""
+async def find_newest_ids(connection: AsyncConnection, reader_ids: Collection[str]) -> dict[str, int]:
+    """Return by user id the id of each user's newest message, or 0. Unknown users are left out."""
     newest = select(func.max(message.c.id)).where(message.c.reader_id == user.c.user_id).scalar_subquery()
     rows = await connection.execute(select(user.c.user_id, newest).where(user.c.user_id.in_(reader_ids)))
     return {user_id: id_ or 0 for user_id, id_ in rows}
 
 
 async def find_latest(connection: AsyncConnection, reader_id: str) -> list[Message]:
-    """Return the reader's newest messages, at most NEWS_LIMIT, the oldest first."""
+    """Return the reader's newest messages, at most FEED_LIMIT, oldest first."""
     query = select(*[message.c[name] for name in Message._fields]).where(message.c.reader_id == reader_id)
-    rows = await connection.execute(query.order_by(message.c.id.desc()).limit(NEWS_LIMIT))
+    rows = await connection.execute(query.order_by(message.c.id.desc()).limit(FEED_LIMIT))
     return [Message(*row) for row in rows][::-1]
 
 
-async def find_news(
-    connection: AsyncConnection, asked: Collection[tuple[str, int]]
+async def find_feeds(
+    connection: AsyncConnection, positions: Collection[tuple[str, int]]
 ) -> dict[tuple[str, int], list[Message]]:
-    """Return, by reader and id, the reader's message with that id and the first after it, the oldest first."""
-    news: dict[tuple[str, int], list[Message]] = {}
-    places = list(asked)
+    """Return by reader and message id that message and at most FEED_LIMIT after it, oldest first."""
+    feeds: dict[tuple[str, int], list[Message]] = {}
+    keys = list(positions)
     parameters: dict[str, object] = {}
-    for n, (reader, after) in enumerate(places):
-        parameters |= {f"reader{n}": reader, f"after{n}": after}
-    for place, *row in await connection.execute(_news(len(places)), parameters):
-        news.setdefault(places[place], []).append(Message(*row))
-    return news
+    for n, (reader, first) in enumerate(keys):
+        parameters |= {f"reader{n}": reader, f"first{n}": first}
+    for n, *row in await connection.execute(_feed_query(len(keys)), parameters):
+        feeds.setdefault(keys[n], []).append(Message(*row))
+    return feeds
 
 
 @lru_cache(256)
-def _news(count: int) -> TextualSelect:
-    """Return the question for so many readers, written by hand: Core takes milliseconds for hundreds of parts."""
+def _feed_query(count: int) -> TextualSelect:
+    """Return the query for `count` positions as text: SQLAlchemy Core takes milliseconds for hundreds of parts."""
     parts = [
-        f"SELECT * FROM (SELECT {n} AS place, {', '.join(Message._fields)} FROM message"
-        f" WHERE reader_id = :reader{n} AND id >= :after{n} ORDER BY id LIMIT {NEWS_LIMIT + 1}) AS part{n}"
+        f"SELECT * FROM (SELECT {n} AS n, {', '.join(Message._fields)} FROM message"
+        f" WHERE reader_id = :reader{n} AND id >= :first{n} ORDER BY id LIMIT {FEED_LIMIT + 1}) AS part{n}"
         for n in range(count)
     ]
     return text(" UNION ALL ".join(parts)).columns(**_TYPES)

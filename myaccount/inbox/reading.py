@@ -1,4 +1,4 @@
-"""Reading an inbox, and marking what was read."""
+"""Reading an inbox, and marking messages as read."""
 
 from collections.abc import Collection
 from functools import partial
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
 from ..errors import NotAMember, TeamNotFound, UserNotFound
-from .queries import Cursor, Message, Wanted, find_folders, find_page
+from .queries import Cursor, Message, MessageFilter, find_counters, find_page
 from .team_rows import find_team, find_users
 from .writing import lock_inbox, mark_read
 
@@ -17,7 +17,7 @@ MARK_LIMIT: Final = 1000
 
 
 class Page(NamedTuple):
-    """Some messages; how many are like those asked for, and how many of them unread; whether more follow."""
+    """Some messages; how many the filter selects, and how many of these are unread; whether more follow."""
 
     messages: list[Message]
     total: int
@@ -26,32 +26,32 @@ class Page(NamedTuple):
 
 
 async def list_messages(
-    database: Database, wanted: Wanted, before: Cursor | None, page_number: int, page_size: int
+    database: Database, filter_: MessageFilter, before: Cursor | None, page_number: int, page_size: int
 ) -> Page:
-    """Return a page, unread before read and then newest first, by its number or from a place on.
+    """Return a page by its number or from a cursor on: unread before read, then newest first.
 
     Raises UserNotFound, TeamNotFound and NotAMember.
     """
 
     async def work(connection: AsyncConnection) -> Page:
-        folders = await find_folders(connection, wanted)
-        if not folders:
-            await _look_up(connection, wanted.reader_id, wanted.team_id)
-        total = sum(part.count(wanted.unread) for part in folders)
-        unread = 0 if wanted.unread is False else sum(part.unread for part in folders)
+        counters = await find_counters(connection, filter_)
+        if not counters:
+            await _check_access(connection, filter_.reader_id, filter_.team_id)
+        total = sum(part.count(filter_.unread) for part in counters)
+        unread = 0 if filter_.unread is False else sum(part.unread for part in counters)
         offset = (page_number - 1) * page_size
         if offset >= total:
             return Page([], total, unread, more=False)
-        # One more than is shown, to know whether there is one.
-        messages = await find_page(connection, wanted, folders, before, offset, page_size + 1)
+        # One more than the page shows tells whether more follow.
+        messages = await find_page(connection, filter_, counters, before, offset, page_size + 1)
         return Page(messages[:page_size], total, unread, more=len(messages) > page_size)
 
     return await database.read(work)
 
 
-async def mark_some(database: Database, reader_id: str, ids: Collection[int]) -> int:
-    """Mark those of the messages that are the reader's and unread; return how many. Raises UserNotFound."""
-    await database.read(partial(_look_up, reader_id=reader_id, team_id=""))
+async def mark_messages(database: Database, reader_id: str, ids: Collection[int]) -> int:
+    """Mark those of the messages that are the reader's and unread; return their number. Raises UserNotFound."""
+    await database.read(partial(_check_access, reader_id=reader_id, team_id=""))
 
     async def work(connection: AsyncConnection) -> int:
         await lock_inbox(connection, reader_id)
@@ -61,32 +61,32 @@ async def mark_some(database: Database, reader_id: str, ids: Collection[int]) ->
 
 
 async def mark_all(database: Database, reader_id: str, team_id: str, up_to: int) -> int:
-    """Mark all messages of the reader's own account, or of a team, up to that id; return how many.
+    """Mark all messages of the reader's own account, or of a team, up to that id; return their number.
 
-    It is done a part at a time, so that an inbox of any size keeps nobody waiting.
+    Each transaction marks at most MARK_LIMIT, so that a large inbox is not locked for long.
 
     Raises UserNotFound, TeamNotFound and NotAMember.
     """
-    await database.read(partial(_look_up, reader_id=reader_id, team_id=team_id))
-    wanted = Wanted(reader_id, team_id, unread=True)
+    await database.read(partial(_check_access, reader_id=reader_id, team_id=team_id))
+    filter_ = MessageFilter(reader_id, team_id, unread=True)
 
     async def work(connection: AsyncConnection) -> int:
-        # First: what another marks meanwhile must not look as if nothing were left.
+        # Lock first. Else another transaction could mark this page meanwhile, and this loop would end too early.
         await lock_inbox(connection, reader_id)
-        folders = await find_folders(connection, wanted)
-        page = await find_page(connection, wanted, folders, Cursor(True, up_to + 1), 0, MARK_LIMIT)
+        counters = await find_counters(connection, filter_)
+        page = await find_page(connection, filter_, counters, Cursor(True, up_to + 1), 0, MARK_LIMIT)
         return await mark_read(connection, reader_id, [message.id for message in page]) if page else 0
 
     marked = 0
-    while some := await database.write(work):
-        marked += some
+    while count := await database.write(work):
+        marked += count
     return marked
 
 
-async def _look_up(connection: AsyncConnection, reader_id: str, team_id: str) -> None:
+async def _check_access(connection: AsyncConnection, reader_id: str, team_id: str) -> None:
     """Check that the reader exists and, unless the team's id is empty, may read that team.
 
-    A former member keeps the messages that were written during the membership.
+    A former member may still read the messages from the time of membership.
     """
     if not await find_users(connection, [reader_id]):
         raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
@@ -94,5 +94,7 @@ async def _look_up(connection: AsyncConnection, reader_id: str, team_id: str) ->
         team = await find_team(connection, team_id)
         if team is None:
             raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
-        if reader_id not in team.members and not await find_folders(connection, Wanted(reader_id, team_id)):
+        if reader_id not in team.members and not await find_counters(
+            connection, MessageFilter(reader_id, team_id)
+        ):
             raise NotAMember(f"User {reader_id!r} is not a member of team {team_id!r}.", field="userId")

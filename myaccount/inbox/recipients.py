@@ -1,4 +1,4 @@
-"""Who has a message about a change, and what it says."""
+"""Who gets a message about a change, and its content."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,9 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 def messages_about(
     change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]
 ) -> Iterator[NewMessage]:
-    """Give what each reader is told of a change: the account's user, and the members of the watching team."""
+    """Yield the messages about a change: to the account's user, and to each member of the watching team."""
     actor = change.payee if change.payer == OUTSIDE_WORLD else change.payer
-    for message_type, user_id, receiver_id, balance in _sides(change, actor):
+    for message_type, user_id, receiver_id, balance in _affected_accounts(change, actor):
         write = partial(
             NewMessage,
             message_type=message_type,
@@ -36,14 +36,14 @@ def messages_about(
         )
         yield write(user_id)
         team = teams.get(user_id)
-        # An opening moved no money.
+        # Teams watch money, and an opening moves none.
         if team is not None and change.change_type != ACCOUNT_OPENED:
             for member in team.members:
                 yield write(member, team_id=team.team_id, team_name=team.name)
 
 
-def _sides(change: Change, actor: str) -> list[tuple[str, str, str, int]]:
-    """Return, for each account that is told, the message's type, its user, whom it concerns, and the balance."""
+def _affected_accounts(change: Change, actor: str) -> list[tuple[str, str, str, int]]:
+    """Return, for each account to write about, the message type, the user, the receiver, and the balance."""
     if change.change_type == TRANSFER:
         return [
             (TRANSFER_OUT, change.payer, change.payee, change.from_balance),

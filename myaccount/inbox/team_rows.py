@@ -12,7 +12,7 @@ from ..database.statements import placeholders
 from ..model.inbox import team, team_member
 from ..model.money import account, user
 
-# How many users one query asks for, so that neither it nor its answer is larger than a server may take (64 KiB).
+# How many users one query reads, so that neither query nor reply exceeds a max_allowed_packet of 64 KiB.
 PARTIES_LIMIT: Final = 100
 
 
@@ -25,7 +25,7 @@ class Team(NamedTuple):
 
 
 async def find_team(connection: AsyncConnection, team_id: str, *, lock: bool = False) -> Team | None:
-    """Return the team; with `lock`, nobody else changes it, or does this, until the transaction ends."""
+    """Return the team, or None. With `lock`, its row is locked until the transaction ends."""
     named = select(team.c.team_name).where(team.c.team_id == team_id)
     name = (await connection.execute(named.with_for_update() if lock else named)).scalar()
     if name is None:
@@ -54,13 +54,13 @@ async def remove_members(connection: AsyncConnection, team_id: str, user_ids: Co
 
 
 async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
-    """Return the names of those users that there are, by user id."""
+    """Return the names of the users that exist, by user id."""
     names = select(user.c.user_id, user.c.user_name).where(user.c.user_id.in_(user_ids))
     return {row.user_id: row.user_name for row in await connection.execute(names)}
 
 
 async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -> tuple[dict[str, str], set[str]]:
-    """Return the names of users by their ids, and which of them have an account that a team watches."""
+    """Return the names of users by their ids, and the ids of those with an account that a team watches."""
     ids = list(user_ids)
     array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
     rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, team_id IS NOT NULL)) FROM user"
@@ -72,7 +72,7 @@ async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -
 
 
 async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Team]:
-    """Return, by user id, the team that watches the user's account, where there is one with members."""
+    """Return by user id the team that watches the user's account. Users without one are left out."""
     if not user_ids:
         return {}
     watched = (
@@ -81,7 +81,7 @@ async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[
         .where(account.c.user_id.in_(user_ids))
     )
     rows = list(await connection.execute(watched))
-    # Once for each team: many accounts may have the same one, and it many members.
+    # Members are read once for each team, since many accounts may have the same one.
     teams = {row.team_id: Team(row.team_id, row.team_name, []) for row in rows}
     members = select(team_member.c.team_id, team_member.c.user_id).where(team_member.c.team_id.in_(teams))
     for team_id, member in await connection.execute(members.order_by(team_member.c.user_id)):

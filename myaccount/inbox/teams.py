@@ -1,4 +1,4 @@
-"""Making teams, and writing to them."""
+"""Creating and changing teams, and writing notes to them."""
 
 import json
 import secrets
@@ -11,16 +11,16 @@ from ..database.database import Database, utc_now
 from ..database.pipeline import run_pipeline
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from .team_rows import add_members, find_team, find_users, insert_team, remove_members, rename_team
-from .writing import NewMessage, was_told, write_messages
+from .writing import NewMessage, was_written, write_messages
 
 NOTE: Final = "note"
 
-# Each of them is told of each order of an account that the team watches.
+# Each order of an account that a team watches writes a message to every member.
 MEMBERS_LIMIT: Final = 1000
 
 
 class ChangeTeam(NamedTuple):
-    """Make a team, or change it."""
+    """Create a team, or change it."""
 
     team_id: str
     name: str | None
@@ -29,7 +29,10 @@ class ChangeTeam(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What a member writes to a team, or, without a user id, the service; the same id again is the same note."""
+    """A message that a member writes to a team. Without a user id, the service writes it.
+
+    A note with an id that the team already has is a repeated request.
+    """
 
     team_id: str
     title: str
@@ -40,9 +43,9 @@ class Note(NamedTuple):
 
 
 async def change_team(database: Database, command: ChangeTeam) -> None:
-    """Make the team if there is none, give it its name, and add and remove members.
+    """Create the team if it does not exist, set its name, add and remove members.
 
-    Who is a member already is not added again, and who is none not removed.
+    Adding a member again, or removing a user who is no member, does nothing.
 
     Raises UserNotFound, and InvalidRequest if a new team has no name or there are too many members.
     """
@@ -68,9 +71,9 @@ async def change_team(database: Database, command: ChangeTeam) -> None:
 
 
 async def write_note(database: Database, publish: Callable[[Collection[str]], None], note: Note) -> bool:
-    """Write the note to each member, once; return whether it was written before.
+    """Write the note to each member once; return whether it was written before.
 
-    Raises TeamNotFound, and NotAMember if the writer, or whom it concerns, is none.
+    Raises TeamNotFound, and NotAMember if the writer or the receiver is no member.
     """
     source_id = note.note_id or secrets.token_hex(16)
     written_at = utc_now()
@@ -82,7 +85,7 @@ async def write_note(database: Database, publish: Callable[[Collection[str]], No
         for field, user_id in (("userId", note.user_id), ("receiverId", note.receiver_id)):
             if user_id and user_id not in team.members:
                 raise NotAMember(f"User {user_id!r} is not a member of team {note.team_id!r}.", field=field)
-        if await was_told(connection, note.team_id, NOTE, source_id):
+        if await was_written(connection, note.team_id, NOTE, source_id):
             return None
         names = await find_users(connection, [note.user_id])
         messages = [

@@ -1,4 +1,4 @@
-"""A message as its reader is shown it, in a language, by the templates of `templates/messages`."""
+"""Messages as readers see them, in their language, by the templates in `templates/messages`."""
 
 import json
 from functools import cache
@@ -12,10 +12,10 @@ from .queries import Message
 # The first is the default.
 LANGUAGES: Final = ("zh", "en")
 
-# All but `note`, whose text its writer chose, are macros of the templates.
+# Each type has a macro in the templates, except `note`, whose text its writer chose.
 MESSAGE_TYPES: Final = ("account_opened", "recharge", "transfer_out", "transfer_in", "decline", "note")
 
-# Plain text, which whoever shows it escapes as its page wants it.
+# Plain text. Pages escape it themselves.
 _templates: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(resource("templates/messages")),
     autoescape=False,  # noqa: S701
@@ -23,8 +23,8 @@ _templates: Final = jinja2.Environment(
 
 
 def message_row(message: Message, language: str) -> dict[str, Any]:
-    """Return the message as the wire has it."""
-    title, body = _described(message, language)
+    """Return the message as JSON replies and streams contain it."""
+    title, body = _title_and_body(message, language)
     return {
         "NID": message.id,
         "KIND": "team" if message.team_id else "account",
@@ -42,17 +42,17 @@ def message_row(message: Message, language: str) -> dict[str, Any]:
     }
 
 
-def _described(message: Message, language: str) -> tuple[str, dict[str, Any]]:
-    """Return the title, and the body with its text; a note has those that its writer gave it."""
+def _title_and_body(message: Message, language: str) -> tuple[str, dict[str, Any]]:
+    """Return the title, and the body with its text. A note has those that its writer gave it."""
     body = json.loads(message.body)
     if message.title:
         return message.title, body
-    write = getattr(_texts(language), message.message_type)
+    write = getattr(_macros(language), message.message_type)
     title, _, text = write(message, body).strip().partition("\n")
     return title, {**body, "text": text.strip()}
 
 
 @cache
-def _texts(language: str) -> Any:
-    """Return the language's templates; each message type is a macro, whose first line is the title."""
+def _macros(language: str) -> Any:
+    """Return the macros of a language, one for each message type. The first line of each is the title."""
     return _templates.get_template(f"{language}.txt").module

@@ -1,4 +1,4 @@
-"""Writing messages: each reader's exactly once, in an order that their ids keep, and counted."""
+"""Writing messages: each exactly once for a reader, with ids in commit order, and with correct counters."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -16,13 +16,13 @@ _MESSAGE: Final = (
     "INSERT INTO message (reader_id, source_id, user_id, user_name, receiver_id, body, team_id, team_name, title,"
     " message_type, created_at, own, unread)"
 )
-_FOLDER: Final = "INSERT INTO folder (reader_id, team_id, message_type, own, total, unread)"
-_COUNTED_BY_SQLITE: Final = (
+_COUNTER: Final = "INSERT INTO folder (reader_id, team_id, message_type, own, total, unread)"
+_ADD_ON_SQLITE: Final = (
     "ON CONFLICT DO UPDATE SET total = total + excluded.total, unread = unread + excluded.unread"
 )
-_COUNTED: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
-# In the order of one index, whatever the optimiser thinks of a small table: two who want the same readers must
-# never wait for each other in a circle.
+_ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
+# The forced index fixes the order of the locks, also for a small table. Two transactions that lock the same
+# readers in different orders could deadlock.
 _LOCK: Final = "SELECT 1, JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 _COUNT_READ: Final = text(
     "UPDATE folder SET unread = unread - :marked WHERE reader_id = :reader_id AND team_id = :team_id"
@@ -31,7 +31,7 @@ _COUNT_READ: Final = text(
 
 
 class NewMessage(NamedTuple):
-    """A message as it is written: of the reader's own account, or, with a team's id, of that team."""
+    """A message to write: of the reader's own account or, with a team's id, of that team."""
 
     reader_id: str
     message_type: str
@@ -52,26 +52,26 @@ class NewMessage(NamedTuple):
 
 
 def write_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[Bound]:
-    """Return the statements that insert the messages and count them in their folders.
+    """Return the statements that insert the messages and add them to their counters.
 
-    They keep every other transaction from the readers' inboxes until theirs ends: so the ids of a reader's
-    messages grow as they are committed, and whoever has seen one has seen all before. A reader who has been told
-    of the same before makes an IntegrityError.
+    They lock the readers' inboxes until the transaction ends. So a reader's message ids grow in commit order: a
+    stream that has read one id misses no smaller one. They raise IntegrityError if a reader already has a message
+    of the same source and type.
     """
-    folders = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
-    counted = _COUNTED_BY_SQLITE if is_sqlite(connection) else _COUNTED
+    added = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
+    add = _ADD_ON_SQLITE if is_sqlite(connection) else _ADD
     return [
         *_lock_readers(connection, {m.reader_id for m in messages}),
-        *insert_rows(_FOLDER, [_folder_row(*key, added) for key, added in sorted(folders.items())], counted),
+        *insert_rows(_COUNTER, [_counter_row(*key, count) for key, count in sorted(added.items())], add),
         *insert_rows(_MESSAGE, [_message_row(m) for m in messages]),
     ]
 
 
-# Numbers and words of the service's own are written out: a parameter costs more than all the rest of them.
-def _folder_row(reader_id: str, team_id: str, message_type: str, own: bool, added: int) -> Bound:
+# Numbers and trusted constants are SQL literals: parameters would cost more than everything else here.
+def _counter_row(reader_id: str, team_id: str, message_type: str, own: bool, count: int) -> Bound:
     if not team_id:
-        return f"(%s,'','{message_type}',{own:d},{added},{added})", [reader_id]
-    return f"(%s,%s,'{message_type}',{own:d},{added},{added})", [reader_id, team_id]
+        return f"(%s,'','{message_type}',{own:d},{count},{count})", [reader_id]
+    return f"(%s,%s,'{message_type}',{own:d},{count},{count})", [reader_id, team_id]
 
 
 def _message_row(m: NewMessage) -> Bound:
@@ -83,21 +83,24 @@ def _message_row(m: NewMessage) -> Bound:
 
 
 def _lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
-    """Return the statement, if there need be one, that keeps the readers' inboxes for the transaction."""
+    """Return the statement that locks the readers' inboxes, or none where it is not needed."""
     if is_sqlite(connection) or not user_ids:
-        # There is one writer at a time.
+        # SQLite has one writer at a time.
         return []
     ids = sorted(user_ids)
     return [(f"{_LOCK} ({placeholders(ids)}) FOR UPDATE", ids)]
 
 
 async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:
-    """Keep every other transaction from changing the inbox until this one ends."""
+    """Lock the inbox against other writers until the transaction ends."""
     await run_pipeline(connection, *_lock_readers(connection, [reader_id]))
 
 
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:
-    """Mark those of the messages that are the reader's, whose inbox is locked, and unread; return how many."""
+    """Mark those of the messages that are the reader's and unread; return their number.
+
+    The caller has locked the inbox.
+    """
     found = await connection.execute(
         select(message.c.id, message.c.team_id, message.c.message_type, message.c.own).where(
             message.c.id.in_(ids), message.c.reader_id == reader_id, message.c.unread == true()
@@ -117,9 +120,9 @@ async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection
     return len(rows)
 
 
-async def was_told(connection: AsyncConnection, team_id: str, message_type: str, source_id: str) -> bool:
-    """Tell whether the team was told of that source already."""
-    told = select(message.c.id).where(
+async def was_written(connection: AsyncConnection, team_id: str, message_type: str, source_id: str) -> bool:
+    """Return whether the team already has messages of that source and type."""
+    written = select(message.c.id).where(
         message.c.source_id == source_id, message.c.team_id == team_id, message.c.message_type == message_type
     )
-    return (await connection.execute(told.limit(1))).first() is not None
+    return (await connection.execute(written.limit(1))).first() is not None

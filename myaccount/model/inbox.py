@@ -1,7 +1,7 @@
-"""The messages in everyone's inbox, and the teams that share what they are told.
+"""Inboxes: messages and their counters; teams and their members.
 
-An inbox is divided into folders: the messages of one team (none: the reader's own account), of one type, and
-either the reader's own business or not. Every question about an inbox is one about some of its folders.
+An inbox has a counter for each combination of team (empty: the reader's own account), message type, and whether
+the message is the reader's own. Every query of an inbox covers some of these combinations.
 """
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
@@ -31,34 +31,34 @@ message = Table(
     metadata,
     Column("id", key(), primary_key=True),
     Column("reader_id", String(45), nullable=False),
-    # Empty in the messages of the reader's own account: a key cannot hold NULL.
+    # Empty for messages about the reader's own account, since primary keys cannot hold NULL.
     Column("team_id", String(45), nullable=False),
     Column("message_type", String(20), nullable=False),
-    # Whether it is the reader's own business: of the reader's doing, or concerning the reader.
+    # Whether the reader caused the message, or it concerns the reader.
     Column("own", Boolean, nullable=False),
     Column("unread", Boolean, nullable=False),
-    # The order, account or note that it tells of.
+    # The id of the order, account or note that the message is about.
     Column("source_id", String(45), nullable=False),
-    # Who did it: nobody, if it was the service.
+    # Who caused it. Empty for the service.
     Column("user_id", String(45), nullable=False),
     Column("user_name", String(45), nullable=False),
     Column("team_name", String(45), nullable=False),
     Column("receiver_id", String(45), nullable=False),
-    # Only a note of a person's has its own; the others' is made from a template when they are read.
+    # Stored for notes only. Others get title and text from a template when they are read.
     Column("title", String(100), nullable=False),
     Column("body", Text, nullable=False),
     Column("created_at", utc(), nullable=False),
-    # Each reader is told of everything once (promise 7).
+    # Each reader gets one message about each source (promise 7).
     UniqueConstraint("source_id", "reader_id", "team_id", "message_type"),
-    # A page of an inbox.
+    # For pages of an inbox.
     Index(None, "reader_id", "team_id", "message_type", "own", "unread", "id"),
-    # What is new to a reader.
+    # For live streams: the newest messages of a reader.
     Index("ix_message_reader", "reader_id", "id"),
     **OPTIONS,
 )
 
-# How many messages a folder holds: counting a million of them takes longer than reading a page.
-folder = Table(
+# Numbers of messages. Counting a million rows would take longer than reading a page.
+counter = Table(
     "folder",
     metadata,
     Column("reader_id", String(45), primary_key=True),

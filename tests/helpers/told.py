@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database, open_database
-from myaccount.model.inbox import folder, message
+from myaccount.model.inbox import counter, message
 from myaccount.model.money import account, order
 from myaccount.model.outbox import delivery, event
 from myaccount.settings.loading import load_configuration
@@ -75,7 +75,7 @@ async def _tables(connection: AsyncConnection) -> tuple[Told, Told, Counter[Any]
     folders = Counter(
         {
             (f.reader_id, f.team_id, f.message_type, f.own): f.total
-            for f in await connection.execute(select(folder))
+            for f in await connection.execute(select(counter))
         }
     )
     return expected, told, counted, folders

@@ -123,7 +123,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(INBOX, """f" AND id < {before.id}" if before is not None and before.unread == unread else \"\"""", '""', "tests/service/test_inbox.py"),
     Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/service/test_inbox_marks.py"),
     Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/service/test_teams.py"),
-    Mutation(TEAMS, "        if await was_told(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
+    Mutation(TEAMS, "        if await was_written(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
     Mutation(COALESCING, "self._waiting[:KEYS_LIMIT], self._waiting[KEYS_LIMIT:]", "self._waiting, []", "tests/database/test_coalescing.py"),
     # What every request meets, and what it may hold.
     Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),

@@ -13,7 +13,7 @@ from yarl import URL
 from myaccount.database.database import Database
 from myaccount.inbox.wording import LANGUAGES as LANGUAGES_SHOWN
 from myaccount.inbox.wording import MESSAGE_TYPES
-from myaccount.model.inbox import folder, message, team, team_member
+from myaccount.model.inbox import counter, message, team, team_member
 from myaccount.settings.paths import resource
 
 from ..conftest import Client
@@ -225,7 +225,7 @@ async def team_of_one(client: Client, database: Database) -> Client:
 
 
 async def _tables(database: Database) -> list[Any]:
-    return [await rows_of(database, table) for table in (team, team_member, message, folder)]
+    return [await rows_of(database, table) for table in (team, team_member, message, counter)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.inbox import reading as messages_module
-from myaccount.inbox.reading import mark_all, mark_some
+from myaccount.inbox.reading import mark_all, mark_messages
 from myaccount.model.inbox import message
 
 from ..conftest import Client, Section
@@ -87,7 +87,7 @@ async def test_what_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
         if not marked and ("FROM message" if finds else "message.body") in str(statement):
             # All of them, or just the last of the page, which the cursor is made of.
             marked.extend(everything if finds else everything[3:4])
-            assert await mark_some(database, "u1", marked) == len(marked)
+            assert await mark_messages(database, "u1", marked) == len(marked)
         return await execute(self, statement, *args, **options)
 
     monkeypatch.setattr(AsyncConnection, "execute", interrupted)

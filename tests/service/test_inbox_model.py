@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
-from myaccount.inbox.queries import Cursor, Wanted
-from myaccount.inbox.reading import list_messages, mark_all, mark_some
+from myaccount.inbox.queries import Cursor, MessageFilter
+from myaccount.inbox.reading import list_messages, mark_all, mark_messages
 from myaccount.inbox.writing import write_messages
-from myaccount.model.inbox import folder, message
+from myaccount.model.inbox import counter, message
 
 from ..conftest import Section, eventually
 from ..helpers.actions import first_row
@@ -121,7 +121,7 @@ class TestModel:
                 reader = f"{name}{step.reader}"
                 if isinstance(step, MarkSome):
                     hit = {p for p in unread & step.places if kept[p].reader == reader}
-                    marked = await mark_some(database, reader, [id_at(p) for p in step.places])
+                    marked = await mark_messages(database, reader, [id_at(p) for p in step.places])
                 else:
                     team = step.team and f"{name}{step.team}"
                     hit = {p for p in unread if p <= step.up_to and kept[p][:2] == (reader, team)}
@@ -132,9 +132,9 @@ class TestModel:
         for question in asked:
             reader, team, own, kind, wants_unread, before, number, size = question
             reader, team = f"{name}{reader}", team and f"{name}{team}"
-            wanted = Wanted(reader, team, own, kind, wants_unread)
+            filter_ = MessageFilter(reader, team, own, kind, wants_unread)
             cursor = before and Cursor(before[0], id_at(before[1]))
-            found = await list_messages(database, wanted, cursor, number, size)
+            found = await list_messages(database, filter_, cursor, number, size)
             fit = [
                 (m.place in unread, m.place)
                 for m in kept
@@ -148,7 +148,7 @@ class TestModel:
             assert [(m.unread, m.id) for m in found.messages] == page
             assert (found.total, found.unread) == (len(fit), sum(is_unread for is_unread, _ in fit))
 
-        await _assert_folders_count_what_is_there(database)
+        await _assert_counters_are_right(database)
 
 
 async def _newest_ids(database: Database, number: int) -> list[int]:
@@ -156,11 +156,11 @@ async def _newest_ids(database: Database, number: int) -> list[int]:
     return list(reversed(list(await database.read(lambda connection: connection.scalars(newest)))))
 
 
-async def _assert_folders_count_what_is_there(database: Database) -> None:
+async def _assert_counters_are_right(database: Database) -> None:
     parts = (message.c.reader_id, message.c.team_id, message.c.message_type, message.c.own)
     counted = select(*parts, func.count(), func.sum(cast(message.c.unread, Integer))).group_by(*parts)
     there = await database.read(lambda connection: connection.execute(counted))
-    assert sorted(map(tuple, await rows_of(database, folder))) == sorted(map(tuple, there))
+    assert sorted(map(tuple, await rows_of(database, counter))) == sorted(map(tuple, there))
 
 
 class TestMariaDB:
@@ -219,18 +219,18 @@ class TestCost:
         middles = list(await database.read(lambda connection: connection.scalars(middle)))
         dear = []
         for team, place in zip(("", "x"), map(int, middles), strict=True):
-            everything = Wanted("u1", team)
-            for wanted in [
+            everything = MessageFilter("u1", team)
+            for filter_ in [
                 everything,
                 *[everything._replace(unread=unread) for unread in (True, False)],
                 *[everything._replace(own=own) for own in (True, False)],
                 *[everything._replace(message_type=kind) for kind in TYPES],
-                Wanted("u1", team, True, TYPES[0], True),
+                MessageFilter("u1", team, True, TYPES[0], True),
             ]:
                 for before in (None, Cursor(True, place), Cursor(False, place)):
-                    read = await _rows_read(database, wanted, before)
+                    read = await _rows_read(database, filter_, before)
                     if read > ROWS_READ_LIMIT:
-                        dear.append((read, wanted, before))
+                        dear.append((read, filter_, before))
         assert dear == []
 
 
@@ -251,11 +251,11 @@ def _filling(team: str) -> list[TextClause]:
     ]
 
 
-async def _rows_read(database: Database, wanted: Wanted, before: Cursor | None) -> int:
+async def _rows_read(database: Database, filter_: MessageFilter, before: Cursor | None) -> int:
     """Return how many rows of tables and indexes, also of its own that it makes on the way, the server read."""
     await database.read(lambda connection: connection.execute(text("FLUSH STATUS")))
-    page = await list_messages(database, wanted, before, 1, 12)
-    if wanted.unread is not True or before is None or before.unread:
-        assert len(page.messages) == 12, (wanted, before)
+    page = await list_messages(database, filter_, before, 1, 12)
+    if filter_.unread is not True or before is None or before.unread:
+        assert len(page.messages) == 12, (filter_, before)
     status = text("SHOW SESSION STATUS LIKE 'Handler_read%'")
     return sum(int(row[1]) for row in await database.read(lambda connection: connection.execute(status)))

@@ -15,9 +15,9 @@ from myaccount.appkeys import notifications_key
 from myaccount.controller import stream as stream_module
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
-from myaccount.inbox import news as news_module
+from myaccount.inbox import feed as feed_module
 from myaccount.inbox import queries as inbox_module
-from myaccount.inbox.news import News
+from myaccount.inbox.feed import MessageFeed
 from myaccount.listener import live_notifications as live_module
 from myaccount.listener.live_notifications import LiveNotifications
 from myaccount.listener.repeating import repeat
@@ -104,9 +104,9 @@ async def _until_welcome(client: Client, *users: str) -> None:
 async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (inbox_module, stream_module, news_module):
-        monkeypatch.setattr(module, "NEWS_LIMIT", 3)
-    inbox_module._news.cache_clear()
+    for module in (inbox_module, stream_module, feed_module):
+        monkeypatch.setattr(module, "FEED_LIMIT", 3)
+    inbox_module._feed_query.cache_clear()
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
     async with _open(client, "u1") as stream:
@@ -118,7 +118,7 @@ async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
         assert await stream.sources(8) == [f"r{n}" for n in range(1, 9)]
         await _recharge(client, "r9")
         assert await stream.sources(1) == ["r9"]
-    inbox_module._news.cache_clear()
+    inbox_module._feed_query.cache_clear()
 
 
 async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Client) -> None:
@@ -171,16 +171,16 @@ async def test_a_stream_outlives_a_database_that_cannot_say(
 ) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
-    original = News.starting_with
+    original = MessageFeed.starting_with
     failures: list[int] = []
 
-    async def failing(self: News, *place: Any) -> Any:
+    async def failing(self: MessageFeed, *place: Any) -> Any:
         if len(failures) < 3:
             failures.append(1)
             raise Unavailable("away")
         return await original(self, *place)
 
-    monkeypatch.setattr(News, "starting_with", failing)
+    monkeypatch.setattr(MessageFeed, "starting_with", failing)
     async with _open(client, "u1") as stream:
         for n in range(5):
             await _recharge(client, f"r{n}")

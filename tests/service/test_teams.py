@@ -7,7 +7,7 @@ import pytest
 
 from myaccount.database.database import Database
 from myaccount.inbox import teams as teams_module
-from myaccount.model.inbox import folder, message, team, team_member
+from myaccount.model.inbox import counter, message, team, team_member
 from myaccount.model.money import account, user
 
 from ..conftest import Client
@@ -177,7 +177,7 @@ async def test_only_members_write_and_are_concerned(client: Client, database: Da
         assert (status, problem["code"], problem["field"]) == (403, "not_a_member", field), fields
     status, problem = await post_json(client, "/teammessage", NOTE | {"teamId": "T"})
     assert (status, problem["code"], problem["field"]) == (404, "team_not_found", "teamId")
-    assert (await rows_of(database, message), await rows_of(database, folder)) == ([], [])
+    assert (await rows_of(database, message), await rows_of(database, counter)) == ([], [])
 
 
 async def test_a_message_id_given_twice_is_written_once_and_the_answer_says_so(

@@ -1,0 +1,94 @@
+"""New messages in inboxes, for live streams."""
+
+from collections import deque
+from collections.abc import Collection
+from functools import partial
+
+from ..database.coalescing import Coalescer
+from ..database.database import Database
+from ..errors import UserNotFound
+from .queries import FEED_LIMIT, Message, find_feeds, find_latest, find_newest_ids
+
+
+class MessageFeed:
+    """Reads the new messages of inboxes. Concurrent requests are coalesced into one query."""
+
+    def __init__(self, database: Database) -> None:
+        async def newest_ids(user_ids: Collection[str]) -> dict[str, int]:
+            return await database.read(partial(find_newest_ids, reader_ids=user_ids))
+
+        async def latest(reader_ids: Collection[str]) -> dict[str, list[Message]]:
+            return {id_: await database.read(partial(find_latest, reader_id=id_)) for id_ in reader_ids}
+
+        async def feeds(positions: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[Message]]:
+            return await database.read(partial(find_feeds, positions=positions))
+
+        self._newest_ids = Coalescer(newest_ids)
+        self._latest = Coalescer(latest)
+        self._feeds = Coalescer(feeds)
+
+    async def newest_id(self, reader_id: str) -> int:
+        """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
+        newest = await self._newest_ids.fetch(reader_id)
+        if newest is None:
+            raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
+        return newest
+
+    async def starting_with(self, reader_id: str, message_id: int) -> list[Message]:
+        """Return the reader's message with that id, if there is one, and at most FEED_LIMIT after it, in order."""
+        return await self._feeds.fetch((reader_id, message_id)) or []
+
+    async def latest(self, reader_id: str) -> list[Message]:
+        """Return the reader's newest messages, at most FEED_LIMIT, oldest first."""
+        return await self._latest.fetch(reader_id) or []
+
+    async def close(self) -> None:
+        """Wait for the queries under way."""
+        for queries in (self._newest_ids, self._latest, self._feeds):
+            await queries.close()
+
+
+class FeedPosition:
+    """The position of one stream in an inbox. `next` returns each message once, in order.
+
+    After a failover to a replica that lost the newest messages, new messages get the same ids. So each read checks
+    that the last message is still the same. If it is not, the stream continues with the newest messages, without
+    those that it had already. It misses none of the last FEED_LIMIT. A client that reconnects after the failover,
+    with the id of a lost message, may get some messages twice.
+    """
+
+    def __init__(self, feed: MessageFeed, reader_id: str, message_id: int) -> None:
+        """Begin after the message with that id; 0 is before the first."""
+        self._feed = feed
+        self._reader_id = reader_id
+        self.message_id = message_id
+        self._sent: deque[Message] = deque(maxlen=FEED_LIMIT)
+
+    async def next(self) -> list[Message]:
+        """Return the new messages, at most FEED_LIMIT."""
+        found = await self._feed.starting_with(self._reader_id, self.message_id)
+        if self.message_id == 0:
+            new = found = found[:FEED_LIMIT]
+        elif found and self._is_last(found[0]):
+            new = found[1:]
+            # On the first read, the message that the stream begins after counts as sent.
+            found = new if self._sent else found
+        else:
+            self.message_id = 0
+            found = await self._feed.latest(self._reader_id)
+            known = [_content(message) in self._sent for message in found]
+            # Messages before the first known one are older than this stream.
+            first = known.index(True) if True in known else 0
+            new = [message for message, was_sent in list(zip(found, known, strict=True))[first:] if not was_sent]
+        self._sent.extend(map(_content, found))
+        if found:
+            self.message_id = found[-1].id
+        return new
+
+    def _is_last(self, message: Message) -> bool:
+        return message.id == self.message_id and (not self._sent or _content(message) == self._sent[-1])
+
+
+def _content(message: Message) -> Message:
+    """Return the message without what may change: its id, and whether it is unread."""
+    return message._replace(id=0, unread=False)
