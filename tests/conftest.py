@@ -27,7 +27,13 @@ from myaccount.settings.schema import CONFIGURATION, Config
 
 from .helpers.bank import bank_of
 from .helpers.browsers import chromium
-from .helpers.engines import new_server, pytest_collection_modifyitems, pytest_report_header
+from .helpers.engine_tests import (
+    pytest_collection_modifyitems,
+    pytest_report_header,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
+from .helpers.engines import new_server
 from .helpers.receivers import receiver, receiving
 from .helpers.servers import MariaDB, Redis, free_port
 from .helpers.services import start
@@ -37,6 +43,8 @@ __all__ = [
     "chromium",
     "pytest_collection_modifyitems",
     "pytest_report_header",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
     "receiver",
     "receiving",
     "start",

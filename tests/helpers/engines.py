@@ -18,7 +18,6 @@ from typing import Final, Self, TypedDict
 from urllib.parse import unquote, urlsplit
 
 import pymysql
-import pytest
 
 from .servers import MariaDB, Server, ServerMissing
 
@@ -143,36 +142,6 @@ def new_server(folder: Path) -> MariaDB:
     if FOREIGN:
         return ForeignServer(folder)
     return {"mysql8": MySQL8, "oceanbase": OceanBase}.get(ENGINE, MariaDB)(folder)
-
-
-def pytest_report_header() -> str:
-    return f"engine: {ENGINE.rpartition('@')[2] or 'SQLite and MariaDB'}"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of the other engines, and name those that cannot run on this one, with the reason."""
-    if not ENGINE:
-        return
-    if not (FOREIGN or ENGINE in NAMES):
-        raise pytest.UsageError(f"ENGINE is {ENGINE}: name one of {', '.join(NAMES)}, or an address")
-    ours = [item for item in items if _concerns_engine(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
-    items[:] = ours
-    for item in ours:
-        for mark in item.iter_markers("not_on"):
-            if any(map(runs_on, mark.args)):
-                # The summary of a run has its reason.
-                item.add_marker(pytest.mark.skip(reason=f"not on {mark.args}: {mark.kwargs['because']}"))
-
-
-def _concerns_engine(item: pytest.Item) -> bool:
-    """Whether the test runs on the engine; one that uses no database belongs to no engine."""
-    assert isinstance(item, pytest.Function)
-    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
-    on_server = "mariadb" in item.fixturenames if backend is None else backend == "mariadb"
-    if ENGINE == "sqlite":
-        return backend == "sqlite"
-    return on_server
 
 
 @cache
