@@ -1,7 +1,7 @@
-"""Why a request is refused, each error named for what happened. The money rules have theirs in ledger/refusals.py.
+"""The errors that refuse a request. Those of the money rules are in ledger/refusals.py.
 
-`code` is stable and for programs; the docstring is the title that people read; `field` names the input
-at fault, as it is called on the wire, where there is one.
+`code` is for programs, and never changes. The docstring is the title that people read. `field` is the wire name of
+the wrong field, if there is one.
 """
 
 from typing import ClassVar
@@ -15,7 +15,7 @@ class RequestError(Exception):
     def __init__(self, detail: str, *, field: str | None = None, cause: str = "") -> None:
         super().__init__(detail)
         self.field = field
-        # For the log, never for a client: what the detail says, or more.
+        # For the log, never for a client. It may say more than the detail.
         self.cause = cause or detail
 
     @property

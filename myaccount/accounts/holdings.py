@@ -1,4 +1,4 @@
-"""Users and their accounts, in SQL as it is written: the statements are few and plain."""
+"""The SQL of users and their accounts."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -56,14 +56,14 @@ class HeldAccount(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A user with the user's accounts, the one opened first first."""
+    """A user with the user's accounts, oldest first."""
 
     user: User
     accounts: list[HeldAccount]
 
 
 async def find_holdings(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Holding]:
-    """Return, by user id, what the users hold; users that there are not are left out."""
+    """Return the users with their accounts, by user id. Unknown users are left out."""
     holdings: dict[str, Holding] = {}
     for row in await connection.execute(_FIND_HOLDINGS, {"user_ids": list(user_ids)}):
         holding = holdings.setdefault(row.user_id, Holding(User(*row[:6]), []))

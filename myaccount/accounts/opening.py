@@ -1,4 +1,4 @@
-"""Opening accounts, and looking at them."""
+"""Opens accounts, and queries them."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -16,22 +16,22 @@ from .holdings import Holding, account_exists, find_holdings, insert_user
 
 
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
-    """Make the user and the account, and announce it once that is committed.
+    """Make the user and the account; `announce` gets the id of the event once that is committed.
 
-    Raises UserExists or AccountExists if either id is taken, or TeamNotFound: then nothing is made. UserExists is
-    OpenedBefore if an opening with the same content made the user.
+    Raises, with nothing made, UserExists or AccountExists if an id is taken, OpenedBefore if the user was opened
+    with the same content, and TeamNotFound.
     """
     opened_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
-        # Looked up first: if both were opened meanwhile, the user is seen too, and it may be this same opening.
+        # The account first: if this same opening is committed between the two queries, the user is found.
         account_is_taken = await account_exists(connection, command.account_id)
         holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
         if holding is not None:
             if not _is_same(holding, command):
                 raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
             if holding.user.created_at == opened_at:
-                # A commit whose answer never came. Its event waits for the sweeper.
+                # An earlier attempt was committed, but its answer was lost. The sweeper finds its event.
                 return None
             raise OpenedBefore(
                 f"User {command.user_id!r} exists already, opened with the same fields: nothing is left to do.",
@@ -50,7 +50,7 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
 
 
 def account_queries(database: Database) -> Coalescer[str, Holding]:
-    """Return the way to ask for a user's accounts by user id."""
+    """Return the coalesced query of a user with accounts, by user id."""
 
     async def find(user_ids: Collection[str]) -> dict[str, Holding]:
         return await database.read(partial(find_holdings, user_ids=user_ids))
@@ -59,7 +59,7 @@ def account_queries(database: Database) -> Coalescer[str, Holding]:
 
 
 def _is_same(holding: Holding, command: OpenAccount) -> bool:
-    """Tell whether the user was opened with the content of the command. Money moved since then does not matter."""
+    """Whether one of the user's accounts has the content of the command, whatever its balance is now."""
     user = holding.user
     return command in [
         OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, *held[:3]) for held in holding.accounts

@@ -1,5 +1,4 @@
-"""The rules of the money: standard library only, no input or output.
+"""The money rules: pure functions on the standard library alone, without input or output.
 
-Everything that decides about money is in this room, so that property tests can run it by the million
-without a database.
+All decisions about money are here, so that property tests can run them by the million without a database.
 """

@@ -1,4 +1,4 @@
-"""What was committed, in the past tense, as those who listen are told of it."""
+"""The changes that an event carries: what was committed, for messages, callbacks and live streams."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -14,11 +14,12 @@ CHANGE_TYPES: Final = (ACCOUNT_OPENED, RECHARGE, TRANSFER, DECLINE)
 
 
 class Change(NamedTuple):
-    """One change: of an opening the source is the account's id, else the order's.
+    """One change. `source_id` is the account's id for an opening, and else the order's.
 
-    The parties are user ids, or the outside world; amount and balances (those after it) are in the currency's
-    smallest unit. The entries are the numbers of the two accounts' last entries after it: a change that posted an
-    order made those, and an account's later change has a higher one. They are None in events of earlier versions.
+    The parties are user ids, or the outside world. The amount, and the balances after the change, are in the
+    currency's smallest unit. The entries are the numbers of the two accounts' last entries after the change: if it
+    posted an order, the order's own entries. An account's later change has a higher number. They are None in
+    events of earlier versions.
     """
 
     change_type: str
@@ -38,9 +39,9 @@ def opening(command: OpenAccount) -> Change:
 
 
 def settlements(orders: Iterable[Order], parties: Mapping[int, str], last_entries: dict[int, int]) -> list[Change]:
-    """Return what the orders came to, in order; `parties` has the party of each account key.
+    """Return the orders' changes, in order. `parties` has the party of each account key.
 
-    `last_entries` has the number of the last entry by account key, and is brought up to date.
+    `last_entries` has the number of the last entry of each account key, and is updated.
     """
     changes = []
     for order in orders:

@@ -1,15 +1,15 @@
-"""What clients ask for, in the imperative, checked as far as that goes without looking at an account."""
+"""Commands: what clients want done. Their fields are valid; accounts have not been looked at yet."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-# The party that stands for everything outside the ledger: where a recharge comes from. No user id is empty.
+# The party that stands for everything outside the ledger; it is the payer of a recharge. No user id is empty.
 OUTSIDE_WORLD: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """Make a user and the user's first account, with nothing in it."""
+    """Make a user and the user's first account, with a balance of zero."""
 
     user_id: str
     user_name: str
@@ -17,13 +17,13 @@ class OpenAccount:
     card_num: str
     account_id: str
     account_type: str
-    # Whose members are told of what the account's money does.
+    # Its members get a message for each change of the account.
     team_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recharge:
-    """Take `amount` (smallest unit) from the outside world and give it to the user."""
+    """Move `amount`, in the smallest unit, from the outside world to the user."""
 
     order_type: ClassVar[str] = "01"
     payer_field: ClassVar[str | None] = None
@@ -44,7 +44,7 @@ class Recharge:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Take `amount` (smallest unit) from one user and give it to another."""
+    """Move `amount`, in the smallest unit, from one user to another."""
 
     order_type: ClassVar[str] = "02"
     payer_field: ClassVar[str | None] = "fromuserId"
@@ -64,5 +64,5 @@ class Transfer:
         return self.to_user_id
 
 
-# What moves money: everything the journal takes.
+# The commands that move money, which the journal settles.
 Command = Recharge | Transfer

@@ -1,4 +1,4 @@
-"""All the money rules, as one pure function over a whole batch."""
+"""All money rules, as one pure function of a whole batch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
@@ -13,17 +13,17 @@ DECLINED: Final = "declined"
 
 
 class Account(NamedTuple):
-    """An account as the database has it, locked. A `floor` of None lets the balance go as low as it likes."""
+    """An account as the database has it, locked. If `floor` is None, there is no lower limit of the balance."""
 
     id: int
     balance: int
     floor: int | None = 0
-    # The number of its last entry; each posted order makes one entry in each of its two accounts.
+    # The number of its last entry. Each posted order makes one entry in each of its two accounts.
     last_entry: int = 0
 
 
 class Order(NamedTuple):
-    """One row of the journal. The balances are those after it: for a declined order, those it left alone."""
+    """One row of the journal. The balances are those after it; a declined order leaves them unchanged."""
 
     order_id: str
     order_type: str
@@ -37,9 +37,9 @@ class Order(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one command: `error` is None if the money moved.
+    """The outcome of one command: `error` is None if the money moved.
 
-    A `replayed` outcome was decided by an earlier command with the same order id.
+    `replayed` means that it is the outcome of an earlier command with the same order id.
     """
 
     error: RequestError | None = None
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """One outcome a command, in order; the journal rows to insert, in order; the balances to write, by account."""
+    """The outcomes, one a command; the orders to insert; and the balances to write, by account key."""
 
     outcomes: list[Outcome]
     orders: list[Order]
@@ -61,8 +61,8 @@ def decide(
 ) -> Decision:
     """Decide a batch in order, as if each command came alone.
 
-    `accounts` maps each party that exists to its account, `earlier_orders` each order id that was used
-    before to its order. Nothing that a command refused is written, but a decline is (promise 5).
+    `accounts` has the account of each party that exists, and `earlier_orders` the order of each order id that was
+    used before. A declined command is written as an order; a refused one leaves nothing (promise 5).
     """
     known_orders = dict(earlier_orders)
     decision = Decision([], [], {})
@@ -87,7 +87,7 @@ def decide(
 
 
 def _order(command: Command, payer: Account, payee: Account, balances: Mapping[int, int]) -> Order:
-    """Return the order posted, if both balances stay within their bounds, or declined, with the reason."""
+    """Return the order: posted if both balances stay within their limits, else declined, with the reason."""
     from_balance = balances.get(payer.id, payer.balance)
     to_balance = balances.get(payee.id, payee.balance)
     order = Order(
@@ -110,7 +110,7 @@ def _order(command: Command, payer: Account, payee: Account, balances: Mapping[i
 
 
 def _replay(command: Command, payer: Account | None, payee: Account | None, earlier: Order) -> Outcome:
-    """Return the first outcome again, if the command asks for what it asked for then (promise 1)."""
+    """Return the first outcome again if the content is the same (promise 1), else an OrderMismatch."""
     same = (
         payer is not None
         and payee is not None
@@ -132,7 +132,7 @@ def _missing(command: Command, payer: Account | None) -> UserNotFound:
 
 
 def _decline(order: Order) -> RequestError | None:
-    """Return the error that a declined order answers, made from its row alone so that a replay says the same."""
+    """Return a declined order's error. It is made from the row alone, so that a replay returns the same."""
     if order.reason is None:
         return None
     if order.reason == InsufficientFunds.code:

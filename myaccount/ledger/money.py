@@ -1,11 +1,11 @@
-"""Amounts: integers of a currency's smallest unit inside, text outside, never a float (promise 6)."""
+"""Amounts: integers in the currency's smallest unit inside, text outside, never a float (promise 6)."""
 
 import re
 from typing import Final, NamedTuple
 
 
 class Currency(NamedTuple):
-    """A currency by its ISO 4217 code, and how many decimals its smallest unit has."""
+    """A currency: its ISO 4217 code, and the number of decimals of its smallest unit."""
 
     code: str
     decimals: int
@@ -13,21 +13,21 @@ class Currency(NamedTuple):
 
 CNY: Final = Currency("CNY", 2)
 
-# 999,999,999,999.99: the largest amount of one order, as the wire contract sets it.
+# 999,999,999,999.99, the wire contract's limit for one order.
 MAX_AMOUNT: Final = 99_999_999_999_999
 
-# A balance is a signed 64-bit integer in both databases.
+# Both databases store balances as signed 64-bit integers.
 MAX_BALANCE: Final = 2**63 - 1
 
-# Decimal() and int() take signs, exponents, underscores, other scripts' digits and a trailing newline,
-# so the text is matched before it is counted.
+# Decimal() and int() accept signs, exponents, underscores, other scripts' digits and a trailing newline. So the
+# text is matched first.
 _AMOUNT: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
 
 
 def parse_amount(text: str, currency: Currency = CNY) -> int:
-    """Return the amount in the currency's smallest unit: at least 1, at most `MAX_AMOUNT`.
+    """Return the amount in the currency's smallest unit: at least 1, at most `MAX_AMOUNT`, never rounded.
 
-    Raises ValueError, saying what was expected, for any other text. Nothing is rounded.
+    Raises ValueError, which says what is valid, for any other text.
     """
     match = _AMOUNT.fullmatch(text)
     if match is not None:
@@ -43,7 +43,7 @@ def parse_amount(text: str, currency: Currency = CNY) -> int:
 
 
 def format_amount(amount: int, currency: Currency = CNY) -> str:
-    """Return the amount with exactly the currency's decimals, as in `-0.50`."""
+    """Return the amount with exactly the currency's decimals, such as `-0.50`."""
     sign = "-" if amount < 0 else ""
     whole, decimals = divmod(abs(amount), 10**currency.decimals)
     return f"{sign}{whole}.{decimals:0{currency.decimals}}"

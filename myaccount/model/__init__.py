@@ -1,1 +1,1 @@
-"""One picture of the schema, for both databases."""
+"""All tables, in SQLAlchemy Core, for both databases."""

@@ -1,7 +1,7 @@
-"""What all tables share: the metadata, and the kinds of columns that both databases write in their own way.
+"""Shared by all tables: the metadata, their options, and the column types that differ between the databases.
 
-Times are UTC, to the microsecond. Ids are compared exactly (case, accents and all), so all text has a binary
-collation.
+Times are UTC, with microseconds. Text has a binary collation, so that ids are compared exactly: case and accents
+count.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 def key() -> TypeEngine[int]:
-    # Only a column declared INTEGER numbers itself in SQLite.
+    # SQLite numbers rows by itself only in a column declared INTEGER.
     return BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -29,7 +29,7 @@ def utc() -> TypeEngine[datetime]:
 
 
 def long_text() -> TypeEngine[str]:
-    # A whole batch may be more than the 64 KiB of MySQL's TEXT.
+    # A batch's event may exceed the 64 KiB of MySQL's TEXT.
     return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 

@@ -1,6 +1,6 @@
-"""The ledger's tables. A change of these, or of the other tables here, is also a migration in sql/migrations.
+"""The ledger's tables. Money is in the currency's smallest unit.
 
-Money is in the currency's smallest unit.
+Each change of a table, here or in the modules beside this one, needs a migration in sql/migrations.
 """
 
 from typing import Final
@@ -9,9 +9,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, String, 
 
 from .columns import OPTIONS, key, metadata, utc
 
-# The row of the account table that stands for everything outside the ledger: double entry needs a second
-# account for every recharge. It has no user and no floor. Its account id holds a space, which no id that
-# comes over the wire may, so that nobody can take or name it.
+# The account that stands for everything outside the ledger: in double entry, a recharge needs a second account. It
+# has no user and no floor. Its account id contains a space, so that no client can use it.
 EXTERNAL_ACCOUNT: Final = 1
 EXTERNAL_ACCOUNT_ID: Final = "outside CNY"
 
@@ -37,13 +36,13 @@ account = Table(
     Column("currency", String(3), nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("floor", BigInteger),
-    # Whose members are told of what the account's money does.
+    # Its members get a message for each change of the account.
     Column("team_id", String(45), ForeignKey("team.team_id"), index=True),
     Column("created_at", utc(), nullable=False),
-    # The number of the last entry. Each posted order makes one entry in each of its two accounts, numbered
-    # from 1 without a gap.
+    # The number of the last entry. Each posted order makes one entry in each of its two accounts, numbered from 1
+    # without gaps.
     Column("last_entry", BigInteger, nullable=False, server_default=text("0")),
-    # The rules are in decide(); this is the database's own word on promise 3.
+    # The rules are in decide(). This is the database's own check of promise 3.
     CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
     **OPTIONS,
 )
