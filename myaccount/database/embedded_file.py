@@ -28,7 +28,7 @@ LOCK_WAIT_SECONDS: Final = 1
 
 # The locks that this process has, by file: the descriptor, and how often it was acquired.
 _locks: Final[dict[Path, tuple[int, int]]] = {}
-# A program may open several databases in threads of its own.
+# A program may open databases in several threads.
 _counting: Final = threading.Lock()
 
 

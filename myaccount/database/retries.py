@@ -35,7 +35,7 @@ TRANSACTION_TIMEOUT_SECONDS: Final = 5
 class Retries:
     """`driver` is the DB-API module, whose errors are those of work that bypasses SQLAlchemy.
 
-    `place` names the database in errors. `freshness` is told when the server turns out to be read-only.
+    `place` names the database in errors. After a read-only error, `freshness` replaces all connections.
     """
 
     def __init__(self, driver: Any, place: str, freshness: Freshness) -> None:

@@ -7,7 +7,7 @@ from ..database.differences import select_within
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
-from ..database.statements import Bound, placeholders
+from ..database.statements import Bound, placeholders, sql_literal
 from ..ledger.decide import Account, Order
 from .batches import DECIDED, Balances, BatchConnection
 
@@ -89,8 +89,3 @@ class MysqlBatch(BatchConnection):
 
 def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
-
-
-def sql_literal(own: str | None) -> str:
-    """Return a word of the service's own as the statement has it: never what a client wrote."""
-    return "NULL" if own is None else f"'{own}'"
