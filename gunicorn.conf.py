@@ -1,6 +1,6 @@
-"""How `gunicorn myaccount` serves; its command line overrides what is said here.
+"""gunicorn's settings for `gunicorn myaccount`. gunicorn's command line overrides them.
 
-The environment variable MYACCOUNT_CONFIG names the service's configuration file, if not the shipped one.
+The environment variable MYACCOUNT_CONFIG names the service's configuration file. The default is the shipped one.
 """
 
 import errno
@@ -36,25 +36,25 @@ worker_class = "aiohttp.GunicornWebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1) if "mysql" in _config else 1
 logconfig_dict = logging_settings(_config)
 
-# Seconds. A worker never takes so long to finish what it accepted (myaccount/serving.py), so none is killed.
+# Seconds. A worker finishes its accepted requests sooner (myaccount/serving.py), so none is killed.
 graceful_timeout = 30
-# A worker that has not moved for so long is stuck, and replaced.
+# Seconds without a sign of life, after which a worker is replaced.
 timeout = 30
 
-# Whatever may leak has an end; not all workers have theirs at once.
+# Replaces workers now and then, which bounds leaks. The jitter spreads it over time.
 max_requests = 2_000_000
 max_requests_jitter = 500_000
 
-# gunicorn would open one control socket for all its instances of a user, this one's and any other's.
+# gunicorn would share one control socket among all instances of a user.
 control_socket_disable = True
 
-# After a master was killed, its workers keep the port, and the embedded file, until they have noticed and ended.
+# After a master was killed, its workers keep the port and the embedded file until they notice, and end.
 PORT_FREE_SECONDS = 15
 BIND = "--bind"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse, in one line, what cannot work: workers that cannot start would be started again and again."""
+    """Refuse in one line what cannot work. gunicorn would start failing workers again and again."""
     if server.cfg.worker_class_str != worker_class:
         sys.exit(f"gunicorn cannot serve: --worker-class must be {worker_class}")
     if server.cfg.workers < 1:
@@ -64,10 +64,10 @@ def on_starting(server: Any) -> None:
             f"gunicorn cannot serve: the embedded file has one writer, so --workers must be 1, not "
             f"{server.cfg.workers}. For more, fill in the section mysql of {_file}."
         )
-    # Sockets may be handed down, by systemd or a master that this one replaces.
-    handed_down = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
-    addresses = [] if handed_down else [(_section(address), address) for address in server.cfg.address]
-    if "metrics" in _config and not handed_down:
+    # systemd, or a master that this one replaces, may pass its sockets on.
+    inherited = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
+    addresses = [] if inherited else [(_section(address), address) for address in server.cfg.address]
+    if "metrics" in _config and not inherited:
         addresses.append(("metrics.", (_config["metrics"]["host"], _config["metrics"]["port"])))
     for section, address in addresses:
         fault = _fault_of(address)
@@ -78,7 +78,7 @@ def on_starting(server: Any) -> None:
                 address_text(*address),
                 PORT_FREE_SECONDS,
             )
-    # It says itself what is wrong.
+    # It prints what is wrong.
     if subprocess.run(
         [sys.executable, "-m", "myaccount", "check", "-c", _file], stdout=subprocess.DEVNULL
     ).returncode:
@@ -87,7 +87,7 @@ def on_starting(server: Any) -> None:
         _wait_until_free(section, address)
     if file := _embedded_file(_config):
         _keep_to_this_master(file)
-    # When nothing is refused any more, since it is removed only when the master ends.
+    # After all refusals, because the folder is removed only when the master ends.
     try:
         slots.open_folder(server.cfg.uid, server.cfg.gid)
     except OSError as error:
@@ -108,7 +108,7 @@ def _key(section: str, fault: OSError) -> str:
 def _fault_of(address: Any) -> OSError | None:
     """Return why gunicorn could not listen at an address now."""
     if not isinstance(address, tuple):
-        # A socket of the file system.
+        # A Unix socket.
         return None
     both = address[0] == "::" and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -120,7 +120,7 @@ def _fault_of(address: Any) -> OSError | None:
 
 
 def _wait_until_free(section: str, address: Any) -> None:
-    """Return once nobody listens there. Exits if somebody does so for long: gunicorn would take eleven lines."""
+    """Wait until the address is free. Exits with one line if it stays in use; gunicorn would print eleven."""
     deadline = time.monotonic() + PORT_FREE_SECONDS
     while fault := _fault_of(address):
         if fault.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
@@ -135,7 +135,7 @@ def _embedded_file(config: Config) -> Path | None:
 
 
 def _keep_to_this_master(file: Path) -> None:
-    """Lock the embedded file for this master and its workers."""
+    """Lock the embedded file for this master and its workers. Exits if another process has it."""
     try:
         # Workers inherit the lock, so old and new ones may overlap during a reload.
         acquire_lock(file, PORT_FREE_SECONDS)
@@ -145,12 +145,12 @@ def _keep_to_this_master(file: Path) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Have a reload look at the configuration first: gunicorn itself ends if that has become wrong."""
+    """Make a reload check the configuration first. gunicorn itself would end if it has become wrong."""
     server.reload = _careful(server, server.reload)
 
 
 def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
-    """Return what reloads, or logs why it does not and leaves the service as it is."""
+    """Return a reload that logs why it is refused, and then leaves the service as it is."""
     served = _config
 
     def reload_if_possible() -> None:
@@ -165,7 +165,7 @@ def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
             return
         keep_made()
         if old := _embedded_file(served):
-            # Before new workers inherit it. The old ones have it until they end.
+            # Before new workers inherit the lock. The old ones keep it until they end.
             release_lock(old)
         served = config
         reload()
@@ -174,10 +174,10 @@ def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
 
 
 def _refuse_taken(server: Any, old: Config, new: Config) -> None:
-    """Raise OSError if an address of the new configuration is another one, and is taken."""
+    """Raise OSError if the new configuration has another address, and that is in use."""
     before, after = _addresses(old), _addresses(new)
     if before[""] not in server.cfg.address:
-        # The command line says where to listen.
+        # gunicorn's command line sets the address.
         del after[""]
     for section, address in after.items():
         if address != before.get(section) and (fault := _fault_of(address)):
@@ -185,7 +185,7 @@ def _refuse_taken(server: Any, old: Config, new: Config) -> None:
 
 
 def _addresses(config: Config) -> dict[str, tuple[str, int]]:
-    """Return host and port by the part of the configuration."""
+    """Return host and port by section of the configuration."""
     addresses = {"": (config["host"], config["port"])}
     if "metrics" in config:
         addresses["metrics."] = config["metrics"]["host"], config["metrics"]["port"]
@@ -193,7 +193,7 @@ def _addresses(config: Config) -> dict[str, tuple[str, int]]:
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:
-    """Keep to one worker on the embedded file when a signal asks for more."""
+    """Keep to one worker on the embedded file when a signal asks for another."""
     if old is not None and new > 1 and "mysql" not in _config:
         server.log.error("The embedded file has one writer: there is no second worker.")
         server.num_workers = 1

@@ -1,4 +1,4 @@
-"""A wallet ledger service: opens accounts, takes top-ups, moves money, and answers what became of every order."""
+"""A wallet ledger service: opens accounts, recharges them, moves money, and reports the outcome of every order."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Return what `gunicorn myaccount` looks for, if gunicorn's worker can run it."""
+    """Return the `application` that gunicorn looks for. Raises AppImportError if its worker cannot run it."""
     if name != "application":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # `gunicorn --check-config` reads the settings and loads no worker.
     settings_read = hasattr(sys.modules.get("__config__"), "PORT_FREE_SECONDS")
     if "gunicorn.arbiter" in sys.modules and "aiohttp.worker" not in sys.modules and not settings_read:
-        # gunicorn reads its settings in the current folder only. Its own worker would answer all with a 500.
+        # gunicorn looks for settings in the current folder only. Its default worker would answer all with a 500.
         from gunicorn.errors import AppImportError
 
         from .settings.paths import resource
@@ -27,9 +27,9 @@ def __getattr__(name: str) -> Any:
 
 
 async def _application() -> "web.AppRunner":
-    """Return the service for `gunicorn myaccount`, which has no command line of ours.
+    """Return the service for `gunicorn myaccount`.
 
-    The environment variable MYACCOUNT_CONFIG names the configuration file, if not the shipped one.
+    The environment variable MYACCOUNT_CONFIG names the configuration file. The default is the shipped one.
     """
     from .cli.serve_command import runner_from_environment
 

@@ -1,8 +1,8 @@
-"""create_app: the only place where the rooms are put together."""
+"""create_app: the only place where the parts of the service are connected."""
 
 if __name__ == "__main__":
-    # Run as a file, as an IDE's Run button does: the package is then not on the path, but this folder is,
-    # where our modules' names would hide others.
+    # Run as a file, as an IDE's Run button does. Python has put this folder on the path, where the names of its
+    # modules would hide libraries; its parent belongs there.
     import runpy
     import sys
     from pathlib import Path
@@ -61,18 +61,18 @@ from .webhooks.endpoint import open_endpoints
 _logger = logging.getLogger(__name__)
 
 BODY_LIMIT_BYTES: Final = 16 * 1024
-# Hundreds of orders under way are many young objects: at Python's own 700 the collector goes through them again
-# and again, and finds next to nothing (a twelfth of the processor time, a third of the 99th percentile's latency).
+# Hundreds of concurrent orders are many young objects. With Python's default of 700 the garbage collector scans
+# them again and again and frees next to nothing, for 8% of the processor time and a third of the 99th percentile.
 YOUNG_OBJECTS_LIMIT: Final = 10_000
 
 
 def create_app(config: Config, *, database_needed: bool = True) -> web.Application:
-    """Return the service, ready to be run; its resources open when it starts and close when it ends.
+    """Return the service. Its resources open when it starts, and close when it ends.
 
-    It does not start without its database or, if that is not needed, answers with a 503 until there is one.
+    Without its database it does not start or, if `database_needed` is false, answers with a 503 until it is back.
     """
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
-    # Bodies are taken as they are, so none is unpacked, not even to be thrown away.
+    # No body is decompressed, not even one that is discarded: a small one could become huge.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
     app[config_key] = config
@@ -81,7 +81,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
     app[not_found_page_key] = not_found
     setup_routes(app)
-    # Each needs those before it; they are closed in the opposite order.
+    # Each needs the ones before it. They close in reverse order.
     database = partial(database_context, needed=database_needed)
     app.cleanup_ctx.extend(
         [
@@ -98,13 +98,13 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
         app.cleanup_ctx.append(listener_context)
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
-    # Before the last requests are waited for: a stream would never end.
+    # Runs before aiohttp waits for the last requests, because a stream never ends by itself.
     app.on_shutdown.append(close_streams)
     return app
 
 
 def create_listener(config: Config) -> web.Application:
-    """Return what listens alone: an application whose resources are opened, and which nobody can reach."""
+    """Return a process that only listens: an application with resources, but without routes or a port."""
     app = web.Application()
     app[config_key] = config
     app[ending_key] = asyncio.Event()
@@ -123,7 +123,7 @@ async def refusals_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def sole_process_context(app: web.Application) -> AsyncIterator[None]:
-    """Keep other processes from serving the embedded file. `myaccount listen` may run beside this one."""
+    """Lock the embedded file against other services. `myaccount listen` may run beside this one."""
     config = app[config_key]
     with nullcontext() if "mysql" in config else serve_lock(working_path(config["sqlite_file"])):
         yield
@@ -152,7 +152,7 @@ async def queue_context(app: web.Application) -> AsyncIterator[None]:
         app[queue_key] = MemoryQueue()
         yield
         return
-    # Loaded only where it is used: it is a part of the embedded service's start and memory worth sparing.
+    # Imported only where it is used, which saves start time and memory of the embedded service.
     from .listener.redis_queue import RedisQueue
 
     async with RedisQueue(config["redis"], partial(redis_name, app[database_key], "events")) as queue:
@@ -194,7 +194,7 @@ async def listener_context(app: web.Application) -> AsyncIterator[None]:
         open_endpoints(database, callbacks_of(app[config_key])) as endpoints,
         Listener(database, app[queue_key], app[notifications_key], endpoints) as listener,
     ):
-        # First at shutdown, or its requests to ourselves would keep the last ones coming.
+        # First at shutdown: its callbacks to this service would otherwise keep new requests coming.
         async def stop(app: web.Application) -> None:
             await listener.stop()
 
@@ -207,9 +207,9 @@ async def close_streams(app: web.Application) -> None:
 
 
 async def redis_name(database: Database, what: str) -> str:
-    """Return the name of a key or channel in Redis, which the services of one database share, and no others.
+    """Return the name of a key or channel in Redis that only the services of this database share.
 
-    Databases on different servers may have the same name, so it has the time at which the schema was made as well.
+    It has the time at which the schema was made, because databases on different servers may have the same name.
     Raises Unavailable while the database is away.
     """
     made_at = await database.read(find_schema_time)

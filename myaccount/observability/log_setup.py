@@ -1,7 +1,7 @@
-"""Python's logging: lines of text or JSON, to the console and, if there is one, to a file.
+"""Sets up Python's logging: lines of text or JSON, to the console and, if there is one, to a file.
 
-Every line of a request carries the request's id; no line carries a body, a query or a parameter of SQL,
-since those may hold card numbers and passwords.
+Every line that a request causes has the request's id. No line has a body, a query or an SQL parameter, because
+those may hold card numbers and passwords.
 """
 
 import logging
@@ -29,7 +29,7 @@ KEPT_DAYS: Final = 30
 
 
 class RequestIdFilter(logging.Filter):
-    """Give each record the id of the request during which it was made, and its time with the offset of UTC."""
+    """Add the id of the current request to each record, and the time in UTC."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
@@ -38,20 +38,20 @@ class RequestIdFilter(logging.Filter):
 
 
 class _Persistent(logging.Handler):
-    """A place that may not take lines for a while: said once a minute, not for every line that is lost."""
+    """A handler that reports once a minute that it cannot write, and not for every line that is lost."""
 
     place = "in the log's file"
 
     @cached_property
-    def _said(self) -> OnceAMinute:
+    def _reported(self) -> OnceAMinute:
         return OnceAMinute()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            # A fault of the line itself.
+            # The line itself is at fault, such as a missing argument.
             super().handleError(record)
-        elif self._said.due():
+        elif self._reported.due():
             # The standard error may be the same closed pipe.
             with suppress(OSError):
                 sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
@@ -64,7 +64,7 @@ class Console(_Persistent, logging.StreamHandler[TextIO]):
 
 
 class _LogFile(_Persistent, logging.FileHandler):
-    """A file that, when it is made, only its owner can read."""
+    """A file that is made for its owner alone."""
 
     def _open(self) -> Any:
         make_file(Path(self.baseFilename), lasting=True)
@@ -72,19 +72,19 @@ class _LogFile(_Persistent, logging.FileHandler):
 
 
 class SharedLogFile(_LogFile, WatchedFileHandler):
-    """One that several processes write, and that others rotate."""
+    """A file that several processes may write, and that another program rotates."""
 
 
 class DailyLogFile(_LogFile, TimedRotatingFileHandler):
-    """One for each day."""
+    """A file for each day."""
 
     def rotate(self, source: str, dest: str) -> None:
-        # Windows refuses to rename a file that any program has open. It then goes on for another day.
+        # Windows does not rename a file that a program has open. The file is then used for another day.
         with suppress(PermissionError):
             super().rotate(source, dest)
 
 
-# What aiohttp's protocol has to say.
+# For aiohttp's protocol.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 
 FORMATS: Final = {
@@ -100,8 +100,8 @@ FORMATS: Final = {
 def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]:
     """Return what `logging.config.dictConfig` takes.
 
-    A process that serves `alone` writes a file a day, by UTC as the lines' times are, unless a file is named. That
-    one may be shared by several processes, since none of them rotates it. When somebody does, it is opened again.
+    A process that serves `alone` writes a file for each day (UTC), unless the configuration names a file. Several
+    processes may share that one: none of them rotates it, and each opens it again after it was rotated.
     """
     handlers: dict[str, dict[str, Any]] = {"console": {"()": Console, "stream": "ext://sys.stdout"}}
     file, handler = _file_of(config, alone)
@@ -117,18 +117,18 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
         "handlers": handlers,
         "root": {"level": config["log_level"], "handlers": list(handlers)},
         "loggers": {
-            # What a migration does is told in our words.
+            # The migrations print what they do themselves.
             "alembic": {"level": "WARNING"},
             # At DEBUG it writes each statement with its parameters.
             "aiosqlite": {"level": "INFO"},
-            # gunicorn's own lines go where ours go.
+            # gunicorn's lines go where the service's go.
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
         },
     }
 
 
 def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]]:
-    """Return the log's file, if there is to be one, and what writes it."""
+    """Return the log's file, if there is one, and its handler."""
     if "log_file" in config:
         return working_path(config["log_file"]), {"()": SharedLogFile}
     daily = {"()": DailyLogFile, "when": "midnight", "utc": True, "backupCount": KEPT_DAYS}
@@ -136,9 +136,9 @@ def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]
 
 
 def _keep_private(file: Path, *, daily: bool) -> None:
-    """Make the log's file for its owner alone. Those that an earlier version made by itself become so.
+    """Make the log's file for its owner alone, and restrict daily files that an earlier version made.
 
-    An existing file keeps its permissions, because the program that rotates it sets them.
+    A file that the configuration names keeps its permissions, because the program that rotates it sets them.
     """
     if not make_file(file) and daily:
         for path in file.parent.glob(f"{file.name}*"):
@@ -147,7 +147,7 @@ def _keep_private(file: Path, *, daily: bool) -> None:
 
 
 def close_log_file() -> None:
-    """Write to the console alone from now on."""
+    """Log to the console alone from now on."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _LogFile)]:
         root.removeHandler(handler)
@@ -155,7 +155,7 @@ def close_log_file() -> None:
 
 
 def _is_console(file: Path) -> bool:
-    """Whether the console's lines go to that file already, as to /dev/stdout: each would be there twice."""
+    """Whether the file is the console, as /dev/stdout is. Each line would be written twice."""
     try:
         return os.path.samestat(file.stat(), os.fstat(1))
     except OSError:
@@ -163,7 +163,7 @@ def _is_console(file: Path) -> bool:
 
 
 def set_up_logging(config: "Config", *, alone: bool = False) -> None:
-    """Log as the configuration says. Raises OSError if the file cannot be written."""
+    """Apply the configuration's logging. Raises OSError if the file cannot be written."""
     settings = logging_settings(config, alone=alone)
     file = settings["handlers"].get("file")
     try:
@@ -171,7 +171,7 @@ def set_up_logging(config: "Config", *, alone: bool = False) -> None:
             _keep_private(Path(file["filename"]), daily=file["()"] is DailyLogFile)
         logging.config.dictConfig(settings)
     except (OSError, ValueError) as error:
-        # dictConfig hides the reason behind its own words.
+        # dictConfig wraps the reason in a ValueError.
         reason = error.__cause__ if isinstance(error, ValueError) else error
         if not isinstance(reason, OSError):
             raise

@@ -1,4 +1,4 @@
-"""The log of requests that were refused with a 503: one line for a cause, with the ids of the requests."""
+"""Logs requests that were refused with a 503: one line for each cause, with the request ids."""
 
 import asyncio
 import logging
@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 _logger: Final = logging.getLogger(__name__)
 
-# Seconds until their line is written.
+# How long refusals of one cause are collected before their line is written.
 GATHERING_SECONDS: Final = 1
 IDS_LIMIT: Final = 100
-# A cause may name a row, so there may be many.
+# A cause may name a row, so there may be many causes.
 CAUSES_LIMIT: Final = 20
 OTHERS: Final = "several other causes"
 
@@ -20,11 +20,11 @@ class _Refused(NamedTuple):
 
 
 class Refusals:
-    """Gathers refused requests by their cause, and logs them."""
+    """Collects refused requests by their cause, and logs them."""
 
     def __init__(self) -> None:
         self._by_cause: dict[str, _Refused] = {}
-        # How many of a cause there are beyond those whose ids are kept.
+        # By cause: how many there are beyond those whose ids are kept.
         self._more: dict[str, int] = {}
 
     def note(self, cause: str, request_id: str) -> None:
@@ -41,7 +41,7 @@ class Refusals:
             self._more[cause] = self._more.get(cause, 0) + 1
 
     def close(self) -> None:
-        """Log what was not logged yet."""
+        """Log the requests that were not logged yet."""
         for cause, refused in list(self._by_cause.items()):
             refused.timer.cancel()
             self._log(cause)

@@ -1,9 +1,9 @@
-"""Where gunicorn's workers keep their counts: in files by a worker's slot, in a folder of the master's.
+"""Slots: where gunicorn's workers keep their counts, in files named by slot in a folder that the master makes.
 
-A new worker takes the lowest slot that no living worker has, and its counters go on in that slot's files. So there
-are never more files than there were workers at once, and no counter goes back when a worker ends.
+A new worker takes the lowest slot that no living worker has, and its counters continue from that slot's files. So
+there are never more files than there were workers at once, and no counter decreases when a worker ends.
 
-The hooks of gunicorn.conf.py call this in the master: it must stay small, since a reload does not renew it there.
+The hooks of gunicorn.conf.py call this in the master. It must stay small, because the master never reloads it.
 """
 
 import os
@@ -21,14 +21,14 @@ SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
 # When the master started, in seconds since 1970.
 STARTED_VARIABLE: Final = "MYACCOUNT_STARTED"
 _PREFIX: Final = "myaccount-metrics-"
-# Open for as long as the master or one of its workers lives, and locked: so everyone can tell a folder in use.
+# The folder's descriptor, which stays open and locked while the master or a worker lives: the folder is in use.
 _lock: list[int] = []
 
 
 def open_folder(user: int, group: int) -> None:
-    """Make the folder for workers of that user and group, and remove those whose masters were killed.
+    """Make the folder for workers of that user and group, and remove folders of killed masters.
 
-    Raises OSError if it cannot be made; then each worker counts for itself.
+    Raises OSError if it cannot be made. Each worker then reports only its own counts.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
@@ -40,12 +40,12 @@ def open_folder(user: int, group: int) -> None:
         os.chown(folder, user, group)
     _lock_folder(folder)
     os.environ[STARTED_VARIABLE] = str(time.time())
-    # Last, since the workers count there as soon as it is set.
+    # Last, because the workers use the folder as soon as this is set.
     os.environ[FOLDER_VARIABLE] = str(folder)
 
 
 def _lock_folder(folder: Path) -> None:
-    """Raises OSError if it is locked, or not ours."""
+    """Raises OSError if it is locked, or belongs to another user."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         lock(descriptor)
@@ -56,18 +56,18 @@ def _lock_folder(folder: Path) -> None:
 
 
 def take_slot(worker: Any, living: Any) -> None:
-    """Give the worker that is about to be forked the lowest slot that none of the living has."""
+    """Give the worker that is about to be forked the lowest slot that no living worker has."""
     taken = {other.slot for other in living}
     worker.slot = min(set(range(len(taken) + 1)) - taken)
 
 
 def enter_slot(worker: Any) -> None:
-    """Let the worker, in its own process, count in its slot."""
+    """Make the worker count in its slot. Call it in the worker's process."""
     os.environ[SLOT_VARIABLE] = str(worker.slot)
 
 
 def leave_slot(worker: Any) -> None:
-    """Forget what the worker measured of itself; its counters stay, for the slot's next worker."""
+    """Remove the worker's gauges. Its counters stay for the slot's next worker."""
     if FOLDER_VARIABLE in os.environ:
         for file in Path(os.environ[FOLDER_VARIABLE]).glob(f"gauge_live*_{worker.slot}.db"):
             file.unlink(missing_ok=True)

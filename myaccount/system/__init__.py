@@ -1,1 +1,1 @@
-"""What operating systems do in different ways, and cancellation, which libraries lose."""
+"""Differences between operating systems, and the cancellation that libraries lose."""

@@ -1,4 +1,4 @@
-"""Addresses in messages: how they are written, and why a program cannot listen at one."""
+"""Addresses in messages: how they are written, and why listening at one failed."""
 
 import errno
 import os
@@ -16,13 +16,13 @@ def key_at_fault(error: OSError) -> str:
 
 
 def listening_fault(host: str, port: int, error: OSError) -> str:
-    """Return the address, why nobody can listen at it, and what to do."""
-    # Newer versions of asyncio give no number for an address of another machine.
+    """Return the address, why listening at it failed, and what to do."""
+    # Newer versions of asyncio set no number for an address of another machine.
     number = error.errno or errno.EADDRNOTAVAIL
     if number == errno.EADDRINUSE:
-        # Windows' strerror does not know it.
+        # Windows' strerror has no text for it.
         reason = "address already in use: end the program that has it, or name another port"
     else:
-        # The error's own words may name Python's call as well.
+        # Not the error's own text, which may name the Python call.
         reason = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(number)).lower()
     return f"{address_text(host, port)}: {reason}"

@@ -1,10 +1,10 @@
-"""Cancellation that libraries lose: aiomysql and redis-py may raise an error of their own, or just go on."""
+"""Cancellation that libraries lose: aiomysql and redis-py may raise another error instead, or carry on."""
 
 import asyncio
 
 
 def raise_if_cancelled() -> None:
-    """Go on being cancelled, if the task was asked to be: for where an error was caught, or a loop goes round."""
+    """Raise CancelledError if the task was cancelled. For use after catching an error, and in loops."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""A lock on an open file. It ends with its process, however that ends."""
+"""A lock on an open file. The system releases it when the process ends, even when it is killed."""
 
 import sys
 

@@ -10,19 +10,19 @@ _UNWRITABLE: Final = (errno.EPIPE, errno.ENOSPC, errno.EIO)
 
 
 def print_any_letters() -> None:
-    """Have letters that the console's encoding lacks printed as their numbers; a path may have them."""
+    """Print letters that the console's encoding lacks as escapes, not as errors. A path may have such letters."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def output_fault(error: OSError | None = None) -> str:
-    """Write what was printed; return why that is not possible, or an empty text. `error` is what printing raised.
+    """Flush the output; return why that failed, or an empty text. `error` is an error that printing has raised.
 
-    What cannot be written is dropped, since Python would try again at its end and complain in lines of its own.
+    Output that cannot be written is dropped. Python would otherwise retry when it exits, and print its own error.
     """
     if sys.stdout is None:
         return ""
-    # An error of a file has the file's name.
+    # An error with a file name is that file's.
     fault = error if error is not None and error.errno in _UNWRITABLE and error.filename is None else None
     try:
         sys.stdout.flush()

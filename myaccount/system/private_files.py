@@ -1,6 +1,6 @@
-"""Files and folders that only their owner can use, since they hold card numbers and what people did.
+"""Files and folders for their owner alone, because they hold card numbers and people's payments.
 
-On Windows a new file has the rights of its folder, and these functions leave them as they are.
+On Windows a new file has its folder's permissions, and these functions do not change them.
 """
 
 import os
@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-# What this process has made since it started, oldest first, and may remove again if it cannot start.
+# Made by this process, oldest first. Removed again if the service does not start.
 _made: Final[list[Path]] = []
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder and those above it that are missing. Raises OSError."""
+    """Make the folder and its missing parents. Raises OSError."""
     if not folder.is_dir():
         make_folder(folder.parent)
         with suppress(FileExistsError):
@@ -24,9 +24,9 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(file: Path, *, lasting: bool = False) -> bool:
-    """Make an empty file unless it is there, and return whether it was made. Raises OSError.
+    """Make an empty file unless it exists; return whether it was made. Raises OSError.
 
-    A `lasting` file is not removed again, unless `record_made` is called for it.
+    A `lasting` file stays if the service does not start, unless `record_made` is called for it.
     """
     make_folder(file.parent)
     try:
@@ -39,12 +39,12 @@ def make_file(file: Path, *, lasting: bool = False) -> bool:
 
 
 def record_made(file: Path) -> None:
-    """Have the file removed again if the service does not start."""
+    """Remove the file again if the service does not start."""
     _made.append(file)
 
 
 def tighten(file: Path) -> bool:
-    """Take all rights to a file from all but its owner; return whether others had some. Raises OSError."""
+    """Remove all permissions of group and others; return whether they had any. Raises OSError."""
     if sys.platform == "win32":
         return False
     try:
@@ -58,12 +58,12 @@ def tighten(file: Path) -> bool:
 
 
 def keep_made() -> None:
-    """Keep what was made: the service has started."""
+    """Keep the files and folders that were made, because the service has started."""
     _made.clear()
 
 
 def remove_if_new(file: Path) -> None:
-    """Remove a file that this process has made, unless the service has started since. Windows keeps open ones."""
+    """Remove a file that this process made, unless the service has started since. Windows keeps open files."""
     if file in _made:
         with suppress(OSError):
             file.unlink()
@@ -71,7 +71,7 @@ def remove_if_new(file: Path) -> None:
 
 
 def remove_made() -> None:
-    """Remove what was made for a service that did not start; a folder only if nothing is in it."""
+    """Remove what was made for a service that did not start, except folders that are not empty."""
     while _made:
         path = _made.pop()
         with suppress(OSError):
