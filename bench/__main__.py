@@ -9,7 +9,7 @@ from threading import Timer
 from typing import Any, Self
 
 from tests.helpers.deployments import Nginx
-from tests.helpers.operations import scrape
+from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
 from . import endurance, inbox, scale

@@ -1,4 +1,4 @@
-"""What hangs on the application and on a request: nothing else does."""
+"""The keys of everything that is stored on the application and on requests."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -27,17 +27,17 @@ queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 feed_key: Final[web.AppKey["MessageFeed"]] = web.AppKey("feed")
 health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 notifications_key: Final[web.AppKey["LiveNotifications"]] = web.AppKey("notifications")
-# Returns the page that browsers get for an address that there is not.
+# Returns the page that browsers get for an unknown address.
 not_found_page_key: Final[web.AppKey["Callable[[web.Request], web.Response]"]] = web.AppKey("not_found_page")
 refusals_key: Final[web.AppKey["Refusals"]] = web.AppKey("refusals")
-# Set once the service is ending: whoever is answered from then on is told to come back on another connection.
+# Set when shutdown begins. From then on, replies close their connections, so that clients open others elsewhere.
 ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
 
-# Set for a request that the parser refused: why.
+# The parser's error, for a request that is not valid HTTP.
 malformed_key: Final[web.RequestKey[BaseException]] = web.RequestKey("malformed", BaseException)
 
-# Set while the client waits for "100 Continue" before it sends its body.
+# Set if the client waits for "100 Continue" before it sends its body.
 expects_body_key: Final[web.RequestKey[bool]] = web.RequestKey("expects_body", bool)
 
-# Set by a handler whose answer is that of an earlier request with the same order id.
+# Set by a handler that repeats the reply of an earlier request (Idempotent-Replayed).
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

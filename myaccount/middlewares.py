@@ -1,4 +1,4 @@
-"""What happens to every request and every reply, each in one place."""
+"""What every request and reply passes: ids, logging, metrics, and rendering of replies and errors."""
 
 import itertools
 import json
@@ -28,13 +28,13 @@ Handler = Callable[[web.Request], Awaitable[Reply]]
 
 RETRY_AFTER_SECONDS: Final = "1"
 
-# An id of our own is this process's, which is random, and a number.
+# Generated request ids: a random prefix for the process, and a number.
 _process: Final = secrets.token_hex(8)
 _numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Requested every few seconds by monitoring.
+# Monitoring requests these every few seconds, so they are logged at DEBUG.
 _PROBES: Final = frozenset(("/healthz", "/readyz", "/metrics"))
-# The log has this instead of a path that no route has: such a path may be a card number.
+# Logged instead of a path without a route: a wrong path may contain a card number.
 UNKNOWN_ADDRESS: Final = "(unknown address)"
 _MALFORMED: Final[dict[type[BaseException], str]] = {
     BadHttpMethod: "The request does not begin with a method of HTTP. This port speaks plain HTTP, not HTTPS.",
@@ -56,7 +56,7 @@ _CODE_BY_STATUS: Final = {
 
 @web.middleware
 async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
-    """Give the request an id, which the reply and each line of the log carry, and log one line about it."""
+    """Give the request an id, which its reply and its log lines carry, and log one line about it."""
     given = request.headers.get("X-Request-ID")
     id_ = given if given and _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers):x}"
     request_id.set(id_)
@@ -69,7 +69,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     milliseconds = (time.perf_counter() - began) * 1000
     path = _route_path(request)
     if path is None:
-        # A route has the path, but not for this method.
+        # With 405, the path belongs to a route, but not for this method.
         path = request.rel_url.raw_path if reply.status == HTTPStatus.METHOD_NOT_ALLOWED else UNKNOWN_ADDRESS
     level = logging.DEBUG if path in _PROBES else logging.INFO
     if malformed_key not in request and _access_logger.isEnabledFor(level):
@@ -79,7 +79,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
 
 @web.middleware
 async def count_requests(request: web.Request, handler: Handler) -> Reply:
-    """Count the request and its seconds in the metrics."""
+    """Count the request and its duration in the metrics."""
     began = time.perf_counter()
     reply = await handler(request)
     assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
@@ -88,7 +88,7 @@ async def count_requests(request: web.Request, handler: Handler) -> Reply:
 
 
 def _route_path(request: web.Request) -> str | None:
-    """Return the path of the request's route, or None if no route is that of its path and method."""
+    """Return the path of the request's route, or None if no route matches path and method."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else None
 
@@ -125,23 +125,23 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _refuse_malformed(error: BaseException) -> NoReturn:
-    """Say what the parser refused, without any of it: it may hold a card number."""
+    """Refuse a request that is not valid HTTP. Nothing of it is shown or logged: it may contain a card number."""
     _logger.info("A request was not HTTP: %s", type(error).__name__)
     raise InvalidRequest(_MALFORMED.get(type(error), _MALFORMED[BadHttpMessage]))
 
 
-# aiohttp's types know only handlers that return responses.
+# aiohttp's types allow only handlers that return responses.
 MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, count_requests, render_replies))
-# The metrics count the requests of clients only.
+# The metrics count requests of clients only.
 OPERATIONS_MIDDLEWARES: Final = cast("tuple[Middleware, ...]", (identify_and_log, render_replies))
 
 
 async def complete_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Set what each reply's header has: it names no program, and is neither stored nor read as another type."""
+    """Set the headers of every reply: no server name, no guessing of the media type, no storing by caches."""
     headers = response.headers
     headers.popall(hdrs.SERVER, None)
     headers["X-Content-Type-Options"] = "nosniff"
-    # aiohttp-sse says no-cache, which still allows a copy to be kept.
+    # aiohttp-sse sets no-cache, which still allows caches to store a copy.
     if headers.get(hdrs.CACHE_CONTROL, "no-cache") == "no-cache":
         headers[hdrs.CACHE_CONTROL] = "no-store"
 
@@ -150,15 +150,15 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _dumps(value: object) -> str:
-    # The line's end is for people with curl.
+    # The line end is for terminals, as with curl.
     return _encode(value) + "\n"
 
 
 def _http_problem(error: web.HTTPException) -> web.Response:
     code = _CODE_BY_STATUS.get(error.status, "invalid_request" if error.status < 500 else "internal_error")
-    # aiohttp's own text only repeats the status.
-    own_words = error.text if error.text != f"{error.status}: {error.reason}" else None
-    reply = _problem(code, HTTPStatus(error.status).phrase, own_words or DETAIL_BY_CODE[code], status=error.status)
+    # aiohttp's default text only repeats the status.
+    detail = error.text if error.text != f"{error.status}: {error.reason}" else None
+    reply = _problem(code, HTTPStatus(error.status).phrase, detail or DETAIL_BY_CODE[code], status=error.status)
     if "Allow" in error.headers:
         reply.headers["Allow"] = error.headers["Allow"]
     return reply

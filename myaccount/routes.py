@@ -1,34 +1,30 @@
-"""Every address of the service."""
+"""All routes of the service. The path of an operation stands in its definition."""
 
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from .controller.accounts import opeacclistentest, openacc, queryacc
-from .controller.messages import messages, read, teammessages
-from .controller.operations import healthz, metrics, readyz
-from .controller.orders import querorder, recharge, transfer
+from .controller import accounts, messages, orders, stream, teams
+from .controller.monitoring import healthz, metrics, readyz
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
-from .controller.stream import stream
-from .controller.teams import team, teammessage
 
 
 def setup_routes(app: web.Application) -> None:
-    _post(app, "/openacc", openacc)
-    _post(app, "/queryacc", queryacc)
-    _post(app, "/recharge", recharge)
-    _post(app, "/transfer", transfer)
-    _post(app, "/querorder", querorder)
-    _post(app, "/team", team)
-    _post(app, "/teammessage", teammessage)
-    for path, handler in (("/messages", messages), ("/teammessages", teammessages)):
-        _post(app, path, handler)
-        _get(app, path, handler)
-    _post(app, "/messages/read", read)
-    _get(app, "/messages/stream", stream)
-    _post(app, "/opeacclistentest", opeacclistentest)
-    _get(app, "/opeacclistentest", opeacclistentest)
+    _post(app, accounts.OPEN.path, accounts.openacc)
+    _post(app, accounts.QUERY.path, accounts.queryacc)
+    _post(app, orders.RECHARGE.path, orders.recharge)
+    _post(app, orders.TRANSFER.path, orders.transfer)
+    _post(app, orders.QUERY.path, orders.querorder)
+    _post(app, teams.TEAM.path, teams.team)
+    _post(app, teams.NOTE.path, teams.teammessage)
+    for operation, handler in ((messages.QUERY, messages.messages), (messages.TEAM_QUERY, messages.teammessages)):
+        _post(app, operation.path, handler)
+        _get(app, operation.path, handler)
+    _post(app, messages.MARKING.path, messages.read)
+    _get(app, stream.FOLLOW.path, stream.stream)
+    _post(app, accounts.LISTENER_TEST_PATH, accounts.opeacclistentest)
+    _get(app, accounts.LISTENER_TEST_PATH, accounts.opeacclistentest)
     _get(app, "/healthz", healthz)
     _get(app, "/readyz", readyz)
     _get(app, "/", index)
@@ -37,20 +33,20 @@ def setup_routes(app: web.Application) -> None:
     for page in PAGES:
         for address in page.paths:
             _get(app, address, partial(form, page))
-    # Browsers ask for it by themselves, with JSON or text in the window as well.
+    # Browsers request the icon by themselves, also for replies that are no pages.
     _get(app, "/favicon.ico", partial(file, ICON))
     for static in FILES:
         _get(app, f"/static/{static.name}", partial(file, static))
 
 
 def setup_operations_routes(app: web.Application) -> None:
-    """Set up what is for those who watch over the service, and not for its clients."""
+    """Add the routes of the operations port: metrics and health."""
     _get(app, "/healthz", healthz)
     _get(app, "/readyz", readyz)
     _get(app, "/metrics", metrics)
 
 
-# The handlers return what the middleware renders, which aiohttp's types do not know.
+# Handlers return what render_replies turns into a response. aiohttp's types allow responses only.
 def _post(app: web.Application, path: str, handler: Any) -> None:
     app.router.add_post(path, handler)
 

@@ -1,1 +1,1 @@
-"""The HTTP edge: fields in, a command out; an outcome in, a dict out."""
+"""The HTTP edge. It turns requests into commands, and outcomes into replies."""

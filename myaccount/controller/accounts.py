@@ -1,4 +1,4 @@
-"""Opening accounts, and looking at them."""
+"""Opening and querying accounts."""
 
 from typing import Final
 
@@ -13,6 +13,9 @@ from ..ledger.money import format_amount
 from .common_fields import TEAM_ID, USER_ID
 from .kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
+
+# The contract's address for trying the listener without a receiver.
+LISTENER_TEST_PATH: Final = "/opeacclistentest"
 
 OPEN: Final = Operation(
     "/openacc",
@@ -30,7 +33,7 @@ OPEN: Final = Operation(
         "开户",
         "Open an account",
         "为新用户开户。不妨先开两位：u1 用账户 a1，u2 用 a2。",
-        "Makes a user and an account. Begin with two: u1 with account a1, u2 with a2.",
+        "Creates a user and an account. Begin with two: u1 with account a1, u2 with a2.",
     ),
     scope="accounts:open",
     errors=(UserExists, AccountExists, TeamNotFound),
@@ -68,7 +71,7 @@ async def queryacc(request: web.Request) -> dict[str, object]:
 
 
 async def opeacclistentest(request: web.Request) -> str:
-    """Answer the listener, where the configuration names no other address for it to call."""
+    """Reply to callbacks. Without `callbacks` in the configuration, the service sends them to itself."""
     return "success"
 
 

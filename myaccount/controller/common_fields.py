@@ -1,4 +1,4 @@
-"""Fields that several operations have."""
+"""Fields that several operations share."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The kinds of fields: which values each takes, and what the browser's pages check before they send one."""
+"""The kinds of fields: which values each accepts, and what the pages check before they send one."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ from .body import JsonNumber
 from .characters import check_id, check_name, check_text
 
 TEXT_LIMIT: Final = 45
-# Nearly all ids; the others are looked at character by character.
+# Nearly all ids match this. The others are checked character by character, which is slower.
 _PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
 
 
 class PageRule(NamedTuple):
-    """What a page's input says of a field: HTML's pattern and keyboard, and the reason that it shows."""
+    """A field's attributes in a form: HTML's pattern, the keyboard, and the text that explains the pattern."""
 
     pattern: str
     keyboard: str
@@ -23,10 +23,10 @@ class PageRule(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What a field must be. A form has text only; a JSON object may have a value of `json_type` as well.
+    """A kind of field. A form sends text; JSON may send text or a value of `json_type`.
 
-    `parse` returns the field's value, or raises ValueError saying what it must be; so does a value of any other
-    type, in the words of `must_be`. Without a `rule` no page asks for the field.
+    `parse` returns the field's value, or raises ValueError with what is wrong, such as "must not be empty". For a
+    value of another type, `must_be` is the text of the error. A kind without a `rule` has no input on any page.
     """
 
     parse: Callable[[Any], Any]
@@ -36,12 +36,12 @@ class Kind(NamedTuple):
 
 
 def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Kind:
-    """Take 1 to `limit` characters of text, on one line unless it may have several."""
+    """Accept 1 to `limit` characters, in one line unless `lines` is true."""
 
     def parse(value: str) -> str:
         if len(value) > limit:
             raise ValueError(f"must be at most {limit} characters long")
-        # Without a look at each character for nearly all names.
+        # Printable ASCII, as in nearly all names, needs no check of each character.
         if not value.isascii() or not value.isprintable() or not value or value.isspace():
             if lines:
                 check_text(value, lines=True)
@@ -49,12 +49,12 @@ def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Kind:
                 check_name(value)
         return value
 
-    # The pages' patterns take the same characters as characters.py.
+    # The pattern accepts the same characters as characters.py.
     return Kind(parse, rule=PageRule(r".*[^\s\p{M}\p{Cf}\p{DI}\u2800].*", "text", "必填 Required", limit))
 
 
 def whole(least: int, most: int) -> Kind:
-    """Take a whole number in digits."""
+    """Accept a whole number in ASCII digits."""
 
     def parse(value: str) -> int:
         if re.fullmatch("[0-9]{1,19}", value) and least <= int(value) <= most:
@@ -65,7 +65,7 @@ def whole(least: int, most: int) -> Kind:
 
 
 def one_of(known: Sequence[str]) -> Kind:
-    """Take one of the known words."""
+    """Accept one of these values."""
 
     def parse(value: str) -> str:
         if value not in known:
@@ -98,14 +98,14 @@ def _flag(value: str | bool) -> bool:
     return value in ("true", True)
 
 
-# 1 to 45 characters that can be seen, with no white space among them; they are compared exactly.
+# 1 to 45 visible characters without white space. Ids are compared exactly.
 IDENTIFIER: Final = Kind(
     _identifier,
     rule=PageRule(
         r"[^\s\p{C}\p{DI}\u2800]+", "text", "不能有空白或不可见字符 No white space or invisible characters"
     ),
 )
-# Several, with white space between them, or a JSON array; each once.
+# A list of ids: text with white space between them, or a JSON array. Repeated ids count once.
 IDENTIFIERS: Final = Kind(_identifiers, list, "must be ids: an array, or with white space between them")
 FLAG: Final = Kind(_flag, bool, "must be true or false")
 AMOUNT: Final = Kind(

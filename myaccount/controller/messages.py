@@ -1,4 +1,4 @@
-"""Reading an inbox, and marking what was read."""
+"""Reading an inbox, and marking messages as read."""
 
 from typing import Final, NamedTuple, cast
 
@@ -20,7 +20,7 @@ THE_BEGINNING: Final = Cursor(True, NID_LIMIT + 1)
 
 
 class Query(NamedTuple):
-    """Which page of which messages is asked for."""
+    """The fields of a page request."""
 
     user_id: str
     page_size: int
@@ -34,7 +34,7 @@ class Query(NamedTuple):
 
 
 class Marking(NamedTuple):
-    """What is marked as read: some messages, or all up to one."""
+    """The messages to mark as read: those with the ids, or all up to one."""
 
     user_id: str
     nids: list[int] | None
@@ -134,7 +134,7 @@ async def read(request: web.Request) -> dict[str, object]:
 async def _page(request: web.Request, query: Query) -> dict[str, object]:
     if query.before is not None and query.page_number is not None:
         raise InvalidRequest("Send either pageNo or before.", field="before")
-    # Without a number, a page may be the first of many by cursor.
+    # Without a page number, the page may be the first of many by cursor.
     before = query.before or (THE_BEGINNING if query.page_number is None else None)
     own = True if query.own else None
     filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
@@ -146,9 +146,9 @@ async def _page(request: web.Request, query: Query) -> dict[str, object]:
         "unread": page.unread,
         "pageNo": number,
         "pageSize": query.page_size,
-        "before": _place_after(page.messages[-1]) if page.more else None,
+        "before": _cursor_after(page.messages[-1]) if page.more else None,
     }
 
 
-def _place_after(message: Message) -> str:
+def _cursor_after(message: Message) -> str:
     return f"{'unread' if message.unread else 'read'}-{message.id}"

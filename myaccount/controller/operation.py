@@ -1,6 +1,6 @@
-"""The one definition of each request: its address, fields, texts, example, scope and errors.
+"""The one definition of each request: its path, fields, texts, examples, scope and errors.
 
-The check of a request, the pages' forms and the table of scopes are made from it; a test holds the README to it.
+Routes, validation and the forms of the pages are made from it.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ REQUIRED: Final = object()
 
 
 class Field(NamedTuple):
-    """A field of a request: its kind, its names for people, an example, and its value when it is left out.
+    """A field of a request: its kind, labels, an example, and its default. Without a default it is required.
 
-    `fresh` fields have a new value in each request, such as an order's id: a page offers one.
+    The value of a `fresh` field should be new in each request, as an order id is: a page offers to generate one.
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What an operation is called, what it does, and what a reply without any rows means."""
+    """An operation's name and purpose, and what a reply without rows means."""
 
     chinese: str
     english: str
@@ -46,9 +46,9 @@ class Texts(NamedTuple):
 class Operation(Generic[Made]):
     """A request that clients may send to `path`.
 
-    `fields` has them by their names on the wire; `make` gets their values in that order. A key needs the `scope`.
-    `errors` are those beside the ones that every request may have: invalid_request, overloaded, unavailable and
-    those of HTTP.
+    `fields` has the fields by their names on the wire. `make` takes their values in this order. `scope` is what an
+    API key needs for this operation. `errors` are its own errors. Every operation may also reply invalid_request,
+    overloaded, unavailable, and the errors of HTTP.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Operation(Generic[Made]):
         self.errors = errors
         self.fields = fields
         self._make = make
-        # Read with every request, so they are taken out of the fields once.
+        # Every request needs these, so they are computed once.
         self._kinds = {name: field.kind for name, field in fields.items()}
         self._defaults = {name: field.default for name, field in fields.items() if field.default is not REQUIRED}
 
     async def read(self, request: web.Request) -> Made:
-        """Return what the request's fields make: those of its body or, if it is a GET, of its query.
+        """Return what `make` makes of the fields: those of a POST's body, or of a GET's query.
 
         Raises InvalidRequest, naming the field at fault.
         """

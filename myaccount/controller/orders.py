@@ -1,4 +1,4 @@
-"""Moving money, and looking at what became of it."""
+"""Recharges, transfers, and queries of orders."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from ..ledger.refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch,
 from .common_fields import MONEY, ORDER_ID, USER_ID
 from .operation import Operation, Texts
 
-_DECIDED: Final = (UserNotFound, InsufficientFunds, BalanceTooLarge, OrderMismatch)
+_ORDER_ERRORS: Final = (UserNotFound, InsufficientFunds, BalanceTooLarge, OrderMismatch)
 
 RECHARGE: Final = Operation(
     "/recharge",
@@ -21,7 +21,7 @@ RECHARGE: Final = Operation(
     {"orderId": ORDER_ID, "userId": USER_ID, "amount": MONEY},
     Texts("充值", "Recharge (top up)", "把钱充入用户的账户。", "Puts money into a user's account."),
     scope="money:in",
-    errors=_DECIDED,
+    errors=_ORDER_ERRORS,
 )
 TRANSFER: Final = Operation(
     "/transfer",
@@ -39,7 +39,7 @@ TRANSFER: Final = Operation(
         "Moves money from one user to another, if the balance covers it.",
     ),
     scope="money:move",
-    errors=(SameAccount, *_DECIDED),
+    errors=(SameAccount, *_ORDER_ERRORS),
 )
 QUERY: Final = Operation(
     "/querorder",

@@ -1,4 +1,4 @@
-"""The browser pages: a form for each thing that the service does, an inbox, and a list of what it may refuse."""
+"""The browser pages: a form for each operation, an inbox, and the list of error codes."""
 
 from collections.abc import Mapping
 from mimetypes import MimeTypes
@@ -14,36 +14,36 @@ from . import accounts, orders
 from .common_fields import USER_ID
 from .operation import REQUIRED, Field, Operation
 
-# The pages need nothing but their own files, so a slip in a template cannot become a stranger's script.
+# The pages load only their own files, so an escaping mistake in a template cannot run foreign scripts.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
-# Python's own table. On Windows, mimetypes.guess_type uses one that any program may have changed in the registry.
+# Python's own table. On Windows, mimetypes.guess_type reads the registry, which any program may have changed.
 TYPES: Final = MimeTypes()
 
-# All that the pages load.
+# The files that the pages load.
 FILES: Final = tuple(resource("templates/static").iterdir())
 ICON: Final = resource("templates/static/icon.svg")
-# Short, so that a new version's pages soon have its files.
+# Short, so that the pages of a new version soon load its files.
 FILE_AGE_SECONDS: Final = 60
 
 
 class Page(NamedTuple):
-    """A page with a form for an operation, at one or more addresses."""
+    """A page with a form for an operation, at one or more paths."""
 
     paths: tuple[str, ...]
     operation: Operation[Any]
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Those that must be sent; the others are for programs."""
+        """The required fields. The optional ones are for programs."""
         return {name: field for name, field in self.operation.fields.items() if field.default is REQUIRED}
 
 
-# In the order in which a newcomer would try them.
+# In the order in which a new user tries them.
 PAGES: Final = (
     Page(("/openacctest",), accounts.OPEN),
     Page(("/rechargetest",), orders.RECHARGE),
@@ -62,7 +62,7 @@ async def form(page: Page, request: web.Request) -> web.Response:
 
 
 async def file(path: Path, request: web.Request) -> web.Response:
-    # A few kilobytes, so read as they are asked for.
+    # The files are a few kilobytes, so they are read without a thread.
     body = path.read_bytes()  # noqa: ASYNC240
     headers = {"Cache-Control": f"max-age={FILE_AGE_SECONDS}"}
     return web.Response(body=body, content_type=TYPES.guess_type(path)[0] or "", headers=headers)
@@ -84,7 +84,7 @@ def not_found(request: web.Request) -> web.Response:
 
 
 def _origin(request: web.Request) -> str:
-    # A Host header may hold bytes that no page can show.
+    # A Host header may contain bytes that cannot be encoded in the page.
     host = request.host.encode("ascii", "replace").decode()
     return f"{request.scheme}://{host}"
 

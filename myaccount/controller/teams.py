@@ -1,4 +1,4 @@
-"""Making teams, and writing to them."""
+"""Creating and changing teams, and writing notes to them."""
 
 from typing import Final
 

@@ -15,7 +15,7 @@ from myaccount.system.addresses import listening_fault
 
 from ..conftest import Section
 from ..helpers.deployments import GUNICORN
-from ..helpers.operations import ask
+from ..helpers.monitoring import ask
 from ..helpers.servers import MariaDB, free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ..conftest import Section
-from ..helpers.operations import Scrape, scrape
+from ..helpers.monitoring import Scrape, scrape
 from ..helpers.servers import free_port, wait_until
 from ..helpers.services import CHECKOUT, Start
 from .test_start import GUNICORN

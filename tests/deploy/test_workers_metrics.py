@@ -13,7 +13,7 @@ import pytest
 from myaccount.observability import slots
 
 from ..conftest import Section
-from ..helpers.operations import ANSWER_SECONDS, Scrape, ask, scrape
+from ..helpers.monitoring import ANSWER_SECONDS, Scrape, ask, scrape
 from ..helpers.servers import free_port, wait_until
 from ..helpers.services import START_SECONDS, Service, Start
 

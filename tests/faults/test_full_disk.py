@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from ..conftest import eventually
 from ..helpers.deployments import GUNICORN, port_of, workers_of
 from ..helpers.disks import Disk, disk
-from ..helpers.operations import readiness, scrape
+from ..helpers.monitoring import readiness, scrape
 from ..helpers.servers import free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
 

@@ -22,7 +22,7 @@ from myaccount.settings.schema import Config
 
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import balance, first_row, open_users, send
-from ..helpers.operations import ask, readiness
+from ..helpers.monitoring import ask, readiness
 from ..helpers.servers import MariaDB, Redis, free_port
 from ..helpers.services import Start
 

@@ -30,7 +30,7 @@ from myaccount.settings.callbacks import url_key
 from myaccount.settings.schema import Config
 
 from ..conftest import Client, Section, Server, eventually
-from ..helpers.operations import Scrape, ask, readiness, scrape
+from ..helpers.monitoring import Scrape, ask, readiness, scrape
 from ..helpers.servers import MariaDB, free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start, begin
 

@@ -236,7 +236,7 @@ def test_each_name_is_compared_a_few_times(ends: list[str]) -> None:
         pairs = [(Counted(name), "1") for name in [*map(str, range(count)), *ends]]
         Counted.compared = 0
         try:
-            body._once(pairs)
+            body._unique(pairs)
         except InvalidRequest:
             assert ends
         assert Counted.compared < 10 * count

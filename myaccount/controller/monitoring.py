@@ -1,4 +1,4 @@
-"""For those who watch over the service: whether it is well, and what it counts."""
+"""Health and metrics, for monitoring."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from ..observability.metrics import count_noted
 
 
 async def healthz(request: web.Request) -> dict[str, object]:
-    """Answer: that is all that was asked."""
+    """Reply: that alone shows that the process is alive."""
     return {"status": "ok"}
 
 
@@ -28,6 +28,6 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     samples = await request.app[health_key].samples()
     count_noted()
-    # Of many workers it is tens of milliseconds' work, which must not come between orders.
+    # In a thread: with many workers this takes tens of milliseconds, which would delay orders.
     body = await asyncio.to_thread(exposition, samples)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
