@@ -59,7 +59,7 @@ PROBLEMS: Final = (
     Problem(
         "method_not_allowed",
         405,
-        "This address does not take this method. The header Allow lists those it takes.",
+        "This address does not take this method. The header `Allow` lists those it takes.",
         "该地址不支持此请求方法；支持的方法见响应头 `Allow`。",
     ),
     Problem("request_timeout", 408, "The body did not arrive in time.", "未能按时收到完整的请求体。"),
@@ -99,7 +99,7 @@ PROBLEMS: Final = (
     Problem(
         "internal_error",
         500,
-        "The service failed. Its log has the cause, under the id that the reply's X-Request-ID has.",
+        "The service failed. Its log has the cause, under the id in the header `X-Request-ID`.",
         "服务内部错误。请凭响应头 `X-Request-ID` 在日志中查找原因。",
     ),
     Problem(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import trafaret as t
 
 from myaccount.settings.schema import CONFIGURATION
@@ -80,3 +81,11 @@ def test_code_and_tests_name_only_promises_that_are_listed() -> None:
     }
     assert named
     assert named <= set(range(1, 11))
+
+
+@pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
+def test_the_map_has_every_folder(readme: str) -> None:
+    text = (CHECKOUT / readme).read_text("utf-8")
+    folders = {folder.parent.name for folder in (CHECKOUT / "myaccount").glob("*/__init__.py")}
+    assert folders
+    assert {folder for folder in folders if not re.search(rf"^    {folder}/ ", text, re.MULTILINE)} == set()
