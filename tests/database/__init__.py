@@ -1,1 +1,1 @@
-"""What the service asks of databases: statements, transactions, migrations."""
+"""Tests of what the service needs from databases: statements, transactions, migrations."""

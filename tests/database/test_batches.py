@@ -1,4 +1,4 @@
-"""Each database's own statements of a batch, run as the journal runs them but with their parts shuffled."""
+"""Each engine's statements of a batch, run as the journal runs them, but with their parts in random order."""
 
 import asyncio
 import random
@@ -20,14 +20,14 @@ from ..conftest import Client, Section, eventually
 from ..helpers.actions import first_row, open_users, send, transfer
 
 NOW = utc_now()
-# No test waits so long for a lock that another holds.
+# Longer than any test waits for a lock.
 WAIT = 60_000
 USERS = [f"u{n}" for n in range(20)]
 
 
 @pytest.fixture
 async def keys(client: Client, database: Database) -> dict[str, int]:
-    """The account keys of twenty users, in no order."""
+    """The account keys of twenty users, in random order."""
     await open_users(client, *USERS)
     found = await run_batch(database, lambda batch: batch.find_first_accounts(USERS))
     shuffled = list(found.items())
@@ -50,14 +50,12 @@ async def _balances(database: Database) -> dict[int, tuple[int, int]]:
     return {row.id: (row.balance, row.last_entry) for row in rows}
 
 
-async def test_each_user_is_found_with_the_account_that_was_opened_first(
-    keys: dict[str, int], database: Database
-) -> None:
+async def test_each_user_is_found_with_the_oldest_account(keys: dict[str, int], database: Database) -> None:
     found = await run_batch(database, lambda batch: batch.find_first_accounts(["u3", "nobody", "u1"]))
     assert found == {"u3": keys["u3"], "u1": keys["u1"]}
 
 
-async def test_balances_are_written_to_their_own_accounts_whatever_their_order(
+async def test_each_balance_is_written_to_its_own_account_in_any_order(
     keys: dict[str, int], database: Database
 ) -> None:
     balances = {key: (100 + n, 900 - n) for n, key in enumerate(keys.values())}
@@ -70,7 +68,7 @@ async def test_accounts_are_returned_by_party_and_only_to_their_owners(
     keys: dict[str, int], database: Database
 ) -> None:
     asked = {**keys, "": 1, "stranger": keys["u0"]}
-    # As if u2 had u1's key: neither u1's row is u2's, nor does u1 lose its own.
+    # As if u2 had u1's key: u2 must not get u1's row, and u1 must.
     asked["u2"] = keys["u1"]
 
     async def work(batch: BatchConnection) -> dict[str, Account]:
@@ -83,7 +81,7 @@ async def test_accounts_are_returned_by_party_and_only_to_their_owners(
     assert {party: row.id for party, row in found.items()} == expected
 
 
-async def test_orders_are_written_and_found_again_as_they_were(keys: dict[str, int], database: Database) -> None:
+async def test_orders_are_written_and_read_back_unchanged(keys: dict[str, int], database: Database) -> None:
     one, two = keys["u1"], keys["u2"]
     orders = [
         Order("o2", "02", one, two, 5, 1, 2),
@@ -113,7 +111,7 @@ class TestMariaDB:
     async def test_rows_are_locked_by_the_primary_key_in_its_order(
         self, keys: dict[str, int], database: Database
     ) -> None:
-        """Of a small table the optimiser would rather read every row, or go by another index."""
+        """For a small table, the optimiser would otherwise choose a scan or another index."""
 
         async def work(batch: mysql_module.MysqlBatch) -> str:
             statement, _ = batch._lock_accounts(keys.values(), None)
@@ -124,13 +122,13 @@ class TestMariaDB:
         row = plan.mappings().one()
         assert (row["table"], row["type"], row["key"]) == ("account", "range", "PRIMARY")
 
-    async def test_an_order_is_looked_up_once_its_accounts_are_locked(
+    async def test_orders_are_looked_up_after_their_accounts_are_locked(
         self,
         keys: dict[str, int],
         database: Database,
         another: Database,
     ) -> None:
-        """What another process has just committed for the same accounts is seen, and not decided again."""
+        """So an order that another process has just committed is found, and not decided again."""
         parties = {"": 1, "u1": keys["u1"]}
         made = Order("o1", "01", 1, keys["u1"], 5, -5, 5)
         locked, go_on = asyncio.Event(), asyncio.Event()
@@ -152,7 +150,7 @@ class TestMariaDB:
         two = asyncio.ensure_future(run_batch(another, second))
 
         async def waits() -> bool:
-            # Not innodb_trx, which InnoDB does not renew for those who read it again and again.
+            # Not innodb_trx, which InnoDB does not refresh for a client that polls it.
             status = text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
             row = await database.read(lambda connection: first_row(connection, status))
             return row is not None and row[1] != "0"

@@ -1,4 +1,4 @@
-"""Questions that come while one is at the database go in the next, coalescer."""
+"""Queries that arrive while one is running are sent as one, when it is done."""
 
 import asyncio
 from collections.abc import Collection
@@ -14,95 +14,95 @@ from ..helpers.actions import balance, open_users, send
 
 
 class Squares:
-    """Answers with squares, one question at a time, when it is let; of what is no number it knows nothing."""
+    """Returns the squares of numbers, when released; other keys have no value."""
 
     def __init__(self) -> None:
-        self.asked: list[set[str]] = []
-        self.let_go = asyncio.Semaphore(0)
+        self.fetched: list[set[str]] = []
+        self.released = asyncio.Semaphore(0)
 
-    async def find(self, keys: Collection[str]) -> dict[str, int]:
-        self.asked.append(set(keys))
-        await self.let_go.acquire()
+    async def fetch_many(self, keys: Collection[str]) -> dict[str, int]:
+        self.fetched.append(set(keys))
+        await self.released.acquire()
         if "poison" in keys:
             raise ZeroDivisionError
         return {key: int(key) ** 2 for key in keys if key.isdigit()}
 
 
-async def _ask(coalescer: Coalescer[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
+async def _fetch(coalescer: Coalescer[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
     tasks = [asyncio.create_task(coalescer.fetch(key)) for key in keys]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
 
 
-async def _answers(tasks: list["asyncio.Task[int | None]"]) -> list[int | BaseException | None]:
-    # What is never answered is a failure, not a wait.
+async def _results(tasks: list["asyncio.Task[int | None]"]) -> list[int | BaseException | None]:
+    # A missing answer fails the test, instead of hanging it.
     async with asyncio.timeout(20):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_what_comes_meanwhile_goes_together_and_each_gets_its_own_answer() -> None:
+async def test_keys_that_arrive_meanwhile_are_fetched_as_one_and_each_gets_its_own_value() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    first = await _ask(coalescer, "1")
-    rest = await _ask(coalescer, "2", "3", "2", "nobody")
+    coalescer = Coalescer(squares.fetch_many)
+    first = await _fetch(coalescer, "1")
+    rest = await _fetch(coalescer, "2", "3", "2", "nobody")
     for _ in range(2):
-        squares.let_go.release()
-    assert await _answers([*first, *rest]) == [1, 4, 9, 4, None]
-    assert squares.asked == [{"1"}, {"2", "3", "nobody"}]
-    (again,) = await _ask(coalescer, "4")
-    squares.let_go.release()
+        squares.released.release()
+    assert await _results([*first, *rest]) == [1, 4, 9, 4, None]
+    assert squares.fetched == [{"1"}, {"2", "3", "nobody"}]
+    (again,) = await _fetch(coalescer, "4")
+    squares.released.release()
     assert await again == 16
 
 
-async def test_no_answer_is_from_before_its_question() -> None:
+async def test_no_result_was_read_before_its_query_was_submitted() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    tasks = await _ask(coalescer, "1") + await _ask(coalescer, "1")
+    coalescer = Coalescer(squares.fetch_many)
+    tasks = await _fetch(coalescer, "1") + await _fetch(coalescer, "1")
     for _ in range(2):
-        squares.let_go.release()
-    await _answers(tasks)
-    assert squares.asked == [{"1"}, {"1"}]
+        squares.released.release()
+    await _results(tasks)
+    assert squares.fetched == [{"1"}, {"1"}]
 
 
-async def test_more_than_the_limit_go_one_after_the_other() -> None:
+async def test_more_keys_than_the_limit_are_fetched_in_turns() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    tasks = await _ask(coalescer, *map(str, range(KEYS_LIMIT + 2)))
+    coalescer = Coalescer(squares.fetch_many)
+    tasks = await _fetch(coalescer, *map(str, range(KEYS_LIMIT + 2)))
     for _ in range(2):
-        squares.let_go.release()
-    assert await _answers(tasks) == [n * n for n in range(KEYS_LIMIT + 2)]
-    assert [len(asked) for asked in squares.asked] == [KEYS_LIMIT, 2]
+        squares.released.release()
+    assert await _results(tasks) == [n * n for n in range(KEYS_LIMIT + 2)]
+    assert [len(keys) for keys in squares.fetched] == [KEYS_LIMIT, 2]
 
 
-async def test_beyond_the_bound_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_beyond_the_limit_a_query_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coalescing_module, "WAITING_LIMIT", 2)
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    tasks = await _ask(coalescer, "1") + await _ask(coalescer, "2", "3")
+    coalescer = Coalescer(squares.fetch_many)
+    tasks = await _fetch(coalescer, "1") + await _fetch(coalescer, "2", "3")
     with pytest.raises(Overloaded):
         await coalescer.fetch("4")
     for _ in range(2):
-        squares.let_go.release()
-    assert await _answers(tasks) == [1, 4, 9]
+        squares.released.release()
+    assert await _results(tasks) == [1, 4, 9]
 
 
-async def test_a_failure_is_told_to_all_that_wait_and_the_next_is_asked_again() -> None:
+async def test_a_failure_fails_all_that_wait_and_not_the_next() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    tasks = await _ask(coalescer, "poison") + await _ask(coalescer, "1", "2")
-    squares.let_go.release()
-    answers = await _answers(tasks)
-    assert {type(answer) for answer in answers} == {ZeroDivisionError}
-    # Each its own: an error that is raised gathers where it went.
-    assert len({id(answer) for answer in answers}) == 3
-    (next_,) = await _ask(coalescer, "3")
-    squares.let_go.release()
+    coalescer = Coalescer(squares.fetch_many)
+    tasks = await _fetch(coalescer, "poison") + await _fetch(coalescer, "1", "2")
+    squares.released.release()
+    results = await _results(tasks)
+    assert {type(result) for result in results} == {ZeroDivisionError}
+    # Each has its own error, since raising one adds to its traceback.
+    assert len({id(result) for result in results}) == 3
+    (next_,) = await _fetch(coalescer, "3")
+    squares.released.release()
     assert await next_ == 9
 
 
 class Uncopyable(Exception):
-    """Its constructor takes more than its text, as those of drivers' errors do."""
+    """It cannot be copied: like drivers' errors, it needs more arguments than its text."""
 
     def __init__(self, number: int, words: str) -> None:
         super().__init__(f"{number}: {words}")
@@ -117,18 +117,18 @@ async def test_an_error_that_cannot_be_copied_fails_the_query_and_not_the_next_o
         return dict.fromkeys(keys, 1)
 
     coalescer = Coalescer(find)
-    answers = await _answers(await _ask(coalescer, "1", "2"))
-    assert {type(answer) for answer in answers} == {Uncopyable}
+    results = await _results(await _fetch(coalescer, "1", "2"))
+    assert {type(result) for result in results} == {Uncopyable}
     async with asyncio.timeout(20):
         assert await coalescer.fetch("3") == 1
 
 
-async def test_who_leaves_does_not_keep_the_others_from_their_answers() -> None:
+async def test_a_cancelled_caller_does_not_disturb_the_others() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    leaving, staying = await _ask(coalescer, "1", "2")
+    coalescer = Coalescer(squares.fetch_many)
+    leaving, staying = await _fetch(coalescer, "1", "2")
     leaving.cancel()
-    squares.let_go.release()
+    squares.released.release()
     assert await staying == 4
 
 
@@ -141,15 +141,15 @@ async def test_many_balances_are_read_at_once_over_http(client: Client) -> None:
     assert balances == [f"{n + 1}.00" for n in range(8)] * 5
 
 
-async def test_closing_waits_for_what_is_being_asked_though_nobody_wants_it_any_more() -> None:
+async def test_closing_waits_for_the_running_query_even_if_its_callers_are_gone() -> None:
     squares = Squares()
-    coalescer = Coalescer(squares.find)
-    (task,) = await _ask(coalescer, "3")
+    coalescer = Coalescer(squares.fetch_many)
+    (task,) = await _fetch(coalescer, "3")
     task.cancel()
     closing = asyncio.create_task(coalescer.close())
     await asyncio.sleep(0)
     assert not closing.done()
-    squares.let_go.release()
+    squares.released.release()
     async with asyncio.timeout(20):
         await closing
     await coalescer.close()

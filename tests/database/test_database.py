@@ -1,4 +1,4 @@
-"""A database that fails for a moment is asked again; one that stays away makes a 503 and loses nothing."""
+"""Transactions are retried after a short failure; a longer one is a 503, and loses nothing."""
 
 import asyncio
 import sqlite3
@@ -24,13 +24,13 @@ from ..conftest import Client, Section
 from ..helpers.actions import balance, first_row, open_users, send
 
 
-async def test_work_that_clashes_is_run_again_and_then_committed_once(database: Database) -> None:
+async def test_work_is_run_again_after_a_duplicate_key_and_committed_once(database: Database) -> None:
     tries = 0
 
     async def work(connection: AsyncConnection) -> int:
         nonlocal tries
         tries += 1
-        # The key of the external account exists already: the first time, this is a clash.
+        # The first time it is the external account's key, which exists already.
         key = 1 if tries == 1 else 1000
         row = {"id": key, "account_id": f"x{key}", "account_type": "t", "currency": "CNY", "balance": 0}
         await connection.execute(account.insert(), row | {"created_at": utc_now()})
@@ -40,7 +40,7 @@ async def test_work_that_clashes_is_run_again_and_then_committed_once(database: 
     assert tries == 2
 
 
-async def test_work_that_clashes_every_time_is_a_fault_and_is_told_as_one(
+async def test_a_duplicate_key_in_every_attempt_is_raised(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
@@ -76,7 +76,7 @@ async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Databa
     assert await database.read(lambda connection: connection.scalar(select(account.c.balance))) == 0
 
 
-async def test_a_batch_that_fails_lets_go_of_what_it_locked(
+async def test_a_batch_that_fails_releases_its_locks(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(batch: BatchConnection) -> None:
@@ -98,7 +98,7 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
     async def work(batch: BatchConnection) -> None:
         keys = await batch.find_first_accounts(["u1"])
         await batch.begin(keys, ["o1"], wait_milliseconds=None)
-        # The table itself refuses a balance below the floor, after the order went in.
+        # The table's CHECK refuses a balance below the floor, after the order was inserted.
         await batch.commit([Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", utc_now())
 
     with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
@@ -118,7 +118,7 @@ class TestSQLite:
     def backend(self) -> Section:
         return {}
 
-    async def test_a_commit_is_on_the_disk_and_a_writer_has_the_lock_from_its_beginning(
+    async def test_commits_are_synced_to_disk_and_writers_take_the_lock_at_once(
         self, database: Database, config: Config
     ) -> None:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
@@ -140,13 +140,13 @@ class TestSQLite:
         with pytest.raises(ZeroDivisionError):
             await run_batch(database, lambda batch: _then_fail(batch_work(batch)))
 
-    async def test_a_file_locked_by_another_program_makes_a_503_until_it_is_let_go(
+    async def test_a_file_locked_by_another_program_is_a_503_until_it_is_released(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await open_users(client, "u1")
         monkeypatch.setattr(retries_module, "ATTEMPTS", 1)
         other = sqlite3.connect(config["sqlite_file"], isolation_level=None, check_same_thread=False)
-        # Not in the event loop: the service may be writing, and must be able to finish.
+        # In a thread: the service may be writing, and must be able to finish.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         status, problem, _ = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
         other.rollback()

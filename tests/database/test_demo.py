@@ -1,4 +1,4 @@
-"""A database of the 2018 demo is taken over in place: every balance kept to the cent, nothing hidden."""
+"""A database of the 2018 demo is converted in place: every balance kept to the cent, every deviation reported."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -56,14 +56,14 @@ def config(file: Path) -> Config:
 
 
 async def _check_books(config: Config, demo: Demo) -> None:
-    """See that the books balance, and that each balance is what the demo left in its own table."""
+    """Check that the books balance, and that each balance is that of the demo."""
     async with open_database(config, Path()) as database:
         assert [line async for line in verify_books(database, lambda done, count: None)] == []
     cents = dict(demo.rows("SELECT account_id, balance FROM account WHERE id > 1"))
     assert cents == {
         account_id: 100 * (amount or 0) for account_id, amount in demo.balances("demo_account").items()
     }
-    # The last row of each account's journal says the same, the opening entries being first.
+    # The last order of each account has the same balance.
     journal = demo.rows("SELECT from_account, to_account, from_balance, to_balance FROM `order` ORDER BY id")
     last = dict.fromkeys((key for (key,) in demo.rows("SELECT id FROM account")), 0)
     for from_account, to_account, from_balance, to_balance in journal:
@@ -80,7 +80,7 @@ def _open(demo: Demo, *user_ids: str) -> None:
 @pytest.mark.parametrize(
     "demo", [{}, {"payer_of_recharge": ""}], indirect=True, ids=["recharged by NULL", "recharged by nobody"]
 )
-def test_what_the_contracts_exchanges_leave_is_taken_over(
+def test_the_data_of_the_contracts_exchanges_is_converted(
     demo: Demo, config: Config, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for exchange in EXCHANGES:
@@ -92,7 +92,7 @@ def test_what_the_contracts_exchanges_leave_is_taken_over(
     originals = {name: demo.rows(f"SELECT * FROM `{name}`") for name in ("user", "account", "order")}
     assert cli.main(["migrate", "-c", str(file)]) == 0
     report = capsys.readouterr().out.splitlines()
-    # Then come a line for each version, and the last one.
+    # A line for each version and the last line follow.
     assert report[1 : -1 - len(known_versions())] == [
         "account 'a2': its balance of -970.00 is below zero: that is its floor from now on",
         "order 'r3': 'nobody' has no account, so that its 5.00 moved nothing: not entered",
@@ -111,7 +111,7 @@ def test_what_the_contracts_exchanges_leave_is_taken_over(
     assert "There was nothing to do" in capsys.readouterr().out
 
 
-async def test_the_service_goes_on_where_the_demo_ended(
+async def test_the_service_continues_where_the_demo_ended(
     demo: Demo, config: Config, aiohttp_client: Callable[..., Awaitable[Client]]
 ) -> None:
     _open(demo, "u1", "u2")
@@ -134,11 +134,11 @@ async def test_the_service_goes_on_where_the_demo_ended(
     _, order, _ = await send(client, "/querorder", orderId="t2")
     assert (order["FROM_USER_ID"], order["TO_USER_ID"]) == ("u1", None)
     assert (await send(client, "/querorder", orderId="t4"))[0] == 200
-    # No client can take or name the opening entry.
+    # No client can use the id of the opening entry.
     for path, fields in (("/querorder", {}), ("/recharge", {"userId": "u1", "amount": "7"})):
         status, problem, _ = await send(client, path, orderId="opening 2", **fields)
         assert (status, problem["code"], problem["field"]) == (400, "invalid_request", "orderId")
-    # An order of the demo's is known, and money moves on.
+    # The demo's orders are known, and new ones are posted.
     sent = {"orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "30"}
     assert await send(client, "/transfer", **sent) == (200, {"result": 1}, True)
     assert (await send(client, "/transfer", **sent | {"orderId": "t9", "amount": "0.50"}))[0] == 200
@@ -152,7 +152,7 @@ async def test_the_service_goes_on_where_the_demo_ended(
 @without_keys
 async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, config: Config) -> None:
     _open(demo, "u1", "u2", "u 3", "张三")
-    # An account more of u1's; a user without a row, written in two ways; and ids that no client can name.
+    # A second account of u1; a user without a row, in two spellings; and ids that no client can use.
     demo.execute(
         "INSERT INTO account (ACCOUNT_ID, ACCOUNT_TYPE, USER_ID, BALANCE)"
         " VALUES ('b1', '01', 'U1', 0), ('g1', '01', 'ghost', 0), ('g2', '01', 'GHOST', 0), ('', '', '', 9)"
@@ -166,9 +166,9 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
     demo.execute("UPDATE user SET SEX = NULL WHERE USER_ID = 'u2'")
     demo.execute("ALTER TABLE account MODIFY USER_ID varchar(45), MODIFY BALANCE decimal(10,0)")
     demo.execute("INSERT INTO account (ACCOUNT_ID, ACCOUNT_TYPE, BALANCE) VALUES ('n1', '01', NULL)")
-    told = await migrate(config)
+    report = await migrate(config)
     await _check_books(config, demo)
-    assert told[1:] == [
+    assert report[1:] == [
         "user '': had an account and no row: entered, with an empty name",
         "user '': no client can name it, since it is empty, or has white space or control characters",
         "user 'ghost': had an account and no row: entered, with an empty name",
@@ -200,7 +200,9 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
 
 
 @without_keys
-async def test_what_cannot_be_taken_over_is_named_before_anything_is_changed(demo: Demo, config: Config) -> None:
+async def test_data_that_cannot_be_converted_is_named_before_anything_is_changed(
+    demo: Demo, config: Config
+) -> None:
     _open(demo, "u1", "u2", "u1")
     for order_id in ("r1", "r2", "r2", "r1"):
         demo.recharge({"orderId": order_id, "userId": "u2", "amount": "1"})
@@ -220,12 +222,12 @@ async def test_what_cannot_be_taken_over_is_named_before_anything_is_changed(dem
     await migrate(config)
 
 
-async def test_a_takeover_that_is_cut_off_anywhere_is_completed_by_the_next(
+async def test_a_conversion_that_is_interrupted_anywhere_is_completed_by_the_next(
     demo: Demo, mariadb: MariaDB, mysql_section: Section, tmp_path: Path
 ) -> None:
     number, cut = 0, True
     while cut:
-        # Every second change: a migration without the demo is cut off before each.
+        # Before every second change only: test_migrations.py interrupts a migration without a demo before each.
         number += 2
         other = Demo(mariadb)
         _open(other, "u1", "u2")
@@ -242,24 +244,24 @@ async def test_a_takeover_that_is_cut_off_anywhere_is_completed_by_the_next(
     assert number > 25
 
 
-async def test_a_report_is_told_before_what_it_tells_of_is_committed(demo: Demo, config: Config) -> None:
+async def test_the_report_comes_before_the_commit(demo: Demo, config: Config) -> None:
     _open(demo, "u1")
     demo.execute("UPDATE account SET BALANCE = 7")
-    told: list[str] = []
+    lines: list[str] = []
 
     def look(line: str) -> None:
         if "opening" in line:
-            # The table is there, and what is in it is not to be seen yet.
+            # The table exists, and its rows are not committed yet.
             assert demo.rows("SELECT COUNT(*) FROM account") == [(0,)]
-            told.append(line)
+            lines.append(line)
 
     async with open_database(config, Path()) as database:
         await database.migrate(partial(upgrade, report=look))
-    assert len(told) == 2
+    assert len(lines) == 2
     assert demo.rows("SELECT COUNT(*) FROM account") == [(2,)]
 
 
-def test_several_hosts_may_take_it_over_at_once(demo: Demo, config: Config, file: Path) -> None:
+def test_several_hosts_may_convert_it_at_once(demo: Demo, config: Config, file: Path) -> None:
     _open(demo, "u1", "u2")
     demo.recharge({"orderId": "r1", "userId": "u1", "amount": "10"})
     with ThreadPoolExecutor(3) as pool:
@@ -269,7 +271,7 @@ def test_several_hosts_may_take_it_over_at_once(demo: Demo, config: Config, file
     asyncio.run(_check_books(config, demo))
 
 
-def test_the_script_says_what_only_the_program_can_do(
+def test_the_script_says_what_a_script_cannot_do(
     demo: Demo, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _open(demo, "u1")
@@ -289,8 +291,8 @@ async def test_many_orders_are_read_page_by_page(demo: Demo, config: Config) -> 
         " SELECT CONCAT('t', seq), '02', 'u1', 1, 'u2' FROM seq_1_to_12001"
     )
     demo.execute("UPDATE account SET BALANCE = IF(USER_ID = 'u1', -12001, 12001)")
-    told = await migrate(config)
-    assert "12001 orders of the demo: 12001 orders and 0 opening" in told[-1]
+    report = await migrate(config)
+    assert "12001 orders of the demo: 12001 orders and 0 opening" in report[-1]
     await _check_books(config, demo)
 
 

@@ -1,4 +1,4 @@
-"""What database servers do differently, and what a start says of their settings."""
+"""Differences between database servers, and what a start reports about their settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ def _config(section: Section) -> Config:
 
 @pytest.fixture
 def other_letters(mariadb: MariaDB) -> Iterator[str]:
-    """The name of a user whose password no code page has whole."""
+    """The name of a user whose password is in no single code page."""
     with mariadb.connect("root", "") as connection, connection.cursor() as cursor:
         cursor.execute("CREATE USER anna IDENTIFIED BY %s", (PASSWORD,))
         cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON *.* TO anna")
@@ -35,9 +35,9 @@ def other_letters(mariadb: MariaDB) -> Iterator[str]:
 
 
 @pytest.mark.not_on("foreign", because="it creates a user")
-async def test_a_password_of_any_letters_signs_in(mysql_section: Section, other_letters: str) -> None:
+async def test_a_password_may_have_any_characters(mysql_section: Section, other_letters: str) -> None:
     config = _config(mysql_section | {"user": other_letters, "password": PASSWORD})
-    # MySQL 8 asks for the whole password the first time, and for a hash from then on.
+    # MySQL 8 wants the password itself the first time, and a hash after that.
     for _ in range(2):
         async with open_database(config, Path()) as database:
             await prepare_schema(database, embedded=False)
@@ -45,7 +45,7 @@ async def test_a_password_of_any_letters_signs_in(mysql_section: Section, other_
 
 
 @pytest.mark.not_on("foreign", because="it creates a user")
-async def test_a_wrong_password_of_any_letters_is_refused_in_words(
+async def test_a_wrong_password_with_any_characters_is_refused_with_a_message(
     mysql_section: Section, other_letters: str
 ) -> None:
     config = _config(mysql_section | {"user": other_letters, "password": PASSWORD + "密"})
@@ -57,7 +57,7 @@ async def test_a_wrong_password_of_any_letters_is_refused_in_words(
 class TestRefusedWrites:
     @pytest.fixture
     def mariadb(self, tmp_path: Path) -> Iterator[MariaDB]:
-        """A server of its own, with the setting that the service cannot work with."""
+        """A separate server, with a setting with which the service cannot work."""
         server = new_server(tmp_path / "server")
         server.options = ["--log-bin=changes", "--server-id=1", "--binlog-format=STATEMENT"]
         yield server.start()
@@ -65,7 +65,7 @@ class TestRefusedWrites:
 
     @pytest.mark.not_on("foreign", because="it needs a server with another binlog_format")
     @pytest.mark.not_on("oceanbase", because="OceanBase has no binlog_format of its own")
-    async def test_a_binary_log_of_statements_is_named_as_the_reason(self, mysql_section: Section) -> None:
+    async def test_a_statement_based_binary_log_is_named_as_the_reason(self, mysql_section: Section) -> None:
         async with open_database(_config(mysql_section), Path()) as database:
             with pytest.raises(DatabaseNotReady) as raised:
                 await prepare_schema(database, embedded=False)

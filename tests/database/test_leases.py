@@ -1,4 +1,4 @@
-"""Rows that are due: one taker has each of them, nobody waits for another's, and a dead one's are taken over."""
+"""Leases on due rows: one worker gets each row, none waits for another, and those of a dead worker expire."""
 
 import asyncio
 from datetime import datetime
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1)
 
 @pytest.fixture
 def queue() -> Section:
-    # Only the tests take something.
+    # Only the tests take rows.
     return {"listener": {"enabled": False}}
 
 
@@ -41,7 +41,7 @@ async def _take(connection: Any) -> list[int]:
 
 
 class Interrupted:
-    """A connection on which something else happens after the first statement."""
+    """A connection that runs something else after its first statement."""
 
     def __init__(self, connection: AsyncConnection, meanwhile: Any) -> None:
         self._connection = connection
@@ -55,13 +55,13 @@ class Interrupted:
         return result
 
 
-async def test_a_row_that_is_due_is_kept_for_its_taker(client: Any, database: Database) -> None:
+async def test_a_leased_row_is_not_leased_again(client: Any, database: Database) -> None:
     ids = await _plant(database, 2)
     assert await database.write(_take) == ids
     assert await database.write(_take) == []
 
 
-async def test_what_the_sweeper_has_in_hand_it_does_not_take_again(
+async def test_the_sweeper_does_not_take_again_what_it_has_leased(
     monkeypatch: pytest.MonkeyPatch, client: Any, database: Database
 ) -> None:
     monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0)
@@ -78,13 +78,13 @@ async def test_what_the_sweeper_has_in_hand_it_does_not_take_again(
 
 
 class TestMariaDB:
-    """The embedded file has one writer at a time, so there is nobody to be between."""
+    """Not on the embedded file, where one writer at a time excludes these races."""
 
     @pytest.fixture
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
-    async def test_what_another_took_between_finding_and_locking_is_not_taken_again(
+    async def test_a_row_that_another_worker_leased_between_finding_and_locking_is_not_leased(
         self, client: Any, database: Database
     ) -> None:
         ids = await _plant(database, 2)
@@ -97,12 +97,14 @@ class TestMariaDB:
 
         assert await database.write(work) == []
 
-    async def test_what_another_has_locked_is_passed_over_at_once(self, client: Any, database: Database) -> None:
+    async def test_a_row_that_another_transaction_has_locked_is_skipped(
+        self, client: Any, database: Database
+    ) -> None:
         first, *others = await _plant(database, 3)
 
         async def work(connection: AsyncConnection) -> list[int]:
             await connection.execute(update(event).where(event.c.id == first).values(attempts=1))
-            # It would wait for the row until this transaction is given up.
+            # Without skipping, it would wait for this very transaction.
             return await database.write(_take)
 
         assert await database.write(work) == others
@@ -117,7 +119,7 @@ class TestRedis:
     def queue(self, redis_section: Section) -> Section:
         return {"redis": redis_section, "listener": {"enabled": False}}
 
-    async def test_what_a_dead_reader_took_is_given_to_another(
+    async def test_messages_of_a_dead_consumer_go_to_another(
         self, monkeypatch: pytest.MonkeyPatch, config: Config, redis_server: Redis
     ) -> None:
         async def name() -> str:
@@ -131,7 +133,7 @@ class TestRedis:
         async with RedisQueue(config["redis"], name) as queue, asyncio.timeout(20):
             assert await queue.take() == [QueueMessage(7, receipt)]
 
-    async def test_a_dead_readers_entries_that_were_trimmed_meanwhile_are_no_events(
+    async def test_trimmed_messages_of_a_dead_consumer_are_ignored(
         self, config: Config, redis_server: Redis
     ) -> None:
         with redis_server.client() as redis:
@@ -139,7 +141,7 @@ class TestRedis:
             redis.xadd("stream", {"event": 7})
             redis.xreadgroup(GROUP, "dead", {"stream": ">"})
             redis.xtrim("stream", maxlen=0)
-            # Redis 6 gives such entries when a reader claims them, this one only to the reader itself.
+            # Redis 6 returns such entries to a consumer that claims them, newer ones only to the consumer itself.
             ((_, entries),) = redis.xreadgroup(GROUP, "dead", {"stream": "0"})
             assert len(entries) == 1
             assert _queue_messages(entries) == []

@@ -1,4 +1,4 @@
-"""What MariaDB does that an embedded file does not: it locks rows, hangs, cuts connections, and dies."""
+"""What only a server does: it locks rows, hangs, cuts connections, and dies."""
 
 import asyncio
 import logging
@@ -32,14 +32,14 @@ class TestMariaDB:
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
 
-    async def test_sessions_are_strict_and_see_what_was_committed(self, database: Database) -> None:
+    async def test_sessions_are_strict_and_read_committed(self, database: Database) -> None:
         query = text(
             "SHOW VARIABLES WHERE Variable_name IN ('sql_mode', 'character_set_client', 'ob_trx_lock_timeout',"
             " 'innodb_lock_wait_timeout', 'transaction_isolation', 'tx_isolation')"
         )
         found = await database.read(lambda connection: connection.execute(query))
         variables = {row[0]: row[1] for row in found}
-        # Servers have one name or the other, and OceanBase both.
+        # Servers have one of the two names; OceanBase has both.
         isolation = {variables.pop(name, None) for name in ("transaction_isolation", "tx_isolation")}
         assert isolation - {None} == {"READ-COMMITTED"}
         lock_timeout = variables.get("ob_trx_lock_timeout") or variables["innodb_lock_wait_timeout"]
@@ -50,7 +50,7 @@ class TestMariaDB:
     async def test_while_a_backup_locks_the_tables_they_can_be_read(
         self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A connection that proves that its server takes writes must not wait for the end of the backup."""
+        """The check whether the server takes writes must not wait for the end of the backup."""
         monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 0)
         await open_users(client, "u1")
         with mariadb.connect("root", "") as other, other.cursor() as cursor:
@@ -59,7 +59,7 @@ class TestMariaDB:
                 assert await balance(client, "u1") == "0.00"
             cursor.execute("UNLOCK TABLES")
 
-    async def test_a_connection_that_the_server_closed_while_nobody_used_it_is_replaced_first(
+    async def test_a_connection_that_the_server_closed_while_idle_is_replaced_before_use(
         self, mariadb: MariaDB, mysql_section: Section, caplog: pytest.LogCaptureFixture
     ) -> None:
         with mariadb.connect() as other, other.cursor() as cursor:
@@ -83,17 +83,17 @@ class TestMariaDB:
 
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Statements wait for locks for longer than requests wait for a connection."""
+        """The wait for a lock is longer than the wait for a connection."""
         monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", 60)
 
-    async def test_without_a_free_connection_a_503_comes_quickly(
+    async def test_without_a_free_connection_the_reply_is_a_quick_503(
         self, patient: None, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
     ) -> None:
         await open_users(client, "u1")
         with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
             cursor.execute("LOCK TABLES `order` WRITE")
             queries = [asyncio.ensure_future(send(client, "/querorder", orderId="r1")) for _ in range(20)]
-            # All but those that have a connection, and wait for the table.
+            # All but those that have a connection and wait for the table.
             await eventually(lambda: sum(query.done() for query in queries) == 16)
             refusals = [query.result() for query in queries if query.done()]
             assert {(status, reply["code"]) for status, reply, _ in refusals} == {(503, "overloaded")}
@@ -101,7 +101,7 @@ class TestMariaDB:
         answers = await asyncio.gather(*queries)
         assert sorted(status for status, _, _ in answers) == [404] * 4 + [503] * 16
 
-    async def test_a_deadlock_is_resolved_by_trying_again(self, database: Database) -> None:
+    async def test_a_deadlock_is_resolved_by_a_retry(self, database: Database) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them, or both."""
         both_have_one = asyncio.Barrier(2)
         tries: list[int] = []
@@ -126,7 +126,7 @@ class TestMariaDB:
         )
         await database.write(lambda connection: connection.execute(two))
         await asyncio.gather(database.write(locking(1, 2)), database.write(locking(2, 1)))
-        # OceanBase looks for no circles: its time limit ends one wait or both.
+        # OceanBase does not detect deadlocks: its lock timeout ends one of the waits, or both.
         assert len(tries) == 3 or (runs_on("oceanbase") and len(tries) == 4)
 
     async def test_a_connection_cut_in_a_transaction_is_replaced(
@@ -160,10 +160,10 @@ class TestMariaDB:
             other.rollback()
         assert (await order)[0] == 200
 
-    async def test_work_whose_commit_was_not_answered_is_settled_by_its_order_id(
+    async def test_an_order_whose_commit_got_no_answer_is_posted_once(
         self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, impatient: None
     ) -> None:
-        """The connection is lost after the server has committed and before it said so."""
+        """The connection is lost after the commit and before its answer."""
         await open_users(client, "u1")
         lost = 0
         original = MysqlBatch.commit
@@ -181,7 +181,7 @@ class TestMariaDB:
         assert await balance(client, "u1") == "1.00"
 
     @pytest.mark.not_on("foreign", because="it stops the server for a while")
-    async def test_a_database_that_does_not_answer_makes_a_503_in_time(
+    async def test_a_database_that_does_not_answer_is_a_503_within_the_timeout(
         self, client: Client, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await open_users(client, "u1")
@@ -202,7 +202,7 @@ class TestMariaDB:
 
 @pytest.mark.not_on("foreign", because="it kills the server")
 class TestMariaDBDies:
-    """A server of its own, since it is killed."""
+    """A separate server, since it is killed."""
 
     @pytest.fixture
     def mariadb(self, tmp_path: Path) -> Iterator[MariaDB]:
@@ -214,7 +214,7 @@ class TestMariaDBDies:
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
-    async def test_killed_and_restarted_nothing_acknowledged_is_lost_and_orders_go_on(
+    async def test_after_a_kill_and_a_restart_no_acknowledged_order_is_lost_and_orders_go_on(
         self, client: Client, database: Database, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
@@ -244,10 +244,10 @@ class TestMariaDBDies:
         await assert_books_balance(database)
 
 
-async def test_work_that_is_broken_off_ends_and_leaves_only_sound_connections(
+async def test_cancelled_work_ends_and_leaves_only_usable_connections(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """aiomysql closes the connection under it, and tells of that instead of the cancellation."""
+    """aiomysql closes the connection, and raises an error about that instead of the cancellation."""
     caplog.set_level(logging.INFO)
 
     async def sleep(connection: AsyncConnection) -> None:

@@ -1,4 +1,4 @@
-"""`myaccount migrate`: each migration is run once and whole, whoever else migrates and whatever cuts it off."""
+"""`myaccount migrate`: each migration runs once and completely, despite other migrations and interruptions."""
 
 import asyncio
 import subprocess
@@ -56,7 +56,7 @@ def test_a_database_is_migrated_once_and_then_there_is_nothing_to_do(
 
 
 @both
-def test_the_status_tells_the_versions_and_changes_nothing(
+def test_the_status_shows_the_versions_and_changes_nothing(
     file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["migrate", "--status", "-c", str(file)]
@@ -77,7 +77,7 @@ def test_the_status_tells_the_versions_and_changes_nothing(
 
 
 @both
-def test_the_sql_is_printed_and_not_run_and_makes_the_schema(
+def test_the_sql_is_printed_and_makes_the_schema(
     file: Path,
     config: Config,
     engine: Engine,
@@ -125,7 +125,7 @@ def test_several_programs_may_migrate_at_once(file: Path, config: Config, engine
 
 
 @only_sqlite
-def test_several_embedded_starts_at_once_do_not_trip_over_each_other(config: Config) -> None:
+def test_several_starts_on_one_embedded_file_succeed_at_once(config: Config) -> None:
     async def start_all() -> None:
         await asyncio.gather(*(asyncio.to_thread(asyncio.run, prepare(config)) for _ in range(5)))
 
@@ -133,7 +133,7 @@ def test_several_embedded_starts_at_once_do_not_trip_over_each_other(config: Con
 
 
 @only_mariadb
-async def test_a_migration_waits_for_another_hosts_and_then_says_so(
+async def test_a_migration_waits_for_that_of_another_host_and_then_gives_up(
     config: Config, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_lock, "MIGRATION_WAIT_SECONDS", 1)
@@ -142,18 +142,18 @@ async def test_a_migration_waits_for_another_hosts_and_then_says_so(
         with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
             await migrate(config)
         cursor.execute("SELECT RELEASE_LOCK(CONCAT('myaccount.', MD5(DATABASE())))")
-    # Another database's is its own.
+    # The lock is that of one database only.
     await migrate(config)
 
 
 @only_mariadb
 @pytest.mark.not_on("oceanbase", because="a change of a table waits for no transaction there")
-async def test_a_table_in_use_is_not_waited_for_without_end(
+async def test_the_wait_for_a_table_in_use_is_limited(
     config: Config, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_lock, "TABLE_WAIT_SECONDS", 1)
     await migrate(config)
-    # As if the first version's migration had been cut off.
+    # As if the first migration had been interrupted.
     run(engine, f"DELETE FROM {VERSION}", "DELETE FROM account", "ALTER TABLE account DROP COLUMN last_entry")
     with engine.connect() as other:
         other.exec_driver_sql("SELECT * FROM event")
@@ -163,7 +163,7 @@ async def test_a_table_in_use_is_not_waited_for_without_end(
 
 
 @both
-async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
+async def test_a_migration_that_is_interrupted_anywhere_is_completed_by_the_next(
     config: Config, engine: Engine
 ) -> None:
     number, cut = 0, True
@@ -179,18 +179,18 @@ async def test_a_migration_that_is_cut_off_anywhere_is_completed_by_the_next(
         with engine.begin() as connection:
             assert connection.scalar(text("SELECT COUNT(*) FROM account")) == 1
             if not runs_on("oceanbase"):
-                # SQLAlchemy cannot read OceanBase's definitions of tables.
+                # SQLAlchemy cannot inspect OceanBase's tables.
                 tables = inspect(connection)
                 assert sum(len(tables.get_indexes(table)) for table in metadata.tables) >= 9
             for table in reversed(metadata.sorted_tables):
                 connection.exec_driver_sql(f"DROP TABLE `{table.name}`")
             connection.exec_driver_sql(f"DROP TABLE {VERSION}")
-    # Ten tables and their indexes.
+    # There are ten tables and their indexes.
     assert number > 20
 
 
 @both
-def test_alembic_is_loaded_only_where_something_is_migrated(file: Path, config: Config) -> None:
+def test_alembic_is_imported_only_if_there_is_something_to_migrate(file: Path, config: Config) -> None:
     command = ["python3", "-X", "importtime", "-m", "myaccount"]
 
     def loads_alembic(*words: str) -> bool:
@@ -203,5 +203,5 @@ def test_alembic_is_loaded_only_where_something_is_migrated(file: Path, config: 
     assert loads_alembic("migrate")
     assert not loads_alembic("migrate")
     assert not loads_alembic("migrate", "--status")
-    # As a start does, it looks whether the schema is this program's.
+    # Like a start, this command only compares versions.
     assert not loads_alembic("events")

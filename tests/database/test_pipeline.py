@@ -1,4 +1,4 @@
-"""Statements that travel together: what is too large for a packet is divided, and no cut answer is believed."""
+"""Pipelines: statements too large for one packet are divided, and truncated results are refused."""
 
 import asyncio
 import json
@@ -29,13 +29,13 @@ from ..helpers.servers import MariaDB
 class TestPackets:
     LIMIT = 100 + PACKET_MARGIN_BYTES
 
-    def test_what_fits_is_one_packet(self) -> None:
+    def test_statements_that_fit_are_one_packet(self) -> None:
         assert list(_packets(["a" * 10, "b" * 10], self.LIMIT)) == [f"{'a' * 10};{'b' * 10}"]
 
-    def test_nothing_is_no_packet(self) -> None:
+    def test_without_statements_there_is_no_packet(self) -> None:
         assert list(_packets([], self.LIMIT)) == []
 
-    def test_what_does_not_fit_is_divided_between_statements(self) -> None:
+    def test_other_statements_are_divided_into_packets(self) -> None:
         packets = list(_packets(["a" * 60, "b" * 39, "c" * 38, "é" * 29], self.LIMIT))
         assert packets == [f"{'a' * 60}", f"{'b' * 39};{'c' * 38}", "é" * 29]
         assert all(len(packet.encode()) < 100 for packet in packets)
@@ -50,7 +50,7 @@ class TestPackets:
         assert len(statements) > 1
         assert all(len((words + str(parameters)).encode()) < 2**16 // 2 for words, parameters in statements)
 
-    def test_a_row_that_is_large_by_itself_is_a_statement_by_itself(self) -> None:
+    def test_a_large_row_has_a_statement_of_its_own(self) -> None:
         statements = insert_rows("INSERT INTO t (a)", [("(%s)", ["x" * 50_000])] * 2)
         assert [len(parameters) for _, parameters in statements] == [1, 1]
 
@@ -60,24 +60,24 @@ def test_a_callback_never_carries_more_changes_than_fit() -> None:
     changes = [Change(TRANSFER, longest, longest, longest, 1, 2**62, 2**62, None, 2**62, 2**62)] * BATCH_LIMIT
     bodies = [body for _, body in request_bodies(changes, utc_now(), {"shop": {TRANSFER}})]
     assert [len(json.loads(body)["data"]) for body in bodies] == [64] * 4
-    # As a statement has them: with a backslash before each quote.
+    # Escaped, as in a statement: with a backslash before each quote.
     assert all(len(body.replace('"', '\\"').encode()) < 2**16 - 1000 for body in bodies)
 
 
-class TestAnswers:
-    def test_a_parse_values(self) -> None:
+class TestValues:
+    def test_complete_values_are_returned(self) -> None:
         assert _parse_values(2, "[[1],[2]]") == [[1], [2]]
         assert _parse_values(0, None) == _parse_values(0, "[]") == []
 
     @pytest.mark.parametrize("cut", ['[[1],[2,"u', "[[1]]", "[[1],]", "[]", None])
-    def test_a_cut_answer_is_refused(self, cut: str | None) -> None:
+    def test_truncated_values_are_refused(self, cut: str | None) -> None:
         with pytest.raises(TooLarge, match="of 2 values"):
             _parse_values(2, cut)
 
 
 @contextmanager
 def _globally(mariadb: MariaDB, variable: str, value: int) -> Iterator[None]:
-    """Have the server begin each session with that value."""
+    """Set the variable for new sessions."""
     with mariadb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT @@GLOBAL.{variable}")
         (before,) = cursor.fetchone() or (0,)
@@ -100,7 +100,9 @@ class TestAServerThatCutsAggregates:
         with _globally(mariadb, *variable):
             yield {"mysql": mysql_section}
 
-    async def test_everybody_is_found_and_everything_delivered(self, client: Client, database: Database) -> None:
+    async def test_all_users_are_found_and_all_messages_delivered(
+        self, client: Client, database: Database
+    ) -> None:
         names = [f"user-with-a-long-id-{n}" for n in range(12)]
         await open_users(client, *names)
         await asyncio.gather(

@@ -11,7 +11,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Boolean, Connection, DateTime, Integer, MetaData, String, create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
-# Imported for their tables as well, which the metadata then has.
 from myaccount.migrations.runner import setup_script, upgrade
 from myaccount.model.columns import metadata
 from myaccount.settings.paths import resource
@@ -24,7 +23,7 @@ from ..helpers.services import ENVIRONMENT
 
 
 def _shape(connection: Connection) -> dict[str, Any]:
-    """Return what a database says of its tables, in words that both databases share."""
+    """Describe a database's tables, in terms that both databases share."""
     inspector = inspect(connection)
     return {
         table: {
@@ -54,11 +53,11 @@ def _shape(connection: Connection) -> dict[str, Any]:
 
 
 def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
-    """Return whether it may be null, its kind, and a text's length; SQLite has one kind of whole number."""
+    """Return whether it may be NULL, its type, and a text's length. SQLite has one type for all integers."""
     kind = column["type"].as_generic()
     length = getattr(kind, "length", None)
     if isinstance(kind, Boolean):
-        # MySQL has it as a small number.
+        # MySQL stores it as a small integer.
         kind = Integer()
     for family in (Integer, DateTime, String):
         if isinstance(kind, family):
@@ -67,7 +66,7 @@ def _column(column: ReflectedColumn) -> tuple[bool, type[Any], int | None]:
 
 
 def definitions(connection: Connection) -> dict[str, Any]:
-    """Return how MariaDB itself writes the tables: types, options and all."""
+    """Return MariaDB's own definitions of the tables, with types and options."""
     names = [name for name in inspect(connection).get_table_names() if name != VERSION]
     return {name: connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").scalar() for name in names}
 
@@ -87,7 +86,7 @@ def test_the_migrations_the_script_and_the_tables_are_one_schema_in_mariadb(
     with by_tables.begin() as connection:
         metadata.create_all(connection)
     with by_script.connect() as script, by_migrations.connect() as migrations, by_tables.connect() as tables:
-        # The external account has moved a counter.
+        # The row of the external account has advanced a counter.
         expected = {name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(migrations).items()}
         assert expected == {
             name: sql.replace(" AUTO_INCREMENT=2", "") for name, sql in definitions(script).items()
@@ -133,7 +132,7 @@ def _names(models: MetaData) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
-def test_the_recipe_for_models_gives_those_of_our_tables(
+def test_the_recipe_for_models_works_for_our_tables(
     mariadb: MariaDB, mysql_section: Section, tmp_path: Path, readme: str
 ) -> None:
     recipe = block(readme, ".venv/bin/pip install sqlacodegen").splitlines()[1]
@@ -146,7 +145,7 @@ def test_the_recipe_for_models_gives_those_of_our_tables(
     assert spec.loader is not None
     models = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(models)
-    # The table of the version is not among them.
+    # Without the version's table.
     assert _names(models.Base.metadata) == _names(metadata)
     engine = mysql_engine(mariadb, mysql_section["db"])
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What a start, and a migration, make of a schema that is not this program's."""
+"""Starts and migrations on a schema of another version, or of another program."""
 
 import asyncio
 import shutil
@@ -37,7 +37,7 @@ __all__ = ["backend", "config", "engine", "file"]
 
 
 @only_mariadb
-async def test_a_server_without_the_schema_is_refused_at_start_with_what_to_run(
+async def test_at_start_a_server_without_the_schema_is_refused_with_the_command_to_run(
     config: Config, mariadb: MariaDB, engine: Engine
 ) -> None:
     with pytest.raises(DatabaseNotReady, match=r"has no schema yet.*Run:  myaccount migrate -c FILE") as raised:
@@ -63,7 +63,7 @@ def upgrade():
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let the program be one that needs version 0003, which ends in a statement."""
+    """Make the program need version 0003, whose last statement is given."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrations.MIGRATIONS, folder)
 
@@ -78,7 +78,7 @@ TEAM = "INSERT INTO team (team_id, team_name, created_at) VALUES ('t', 'T', '202
 
 
 @both
-async def test_a_schema_that_is_behind_is_migrated_by_itself_or_refused_and_keeps_what_it_holds(
+async def test_an_older_schema_is_upgraded_or_refused_and_keeps_its_data(
     file: Path,
     config: Config,
     engine: Engine,
@@ -107,7 +107,7 @@ async def test_a_schema_that_is_behind_is_migrated_by_itself_or_refused_and_keep
 
 
 @only_sqlite
-async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
+async def test_a_failed_migration_leaves_the_embedded_file_unchanged(
     config: Config, engine: Engine, next_version: Callable[[str], None]
 ) -> None:
     await migrate(config)
@@ -120,7 +120,7 @@ async def test_a_migration_of_the_embedded_file_that_fails_leaves_it_as_it_was(
 
 
 @both
-async def test_a_schema_that_is_newer_is_refused_everywhere(
+async def test_a_newer_schema_is_refused_everywhere(
     file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await migrate(config)
@@ -135,7 +135,7 @@ async def test_a_schema_that_is_newer_is_refused_everywhere(
 
 
 @both
-async def test_what_an_earlier_checkout_set_up_is_taken_over_as_it_is(
+async def test_a_schema_that_an_earlier_checkout_made_is_kept(
     file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await migrate(config)
@@ -168,7 +168,7 @@ async def test_what_an_earlier_checkout_set_up_is_taken_over_as_it_is(
     ],
 )
 @both
-async def test_an_earlier_schema_that_is_not_this_one_is_refused_with_what_it_lacks(
+async def test_a_different_schema_is_refused_with_what_it_lacks(
     file: Path, config: Config, engine: Engine, spoil: list[str], lacks: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await migrate(config)
@@ -199,7 +199,7 @@ async def test_a_database_without_the_external_account_is_refused_at_start(confi
         await prepare(config)
 
 
-def test_the_service_refuses_in_one_line_a_schema_that_it_cannot_work_on(
+def test_the_service_refuses_an_unsuitable_schema_in_one_line(
     mariadb: MariaDB, mysql_section: Section, tmp_path: Path
 ) -> None:
     file = tmp_path / "config.yaml"

@@ -25,7 +25,7 @@ class Pair:
         self.proxy = Proxy(old.port)
 
     def copy(self) -> None:
-        """Bring the new server to where the old one is now."""
+        """Copy the old server's data to the new one."""
         options = ["--no-defaults", "--host=127.0.0.1", f"--user={MariaDB.user}", f"--password={MariaDB.password}"]
         dump = subprocess.run(
             [program("mariadb-dump", "mariadb-client"), *options, f"--port={self.old.port}", self.database],
@@ -45,7 +45,7 @@ class Pair:
         return row[0] if row else None
 
     def demote_old(self) -> None:
-        """The old server lives on with its connections, and takes no writes; the address leads to the new one."""
+        """Make the old server read-only, with its connections still open; the address leads to the new one."""
         _set_read_only(self.old, 1)
         self.proxy.to_port = self.new.port
 
@@ -60,7 +60,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariaDB,
     started = [MariaDB(tmp_path_factory.mktemp(name) / "server").start() for name in ("old", "new")]
     for server in started:
         with server.connect("root", "") as connection, connection.cursor() as cursor:
-            # Whoever may do everything may write to a read-only server.
+            # A user with all privileges may write to a read-only server.
             cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
             cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
     yield started[0], started[1]
@@ -88,7 +88,7 @@ async def backend(pair: Pair) -> AsyncIterator[Section]:
             "mysql": {
                 "host": "127.0.0.1", "port": port, "db": pair.database, "user": "shop", "password": "secret",
             },
-            # It would open connections at times of its own.
+            # It would open connections at unpredictable times.
             "listener": {"enabled": False},
         }  # fmt: skip
 
@@ -100,7 +100,7 @@ async def _name(client: Client) -> str:
     return name
 
 
-async def test_an_opening_that_the_new_server_lost_does_not_lead_to_the_new_owner_of_its_key(
+async def test_a_user_that_the_new_server_lost_is_not_confused_with_the_new_owner_of_the_key(
     client: Client, pair: Pair
 ) -> None:
     await open_users(client, "u1")
@@ -110,7 +110,7 @@ async def test_an_opening_that_the_new_server_lost_does_not_lead_to_the_new_owne
     pair.proxy.to_port = pair.new.port
     pair.proxy.cut()
     await open_users(client, "new1")
-    # As on the old server, where it was lost1's.
+    # The key that lost1 had on the old server.
     assert pair.on_new("SELECT id FROM account WHERE user_id = 'new1'") == 3
     assert (await send(client, "/recharge", orderId="r2", userId="lost1", amount="100"))[0] == 404
     assert (await send(client, "/recharge", orderId="r3", userId="new1", amount="1"))[0] == 200
@@ -123,7 +123,7 @@ async def test_a_write_that_the_old_server_refuses_replaces_every_connection(
 ) -> None:
     monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 3600)
     await open_users(client, "u1")
-    # Every connection is open, the journal's as well.
+    # Every connection is open, including the journal's.
     assert (await send(client, "/recharge", orderId="r0", userId="u1", amount="1"))[0] == 200
     await asyncio.gather(*[send(client, "/querorder", orderId="r1") for _ in range(10)])
     pair.copy()
@@ -162,7 +162,7 @@ async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_th
 async def test_a_database_that_is_read_only_everywhere_can_be_read(
     client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each use of a connection asks for a proof.
+    # Each use of a connection checks the server.
     monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 0)
     await open_users(client, "u1")
     _set_read_only(pair.old, 1)

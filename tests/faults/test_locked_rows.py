@@ -36,7 +36,7 @@ def backend(mysql_section: Section) -> Section:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocked orders wait for as long as a slow machine may need."""
+    """Let blocked orders wait long enough for a slow machine."""
     monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 60)
 
 
@@ -87,7 +87,7 @@ async def test_only_orders_that_want_the_locked_row_wait(
     await assert_books_balance(database)
 
 
-async def test_orders_of_one_batch_are_told_apart(users: Client, holding: Holding, patient: None) -> None:
+async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Holding, patient: None) -> None:
     with holding(_account_of("u3")):
         orders = {
             n: asyncio.ensure_future(transfer(users, f"t{n}", "u1", "u3" if n % 4 == 0 else "u2", "1"))
@@ -113,7 +113,7 @@ async def test_while_the_outside_account_is_locked_transfers_go_on(
 async def test_a_batch_waits_for_a_locked_row_once(
     users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that want the row later are set apart without waiting, so the others are as fast as before."""
+    """Later orders for the row are blocked at once, so that the others are as fast as before."""
     given_up = 0
     original = MysqlBatch.rollback
 
@@ -146,7 +146,7 @@ async def test_an_order_that_waited_too_long_is_refused_and_can_be_sent_again(
     assert await transfer(users, "b1", "u1", "u3", "1") == POSTED
 
 
-async def test_many_orders_for_a_locked_row_do_not_take_the_place_of_others(
+async def test_many_orders_for_a_locked_row_do_not_crowd_out_others(
     users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocked_module, "BLOCKED_LIMIT", 2)
@@ -173,7 +173,7 @@ async def test_a_journal_that_closes_waits_for_its_blocked_orders(
     await closing
 
 
-async def test_an_order_id_that_another_has_not_committed_refuses_only_that_order(
+async def test_an_order_id_in_an_open_transaction_elsewhere_refuses_only_that_order(
     users: Client, holding: Holding
 ) -> None:
     insert = (
@@ -191,7 +191,7 @@ async def test_an_order_id_that_another_has_not_committed_refuses_only_that_orde
     assert await transfer(users, "t1", "u1", "u2", "1") == POSTED
 
 
-async def test_orders_that_cannot_be_inserted_are_refused_in_time_and_the_rest_with_them(
+async def test_orders_that_cannot_be_inserted_are_refused_within_the_timeout(
     users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another session at REPEATABLE READ holds the end of the index, so that no order can be inserted."""
@@ -208,7 +208,7 @@ async def test_orders_that_cannot_be_inserted_are_refused_in_time_and_the_rest_w
     with holding("SELECT id FROM `order` ORDER BY id DESC LIMIT 1 FOR UPDATE"):
         answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(40)])
     assert {answer[:2] for answer in answers} == {(503, "unavailable")}
-    # Not each of them alone: after the first they have waited long enough.
+    # They are not tried one by one: after the first, the others have waited too long.
     assert posts < 10
     assert await transfer(users, "t0", "u1", "u2", "1") == POSTED
 
@@ -216,7 +216,7 @@ async def test_orders_that_cannot_be_inserted_are_refused_in_time_and_the_rest_w
 async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alone(
     users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TiDB takes SKIP LOCKED for no lock at all; what it returns must not be decided on."""
+    """On TiDB, SKIP LOCKED locks nothing, so its rows must not be used."""
     journal = users.app[journal_key]
     statements: list[str] = []
     original = MysqlBatch._lock_accounts
@@ -238,10 +238,10 @@ async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alon
     assert journal.waiting == 0
 
 
-async def test_now_and_then_a_blocked_order_waits_in_the_queue_of_the_lock(
+async def test_one_retry_in_so_many_waits_for_the_lock(
     users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would never have a row for which batches of other processes queue."""
+    """Otherwise it would never get a row for which batches of other processes queue."""
     tries: list[bool] = []
     original = Poster.post
 
@@ -258,7 +258,7 @@ async def test_now_and_then_a_blocked_order_waits_in_the_queue_of_the_lock(
     assert queued[:3] == [0, blocked_module.QUEUEING, 2 * blocked_module.QUEUEING]
 
 
-def test_a_batch_waits_as_long_as_batches_usually_do() -> None:
+def test_the_longest_wait_follows_the_usual_one() -> None:
     wait = LockWait()
     assert wait.milliseconds == LEAST_MILLISECONDS
     for _ in range(50):
@@ -294,7 +294,7 @@ async def test_a_process_that_is_stopped_before_its_commit_delays_only_its_accou
         await eventually(recharged)
     finally:
         stopped.process.send_signal(signal.SIGCONT)
-    # It cannot know what became of its order. Sending it again settles that.
+    # It does not know whether its order was committed. Sending it again tells.
     with pytest.raises(HTTPError, match="503"):
         await its_own
     assert (await send(users, "/recharge", orderId="s1", userId="u3", amount="1"))[0] == 200

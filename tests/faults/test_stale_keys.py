@@ -1,4 +1,4 @@
-"""What a process remembers of accounts is checked against the locked row (promise 10).
+"""Cached account keys are checked against the locked row (promise 10).
 
 A failover to a replica that lost the newest openings may give their keys to other users.
 """
@@ -19,7 +19,7 @@ from ..helpers.actions import assert_books_balance, balance, open_users, send, t
 
 @pytest.fixture
 async def remembered(client: Client, database: Database) -> int:
-    """A service with u1 and u2 that remembers the key of lost1, which its database has lost; return the key."""
+    """A service that has cached the key of lost1, a user that its database has lost; return the key."""
     await open_users(client, "u1", "u2", "lost1")
     for name in ("u1", "lost1"):
         assert (await send(client, "/recharge", orderId=f"r-{name}", userId=name, amount="100"))[0] == 200
@@ -37,7 +37,7 @@ async def remembered(client: Client, database: Database) -> int:
 
 @pytest.fixture
 async def reused(client: Client, database: Database, remembered: int) -> None:
-    """The lost key is another user's by now."""
+    """Give the lost key to another user."""
     await open_users(client, "new1")
 
     async def take_the_key(connection: AsyncConnection) -> None:
@@ -54,7 +54,7 @@ async def _assert_lost1_is_unknown(client: Client) -> None:
     assert (paid[:2], received[:2]) == ((404, "user_not_found"), (404, "user_not_found"))
 
 
-async def test_money_for_a_user_that_is_gone_never_reaches_the_new_owner_of_the_key(
+async def test_money_for_a_lost_user_never_reaches_the_new_owner_of_the_key(
     client: Client, database: Database, reused: None
 ) -> None:
     await _assert_lost1_is_unknown(client)
@@ -62,7 +62,7 @@ async def test_money_for_a_user_that_is_gone_never_reaches_the_new_owner_of_the_
     await assert_books_balance(database)
 
 
-async def test_money_of_the_new_owner_is_not_spent_by_the_user_that_is_gone(
+async def test_a_lost_user_does_not_spend_the_money_of_the_new_owner(
     client: Client, database: Database, reused: None
 ) -> None:
     assert (await send(client, "/recharge", orderId="r-new1", userId="new1", amount="7"))[0] == 200
@@ -71,7 +71,7 @@ async def test_money_of_the_new_owner_is_not_spent_by_the_user_that_is_gone(
     await assert_books_balance(database)
 
 
-async def test_a_key_that_nobody_has_any_more_is_looked_up_again(client: Client, remembered: int) -> None:
+async def test_a_key_that_no_longer_exists_is_looked_up_again(client: Client, remembered: int) -> None:
     await _assert_lost1_is_unknown(client)
 
 

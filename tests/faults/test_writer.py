@@ -1,4 +1,4 @@
-"""A journal's writer that fails ends its process: nobody else would answer its orders."""
+"""A failed journal writer ends its process, since no other task answers its orders."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Opening accounts and looking at them, on both backends."""
+"""Opening and querying accounts, on both backends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -66,7 +66,7 @@ async def test_every_character_a_field_may_have_comes_back_as_it_was_sent(client
     )
 
 
-async def test_a_taken_id_is_refused_and_nothing_of_the_opening_stays(client: Client, database: Database) -> None:
+async def test_a_taken_id_is_refused_and_leaves_nothing(client: Client, database: Database) -> None:
     await open_users(client, "u1")
     taken_user = await send(client, "/openacc", **ALICE)
     taken_account = await send(client, "/openacc", **ALICE | {"userId": "u2", "accountId": "a-u1"})
@@ -80,9 +80,9 @@ async def test_a_taken_id_is_refused_and_nothing_of_the_opening_stays(client: Cl
         assert await database.read(lambda connection, count=count: connection.scalar(count)) == rows  # type: ignore[misc]
 
 
-async def test_of_many_openings_of_one_user_at_once_exactly_one_succeeds(client: Client) -> None:
+async def test_exactly_one_of_many_openings_of_one_user_at_once_succeeds(client: Client) -> None:
     async def open_her() -> tuple[int, dict[str, Any], bool]:
-        # More than there are connections come at once, so a slow machine may refuse some for now.
+        # There are more requests than connections, so some may get a 503 on a slow machine.
         while (answer := await send(client, "/openacc", **ALICE))[0] == 503:
             pass
         return answer
@@ -91,13 +91,13 @@ async def test_of_many_openings_of_one_user_at_once_exactly_one_succeeds(client:
     assert sorted((status, replayed) for status, _, replayed in answers) == [(200, False)] + [(409, True)] * 19
 
 
-async def test_an_opening_that_is_sent_again_says_that_it_was_this_one(client: Client) -> None:
-    """Its client may not have seen the reply. The contract has the refusal, so a header tells the difference."""
+async def test_a_repeated_opening_is_marked_as_replayed(client: Client) -> None:
+    """The client may have missed the first reply. The contract demands an error, so a header marks it."""
     await send(client, "/team", teamId="t", teamName="T")
     await send(client, "/team", teamId="s", teamName="S")
     watched = ALICE | {"teamId": "t"}
     assert await send(client, "/openacc", **watched) == (200, {"result": 1}, False)
-    # What became of the account does not matter.
+    # Later changes of the account do not matter.
     await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
     status, problem, replayed = await send(client, "/openacc", **watched)
     assert (status, problem["code"], problem["field"], replayed) == (409, "user_exists", "userId", True)
@@ -111,14 +111,14 @@ async def test_an_opening_that_is_sent_again_says_that_it_was_this_one(client: C
     assert (status, problem["code"], replayed) == (409, "account_exists", False)
 
 
-async def test_the_external_account_can_be_neither_taken_nor_named(client: Client) -> None:
+async def test_no_client_can_open_or_use_the_external_account(client: Client) -> None:
     status, body, _ = await send(client, "/openacc", **ALICE | {"accountId": "outside CNY"})
     assert (status, body["field"]) == (400, "accountId")
     assert (await send(client, "/recharge", orderId="r1", userId="outside CNY", amount="1"))[0] == 400
 
 
 async def test_a_user_without_an_account_is_shown_and_not_opened_again(client: Client, database: Database) -> None:
-    """None is made by the service; a database from elsewhere may hold one."""
+    """The service makes none, but an imported database may have one."""
     row = {"user_id": "u1", "user_name": "Alice", "sex": "F", "card_num": "62", "created_at": utc_now()}
     await database.write(lambda connection: connection.execute(user.insert().values(row)))
     status, body, _ = await send(client, "/queryacc", userId="u1")
@@ -127,10 +127,10 @@ async def test_a_user_without_an_account_is_shown_and_not_opened_again(client: C
     assert (status, body["code"]) == (409, "user_exists")
 
 
-async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(
+async def test_an_opening_whose_commit_got_no_answer_is_not_refused_as_taken(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its work is run again after a commit that did happen: it must know its own row again."""
+    """The retry after a successful commit must recognise its own row."""
 
     class Forgetful(Database):
         def __init__(self) -> None:
@@ -142,7 +142,7 @@ async def test_an_opening_whose_commit_was_not_answered_is_not_refused_as_taken(
 
     await open_account(Forgetful(), lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(user))) == 1
-    # Another's is refused, even one of the same moment.
+    # Another opening is refused, even with the same timestamp.
     (opened_at,) = await database.read(lambda connection: connection.scalars(select(user.c.created_at)))
     monkeypatch.setattr("myaccount.accounts.opening.utc_now", lambda: opened_at)
     with pytest.raises(UserExists):

@@ -25,13 +25,13 @@ from ..conftest import Client
 from ..helpers.actions import assert_books_balance, balance, open_users, send
 
 
-def announce_to_nobody(event_id: int) -> None:
-    """The sweeper of the running service finds the event all the same."""
+def ignore_event(event_id: int) -> None:
+    """The sweeper of the running service finds the event anyway."""
 
 
 @pytest.fixture
 async def another(config: Config, database: Database) -> AsyncIterator[Database]:
-    """The same database over connections of its own, as another process has it."""
+    """The same database over other connections, like another process's."""
     async with open_database(config, working_path(config["sqlite_file"])) as another:
         yield another
 
@@ -45,7 +45,7 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(
     for n in range(60):
         payer, payee = 1 + n % 3, 1 + (n + 1 + n // 3 % 2) % 3
         commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", 7 + n % 5))
-    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
+    async with Journal(database, ignore_event) as one, Journal(another, ignore_event) as two:
         first, second = await asyncio.gather(
             asyncio.gather(*map(one.submit, commands)), asyncio.gather(*map(two.submit, reversed(commands)))
         )
@@ -58,7 +58,7 @@ async def test_two_processes_that_move_the_same_money_lose_no_update(
     client: Client, database: Database, another: Database
 ) -> None:
     await open_users(client, "u1", "u2")
-    async with Journal(database, announce_to_nobody) as one, Journal(another, announce_to_nobody) as two:
+    async with Journal(database, ignore_event) as one, Journal(another, ignore_event) as two:
         for round_ in range(10):
             waiting = [
                 journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
@@ -71,7 +71,7 @@ async def test_two_processes_that_move_the_same_money_lose_no_update(
     await assert_books_balance(database)
 
 
-async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
+async def test_when_the_database_is_away_all_waiting_orders_are_refused_at_once(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = 0
@@ -83,7 +83,7 @@ async def test_when_the_database_is_away_all_that_waits_is_refused_at_once(
         raise Unavailable("away")
 
     monkeypatch.setattr(Database, "write_on_driver", away)
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * BATCH_LIMIT)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
@@ -98,7 +98,7 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
     poster = client.app[journal_key]._poster
     for n in range(6):
         assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
-        # Those of one batch come on top of the limit.
+        # The users of one batch may come on top of the limit.
         assert len(poster._first_accounts) <= 2 + 1
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
@@ -117,23 +117,23 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def test_what_waits_is_settled_in_one_batch_and_the_rest_in_the_next(
+async def test_waiting_orders_are_one_batch_up_to_the_limit(
     client: Client, database: Database, batches: list[int]
 ) -> None:
     await open_users(client, "u1")
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         await asyncio.gather(*[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(BATCH_LIMIT + 10)])
     assert batches == [BATCH_LIMIT, 10]
     assert await balance(client, "u1") == "2.66"
 
 
-async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_waits_for_nobody(
+async def test_a_batch_gathers_to_the_previous_size_and_a_single_client_does_not_wait(
     client: Client, database: Database, batches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
-    # For ever, as far as this test is concerned.
+    # Longer than this test.
     monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
-    async with asyncio.timeout(20), Journal(database, announce_to_nobody) as journal:
+    async with asyncio.timeout(20), Journal(database, ignore_event) as journal:
         for n in range(3):
             await journal.submit(Recharge(f"alone-{n}", "u1", 1))
         await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", 1)) for n in range(3)])
@@ -145,23 +145,23 @@ async def test_after_a_batch_of_several_as_many_are_waited_for_and_one_alone_wai
     assert batches == [1, 1, 1, 3, 3]
 
 
-async def test_the_largest_batch_is_found_again_whole(client: Client, database: Database) -> None:
-    """Ids as long as they may be, of the widest characters: what comes back as one value is not cut."""
+async def test_the_largest_batch_is_replayed_completely(client: Client, database: Database) -> None:
+    """The longest ids, of four-byte characters: the one value that has them all is not truncated."""
     await open_users(client, "u1")
     ids = [
         f"{n:03}".translate({48 + d: 0x1F600 + d for d in range(10)}).ljust(45, "\U0001f4b0") for n in range(256)
     ]
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         for replayed in (False, True):
             outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", 1)) for id_ in ids])
             assert outcomes == [Outcome(replayed=replayed)] * len(ids)
 
 
-async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settled(
+async def test_beyond_the_limit_orders_are_refused_and_accepted_ones_are_settled(
     client: Client, database: Database
 ) -> None:
     await open_users(client, "u1")
-    async with Journal(database, announce_to_nobody, waiting_limit=5) as journal:
+    async with Journal(database, ignore_event, waiting_limit=5) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(8)], return_exceptions=True
         )
@@ -170,30 +170,30 @@ async def test_beyond_the_bound_an_order_is_refused_and_those_accepted_are_settl
     assert await balance(client, "u1") == "0.05"
 
 
-async def test_while_the_oldest_waits_too_long_more_are_refused_and_it_is_settled_in_the_end(
+async def test_while_the_oldest_order_waits_too_long_others_are_refused_and_it_is_settled(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
-    let_go = asyncio.Event()
+    released = asyncio.Event()
     original = Poster.post
 
     async def slow(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
-        await let_go.wait()
+        await released.wait()
         return await original(self, commands, wait=wait)
 
     monkeypatch.setattr(Poster, "post", slow)
-    # The bound is a time, so this test takes some; it fails neither on a slow machine nor on a fast one.
-    async with Journal(database, announce_to_nobody, waiting_seconds=0.5) as journal:
+    # The limit is a time, so this test is slow. Its result does not depend on the speed of the machine.
+    async with Journal(database, ignore_event, waiting_seconds=0.5) as journal:
         at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
         await asyncio.sleep(0.7)
-        # What is at the database waits no more, however long that takes.
+        # An order at the database does not count as waiting.
         first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
         await asyncio.sleep(0)
         in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", 1)))
         await asyncio.sleep(0.7)
         with pytest.raises(Overloaded):
             await journal.submit(Recharge("r4", "u1", 1))
-        let_go.set()
+        released.set()
         assert [await at_the_database, await first_to_wait, await in_time] == [Outcome()] * 3
         assert await journal.submit(Recharge("r4", "u1", 1)) == Outcome()
 
@@ -220,7 +220,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
         return decide(commands, *others)
 
     monkeypatch.setattr(posting_module, "decide", faulty)
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         answers = await asyncio.gather(
             *[journal.submit(Recharge(id_, "u1", 1)) for id_ in ("r1", "poison", "r2")],
             return_exceptions=True,
@@ -232,7 +232,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
 
 async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, database: Database) -> None:
     await open_users(client, "u1")
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(20)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [Outcome()] * 20
@@ -242,7 +242,7 @@ async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, da
 
 async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Client, database: Database) -> None:
     await open_users(client, "u1")
-    async with Journal(database, announce_to_nobody) as journal:
+    async with Journal(database, ignore_event) as journal:
         abandoned = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
         kept = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from ..conftest import Client
 from ..helpers.actions import balance, open_users, send, transfer
 
 
-async def test_a_recharge_and_a_transfer_move_the_money_and_both_can_be_asked_about(client: Client) -> None:
+async def test_a_recharge_and_a_transfer_move_money_and_can_be_queried(client: Client) -> None:
     await open_users(client, "u1", "u2")
     assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="100"))[0] == 200
     assert await transfer(client, "t1", "u1", "u2", "30.25") == (200, "posted", False)
@@ -27,7 +27,7 @@ async def test_a_recharge_and_a_transfer_move_the_money_and_both_can_be_asked_ab
     assert len(time) == len("2026-11-21T10:00:00.000000Z")
 
 
-async def test_a_decline_is_recorded_and_replayed_even_when_the_money_has_come(client: Client) -> None:
+async def test_a_decline_is_recorded_and_replayed_even_if_the_balance_suffices_later(client: Client) -> None:
     await open_users(client, "u1", "u2")
     assert await transfer(client, "t1", "u1", "u2", "5") == (409, "insufficient_funds", False)
     await send(client, "/recharge", orderId="r1", userId="u1", amount="100")
@@ -83,7 +83,7 @@ async def test_a_floor_below_zero_is_a_credit_and_the_external_account_has_none(
     assert await database.read(lambda connection: connection.scalar(outside)) == -100
 
 
-async def test_a_user_opened_after_being_asked_for_is_found(client: Client) -> None:
+async def test_a_user_opened_after_an_order_for_it_was_refused_is_found(client: Client) -> None:
     await open_users(client, "u1")
     assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 404
     await open_users(client, "u2")

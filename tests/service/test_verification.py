@@ -1,4 +1,4 @@
-"""`myaccount verify` proves promises 2 and 3 from the tables alone, and sees what was planted."""
+"""`myaccount verify` checks promises 2 and 3 from the tables alone, and finds planted errors."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def _pass_a_floor(connection: AsyncConnection) -> None:
     if connection.dialect.name == "sqlite":
         await connection.execute(text("PRAGMA ignore_check_constraints = 1"))
     else:
-        # MySQL has none before 8.0.16, and cannot drop it.
+        # MySQL before 8.0.16 has no such constraint, and cannot drop it.
         with suppress(DBAPIError):
             await connection.execute(text("ALTER TABLE account DROP CONSTRAINT ck_account_floor"))
     await connection.execute(update(account).where(account.c.user_id == "u2").values(floor=5000))
@@ -107,7 +107,7 @@ WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
             ],
         ),
         (_skip_an_entry_number, [NUMBER.format("a-u2", 2, 1)]),
-        # The last of its account: nothing follows that would show it but its own link.
+        # The last order of its account: no later one could show the error.
         (_write_a_wrong_balance, [BREAK.format("a-u2", "t1")]),
         (_write_a_wrong_first_balance, [BREAK.format("a-u1", "r1")]),
         (_let_a_decline_change_a_balance, [BREAK.format("a-u2", "t2")]),
@@ -125,12 +125,12 @@ WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
         (_pass_a_floor, ["Account a-u2: the balance 30.00 is below its floor 50.00."]),
     ],
 )
-async def test_what_was_planted_is_found(books: Database, plant: Plant, differences: list[str]) -> None:
+async def test_planted_errors_are_found(books: Database, plant: Plant, differences: list[str]) -> None:
     await books.write(plant)
     assert await _differences(books) == differences
 
 
-async def test_what_went_through_an_account_may_be_more_than_64_bits(books: Database) -> None:
+async def test_an_accounts_turnover_may_exceed_64_bits(books: Database) -> None:
     async def much(connection: AsyncConnection) -> None:
         row = (await connection.execute(select(order).where(order.c.order_id == "t1"))).mappings().one()
         there = {**row, "id": None, "amount": 2**62, "from_balance": 7000 - 2**62, "to_balance": 3000 + 2**62}
@@ -146,7 +146,7 @@ async def test_what_went_through_an_account_may_be_more_than_64_bits(books: Data
     assert await _differences(books) == []
 
 
-async def test_pages_of_accounts_make_the_whole(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_pages_of_accounts_are_verified(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
     await books.write(_raise_a_balance)
     told: list[tuple[int, int]] = []
@@ -158,7 +158,7 @@ async def test_pages_of_accounts_make_the_whole(books: Database, monkeypatch: py
 async def test_it_is_one_consistent_read_while_orders_go_on(
     books: Database, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two pages the money moves on."""
+    """Money is moved between any two pages."""
     monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
     moved = 0
 
@@ -174,7 +174,7 @@ async def test_it_is_one_consistent_read_while_orders_go_on(
     assert moved > 4
 
 
-async def test_the_command_tells_and_ends_with_a_status(
+async def test_the_command_prints_differences_and_has_an_exit_status(
     books: Database, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "verify.yaml"

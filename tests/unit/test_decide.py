@@ -84,7 +84,7 @@ def test_the_promises_hold_after_every_batch(history: list[list[Command]]) -> No
 
 
 @given(st.lists(commands, max_size=60))
-def test_a_batch_has_the_outcome_of_its_commands_one_by_one(batch: list[Command]) -> None:
+def test_a_batch_has_the_outcomes_of_its_commands_one_by_one(batch: list[Command]) -> None:
     at_once, one_by_one = Ledger(), Ledger()
     together = at_once.post(batch)
     alone = [one_by_one.post([command]) for command in batch]
@@ -94,7 +94,7 @@ def test_a_batch_has_the_outcome_of_its_commands_one_by_one(batch: list[Command]
 
 
 @given(st.lists(commands, max_size=30))
-def test_the_same_batch_again_replays_every_recorded_outcome_and_changes_nothing(
+def test_a_repeated_batch_replays_every_recorded_outcome_and_changes_nothing(
     batch: list[Command],
 ) -> None:
     ledger = Ledger()
@@ -104,7 +104,7 @@ def test_the_same_batch_again_replays_every_recorded_outcome_and_changes_nothing
     assert ledger.accounts == accounts
     for command, outcome, repeated in zip(batch, first.outcomes, again.outcomes, strict=True):
         if command.order_id in ledger.orders:
-            # The first of an id is the one that counts; one of other content was refused and is again.
+            # The first command of an id counts; one with other content is refused both times.
             assert _seen(repeated)[:2] == _seen(outcome)[:2] or isinstance(repeated.error, OrderMismatch)
             assert repeated.replayed or isinstance(repeated.error, OrderMismatch)
         else:
@@ -126,7 +126,7 @@ def test_a_transfer_down_to_the_floor_is_posted_and_one_below_it_is_declined() -
     assert (ledger.orders["t2"].from_balance, ledger.orders["t2"].to_balance) == (0, 100)
 
 
-def test_a_decline_stays_a_decline_when_the_money_has_come() -> None:
+def test_a_decline_stays_a_decline_even_if_the_balance_suffices_later() -> None:
     ledger = Ledger()
     transfer = Transfer("t", "ann", "bob", 100)
     first = _one(ledger, transfer)
@@ -169,7 +169,7 @@ def test_refusals_name_the_field_and_leave_nothing() -> None:
     assert ledger.orders == {}
 
 
-def test_a_balance_never_passes_what_the_database_can_hold() -> None:
+def test_a_balance_never_exceeds_what_the_database_can_store() -> None:
     full = {OUTSIDE_WORLD: Account(1, 1 - MAX_BALANCE, None), "ann": Account(2, MAX_BALANCE - 1)}
     decision = decide([Recharge("r1", "ann", 1), Recharge("r2", "ann", 1)], full, {})
     assert decision.outcomes[0] == Outcome()

@@ -1,4 +1,4 @@
-"""Whatever the 2018 demo did, the converted books balance and end in the demo's balances."""
+"""For any history of the 2018 demo, the converted books balance and end in the demo's balances."""
 
 from collections.abc import Iterator
 
@@ -17,13 +17,13 @@ from myaccount.migrations.legacy_2018.conversion import (
 
 USERS = ["u1", "u2", "u3"]
 NOBODY = ["", "nobody"]
-# u3 has two accounts: the demo credited each. u1's is the first.
+# u3 has two accounts, and the demo credited both.
 HOLDERS = {2: "u1", 3: "u2", 4: "u3", 5: "u3"}
 
 parties = st.sampled_from(USERS + NOBODY)
 amounts = st.integers(-(10**12), 10**12) | st.sampled_from([0, 100, -100])
 requests = st.lists(st.tuples(st.sampled_from(["01", "02", "03"]), parties, parties, amounts), max_size=30)
-# What people changed by hand in the tables.
+# Changes that people made by hand in the tables.
 strays = st.dictionaries(st.sampled_from(sorted(HOLDERS)), amounts)
 
 Request = tuple[str, str, str, int]
@@ -69,7 +69,7 @@ def test_the_converted_books_balance_for_any_history(history: list[Request], str
 
 
 @given(requests, strays)
-def test_an_account_has_one_opening_entry_at_most_and_all_are_first(
+def test_an_account_has_at_most_one_opening_entry_and_all_of_these_come_first(
     history: list[Request], strays: dict[int, int]
 ) -> None:
     rows, remarks = _convert(history, _demo(history, strays))
@@ -83,11 +83,11 @@ def test_an_account_has_one_opening_entry_at_most_and_all_are_first(
 
 
 @given(requests)
-def test_orders_explain_all_where_each_user_has_one_account_and_nobody_meddled(history: list[Request]) -> None:
+def test_without_manual_changes_and_second_accounts_there_is_no_opening_entry(history: list[Request]) -> None:
     alone = [request for request in history if "u3" not in request]
     rows, remarks = _convert(alone, _demo(alone, {}))
     assert not [row for row in rows if row.order_type == "00"]
-    # And what is as it should be is not remarked upon.
+    # Only deviations are reported.
     odd = [
         order_type == "03" or amount <= 0 or payee in NOBODY or (order_type != "01" and payer in NOBODY)
         for order_type, payer, payee, amount in alone
@@ -133,6 +133,6 @@ def test_each_kind_of_order_becomes_a_row_or_a_remark(
     assert remarks == ([f"order 'o0': {remark}"] if remark else [])
 
 
-def test_what_clients_cannot_name_is_said() -> None:
+def test_ids_that_clients_cannot_use_are_recognised() -> None:
     assert all(is_nameable(id_) for id_ in ("u1", "张三", "a-b"))
     assert not any(is_nameable(id_) for id_ in ("", " ", "a b", "a\x00", "a\u3000b"))

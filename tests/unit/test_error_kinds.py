@@ -1,4 +1,4 @@
-"""What each error of a database means, by its number, without a server."""
+"""The kind of each database error, by its number, without a server."""
 
 import sqlite3
 
@@ -26,7 +26,7 @@ NUMBERS = {
     1213: ErrorKind.TRANSIENT,
     2006: ErrorKind.TRANSIENT,
     2013: ErrorKind.TRANSIENT,
-    # Permissions are mended without us.
+    # A person may grant permissions meanwhile.
     1142: ErrorKind.TRANSIENT,
 }
 STATEMENTS = {
@@ -39,14 +39,14 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("class_", [pymysql.err.OperationalError, pymysql.err.IntegrityError])
 @pytest.mark.parametrize(("number", "kind"), NUMBERS.items())
-def test_the_number_counts_whatever_the_class(number: int, kind: ErrorKind, class_: type[Exception]) -> None:
+def test_the_number_counts_and_not_the_class(number: int, kind: ErrorKind, class_: type[Exception]) -> None:
     error = class_(number, "words")
     assert kind_of(error) is kind
     assert kind_of(OperationalError("SELECT 1", (), error)) is kind
 
 
 @pytest.mark.parametrize(("statement", "kind"), STATEMENTS.items())
-def test_sqlite_has_codes_of_its_own(statement: str, kind: ErrorKind) -> None:
+def test_sqlite_errors_are_classified_by_their_codes(statement: str, kind: ErrorKind) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER CHECK (x > 0))")
     connection.execute("INSERT INTO t VALUES (1, 1)")
@@ -56,14 +56,14 @@ def test_sqlite_has_codes_of_its_own(statement: str, kind: ErrorKind) -> None:
     assert kind_of(raised.value) is kind
 
 
-def test_a_file_that_is_locked_or_full_is_tried_again() -> None:
+def test_errors_of_a_locked_or_full_file_are_transient() -> None:
     for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
         error = sqlite3.OperationalError("words")
         error.sqlite_errorcode = code
         assert kind_of(error) is ErrorKind.TRANSIENT
 
 
-def test_what_has_no_number_is_judged_by_its_class() -> None:
+def test_errors_without_a_number_are_classified_by_class() -> None:
     assert kind_of(ConnectionResetError("gone")) is ErrorKind.TRANSIENT
     assert kind_of(sqlite3.ProgrammingError("a parameter too many")) is ErrorKind.OURS
     assert kind_of(pymysql.err.NotSupportedError("not here")) is ErrorKind.OURS

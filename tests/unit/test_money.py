@@ -23,12 +23,12 @@ def test_an_amount_is_read_in_the_smallest_unit(text: str, amount: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "0", "0.00", "0.001", "1.", ".1", " 1", "1\n", "1000000000000", "１２", "1e2"]
 )
-def test_what_is_not_an_amount_says_what_was_expected(text: str) -> None:
+def test_the_error_for_other_text_says_what_is_valid(text: str) -> None:
     with pytest.raises(ValueError, match=r"at most 999999999999\.99.* at most 2 decimals"):
         parse_amount(text)
 
 
-def test_the_decimals_are_the_currencys() -> None:
+def test_the_currency_sets_the_number_of_decimals() -> None:
     assert parse_amount("12", YEN) == 12
     assert format_amount(-5, DINAR) == "-0.005"
     with pytest.raises(ValueError, match="at most 0 decimals"):
@@ -36,13 +36,13 @@ def test_the_decimals_are_the_currencys() -> None:
 
 
 @given(st.integers(1, MAX_AMOUNT))
-def test_what_is_written_is_read_back(amount: int) -> None:
+def test_a_formatted_amount_is_parsed_to_the_same_amount(amount: int) -> None:
     assert parse_amount(format_amount(amount)) == amount
     assert Decimal(format_amount(amount)) == Decimal(amount).scaleb(-CNY.decimals)
 
 
 @given(st.text(alphabet="0123456789.-+eE_ \n１", max_size=20))
-def test_whatever_is_read_is_exactly_what_was_written(text: str) -> None:
+def test_a_parsed_amount_is_exactly_that_of_the_text(text: str) -> None:
     try:
         amount = parse_amount(text)
     except ValueError:
