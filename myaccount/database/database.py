@@ -18,7 +18,7 @@ from ..system.cancellation import raise_if_cancelled
 from .embedded_file import prepare_file
 from .engines import mysql_engine, sqlite_engine
 from .freshness import Freshness
-from .migration_lock import allow_silence, only_migration
+from .migration_lock import lift_timeouts, migration_lock
 from .retries import Retries
 
 Result = TypeVar("Result")
@@ -111,7 +111,7 @@ class Database:
         try:
             async with engine.connect() as connection:
                 async with connection.begin():
-                    await allow_silence(connection)
+                    await lift_timeouts(connection)
                     yield connection
                 # The session's settings end with the connection.
                 await connection.invalidate()
@@ -150,7 +150,7 @@ class Database:
         try:
             async with engine.connect() as connection:
                 try:
-                    async with only_migration(connection), connection.begin():
+                    async with migration_lock(connection), connection.begin():
                         return await connection.run_sync(work)
                 finally:
                     # The session's settings end with the connection.

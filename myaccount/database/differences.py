@@ -12,20 +12,21 @@ LOCK_TIMEOUT_SECONDS: Final = 1
 OCEANBASE_LOCK_TIMEOUT: Final = "ob_trx_lock_timeout"
 # TiDB has this variable. There, SKIP LOCKED locks nothing (https://github.com/pingcap/tidb/issues/69720).
 TIDB_MODE: Final = "tidb_txn_mode"
-_MARIADB_SILENCE: Final = "idle_transaction_timeout"
+_MARIADB_IDLE_TIMEOUT: Final = "idle_transaction_timeout"
 
 FIND_VARIABLES: Final = (
     "SHOW VARIABLES WHERE Variable_name IN"
-    f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_SILENCE}', '{OCEANBASE_LOCK_TIMEOUT}', '{TIDB_MODE}')"
+    f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_IDLE_TIMEOUT}',"
+    f" '{OCEANBASE_LOCK_TIMEOUT}', '{TIDB_MODE}')"
 )
 
 
-def silence_variable(variables: Collection[str]) -> str:
+def idle_timeout_variable(variables: Collection[str]) -> str:
     """Return the variable that limits how long a session may send nothing within a transaction.
 
     MariaDB has one for just that. Elsewhere it also limits sessions that are not in a transaction.
     """
-    return _MARIADB_SILENCE if _MARIADB_SILENCE in variables else "wait_timeout"
+    return _MARIADB_IDLE_TIMEOUT if _MARIADB_IDLE_TIMEOUT in variables else "wait_timeout"
 
 
 def lock_timeouts(seconds: int, *, oceanbase: bool) -> dict[str, int]:

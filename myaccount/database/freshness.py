@@ -18,21 +18,21 @@ from .differences import (
     LOCK_TIMEOUT_SECONDS,
     OCEANBASE_LOCK_TIMEOUT,
     TIDB_MODE,
+    idle_timeout_variable,
     lock_timeouts,
     set_session,
-    silence_variable,
 )
 from .error_kinds import ErrorKind, kind_of
 from .pipeline import PACKET_LIMIT
 from .writability import NO_OP_WRITE
 
 # The server ends a transaction that sends nothing for this long, which frees the locks of a stopped process.
-SILENCE_SECONDS: Final = 5
+IDLE_TIMEOUT_SECONDS: Final = 5
 # A connection is used without a new check for this long.
 CHECKED_SECONDS: Final = 1.0
 
-# Keys of a connection's `info`: the session variable that limits silence,
-SILENCE_VARIABLE: Final = "silence_variable"
+# Keys of a connection's `info`: the session variable of the idle timeout,
+IDLE_TIMEOUT_VARIABLE: Final = "idle_timeout_variable"
 # whether the server is an OceanBase,
 OCEANBASE: Final = "oceanbase"
 # and whether SKIP LOCKED locks the rows that it returns.
@@ -60,17 +60,17 @@ class Freshness:
         cursor = connection.cursor()
         cursor.execute(FIND_VARIABLES)
         variables = dict(cursor.fetchall())
-        silence = silence_variable(variables)
-        closed_seconds = SILENCE_SECONDS if silence == "wait_timeout" else int(variables["wait_timeout"])
+        idle_timeout = idle_timeout_variable(variables)
+        closed_seconds = IDLE_TIMEOUT_SECONDS if idle_timeout == "wait_timeout" else int(variables["wait_timeout"])
         oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
         waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=oceanbase)
-        cursor.execute(set_session({silence: SILENCE_SECONDS} | waits))
+        cursor.execute(set_session({idle_timeout: IDLE_TIMEOUT_SECONDS} | waits))
         cursor.close()
         now = time.monotonic()
         record.info.update(
             {
                 PACKET_LIMIT: int(variables["max_allowed_packet"]),
-                SILENCE_VARIABLE: silence,
+                IDLE_TIMEOUT_VARIABLE: idle_timeout,
                 OCEANBASE: oceanbase,
                 SKIPS_LOCKED: TIDB_MODE not in variables,
                 "closed_after_seconds": closed_seconds,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import Unavailable
 from .differences import lock_timeouts, set_session, statement_timeouts
-from .freshness import OCEANBASE, SILENCE_VARIABLE
+from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
 
 # A migration waits this long for another migration of the same database.
 MIGRATION_WAIT_SECONDS: Final = 600
@@ -17,22 +17,22 @@ TABLE_WAIT_SECONDS: Final = 30
 # A lock's name has at most 64 characters, and so has a database's: hence the hash.
 _NAME: Final = "CONCAT('myaccount.', MD5(DATABASE()))"
 # As good as no limit. A command's output may pause for hours, while a person reads it page by page.
-PATIENCE_SECONDS: Final = 86_400
+LONG_TIMEOUT_SECONDS: Final = 86_400
 
 
-async def allow_silence(connection: AsyncConnection) -> None:
+async def lift_timeouts(connection: AsyncConnection) -> None:
     """Allow long statements, and long pauses between them, until the connection is closed."""
     if connection.dialect.name != "sqlite":
-        silence = {connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS}
-        long_statements = statement_timeouts(PATIENCE_SECONDS, oceanbase=connection.info[OCEANBASE])
-        await connection.exec_driver_sql(set_session(silence | long_statements))
+        idle_timeout = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
+        statements = statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=connection.info[OCEANBASE])
+        await connection.exec_driver_sql(set_session(idle_timeout | statements))
 
 
 @asynccontextmanager
-async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
+async def migration_lock(connection: AsyncConnection) -> AsyncIterator[None]:
     """Hold the migration lock within the context.
 
-    In SQLite the transaction itself is the lock; here it only gets a longer wait. Raises Unavailable if another
+    SQLite's lock is the transaction itself, whose wait is made longer here. Raises Unavailable if another
     migration takes too long, and the driver's own errors.
     """
     cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
@@ -44,8 +44,8 @@ async def only_migration(connection: AsyncConnection) -> AsyncIterator[None]:
     oceanbase = connection.info[OCEANBASE]
     # OceanBase's limit for lock waits applies to GET_LOCK as well.
     waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=oceanbase)
-    waits |= statement_timeouts(PATIENCE_SECONDS, oceanbase=oceanbase)
-    await cursor.execute(set_session({connection.info[SILENCE_VARIABLE]: PATIENCE_SECONDS} | waits))
+    waits |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=oceanbase)
+    await cursor.execute(set_session({connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS} | waits))
     await cursor.execute(f"SELECT GET_LOCK({_NAME}, {MIGRATION_WAIT_SECONDS})")
     (locked,) = await cursor.fetchone()
     if not locked:
