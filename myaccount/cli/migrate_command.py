@@ -52,9 +52,9 @@ async def _print_status(config: Config) -> int:
             version = await schema_version(database)
     print(f"The database's version: {version or 'none'}. This program's: {head_version()}.")
     for pending in versions_after(version):
-        print(f"To be run: {pending}: {title_of(pending)}")
+        print(f"To run: {pending}: {title_of(pending)}")
     if version == head_version():
-        print("Nothing is to be run.")
+        print("Nothing to run.")
     return 0
 
 

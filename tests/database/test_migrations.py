@@ -63,7 +63,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
     assert "The database's version: none. This program's: 0002." in printed
-    assert "To be run: 0001: The whole schema" in printed
+    assert "To run: 0001: The whole schema" in printed
     if "mysql" in config:
         assert tables_of(engine) == set()
     else:
@@ -72,7 +72,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     capsys.readouterr()
     assert cli.main(command) == 0
     assert capsys.readouterr().out == (
-        "The database's version: 0002. This program's: 0002.\nNothing is to be run.\n"
+        "The database's version: 0002. This program's: 0002.\nNothing to run.\n"
     )
 
 
