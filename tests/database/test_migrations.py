@@ -71,9 +71,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     cli.main(["migrate", "-c", str(file)])
     capsys.readouterr()
     assert cli.main(command) == 0
-    assert capsys.readouterr().out == (
-        "The database's version: 0002. This program's: 0002.\nNothing to run.\n"
-    )
+    assert capsys.readouterr().out == ("The database's version: 0002. This program's: 0002.\nNothing to run.\n")
 
 
 @both

@@ -91,9 +91,7 @@ async def test_an_older_schema_is_upgraded_or_refused_and_keeps_its_data(
     for words in ("--status", "--sql"):
         assert await asyncio.to_thread(cli.main, ["migrate", words, "-c", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert (
-        "The database's version: 0002. This program's: 0003.\nTo run: 0003: A folder may be closed." in printed
-    )
+    assert "The database's version: 0002. This program's: 0003.\nTo run: 0003: A folder may be closed." in printed
     assert "UPDATE alembic_version SET version_num='0003'" in printed
     assert "CREATE TABLE" not in printed
     if "mysql" in config:

@@ -1,4 +1,4 @@
-"""A backup made under load has all that was acknowledged before, balances, and can be served from."""
+"""A backup made under load has all orders acknowledged before it, balances, and can be served."""
 
 import asyncio
 import sqlite3
@@ -28,7 +28,7 @@ async def _under_load(start: Start, bank_of: BankOf, **sections: object) -> Asyn
     await eventually(lambda: bank.untroubled > 5 * CLIENTS)
     yield service, bank
     bank.untroubled = 0
-    # It went on all the while, and still does.
+    # The service answered all the time, and still does.
     await eventually(lambda: bank.untroubled > 5 * CLIENTS)
     stop.set()
     await load
@@ -44,7 +44,7 @@ def _run(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _verified(service: Service, folder: Path, **sections: object) -> None:
-    """See that the books balance in what the service's configuration, so changed, names."""
+    """Check that the books balance in the database that the changed configuration names."""
     file = folder / "restored.yaml"
     file.write_text(yaml.safe_dump(yaml.safe_load(service.configuration.read_text()) | sections))
     verified = run_command("myaccount", "verify", "-c", str(file))
@@ -63,14 +63,14 @@ async def test_the_embedded_file_is_copied_under_load(start: Start, bank_of: Ban
         found = {order_id for (order_id,) in connection.execute("SELECT order_id FROM `order`")}
     assert acknowledged <= found
     assert acknowledged
-    # What came later is not in it: it is of one moment.
+    # Later orders are not in it: it is a snapshot.
     assert _posted(bank) - found
     _verified(service, tmp_path, sqlite_file=str(copy))
     restored = await asyncio.to_thread(start, "python3", "myaccount", sqlite_file=str(copy))
     assert restored.post("/querorder", orderId=acknowledged.pop())["STATUS"] == "posted"
 
 
-def test_a_backup_never_takes_the_place_of_a_file(start: Start, tmp_path: Path) -> None:
+def test_a_backup_never_overwrites_a_file(start: Start, tmp_path: Path) -> None:
     service = start("python3", "myaccount")
     there = tmp_path / "there.db"
     there.write_text("mine")
@@ -118,7 +118,7 @@ async def test_mariadb_is_dumped_under_load_and_restored(
 
 
 def _dump(mariadb: MariaDB, database: str, file: Path) -> None:
-    """As docs/operations.rst says."""
+    """Dump the database as docs/operations.rst shows."""
     words = [program("mariadb-dump", "mariadb-client"), "--no-defaults", "--single-transaction"]
     words += ["--skip-lock-tables", "--host=127.0.0.1", f"--port={mariadb.port}", f"--user={mariadb.user}"]
     with file.open("wb") as output:

@@ -1,4 +1,4 @@
-"""What cannot work is refused at the start, in one line that says what to do, and is not tried again and again."""
+"""A start that cannot work is refused in one line that says what to do, and is not retried."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": 
 
 
 def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
-    """Return the only line that a start comes to."""
+    """Return the only line that a failed start prints."""
     file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
     refused = run_command(*GUNICORN, *words, environment={"MYACCOUNT_CONFIG": str(file)})
     assert refused.returncode == 1, refused
@@ -84,9 +84,7 @@ def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> 
         ("127.0.0.1", errno.EADDRNOTAVAIL, "127.0.0.1:80: cannot assign requested address"),
     ],
 )
-def test_a_fault_of_an_address_is_the_system_s_words_and_no_call_of_python_s(
-    host: str, number: int, fault: str
-) -> None:
+def test_a_fault_of_an_address_is_reported_in_the_system_s_words(host: str, number: int, fault: str) -> None:
     error = OSError(number, f"{os.strerror(number)} (while attempting to bind on address ({host!r}, 80))")
     assert listening_fault(host, 80, error) == fault
 
@@ -99,7 +97,7 @@ def _serves(port: int) -> bool:
 
 
 @pytest.mark.parametrize("section", ["service", "metrics"])
-def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_path: Path, section: str) -> None:
+def test_gunicorn_reports_at_once_a_port_in_use_and_serves_when_it_is_free(tmp_path: Path, section: str) -> None:
     file, output = tmp_path / "config.yaml", tmp_path / "output.txt"
     with socket.create_server(("127.0.0.1", 0)) as other, output.open("w") as written:
         port = other.getsockname()[1]
@@ -112,7 +110,7 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
         words = f"{key}: 127.0.0.1:{port} is in use. Waiting up to 15 seconds until it is free."
         try:
             wait_until(lambda: words in output.read_text(), START_SECONDS)
-            # The database comes after it, so that was at once.
+            # Ports are checked before the database is made, so this was at once.
             assert not (tmp_path / "money.db").exists()
             other.close()
             wait_until(lambda: _serves(service_port), START_SECONDS)
@@ -122,7 +120,7 @@ def test_gunicorn_says_at_once_what_it_waits_for_and_serves_when_it_is_free(tmp_
     assert status == 0, output.read_text()
 
 
-def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_path: Path, start: Start) -> None:
+def test_gunicorn_in_another_folder_refuses_and_prints_a_command_that_works(tmp_path: Path, start: Start) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     bind = ("--bind", f"127.0.0.1:{free_port()}")
@@ -143,7 +141,7 @@ def test_gunicorn_in_another_folder_refuses_and_what_it_says_to_run_serves(tmp_p
 
 
 def test_gunicorn_in_another_folder_serves_with_the_right_worker(tmp_path: Path, start: Start) -> None:
-    """The other side: all is said on the command line."""
+    """The command line may have all settings instead."""
     worker = ("--worker-class", "aiohttp.GunicornWebWorker")
     assert start(*GUNICORN, *worker, "--bind", "127.0.0.1:{port}", folder=tmp_path, by_environment=True).answers()
 
@@ -156,7 +154,7 @@ def test_gunicorn_refuses_a_database_without_its_schema(tmp_path: Path, mariadb:
 
 
 def test_gunicorn_starts_with_what_can_work(tmp_path: Path) -> None:
-    """The other side: `--check-config` loads the file and starts nothing."""
+    """`--check-config` loads the file and starts nothing."""
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"port": free_port()}))
     environment = {**ENVIRONMENT, "MYACCOUNT_CONFIG": str(file)}

@@ -1,4 +1,4 @@
-"""`myaccount check` and what the command line says: what is missing, where, and what to do."""
+"""`myaccount check`, and the errors of commands: what is missing, where, and what to do."""
 
 import socket
 import subprocess
@@ -39,11 +39,11 @@ def _checked(tmp_path: Path, settings: dict[str, Any]) -> list[str]:
     """Return the lines of a check that finds that a service can start."""
     done = _run(tmp_path, settings, "check")
     assert (done.returncode, done.stderr) == (0, "")
-    # Without those of the log, and of a ledger that would be new.
+    # Without the log's lines, and the line about a new ledger.
     return [line for line in done.stdout.splitlines() if not line.startswith(("20", "A new, empty ledger "))]
 
 
-def test_where_all_is_in_place_there_is_no_warning(
+def test_a_complete_set_up_has_no_warnings(
     tmp_path: Path, settings: dict[str, Any], redis_section: Section, mysql_section: Section, start: Start
 ) -> None:
     receiver = start("python3", "myaccount")
@@ -51,7 +51,7 @@ def test_where_all_is_in_place_there_is_no_warning(
     assert _checked(tmp_path, settings) == [READY]
 
 
-def test_ports_that_are_taken_are_warnings(tmp_path: Path, settings: dict[str, Any], start: Start) -> None:
+def test_ports_in_use_are_warnings(tmp_path: Path, settings: dict[str, Any], start: Start) -> None:
     port = free_port()
     service = start("python3", "myaccount", metrics={"port": port})
     taken = {"port": port_of(service), "metrics": {"port": port}}
@@ -80,7 +80,7 @@ def test_an_address_that_can_never_be_used_is_a_fault(
 
 @pytest.mark.parametrize(("name", "fault"), [("folder", "is a folder"), ("file/x/money.db", "cannot be made: ")])
 @pytest.mark.parametrize("command", ["serve", "check", "migrate"])
-def test_a_sqlite_file_that_cannot_be_one_is_refused_in_a_line(
+def test_an_impossible_sqlite_file_is_refused_in_one_line(
     tmp_path: Path, settings: dict[str, Any], command: str, name: str, fault: str
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -111,7 +111,7 @@ def test_a_redis_that_is_away_or_takes_no_writes_is_a_warning(
     assert ready == READY
 
 
-def test_a_receiver_that_is_not_there_is_a_warning_without_its_secrets(
+def test_an_unreachable_receiver_is_a_warning_without_its_secrets(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     port = free_port()
@@ -126,13 +126,13 @@ def test_a_receiver_that_is_not_there_is_a_warning_without_its_secrets(
     assert "secret" not in "".join(warnings)
 
 
-def test_a_receiver_or_redis_that_accepts_no_connection_in_time_is_said(
+def test_a_receiver_or_redis_that_does_not_accept_in_time_is_a_warning(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
         with ExitStack() as clients:
-            # Until the system accepts no more for it.
+            # Until its backlog is full.
             with suppress(TimeoutError):
                 for _ in range(10):
                     clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=0.5))
@@ -184,7 +184,7 @@ def test_a_database_whose_host_has_no_address_says_so(tmp_path: Path, settings: 
         (("--print-config-vars",), "myaccount cannot serve: "),
     ],
 )
-def test_each_command_that_fails_says_so_in_a_sentence(
+def test_each_command_that_fails_prints_one_sentence(
     tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     file = tmp_path / "check.yaml"
@@ -195,6 +195,6 @@ def test_each_command_that_fails_says_so_in_a_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_the_version_is_printed(tmp_path: Path) -> None:
     done = _run(tmp_path, {}, "--version")
     assert (done.returncode, done.stdout) == (0, f"MyAccount {own_version()}\n")

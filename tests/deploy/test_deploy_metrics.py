@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard ask only for what the service really tells, in each way of serving it."""
+"""The alert rules and the dashboard use only metrics that the service exports, however it is served."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from ..helpers.servers import free_port, wait_until
 from ..helpers.services import CHECKOUT, Start
 from .test_start import GUNICORN
 
-# What Prometheus itself tells of each target, and gives each sample.
+# The metric and labels that Prometheus itself adds for each target.
 PROMETHEUS_OWN = {"up": set[str]()}
 TARGET_LABELS = {"job", "instance"}
 KEYWORDS = {"by", "without", "on", "ignoring", "and", "or", "unless", "bool", "offset"}
@@ -28,14 +28,14 @@ SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\(|\{[^}]*\})?")
 
 
 class Asked(NamedTuple):
-    """What an expression asks for: labels by metric, and those it groups by."""
+    """What an expression uses: labels by metric, and those it groups by."""
 
     labels: Mapping[str, set[str]]
     grouping: set[str]
 
 
 def asked(expression: str) -> Asked:
-    """Read as much of PromQL as the expressions of ours have."""
+    """Parse the part of PromQL that the expressions use."""
     bare = STRING.sub("''", expression)
     grouping = {label.strip() for labels in GROUPING.findall(bare) for label in labels.split(",")}
     labels: dict[str, set[str]] = {}
@@ -77,7 +77,7 @@ def expressions() -> Iterator[str]:
 def exported(
     request: pytest.FixtureRequest, start: Start, mysql_section: Section, redis_section: Section
 ) -> Mapping[str, set[str]]:
-    """The labels of each name that a service tells which has had something of everything to do."""
+    """The labels of each metric of a service that has been used in every way."""
     port = free_port()
     workers = request.param == "gunicorn"
     command = [*GUNICORN, "--workers", "3"] if workers else ["python3", "myaccount"]
@@ -91,7 +91,7 @@ def exported(
     told: Scrape | None = None
 
     def all_told() -> bool:
-        # A worker counts its answers once a second, and another may be asked before.
+        # A worker counts its replies once a second, and another may be scraped before.
         nonlocal told
         told = scrape(port)
         delivered = told.where("myaccount_deliveries_total", result="ok")
@@ -102,13 +102,13 @@ def exported(
     labels = dict(told.labels())
     assert ("process_start_time_seconds" in labels) == (not workers)
     if workers:
-        # Alone they are told, and only of such are they asked.
+        # Only a single process exports these, and only its panels use them.
         labels |= {name: set() for name in ("process_start_time_seconds", "process_cpu_seconds_total")}
         labels |= {"process_resident_memory_bytes": set()}
     return labels
 
 
-def test_each_expression_asks_for_names_and_labels_that_there_are(exported: Mapping[str, set[str]]) -> None:
+def test_each_expression_uses_existing_names_and_labels(exported: Mapping[str, set[str]]) -> None:
     there_are = {**exported, **PROMETHEUS_OWN}
     used: set[str] = set()
     for expression in expressions():
@@ -118,13 +118,13 @@ def test_each_expression_asks_for_names_and_labels_that_there_are(exported: Mapp
         for name, wanted in labels.items():
             assert wanted | grouping <= there_are[name] | TARGET_LABELS, expression
         used |= labels.keys()
-    # Nothing is told that nobody looks at; a histogram is told in three parts.
+    # Every metric is used somewhere. A histogram is exported in three parts.
     parts = re.compile("_(bucket|count|sum)$")
     told = {parts.sub("", name) for name in exported if name.startswith("myaccount_")}
     assert told == {parts.sub("", name) for name in used if name.startswith("myaccount_")}
 
 
-def test_each_alert_says_of_whom_it_speaks_by_labels_that_are_left() -> None:
+def test_each_alert_names_its_subject_by_labels_that_are_left() -> None:
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
     for rule in alerts():

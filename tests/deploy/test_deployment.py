@@ -1,4 +1,4 @@
-"""nginx before gunicorn, and before processes that supervisord keeps, as deploy/ has them."""
+"""nginx in front of gunicorn, and of processes under supervisord, as in deploy/."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
     first = free_port(4)
     shared = tmp_path / "config.yaml"
     shared.write_text(yaml.safe_dump({"port": first, **sections}))
-    # The fourth process has a file of its own.
+    # The fourth process has its own file.
     own = free_port()
     (tmp_path / "config-4.yaml").write_text(yaml.safe_dump({"port": own, **sections}))
     supervisord = Supervisord(tmp_path / "supervisord", shared)
@@ -62,7 +62,7 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
         assert not await answers(first + 4)
         nginx = await asyncio.to_thread(nginx_before, *ports)
         await replay(session, nginx.address, FORM)
-        # One that dies is brought back.
+        # supervisord restarts a process that dies.
         killed = supervisord.children()[0]
         os.kill(killed, signal.SIGKILL)
         await eventually(lambda: killed not in supervisord.children() and len(supervisord.children()) == 4)
@@ -76,10 +76,10 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
     ("path", "times"),
     [("/transfer", 4), ("/recharge", 4), ("/queryacc", 4), ("/openacc", 1), ("/teammessage", 1)],
 )
-async def test_nginx_sends_again_only_what_may_come_twice(
+async def test_nginx_retries_only_idempotent_requests(
     nginx_before: NginxBefore, session: aiohttp.ClientSession, path: str, times: int
 ) -> None:
-    """To a service that takes each request and ends without an answer."""
+    """The service reads each request and closes the connection without a reply."""
     came: list[bytes] = []
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,7 +100,7 @@ async def test_nginx_sends_again_only_what_may_come_twice(
     assert came == [b"once"] * times
 
 
-async def test_what_nginx_refuses_is_said_as_the_service_says_it(
+async def test_what_nginx_refuses_gets_the_service_s_error_format(
     start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
 ) -> None:
     service = await asyncio.to_thread(start_gunicorn, start, 1)
@@ -115,7 +115,7 @@ async def test_what_nginx_refuses_is_said_as_the_service_says_it(
         (f"/{'x' * 9000}", 400, "invalid_request"),
         ("/metrics", 404, "not_found"),
         ("/refused-as-unknown", 404, "not_found"),
-        # These nginx hands on, and the service refuses.
+        # nginx passes these on, and the service refuses them.
         ("/nowhere", 404, "not_found"),
         ("/messages?userId=张三", 400, "invalid_request"),
         ("/\xff\xfe", 400, "invalid_request"),
@@ -131,7 +131,7 @@ async def test_what_nginx_refuses_is_said_as_the_service_says_it(
 
 
 async def _raw(nginx: Nginx, path: str) -> str:
-    """Ask as curl does: it does not escape what it is given."""
+    """Request as curl does, which does not escape the address."""
     reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
     reply = await reader.read()
@@ -139,12 +139,12 @@ async def _raw(nginx: Nginx, path: str) -> str:
     return reply.decode()
 
 
-def test_nginx_lets_go_of_a_connection_before_the_service_does() -> None:
+def test_nginx_closes_an_idle_connection_before_the_service_does() -> None:
     (seconds,) = re.findall(r"^ +keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
     assert 2 * int(seconds) <= DRAIN_SECONDS < KEEPALIVE_SECONDS
 
 
-async def test_a_stream_goes_out_through_nginx_as_it_comes(
+async def test_nginx_does_not_buffer_a_stream(
     start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession, sections: Section
 ) -> None:
     service = await asyncio.to_thread(start_gunicorn, start, **sections)
@@ -162,8 +162,8 @@ async def test_a_stream_goes_out_through_nginx_as_it_comes(
                 pass
 
 
-def test_the_unit_for_systemd_is_one(tmp_path: Path) -> None:
-    # It looks for the programs too, which are not where the unit has them.
+def test_the_unit_for_systemd_is_valid(tmp_path: Path) -> None:
+    # systemd-analyze also looks for the programs, which are not where the unit has them.
     unit = tmp_path / "myaccount.service"
     text = (DEPLOY / "myaccount.service").read_text()
     for old, new in (

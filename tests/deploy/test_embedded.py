@@ -1,4 +1,4 @@
-"""The embedded file: which SQLite it needs, whose it is, and which process serves it."""
+"""The embedded file: the SQLite it needs, its permissions, and the one process that serves it."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def backend() -> Mapping[str, Any]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A configuration file that names an embedded file which is not there yet."""
+    """A configuration file with an embedded file that does not exist yet."""
     file = tmp_path / "config.yaml"
     settings = {"port": free_port(), "sqlite_file": str(tmp_path / "data" / "money.db")}
     file.write_text(yaml.safe_dump(settings | {"log_folder": str(tmp_path / "logs")}), encoding="utf-8")
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", ["serve", "listen", "check", "events", "verify", "migrate"])
-def test_an_sqlite_that_is_too_old_is_refused_in_one_line_before_anything_is_made(
+def test_an_sqlite_that_is_too_old_is_refused_in_one_line_and_no_file_is_made(
     file: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
@@ -55,7 +55,7 @@ def test_an_sqlite_that_is_too_old_is_refused_in_one_line_before_anything_is_mad
     assert not (file.parent / "data").exists()
 
 
-async def test_the_oldest_sqlite_that_will_do_is_taken(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_supported_sqlite_is_accepted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", OLDEST_SQLITE)
     async with open_database(config, Path(config["sqlite_file"])) as database:
         await prepare_schema(database, embedded=True)
@@ -65,7 +65,7 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_the_file_and_what_sqlite_puts_beside_it_are_their_owner_s_alone(start: Start, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file_and_those_beside_it(start: Start, tmp_path: Path) -> None:
     money = tmp_path / "some" / "where" / "money.db"
     start("python3", "myaccount", sqlite_file=str(money))
     assert {path.name: _mode(path) for path in money.parent.iterdir()} == dict.fromkeys(
@@ -74,12 +74,12 @@ def test_the_file_and_what_sqlite_puts_beside_it_are_their_owner_s_alone(start: 
     assert [_mode(folder) for folder in (money.parent, money.parent.parent)] == [0o700, 0o700]
 
 
-def test_a_file_of_an_earlier_version_becomes_its_owner_s_alone_and_its_folder_stays(
+def test_a_file_of_an_earlier_version_becomes_private_and_its_folder_is_unchanged(
     start: Start, tmp_path: Path
 ) -> None:
     money = tmp_path / "data" / "money.db"
     service = start("python3", "myaccount", sqlite_file=str(money))
-    # Killed, so that what SQLite puts beside the file stays.
+    # Killed, so that the files that SQLite puts beside it stay.
     service.process.kill()
     service.process.wait()
     files = (money, money.with_name("money.db-wal"), money.with_name("money.db-shm"))
@@ -117,7 +117,7 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, spoiled: dict[
 
 
 @pytest.mark.parametrize("section", ["service", "metrics"])
-def test_a_start_on_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path, section: str) -> None:
+def test_a_start_on_a_port_in_use_leaves_nothing_behind(tmp_path: Path, section: str) -> None:
     file = tmp_path / "config.yaml"
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -130,9 +130,7 @@ def test_a_start_on_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path, s
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-def test_a_start_without_a_ledger_says_where_it_makes_one_and_the_next_one_does_not(
-    start: Start, tmp_path: Path
-) -> None:
+def test_only_the_first_start_says_where_it_makes_a_ledger(start: Start, tmp_path: Path) -> None:
     said = f"There was no ledger in {tmp_path}/money.db: a new, empty one is made there."
     service = start("python3", "myaccount")
     assert said in service.output.read_text("utf-8")
@@ -140,7 +138,7 @@ def test_a_start_without_a_ledger_says_where_it_makes_one_and_the_next_one_does_
     assert said not in start("python3", "myaccount").output.read_text("utf-8")
 
 
-def test_a_start_on_a_file_that_is_no_database_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_a_start_on_a_file_that_is_no_database_does_not_change_it(tmp_path: Path) -> None:
     file, notes = tmp_path / "config.yaml", tmp_path / "notes.txt"
     notes.write_text("Not a database, and everyone may read it.\n" * 20)
     notes.chmod(0o644)
@@ -153,15 +151,15 @@ def test_a_start_on_a_file_that_is_no_database_leaves_it_as_it_was(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.txt"]
 
 
-def test_an_empty_file_becomes_a_ledger_of_its_owner_s_alone(start: Start, tmp_path: Path) -> None:
+def test_an_empty_file_becomes_a_private_ledger(start: Start, tmp_path: Path) -> None:
     (tmp_path / "money.db").touch(0o644)
     assert start("python3", "myaccount").answers()
     assert _mode(tmp_path / "money.db") == 0o600
 
 
 @pytest.mark.parametrize("failing", [True, False])
-def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool) -> None:
-    """A start that fails removes the file of the lock that it made, and no other."""
+def test_a_start_removes_only_a_lock_file_that_it_made(tmp_path: Path, failing: bool) -> None:
+    """A start that fails removes the lock file that it made, and no other."""
     file, lock = tmp_path / "money.db", tmp_path / "money.db.lock"
     acquire_lock(file)
     if not failing:
@@ -170,7 +168,7 @@ def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool
     assert lock.exists() is not failing
     acquire_lock(file)
     keep_made()
-    # As another process: it made nothing, and may remove nothing.
+    # Another process has made nothing, so it removes nothing.
     script = "import sys, pathlib; from myaccount.database import embedded_file as file"
     script += "; file.acquire_lock(pathlib.Path(sys.argv[1]), 0)"
     other = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True)
@@ -180,7 +178,7 @@ def test_a_lock_stays_one_when_its_file_is_removed(tmp_path: Path, failing: bool
 
 
 @pytest.mark.parametrize("command", ["events", "verify", "check"])
-def test_a_look_at_a_ledger_that_is_not_there_makes_none(
+def test_commands_that_only_read_make_no_ledger(
     file: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = cli.main([command, "-c", str(file)])
@@ -208,7 +206,7 @@ def _on_another_port(service: Service) -> Path:
 
 @pytest.mark.parametrize("command", [("python3", "myaccount"), GUNICORN], ids=" ".join)
 @pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
-def test_a_second_process_that_would_serve_the_file_is_refused_in_one_line(
+def test_a_second_process_on_the_file_is_refused_in_one_line(
     start: Start, serving: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
     service = start(*serving, by_environment=True)
@@ -231,10 +229,10 @@ def test_the_commands_work_beside_a_service(start: Start, tmp_path: Path) -> Non
         wait_until(lambda: "MyAccount listens" in listener.output.read_text("utf-8"), 30)
 
 
-def test_a_schema_is_not_changed_below_a_service(start: Start, tmp_path: Path) -> None:
+def test_the_schema_is_not_changed_while_a_service_runs(start: Start, tmp_path: Path) -> None:
     service = start("python3", "myaccount")
     with closing(sqlite3.connect(tmp_path / "money.db")) as connection:
-        # As if the service were of an earlier version, which had none.
+        # As if the service were of an earlier version, which made no lock file.
         connection.execute("DROP TABLE alembic_version")
     for words in (["migrate"], ["events"], ["verify"], ["check"]):
         refused = _command(service, *words)
@@ -245,8 +243,8 @@ def test_a_schema_is_not_changed_below_a_service(start: Start, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
-def test_a_service_that_was_killed_keeps_nobody_from_the_file(start: Start, serving: tuple[str, ...]) -> None:
-    """gunicorn's workers outlive their master a little, and the next one waits for them."""
+def test_the_file_of_a_killed_service_can_be_served_again(start: Start, serving: tuple[str, ...]) -> None:
+    """gunicorn's workers outlive their master by seconds, and the next master waits for them."""
     service = start(*serving, by_environment=True)
     service.process.kill()
     service.process.wait()
@@ -254,7 +252,7 @@ def test_a_service_that_was_killed_keeps_nobody_from_the_file(start: Start, serv
     assert again.answers()
 
 
-def test_gunicorn_replaces_its_worker_on_the_file_and_keeps_it(start: Start) -> None:
+def test_gunicorn_keeps_the_file_while_it_replaces_its_worker(start: Start) -> None:
     service = start(*GUNICORN, by_environment=True)
     for _ in range(2):
         roll(service)
@@ -267,7 +265,7 @@ def test_gunicorn_replaces_its_worker_on_the_file_and_keeps_it(start: Start) -> 
     assert service.end(signal.SIGTERM) == 0, service.output.read_text("utf-8")
 
 
-def test_a_worker_s_last_request_is_followed_by_another_worker_on_the_file(start: Start) -> None:
+def test_after_a_worker_s_last_request_another_worker_serves_the_file(start: Start) -> None:
     service = start(*GUNICORN, "--max-requests", "20", "--max-requests-jitter", "0", by_environment=True)
     (first,) = workers_of(service)
     wait_until(lambda: service.answers() and workers_of(service) not in ({first}, set()), 60)
@@ -302,7 +300,7 @@ def test_a_reload_to_a_file_that_another_process_serves_is_refused_and_the_servi
     assert service.answers()
 
 
-def test_a_reload_to_another_file_lets_go_of_the_first(start: Start, tmp_path: Path) -> None:
+def test_a_reload_to_another_file_releases_the_first(start: Start, tmp_path: Path) -> None:
     service = start(*GUNICORN, by_environment=True)
     _name(service, sqlite_file=str(tmp_path / "new.db"))
     roll(service)

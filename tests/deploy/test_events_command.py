@@ -1,4 +1,4 @@
-"""`myaccount events`: what waits and what was set aside, for people to see, and to have tried again."""
+"""`myaccount events`: lists what waits and what was set aside, and resends or drops it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,7 +32,7 @@ LATER = datetime(2099, 1, 1)
 
 @pytest.fixture
 async def file(backend: Section, tmp_path: Path) -> Path:
-    """The configuration of a database in which one of each kind waits, and one of each was set aside."""
+    """The configuration of a database with one event and delivery that wait, and one of each set aside."""
     file = tmp_path / "config.yaml"
     settings = {"sqlite_file": str(tmp_path / "m.db"), "log_folder": str(tmp_path), "callbacks": [{"url": URL}]}
     file.write_text(yaml.safe_dump(settings | backend))
@@ -56,7 +56,7 @@ async def _events(file: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def test_what_waits_and_what_was_set_aside_is_listed_with_the_error_and_no_secret(file: Path) -> None:
+async def test_what_waits_and_what_was_set_aside_is_listed_with_errors_but_no_secrets(file: Path) -> None:
     status, printed = await _events(file)
     assert status == 0
     assert printed.splitlines() == [
@@ -68,10 +68,10 @@ async def test_what_waits_and_what_was_set_aside_is_listed_with_the_error_and_no
     ]
 
 
-async def test_one_or_all_that_were_set_aside_are_tried_again(file: Path) -> None:
+async def test_one_or_all_that_were_set_aside_are_resent(file: Path) -> None:
     assert await _events(file, "resend", "delivery-2") == (0, "1 sent again.\n")
     assert "3 waiting, 1 set aside." in (await _events(file))[1]
-    # What is not there is said.
+    # An unknown name is reported.
     assert await _events(file, "resend", "event-77") == (1, "There is nothing by the name event-77.\n")
     # An event that was set aside, and one of each kind that a wrong clock has scheduled for 2099.
     assert await _events(file, "resend", "all") == (0, "3 sent again.\n")
@@ -81,7 +81,7 @@ async def test_one_or_all_that_were_set_aside_are_tried_again(file: Path) -> Non
     assert "2099" not in printed
 
 
-async def test_what_an_endpoint_is_owed_that_is_no_longer_configured_goes_to_another_or_is_dropped(
+async def test_deliveries_of_an_endpoint_that_was_removed_go_to_another_or_are_dropped(
     file: Path,
 ) -> None:
     file.write_text(file.read_text().replace("- url: ", "- name: shop\n  url: ").replace("secret2", "secret3"))
@@ -121,9 +121,7 @@ async def test_what_an_endpoint_is_owed_that_is_no_longer_configured_goes_to_ano
         ["--to", "shop"],
     ],
 )
-def test_names_and_options_that_mean_nothing_are_refused(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_names_and_options_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         cli.main(["events", *words])
     assert raised.value.code == 2
@@ -138,7 +136,7 @@ async def database(config: Config, backend: Section) -> AsyncIterator[Database]:
 
 
 @pytest.mark.parametrize("do", [resend_named, drop_named])
-async def test_however_many_there_are_a_transaction_changes_a_page_of_them(
+async def test_each_transaction_changes_one_page_of_rows(
     monkeypatch: pytest.MonkeyPatch, database: Database, do: Callable[[Database, str], Awaitable[int]]
 ) -> None:
     monkeypatch.setattr(waiting_module, "PAGE_SIZE", 10)
@@ -158,7 +156,7 @@ async def test_however_many_there_are_a_transaction_changes_a_page_of_them(
     assert changed == [10] * 9 + [5]
 
 
-async def test_an_endpoint_that_was_switched_off_is_on_again_when_anything_is_sent_to_it(
+async def test_resending_to_an_endpoint_switches_it_on_again(
     database: Database,
 ) -> None:
     row = {"body": "[]", "attempts": 3, "created_at": LONG_AGO, "due_at": None, "webhook_id": "msg"}

@@ -1,4 +1,4 @@
-"""A standard output that cannot be written: a full disk, or a pipe whose reader has gone."""
+"""A standard output that cannot be written: a full disk, or a closed pipe."""
 
 import os
 import resource
@@ -32,7 +32,7 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The configuration of a ledger that is there."""
+    """The configuration of an existing ledger."""
     folder = tmp_path_factory.mktemp("output")
     file = folder / "config.yaml"
     settings = {"port": free_port(), "sqlite_file": str(folder / "money.db"), "log_folder": str(folder)}
@@ -44,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _stderr(file: Path, words: list[str], output: int, **environment: str) -> list[str]:
-    """Return what a command that fails says beside its standard output."""
+    """Return what a command that fails prints to the standard error."""
     ended = subprocess.run(
         ["python3", "-m", "myaccount", *words, "-c", str(file)],
         cwd=CHECKOUT,
@@ -59,7 +59,7 @@ def _stderr(file: Path, words: list[str], output: int, **environment: str) -> li
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_a_full_disk_is_said_in_one_line(file: Path, words: list[str]) -> None:
+def test_a_full_disk_is_reported_in_one_line(file: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         for environment in ({}, {"PYTHONUNBUFFERED": "1"}):
             (line,) = _stderr(file, words, full.fileno(), **environment)
@@ -67,7 +67,7 @@ def test_a_full_disk_is_said_in_one_line(file: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["serve"], ["events"], ["--help"]], ids=" ".join)
-def test_a_closed_pipe_is_said_in_one_line(file: Path, words: list[str]) -> None:
+def test_a_closed_pipe_is_reported_in_one_line(file: Path, words: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     (line,) = _stderr(file, words, writer)
@@ -75,7 +75,7 @@ def test_a_closed_pipe_is_said_in_one_line(file: Path, words: list[str]) -> None
     assert line.endswith("the standard output cannot be written: Broken pipe")
 
 
-def test_a_service_goes_on_when_the_reader_of_its_log_has_gone(file: Path) -> None:
+def test_a_service_keeps_running_when_the_pipe_of_its_log_is_closed(file: Path) -> None:
     reader, writer = os.pipe()
     with subprocess.Popen(
         ["python3", "myaccount", "-c", str(file)],
@@ -99,7 +99,7 @@ def test_a_service_goes_on_when_the_reader_of_its_log_has_gone(file: Path) -> No
         assert process.stderr.read() == "Lines are missing on the standard output: [Errno 32] Broken pipe\n"
 
 
-def test_a_service_without_files_to_open_says_so_in_one_line_and_goes_on_afterwards(start: Start) -> None:
+def test_a_service_without_file_descriptors_reports_it_in_one_line_and_recovers(start: Start) -> None:
     service = start("python3", "myaccount")
     pid = service.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What the README shows works word for word."""
+"""The README's examples work as they are printed."""
 
 import socket
 import subprocess
@@ -15,7 +15,7 @@ WAIT_SECONDS = 20
 
 
 def block(readme: str, begins: str) -> str:
-    """Return the literal block that begins so."""
+    """Return the literal block that begins with the text."""
     text = (CHECKOUT / readme).read_text("utf-8")
     lines = []
     for line in text[text.index(f"    {begins}") :].splitlines():
@@ -26,13 +26,13 @@ def block(readme: str, begins: str) -> str:
 
 
 @pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
-def test_the_receiver_verifies_what_the_configuration_beside_it_sends(
+def test_the_receiver_verifies_callbacks_of_the_configuration_beside_it(
     start: Start, tmp_path: Path, readme: str
 ) -> None:
     port = free_port()
     program = tmp_path / "receiver.py"
     program.write_text(block(readme, "from aiohttp import web").replace("9000", str(port)))
-    # Nobody on the network is to reach what somebody tries out.
+    # An example must not be reachable from the network.
     assert 'host="127.0.0.1"' in program.read_text()
     callbacks = yaml.safe_load(block(readme, "callbacks:").replace("9000", str(port)))
     output = tmp_path / "received.txt"

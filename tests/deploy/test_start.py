@@ -1,4 +1,4 @@
-"""The ways to start the service, each as a person would, and to end it."""
+"""The ways to start the service, and to stop it."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def test_the_command_line_serves_on_mariadb_and_redis(
     _ended_cleanly(service, signal.SIGTERM)
 
 
-def test_the_demos_own_file_its_ports_and_password_changed_serves_after_the_script(
+def test_the_demo_s_file_with_other_ports_and_password_serves_after_the_script(
     start: Start, mariadb: MariaDB, redis_server: Redis
 ) -> None:
     with mariadb.connect("root", "") as connection, connection.cursor() as cursor:
@@ -131,7 +131,7 @@ def test_an_installed_wheel_serves_from_any_folder_with_its_own_files(start: Sta
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     for name in ("config/config.yaml", "sql/sql.sql", "sql/migrations/env.py", "templates/form.html"):
         assert (target / "myaccount" / name).is_file()
-    # The folder of the installed package comes before the checkout's, which the test runner's own Python has.
+    # The installed package must come before the checkout, which is on the path of the test runner's Python.
     program = (
         f"import sys; sys.path.insert(0, {str(target)!r}); from myaccount.cli.entry import main; sys.exit(main())"
     )
@@ -141,13 +141,13 @@ def test_an_installed_wheel_serves_from_any_folder_with_its_own_files(start: Sta
     _ended_cleanly(service, signal.SIGTERM)
 
 
-def test_it_prints_where_it_serves_where_the_data_lies_and_what_to_try(start: Start, tmp_path: Path) -> None:
+def test_it_prints_its_address_its_data_and_commands_to_try(start: Start, tmp_path: Path) -> None:
     service = start("python3", "myaccount")
     wait_until(lambda: "Ctrl-C" in service.output.read_text(), START_SECONDS)
     printed = service.output.read_text()
     assert f"MyAccount serves on {service.address}" in printed
     assert f"{tmp_path}/money.db" in printed
-    # What it says to try works as it is printed.
+    # The printed commands work.
     for command in re.findall(r"^  (curl .*)$", printed, re.MULTILINE):
         answer = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602
         assert '"result": 1' in answer or '"BALANCE": "100.00"' in answer
@@ -166,7 +166,7 @@ def test_it_prints_where_it_serves_where_the_data_lies_and_what_to_try(start: St
         ({"sqlite_file": "a\0b"}, "sqlite_file: expected text on one line"),
     ],
 )
-def test_what_cannot_work_is_refused_with_words_and_no_traceback(
+def test_what_cannot_work_is_refused_without_a_traceback(
     tmp_path: Path, settings: dict[str, object], words: str
 ) -> None:
     file = tmp_path / "config.yaml"
@@ -197,7 +197,7 @@ def test_the_embedded_service_keeps_what_it_acknowledged_when_killed(start: Star
     assert '"6.00"' in json.dumps(again.post("/queryacc", userId="1"))
 
 
-def test_it_is_small_at_rest(start: Start) -> None:
+def test_an_idle_service_needs_little_memory(start: Start) -> None:
     service = start("python3", "myaccount", fresh=True)
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)

@@ -1,4 +1,4 @@
-"""The embedded default on other systems: with what Windows lacks taken away, and by what the code itself says."""
+"""The embedded default on other systems: run without what Windows lacks, and by checks of the code."""
 
 import ast
 import json
@@ -27,13 +27,13 @@ def _use(service: Service) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
-def test_it_serves_without_what_windows_lacks_and_ends_by_ctrl_c_and_ctrl_break(
+def test_it_serves_without_what_windows_lacks_and_stops_at_ctrl_c_and_ctrl_break(
     start: Start, number: signal.Signals
 ) -> None:
-    """SIGQUIT stands for Windows' SIGBREAK there."""
+    """SIGQUIT stands for Windows' SIGBREAK."""
     service = start(*WINDOWS, metrics={"port": free_port()})
     _use(service)
-    # Its messages are written, and the service has called itself.
+    # The messages are written, and the callback to the service itself was made.
     wait_until(lambda: json.loads(service.get("/messages?userId=u1"))["unread"] == 3, START_SECONDS)
     assert service.end(number) == 0, service.output.read_text("utf-8")
     assert "Traceback" not in service.output.read_text("utf-8")
@@ -54,7 +54,7 @@ def test_the_commands_work_without_what_windows_lacks(start: Start, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("name", "type_"), [("style.css", "css"), ("form.js", "javascript")])
-def test_the_types_of_files_are_our_own_and_not_the_registry_s(start: Start, name: str, type_: str) -> None:
+def test_the_types_of_files_do_not_come_from_the_registry(start: Start, name: str, type_: str) -> None:
     service = start(*WINDOWS)
     with urllib.request.urlopen(f"{service.address}/static/{name}", timeout=10) as response:  # noqa: S310 - our own
         assert response.headers.get_content_subtype() == type_
@@ -96,13 +96,13 @@ def _is_text_without_encoding(name: str, call: ast.Call) -> bool:
 
 
 def _joins_with_a_slash(name: str, call: ast.Call) -> bool:
-    """Whether a path is put together as text."""
+    """Whether a path is built from text."""
     made = [word for word in call.args if isinstance(word, ast.JoinedStr | ast.BinOp)]
     parts = [part.value for word in made for part in ast.walk(word) if isinstance(part, ast.Constant)]
     return name in ("Path", "open", "joinpath", "connect") and any("/" in str(part) for part in parts)
 
 
-def test_no_file_is_opened_in_the_user_s_encoding_and_no_path_is_put_together_as_text() -> None:
+def test_no_file_is_opened_in_the_user_s_encoding_and_no_path_is_built_from_text() -> None:
     wrong = [
         f"{file.name}:{call.lineno}"
         for file in SOURCES
@@ -112,7 +112,7 @@ def test_no_file_is_opened_in_the_user_s_encoding_and_no_path_is_put_together_as
     assert wrong == []
 
 
-def test_the_checks_of_the_code_can_fail() -> None:
+def test_the_checks_of_the_code_find_faults() -> None:
     assert _is_text_without_encoding("open", ast.parse("open(file)").body[0].value)  # type: ignore[attr-defined]
     assert not _is_text_without_encoding("open", ast.parse("file.open('ab')").body[0].value)  # type: ignore[attr-defined]
     assert _joins_with_a_slash("Path", ast.parse("Path(f'{a}/b')").body[0].value)  # type: ignore[attr-defined]

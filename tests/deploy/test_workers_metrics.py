@@ -1,4 +1,4 @@
-"""The metrics of gunicorn's workers: each tells them all, and none is lost when workers come and go."""
+"""The metrics of gunicorn's workers: each reports those of all, and no count is lost when workers change."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from ..helpers.servers import free_port, wait_until
 from ..helpers.services import START_SECONDS, Service, Start
 
 WORKERS = 3
-# `make soak` has as many as a busy month.
+# `make soak` has as many reloads as a busy month.
 RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 5
 COUNT = "myaccount_http_request_duration_seconds_count"
 
 
-def test_a_folder_that_cannot_be_given_to_the_workers_is_not_used(
+def test_a_folder_whose_owner_cannot_be_changed_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -44,7 +44,7 @@ def metrics_port() -> int:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Callable[[], list[Path]]:
-    """The folders of metrics that there are, of this test's gunicorns."""
+    """The folders of metrics of this test's gunicorns."""
     return lambda: list(tmp_path.glob("myaccount-metrics-*"))
 
 
@@ -67,7 +67,7 @@ def start_workers(start: Start, mysql: Section, metrics_port: int, tmp_path: Pat
 
 
 def processes(port: int) -> float:
-    """Return how many processes say that they serve; none does for a moment while all are replaced."""
+    """Return how many processes report that they serve. During a reload it may be none for a moment."""
     try:
         return scrape(port)["myaccount_processes"]
     except OSError:
@@ -80,7 +80,7 @@ def workers(service: Service) -> set[int]:
 
 
 def use(service: Service, requests: int) -> None:
-    """Send so many requests, each on a connection of its own, so that every worker gets some."""
+    """Send that many requests, each on a new connection, so that every worker gets some."""
 
     def send(number: int) -> None:
         assert "MyAccount" in service.get("/errors")
@@ -94,18 +94,18 @@ def counted(scrape: Scrape) -> float:
 
 
 def reload(service: Service, metrics_port: int) -> None:
-    """Have all workers replaced, and wait until the last of the old ones has gone and all new ones serve."""
+    """Replace all workers, and wait until the old ones have ended and all new ones serve."""
     before = workers(service)
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: not before & workers(service) and len(workers(service)) == WORKERS, START_SECONDS)
     wait_until(lambda: processes(metrics_port) == WORKERS, START_SECONDS)
 
 
-def test_each_worker_tells_what_all_have_counted(service: Service, metrics_port: int) -> None:
+def test_each_worker_reports_the_counts_of_all(service: Service, metrics_port: int) -> None:
     use(service, 100)
-    # A worker counts for the others to see once a second.
+    # A worker writes its counts for the others once a second.
     wait_until(lambda: counted(scrape(metrics_port)) == 100, START_SECONDS)
-    # Each on a connection of its own, so that each worker is asked.
+    # Each on a new connection, so that each worker is scraped.
     assert {counted(scrape(metrics_port)) for _ in range(20)} == {100}
     found = scrape(metrics_port)
     assert found["myaccount_pool_connections_limit"] == WORKERS * 5
@@ -123,7 +123,7 @@ def test_clients_cannot_reach_the_metrics_nor_the_metrics_port_their_routes(
         assert [ask(port, path).status for path in ("/healthz", "/readyz")] == [200] * 2
 
 
-def test_counters_go_on_when_workers_are_reloaded_again_and_again(
+def test_counters_continue_over_many_reloads(
     service: Service, metrics_port: int, folders: Callable[[], list[Path]]
 ) -> None:
     sent = 0
@@ -132,14 +132,14 @@ def test_counters_go_on_when_workers_are_reloaded_again_and_again(
         sent += 10
         reload(service, metrics_port)
         assert counted(scrape(metrics_port)) == sent
-    # Old and new ones were there together, so there are slots for twice as many and not for more.
+    # Old and new workers overlap, so there are slots for twice as many, and no more.
     (folder,) = folders()
     slots = {re.sub(r".*_(\d+)\.db", r"\1", file.name) for file in folder.iterdir()}
     assert slots <= set(map(str, range(2 * WORKERS)))
     assert scrape(metrics_port)["myaccount_process_starts_total"] == WORKERS * (RESTARTS + 1)
 
 
-def test_what_a_killed_worker_counted_stays_and_what_it_measured_goes(service: Service, metrics_port: int) -> None:
+def test_the_counters_of_a_killed_worker_stay_and_its_gauges_go(service: Service, metrics_port: int) -> None:
     sent = 0
     for _ in range(3):
         use(service, 20)
@@ -152,13 +152,13 @@ def test_what_a_killed_worker_counted_stays_and_what_it_measured_goes(service: S
         assert counted(scrape(metrics_port)) == sent
 
 
-def test_with_fewer_workers_those_who_went_are_not_measured_any_more(service: Service, metrics_port: int) -> None:
+def test_the_gauges_of_workers_that_were_removed_go(service: Service, metrics_port: int) -> None:
     service.process.send_signal(signal.SIGTTOU)
     wait_until(lambda: processes(metrics_port) == WORKERS - 1, START_SECONDS)
     assert scrape(metrics_port)["myaccount_pool_connections_limit"] == (WORKERS - 1) * 5
 
 
-def test_the_folder_goes_with_the_master_and_the_next_removes_that_of_a_killed_one(
+def test_a_master_removes_its_folder_and_those_of_killed_masters(
     start: Start, mysql_section: Section, metrics_port: int, tmp_path: Path, folders: Callable[[], list[Path]]
 ) -> None:
     killed = start_workers(start, mysql_section, metrics_port, tmp_path)
@@ -175,7 +175,7 @@ def test_the_folder_goes_with_the_master_and_the_next_removes_that_of_a_killed_o
     assert folders() == []
 
 
-def test_a_port_that_is_taken_is_said_and_the_master_ends(
+def test_a_port_in_use_is_reported_and_the_master_ends(
     start: Start, mysql_section: Section, service: Service, metrics_port: int, tmp_path: Path
 ) -> None:
     assert ask(metrics_port, "/healthz").seconds < ANSWER_SECONDS

@@ -38,7 +38,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @contextmanager
 def _logging_of(settings: dict[str, str], *, alone: bool) -> Iterator[None]:
-    """Have the service's logging in place of the tests'."""
+    """Use the service's logging instead of the tests'."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     set_up_logging(CONFIGURATION.check(settings), alone=alone)
@@ -52,9 +52,9 @@ def _logging_of(settings: dict[str, str], *, alone: bool) -> Iterator[None]:
 
 @pytest.fixture
 def log_file(tmp_path: Path) -> Iterator[Path]:
-    """The file of today, with the logging of the service, at its most talkative, in place of the tests'."""
+    """The daily file of the service's logging, which replaces the tests' and logs everything."""
     with _logging_of({"log_level": "DEBUG", "log_folder": str(tmp_path / "logs")}, alone=True):
-        # SQLAlchemy tells its statements only if it is asked by name.
+        # SQLAlchemy logs its statements only if its logger's level says so.
         logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
         yield tmp_path / "logs" / "myaccount.log"
         logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
@@ -73,9 +73,7 @@ async def test_each_request_has_one_line_and_shares_its_id_with_the_reply(
         assert re.fullmatch(re.escape(told) + r"\d+\.\d ms", line), line
 
 
-async def test_an_id_given_by_the_client_is_kept_if_it_is_one(
-    client: Client, log: pytest.LogCaptureFixture
-) -> None:
+async def test_a_valid_request_id_of_the_client_is_kept(client: Client, log: pytest.LogCaptureFixture) -> None:
     for given, kept in [
         ("order-17.a_B", True),
         ("x" * 64, True),
@@ -88,7 +86,7 @@ async def test_an_id_given_by_the_client_is_kept_if_it_is_one(
             assert (await response.json(content_type=None))["request_id"] == response.headers["X-Request-ID"]
 
 
-async def test_every_other_line_of_a_request_has_its_id_too(
+async def test_all_lines_of_a_request_have_its_id(
     client: Client, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def failing(self: Database, work: object) -> None:
@@ -121,7 +119,7 @@ async def test_no_card_number_or_password_reaches_the_log(
     assert "secret" not in log
 
 
-def test_one_process_logs_to_a_file_a_day_too(log_file: Path) -> None:
+def test_a_single_process_also_logs_to_a_daily_file(log_file: Path) -> None:
     logging.getLogger("test").info("账本")
     logging.getLogger("aiosqlite").debug("a statement with its parameters")
     (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
@@ -141,7 +139,7 @@ def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("far_away")
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_each_line_has_its_time_with_the_offset_of_utc(tmp_path: Path, log_format: str) -> None:
+def test_the_time_of_a_line_is_in_utc(tmp_path: Path, log_format: str) -> None:
     file = tmp_path / "log.txt"
     with _logging_of({"log_file": str(file), "log_format": log_format}, alone=False):
         began = datetime.now(UTC)
@@ -154,13 +152,13 @@ def test_each_line_has_its_time_with_the_offset_of_utc(tmp_path: Path, log_forma
 
 
 @pytest.mark.parametrize("place", ["/dev/stdout", "/proc/self/fd/1"])
-def test_a_file_that_is_the_console_has_each_line_once(place: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_log_file_that_is_the_console_has_each_line_once(place: str, capfd: pytest.CaptureFixture[str]) -> None:
     with _logging_of({"log_file": place}, alone=False):
         logging.getLogger("shop").info("here")
     assert capfd.readouterr().out.count("here") == 1
 
 
-def test_a_file_to_which_the_console_was_sent_has_each_line_once(tmp_path: Path) -> None:
+def test_a_log_file_to_which_the_console_is_redirected_has_each_line_once(tmp_path: Path) -> None:
     """As a shell does with > log.txt."""
     program = f"""
 import logging
@@ -191,7 +189,7 @@ def test_connections_that_cannot_be_accepted_are_logged_once_a_minute(
     monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [onceaminute.AcceptFilter()])
 
     def tried() -> int:
-        """Have asyncio's own words said, and return how many lines there are."""
+        """Log asyncio's own message; return how many lines there are."""
         fault = OSError(errno.EMFILE, "Too many open files")
         context = {"message": "socket.accept() out of system resource", "exception": fault}
         loop.default_exception_handler(context)
@@ -209,7 +207,7 @@ def test_connections_that_cannot_be_accepted_are_logged_once_a_minute(
     assert "Traceback" not in log.text
 
 
-async def test_lines_may_be_json_with_the_request_s_id(client: Client, tmp_path: Path) -> None:
+async def test_lines_in_json_have_the_request_id(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     with _logging_of({"log_file": str(file), "log_format": "json"}, alone=True):
         async with client.get("/nothing", headers={"X-Request-ID": "r-1"}) as response:
@@ -226,7 +224,7 @@ async def test_lines_may_be_json_with_the_request_s_id(client: Client, tmp_path:
     assert failure["request_id"] == "-"
 
 
-def test_a_file_that_was_rotated_from_outside_is_opened_again(tmp_path: Path) -> None:
+def test_a_log_file_is_opened_again_after_another_program_rotated_it(tmp_path: Path) -> None:
     file = tmp_path / "logs" / "log.txt"
     with _logging_of({"log_file": str(file)}, alone=False):
         logging.getLogger("shop").info("before")
@@ -237,18 +235,18 @@ def test_a_file_that_was_rotated_from_outside_is_opened_again(tmp_path: Path) ->
     assert "after" in file.read_text()
 
 
-def test_only_a_process_that_serves_alone_writes_the_file_of_the_day(tmp_path: Path) -> None:
+def test_only_a_single_process_writes_the_daily_file(tmp_path: Path) -> None:
     for alone in (False, True):
         with _logging_of({"log_folder": str(tmp_path)}, alone=alone):
             logging.getLogger("shop").info("here")
         assert (tmp_path / "myaccount.log").exists() == alone
 
 
-def test_a_disk_that_is_full_is_said_once_and_nothing_else_fails(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_once_and_nothing_else_fails(capfd: pytest.CaptureFixture[str]) -> None:
     with _logging_of({"log_file": "/dev/full"}, alone=False):
         for _ in range(5):
             logging.getLogger("shop").info("here")
-        # Its lines are still in its buffer, and cannot be written when it is closed either.
+        # Its lines are still in the buffer, and closing it cannot write them either.
         handler: Any = logging.getLogger().handlers[1]
         handler.stream.buffer.raw.close()
         handler.stream = None
@@ -257,7 +255,7 @@ def test_a_disk_that_is_full_is_said_once_and_nothing_else_fails(capfd: pytest.C
     assert printed.out.count("here") == 5
 
 
-def test_the_logs_are_their_owner_s_alone_those_of_an_earlier_version_too(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_logs_even_those_of_an_earlier_version(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     for _ in range(2):
         with _logging_of({"log_folder": str(folder)}, alone=True):
@@ -272,14 +270,14 @@ def test_the_logs_are_their_owner_s_alone_those_of_an_earlier_version_too(tmp_pa
         assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o600
         (tmp_path / "shared" / "log.txt").chmod(0o640)
     with _logging_of({"log_file": str(tmp_path / "shared" / "log.txt")}, alone=False):
-        # Whoever rotates it has given it these rights.
+        # The program that rotates it set these permissions.
         assert (tmp_path / "shared" / "log.txt").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_of_the_day_that_cannot_be_renamed_goes_on_for_another_day(
+def test_a_daily_file_that_cannot_be_renamed_is_used_for_another_day(
     log_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows renames no file that another program has open."""
+    """Windows does not rename a file that another program has open."""
 
     def refuse(*_: str) -> None:
         raise PermissionError(13, "The process cannot access the file")

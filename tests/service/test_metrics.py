@@ -41,7 +41,7 @@ CALLBACK = "http://someone:hunter2@127.0.0.1:1/hunter3"
 
 @pytest.fixture(scope="module")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """A server of its own, since it is made to hang."""
+    """A separate server, because it is made to hang."""
     server = MariaDB(tmp_path_factory.mktemp("counted") / "mariadb").start()
     yield server
     server.kill()
@@ -54,11 +54,11 @@ def port() -> int:
 
 @pytest.fixture
 def service(start: Start, backend: Section, port: int) -> Service:
-    # Nobody listens there.
+    # Nothing listens at the address of the callback.
     return start("python3", "myaccount", **backend, metrics={"port": port}, callbacks=[{"url": CALLBACK}])
 
 
-def test_each_order_is_counted_by_its_type_and_what_became_of_it(service: Service, port: int) -> None:
+def test_each_order_is_counted_by_its_type_and_outcome(service: Service, port: int) -> None:
     for user in ("u1", "u2"):
         service.post("/openacc", userId=user, accountId=f"a-{user}", **OPENING)
     for _ in range(2):
@@ -86,10 +86,10 @@ def test_each_order_is_counted_by_its_type_and_what_became_of_it(service: Servic
     assert (found["myaccount_processes"], found["myaccount_process_starts_total"]) == (1, 1)
 
 
-def test_what_is_told_is_counted_and_no_address_of_a_callback_is_shown(service: Service, port: int) -> None:
+def test_deliveries_are_counted_without_the_address_of_a_callback(service: Service, port: int) -> None:
     service.post("/openacc", userId="u1", accountId="a1", **OPENING)
     wait_until(lambda: scrape(port).where("myaccount_deliveries_total", host="127.0.0.1", result="failed") > 0, 20)
-    # What waits is counted once for all who ask within a moment.
+    # The count of what waits is cached for a moment.
     wait_until(lambda: scrape(port).where("myaccount_deliveries_waiting", host="127.0.0.1") == 1, 20)
     found = scrape(port)
     assert found["myaccount_messages_written_total"] == 1
@@ -100,19 +100,19 @@ def test_what_is_told_is_counted_and_no_address_of_a_callback_is_shown(service: 
     assert "u1" not in text
 
 
-def test_streams_are_counted_while_they_are_followed(service: Service, port: int) -> None:
+def test_open_streams_are_counted(service: Service, port: int) -> None:
     service.post("/openacc", userId="u1", accountId="a1", **OPENING)
     connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
     connection.request("GET", "/messages/stream?userId=u1")
     assert connection.getresponse().status == 200
     assert scrape(port)["myaccount_streams"] == 1
     connection.close()
-    # It is noticed when something is sent.
+    # A closed stream is noticed when something is sent.
     service.post("/recharge", orderId="r1", userId="u1", amount="5")
     wait_until(lambda: scrape(port)["myaccount_streams"] == 0, START_SECONDS)
 
 
-def test_whatever_addresses_and_methods_are_made_up_the_labels_stay_few(service: Service, port: int) -> None:
+def test_made_up_addresses_and_methods_add_no_labels(service: Service, port: int) -> None:
     connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
     for n in range(300):
         method = random.choice(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL"))
@@ -127,7 +127,7 @@ def test_whatever_addresses_and_methods_are_made_up_the_labels_stay_few(service:
     assert len(series) < 20
 
 
-def test_the_public_port_has_no_metrics_and_the_other_nothing_else(service: Service, port: int) -> None:
+def test_only_the_operations_port_has_metrics_and_it_has_no_other_routes(service: Service, port: int) -> None:
     public = int(service.address.rpartition(":")[2])
     assert ask(public, "/metrics").status == 404
     assert [ask(port, path).status for path in ("/", "/recharge", "/errors", "/static/style.css")] == [404] * 4
@@ -146,7 +146,7 @@ def test_a_reply_of_the_operations_port_has_a_request_id_and_is_not_counted(serv
     ]
 
 
-def test_without_the_section_there_is_no_such_port(start: Start, port: int) -> None:
+def test_without_the_section_metrics_there_is_no_operations_port(start: Start, port: int) -> None:
     start("python3", "myaccount")
     with pytest.raises(OSError, match="refused"):
         ask(port, "/metrics")
@@ -165,7 +165,7 @@ class TestSamples:
     def queue(self) -> Section:
         return {"listener": {"enabled": False}, "callbacks": [{"url": CALLBACK}]}
 
-    async def test_what_waits_and_what_was_set_aside_is_counted_up_to_a_bound(
+    async def test_waiting_and_set_aside_events_and_deliveries_are_counted_up_to_a_limit(
         self, client: Client, config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(backlog_module, "COUNT_LIMIT", 5)
@@ -195,7 +195,7 @@ class TestMariaDB:
         yield mariadb
         mariadb.resume()
 
-    async def test_while_the_database_hangs_the_rest_is_told_in_time(
+    async def test_while_the_database_hangs_the_other_metrics_are_reported_in_time(
         self, service: Service, port: int, hanging: MariaDB
     ) -> None:
         assert scrape(port)["myaccount_database_up"] == 1
@@ -210,7 +210,7 @@ class TestMariaDB:
         assert found["myaccount_pool_connections_limit"] == 5
         assert "myaccount_events_waiting" not in found.labels()
 
-        # An order that it keeps waiting is no reason to be told late, nor is one that is given up.
+        # Neither an order that waits for the database nor one that was given up delays the metrics.
         with pytest.raises(HTTPError, match="503"):
             await asyncio.to_thread(service.post, "/recharge", orderId="r1", userId="u1", amount="1")
         assert scrape(port).where("myaccount_transactions_total", kind="batch", outcome="unavailable") == 1
@@ -244,11 +244,11 @@ def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) ->
         assert listener.wait(START_SECONDS) == 0
 
 
-def _told() -> Scrape:
+def _exposed() -> Scrape:
     return Scrape(exposition([]).decode())
 
 
-def test_answers_that_were_noted_are_counted_as_the_histogram_would() -> None:
+def test_noted_durations_are_counted_as_by_observe() -> None:
     registry = CollectorRegistry()
     name = COUNT.removesuffix("_count")
     one_by_one = Histogram(name, "The other way.", buckets=metrics.SECONDS, registry=registry)
@@ -258,29 +258,29 @@ def test_answers_that_were_noted_are_counted_as_the_histogram_would() -> None:
         one_by_one.observe(seconds)
         metrics.count_request("/unit", "GET", 200, seconds)
     for _ in range(2):
-        # The second time there is nothing to count.
+        # The second time there is nothing left to count.
         metrics.count_noted()
-    told = _told()
+    exposed = _exposed()
     for (sample, labels), value in Scrape(generate_latest(registry).decode()).samples.items():
-        assert told.where(sample, route="/unit", **dict(labels)) == pytest.approx(value)
+        assert exposed.where(sample, route="/unit", **dict(labels)) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("seconds", [0.01, 60], ids=["while it serves", "at its end"])
-async def test_what_is_noted_is_counted_without_being_asked_for(
+async def test_noted_durations_are_counted_without_a_scrape(
     config: Config, port: int, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     monkeypatch.setattr(operations, "SAMPLE_SECONDS", seconds)
     config["metrics"] = {"host": "127.0.0.1", "port": port}
     server = Server(create_app(config), port=config["port"])
     await server.start_server()
-    before = _told().where(COUNT, route="/errors", status="200")
+    before = _exposed().where(COUNT, route="/errors", status="200")
     async with aiohttp.ClientSession() as session:
         for _ in range(5):
             async with session.get(server.make_url("/errors")) as response:
                 assert response.status == 200
 
     def counted() -> bool:
-        return _told().where(COUNT, route="/errors", status="200") == before + 5
+        return _exposed().where(COUNT, route="/errors", status="200") == before + 5
 
     if seconds < 1:
         await eventually(counted)
@@ -322,6 +322,6 @@ metrics.count_noted()
 """
 
 
-def test_a_worker_that_may_open_no_more_files_still_counts(tmp_path: Path) -> None:
+def test_a_worker_without_file_descriptors_still_counts(tmp_path: Path) -> None:
     slot = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "MYACCOUNT_SLOT": "0", "MYACCOUNT_STARTED": "1"}
     subprocess.run([sys.executable, "-c", OUT_OF_FILES], cwd=CHECKOUT, env=ENVIRONMENT | slot, check=True)

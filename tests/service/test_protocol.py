@@ -1,4 +1,4 @@
-"""What aiohttp's own protocol would answer, log or drop in another way than the service wants (protocol.py)."""
+"""The changes to aiohttp's protocol (protocol.py): what it would answer, log or drop in another way."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ class Reply(NamedTuple):
 
 @pytest.fixture
 def backend() -> Section:
-    """The protocol does not know which database there is."""
+    """The protocol does not depend on the database."""
     return {}
 
 
@@ -60,7 +60,7 @@ async def _reply(reader: asyncio.StreamReader) -> Reply:
 
 
 async def _ask(client: Client, sent: bytes, rest: bytes = b"", replies: int = 1) -> list[Reply]:
-    """Return the first replies; the rest is sent after the first of them."""
+    """Send, return the first replies; `rest` is sent after the first of them."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     try:
         async with asyncio.timeout(10):
@@ -96,7 +96,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("name", NOT_HTTP)
-async def test_what_the_parser_refuses_is_a_problem_with_an_id_that_one_line_of_the_log_has(
+async def test_what_the_parser_refuses_gets_problem_json_and_one_line_in_the_log(
     client: Client, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     caplog.set_level("INFO")
@@ -112,7 +112,7 @@ async def test_what_the_parser_refuses_is_a_problem_with_an_id_that_one_line_of_
     assert SECRET not in caplog.text
 
 
-async def test_a_line_about_what_is_not_http_has_the_id_of_its_reply(
+async def test_the_log_line_about_invalid_http_has_the_id_of_the_reply(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     from myaccount.observability.log_setup import RequestIdFilter
@@ -124,7 +124,7 @@ async def test_a_line_about_what_is_not_http_has_the_id_of_its_reply(
     assert vars(record)["request_id"] == reply.headers["X-Request-ID"]
 
 
-async def test_a_bad_chunk_behind_its_head_is_refused_and_not_logged(
+async def test_a_bad_chunk_after_the_head_is_refused_and_not_logged(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -146,7 +146,7 @@ async def test_a_path_that_no_route_has_is_not_logged(client: Client, caplog: py
     assert SECRET not in caplog.text
 
 
-async def test_a_body_that_breaks_off_with_a_bad_chunk_is_refused_at_once(client: Client) -> None:
+async def test_a_body_that_ends_in_a_bad_chunk_is_refused_at_once(client: Client) -> None:
     head = CHUNKED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
     _, reply = await _ask(client, head, b"3\r\nuse\r\nzz\r\n", replies=2)
     assert (reply.status, reply.problem["code"]) == (400, "invalid_request")
@@ -154,20 +154,20 @@ async def test_a_body_that_breaks_off_with_a_bad_chunk_is_refused_at_once(client
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/queryacc", "/openacctest", "/"])
-async def test_an_expectation_that_nobody_knows_is_passed_over(client: Client, path: str) -> None:
+async def test_an_unknown_expectation_is_ignored(client: Client, path: str) -> None:
     request = f"POST {path} HTTP/1.1\r\nHost: shop\r\nExpect: <b>foo</b>\r\nContent-Length: 0\r\n\r\n"
     (reply,) = await _ask(client, request.encode())
     assert reply.problem["code"] in ("not_found", "method_not_allowed", "invalid_request")
     assert "foo" not in reply.body
 
 
-async def test_only_a_client_of_http_1_1_is_asked_for_its_body(client: Client) -> None:
+async def test_only_a_client_of_http_1_1_gets_100_continue(client: Client) -> None:
     head = (
         b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-Continue\r\nContent-Length: 8\r\n" + FORM + b"\r\n"
     )
     replies = await _ask(client, head, b"userId=1", replies=2)
     assert [reply.status for reply in replies] == [100, 200]
-    # One of HTTP/1.0 would take it for the reply. The service has the header before the body comes.
+    # A client of HTTP/1.0 would take the 100 for the reply. The service reads the head before the body arrives.
     head = head.replace(b"1.1", b"1.0")
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(head)
@@ -177,7 +177,7 @@ async def test_only_a_client_of_http_1_1_is_asked_for_its_body(client: Client) -
     writer.close()
 
 
-async def test_a_body_that_is_refused_by_its_header_is_not_asked_for(client: Client) -> None:
+async def test_a_body_that_its_header_rules_out_gets_no_100_continue(client: Client) -> None:
     head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
     (reply,) = await _ask(client, head)
     assert reply.status == 415
@@ -185,19 +185,19 @@ async def test_a_body_that_is_refused_by_its_header_is_not_asked_for(client: Cli
 
 @pytest.mark.parametrize("upgrade", ["h2c", "H2C", "TLS/1.3", "websocket"])
 @pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE", "upGRADE"])
-async def test_a_request_behind_an_upgrade_is_answered(client: Client, name: str, upgrade: str) -> None:
+async def test_a_request_after_an_upgrade_is_answered(client: Client, name: str, upgrade: str) -> None:
     first = _get("/nowhere", f"Connection: {name}", f"{name}: {upgrade}")
     replies = await _ask(client, first + _get("/healthz") + _get("/nowhere"), replies=3)
     assert [reply.status for reply in replies] == [404, 200, 404]
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
-async def test_a_request_behind_an_upgrade_is_answered_wherever_its_segments_end(
+async def test_a_request_after_an_upgrade_is_answered_wherever_its_segments_end(
     client: Client, upgrade: str
 ) -> None:
     request = _get("/nowhere", "Connection: Upgrade", f"Upgrade: {upgrade}")
     both = request + request + _get("/healthz")
-    # Within the word, and before, within and behind the end of the head.
+    # Within the word, and before, within and after the end of the head.
     ends = [request.index(b"Upgrade") + 3, *range(len(request) - 5, len(request) + 3)]
     for end in ends:
         # The reply to the first shows that its segment was parsed alone.
@@ -205,15 +205,15 @@ async def test_a_request_behind_an_upgrade_is_answered_wherever_its_segments_end
         assert [reply.status for reply in replies] == [200, 404, 404, 200], end
 
 
-async def test_behind_an_upgrade_that_waited_for_many_requests_the_connection_ends(client: Client) -> None:
+async def test_an_upgrade_that_waited_for_many_requests_closes_the_connection(client: Client) -> None:
     upgrade = _get("/nowhere", "Connection: Upgrade", "Upgrade: h2c")
     replies = await _ask(client, _get("/healthz") * 40 + upgrade + _get("/healthz"), replies=41)
     assert [reply.status for reply in replies] == [200] * 40 + [404]
     assert replies[-1].headers["Connection"] == "close"
 
 
-async def test_behind_an_upgrade_with_a_body_the_connection_ends(client: Client) -> None:
-    """Its end tells the client to send again what was not answered."""
+async def test_an_upgrade_with_a_body_closes_the_connection(client: Client) -> None:
+    """That tells the client to send unanswered requests again."""
     head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 8\r\n"
     (reply,) = await _ask(client, head + FORM + b"\r\nuserId=1" + _get("/healthz"))
     assert (reply.status, reply.headers["Connection"]) == (200, "close")
@@ -225,7 +225,9 @@ async def test_behind_an_upgrade_with_a_body_the_connection_ends(client: Client)
      ("/messages", 400), ("/openacc", 405), ("/messages/stream?userId=u1", 404), ("/opeacclistentest", 200),
      ("/transfertest", 200)],
 )  # fmt: skip
-async def test_no_reply_with_data_is_stored_or_names_the_programs(client: Client, path: str, status: int) -> None:
+async def test_no_reply_with_data_may_be_cached_or_names_the_server_software(
+    client: Client, path: str, status: int
+) -> None:
     (reply,) = await _ask(client, _get(path))
     assert reply.status == status
     assert "Server" not in reply.headers
@@ -233,7 +235,7 @@ async def test_no_reply_with_data_is_stored_or_names_the_programs(client: Client
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_stream_is_not_stored_either(client: Client) -> None:
+async def test_a_stream_may_not_be_cached(client: Client) -> None:
     fields = {"userId": "u1", "userName": "A", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
     async with client.post("/openacc", data=fields) as response:
         assert response.status == 200
@@ -244,7 +246,7 @@ async def test_a_stream_is_not_stored_either(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/static/icon.svg", "/static/style.css", "/static/form.js"])
-async def test_the_pages_own_files_may_be_stored_for_a_while(client: Client, path: str) -> None:
+async def test_static_files_may_be_cached_for_a_while(client: Client, path: str) -> None:
     (reply,) = await _ask(client, _get(path))
     assert (reply.status, reply.headers["Cache-Control"]) == (200, "max-age=60")
     assert (reply.headers["X-Content-Type-Options"], "Server" in reply.headers) == ("nosniff", False)
@@ -275,14 +277,14 @@ async def test_the_insides_of_aiohttp_that_the_protocol_uses_have_their_names() 
     assert hasattr(web.SockSite, "_server")
 
 
-async def test_a_runner_knows_the_sockets_of_sites_that_others_have_made() -> None:
+async def test_a_runner_has_the_sockets_of_sites_that_gunicorn_made() -> None:
     runner = Runner(web.Application())
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # As gunicorn's worker does.
         await web.SockSite(runner, listening).start()
         assert [found.getsockname() for found in runner.listening_sockets] == [listening.getsockname()]
-        # A site that could not be started has none.
+        # A site that could not start has no sockets.
         with pytest.raises(OSError, match="in use"):
             await web.TCPSite(runner, *listening.getsockname()).start()
         assert len(runner.listening_sockets) == 1

@@ -1,4 +1,4 @@
-"""Why requests were refused with a 503 is in the log once, with the ids that their clients were given."""
+"""The log has each cause of 503s once, with the request ids that the clients received."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @asynccontextmanager
 async def _nobody_opens_accounts(config: Config, request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Let another program hold what an opening needs."""
+    """Let another program lock what an opening needs."""
     if "mysql" in config:
         mariadb: MariaDB = request.getfixturevalue("mariadb")
         with mariadb.connect(database=config["mysql"]["db"]) as other, other.cursor() as cursor:
@@ -48,7 +48,7 @@ async def _nobody_opens_accounts(config: Config, request: pytest.FixtureRequest)
         other_file.execute("ROLLBACK")
 
 
-async def test_the_cause_is_one_error_with_the_ids_of_those_whom_it_refused(
+async def test_a_cause_is_logged_once_with_the_ids_of_the_refused_requests(
     client: Client, config: Config, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def open_account(id_: str) -> int:
@@ -59,7 +59,7 @@ async def test_the_cause_is_one_error_with_the_ids_of_those_whom_it_refused(
     async with _nobody_opens_accounts(config, request):
         assert set(await asyncio.gather(*map(open_account, IDS))) == {503}
     await eventually(lambda: all(any(id_ in line for line in _errors(caplog)) for id_ in IDS))
-    # Of those that waited for the database, for their turn, and for a connection.
+    # They waited for the database, in the queue, and for a connection.
     assert len(_errors(caplog)) <= 3
     place = (
         f"{config['mysql']['db']} at 127.0.0.1:{config['mysql']['port']}" if "mysql" in config else "myaccount.db"
@@ -70,12 +70,12 @@ async def test_the_cause_is_one_error_with_the_ids_of_those_whom_it_refused(
         assert "6222999999" not in line
     for id_ in IDS:
         assert sum(id_ in line for line in _errors(caplog)) == 1
-    # The attempts are no warnings.
+    # Retries are not logged as warnings.
     assert {record.levelno for record in caplog.records if "attempt" in record.getMessage()} <= {logging.INFO}
     assert await open_account("u1") == 200
 
 
-async def test_a_full_queue_is_logged_so_as_well(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_full_queue_is_logged_the_same_way(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     async with client.post("/queryacc", data={"userId": "u1"}, headers={"X-Request-ID": "well"}) as response:
         assert response.status == 200
     client.app[refusals_key].note("Too many orders are waiting. Send the same order again in a moment.", "r-1")
@@ -92,7 +92,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusals]:
     assert request_id.get() == "-"
 
 
-async def test_each_cause_has_a_line_of_its_own_and_comes_again_when_it_comes_again(
+async def test_each_cause_has_its_own_line_and_is_logged_again_when_it_recurs(
     refusals: Refusals, caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(3):
@@ -107,9 +107,7 @@ async def test_each_cause_has_a_line_of_its_own_and_comes_again_when_it_comes_ag
     await eventually(lambda: _errors(caplog)[2:] == ["Refused with a 503: it hangs. Request ids: b1"])
 
 
-async def test_neither_ids_nor_causes_are_kept_without_bound(
-    refusals: Refusals, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_kept_ids_and_causes_are_limited(refusals: Refusals, caplog: pytest.LogCaptureFixture) -> None:
     for n in range(10 * IDS_LIMIT):
         refusals.note("the database is away", f"a{n}")
     for n in range(10 * CAUSES_LIMIT):

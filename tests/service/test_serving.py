@@ -1,4 +1,4 @@
-"""The end of a service: whoever was let in is answered, and told to come back on another connection."""
+"""Listening, and graceful shutdown: accepted connections are answered, with `Connection: close`."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ from ..helpers.servers import free_port
 from ..helpers.services import Start
 
 
-async def test_who_is_connected_at_the_end_is_answered_and_told_to_come_back(config: Config) -> None:
+async def test_open_connections_are_answered_and_closed_at_shutdown(config: Config) -> None:
     app = create_app(config)
     runner = Runner(app)
     await runner.setup()
@@ -39,14 +39,14 @@ async def test_who_is_connected_at_the_end_is_answered_and_told_to_come_back(con
     await ending
 
 
-async def test_who_is_let_in_at_the_very_end_is_answered_too(config: Config) -> None:
+async def test_a_connection_accepted_at_shutdown_is_answered(config: Config) -> None:
     runner = Runner(create_app(config))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", config["port"]).start()
     with socket.create_connection(("127.0.0.1", config["port"])) as connection:
         connection.settimeout(10)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\n")
-        # The loop sees that it is there, and accepts it when this turn of ours is over, which ends the service.
+        # The loop sees the connection now, and accepts it in its next iteration, after shutdown has begun.
         await asyncio.sleep(0)
         ending = asyncio.create_task(runner.cleanup())
         answer = await asyncio.to_thread(connection.recv, 1000)
@@ -54,13 +54,13 @@ async def test_who_is_let_in_at_the_very_end_is_answered_too(config: Config) -> 
         await ending
 
 
-async def test_an_address_that_there_is_not_is_named(config: Config) -> None:
+async def test_a_host_that_does_not_exist_is_named(config: Config) -> None:
     with pytest.raises(OSError, match=r"^host: nowhere\.invalid:\d+: "):
         await serve(create_app(config), [("nowhere.invalid", config["port"])], lambda: pytest.fail("it started"))
 
 
 @pytest.mark.parametrize("command", [("python3", "myaccount"), ("gunicorn", "myaccount")], ids=" ".join)
-def test_the_address_of_all_serves_both_families(start: Start, command: tuple[str, ...]) -> None:
+def test_the_unspecified_ipv6_address_serves_ipv4_as_well(start: Start, command: tuple[str, ...]) -> None:
     port = free_port()
     by_gunicorn = command[0] == "gunicorn"
     service = start(*command, by_environment=by_gunicorn, host="::", metrics={"host": "::", "port": port})
@@ -69,8 +69,7 @@ def test_the_address_of_all_serves_both_families(start: Start, command: tuple[st
             socket.create_connection((host, number), timeout=10).close()
 
 
-async def test_the_address_of_one_serves_that_alone(config: Config) -> None:
-    """The other side."""
+async def test_an_ipv6_address_does_not_serve_ipv4(config: Config) -> None:
     runner = Runner(create_app(config))
     await runner.setup()
     await open_site(runner, "", "::1", config["port"])
@@ -101,7 +100,7 @@ async def test_an_address_of_another_machine_names_the_host(config: Config) -> N
     await runner.cleanup()
 
 
-async def test_a_client_s_connection_is_kept_between_its_requests(client: Client) -> None:
+async def test_a_connection_is_kept_open_between_requests(client: Client) -> None:
     assert (await send(client, "/queryacc", userId="u1"))[0] == 200
     async with client.get("/healthz") as response:
         assert response.headers.get("Connection") != "close"

@@ -1,4 +1,4 @@
-"""What a configuration may say, and how a wrong one is refused."""
+"""Configurations that are accepted, and how a wrong one is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from myaccount.settings.loading import (
     own_address,
 )
 
-# As the demo has it, to the letter.
+# The 2018 demo's file, unchanged.
 DEMO = """\
 mysql:
   host: localhost
@@ -70,7 +70,7 @@ def test_the_shipped_file_shows_each_section_ready_to_fill_in(tmp_path: Path) ->
     assert config["callbacks"][0]["secret"] == [secret]
 
 
-def test_the_demos_file_is_taken_unchanged(tmp_path: Path) -> None:
+def test_the_demo_s_file_is_accepted_unchanged(tmp_path: Path) -> None:
     config = _load(tmp_path, DEMO)
     demo = yaml.safe_load(DEMO)
     assert config["mysql"] == demo["mysql"]
@@ -160,7 +160,7 @@ def test_a_wrong_file_is_refused_with_file_line_key_and_what_was_expected(
     assert refusal in _refusal(tmp_path, text)
 
 
-def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     assert len(_refusal(tmp_path, "port: x\nhost: 5\nprot: 1\n").splitlines()) == 3
 
 
@@ -170,29 +170,29 @@ def test_a_refusal_never_shows_a_value(tmp_path: Path) -> None:
         assert "ecret9" not in _refusal(tmp_path, DEMO.replace("123qwe", password))
 
 
-def test_a_refusal_has_one_line_a_fault(tmp_path: Path) -> None:
+def test_a_refusal_has_a_line_for_each_fault(tmp_path: Path) -> None:
     for text in ("port: 80\n host: x\n", "port: [\n", "a: @b\n", "mysql: {host: h, password: ${NOPE}}\n"):
         assert len(_refusal(tmp_path, text).splitlines()) == 1
 
 
-def test_a_variable_within_braces_is_taken_in_quotes(tmp_path: Path) -> None:
+def test_a_variable_in_braces_is_accepted_in_quotes(tmp_path: Path) -> None:
     text = 'mysql: {host: h, db: d, user: u, password: "${DB_PASSWORD}"}\n'
     assert _load(tmp_path, text, DB_PASSWORD="77")["mysql"]["password"] == "77"
 
 
-def test_an_address_within_a_network_is_taken(tmp_path: Path) -> None:
+def test_a_host_without_a_domain_is_accepted(tmp_path: Path) -> None:
     assert (
         _load(tmp_path, "callbacks:\n- url: http://notify:9000/hook\n")["callbacks"][0]["url"]
         == "http://notify:9000/hook"
     )
 
 
-def test_the_own_address_is_one_for_either_protocol(tmp_path: Path) -> None:
+def test_the_own_address_has_brackets_for_ipv6(tmp_path: Path) -> None:
     assert own_address(_load(tmp_path, "host: 10.0.0.1\n")) == "http://10.0.0.1:8080"
     assert own_address(_load(tmp_path, "host: '::1'\n")) == "http://[::1]:8080"
 
 
-def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongConfiguration, match=r"nowhere.yaml: cannot be read: No such file"):
         load_configuration(tmp_path / "nowhere.yaml", {})
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
@@ -203,7 +203,7 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
 SERVER = "mysql: {host: h, db: d, user: u, password: p}\n"
 
 
-def test_the_embedded_file_is_never_one_of_several_processes_s(tmp_path: Path) -> None:
+def test_several_processes_cannot_share_the_embedded_file(tmp_path: Path) -> None:
     shared = tmp_path / "config.yaml"
     shared.write_text("port: 8080\n")
     assert "mysql" not in load_configuration_of(None, shared, {})
@@ -211,7 +211,7 @@ def test_the_embedded_file_is_never_one_of_several_processes_s(tmp_path: Path) -
         load_configuration_of(1, shared, {})
 
 
-def test_a_process_has_the_port_so_many_above_the_shared_files_or_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_process_adds_its_number_to_the_shared_port_or_has_its_own_file(tmp_path: Path) -> None:
     shared = tmp_path / "config.yaml"
     shared.write_text(f"port: 8080\nmetrics: {{port: 9180}}\n{SERVER}")
     (tmp_path / "config-2.yaml").write_text(f"port: 9000\nmetrics: {{}}\n{SERVER}")
@@ -220,7 +220,7 @@ def test_a_process_has_the_port_so_many_above_the_shared_files_or_a_file_of_its_
     assert ports == {None: (8080, 9180), 0: (8080, 9180), 1: (8081, 9181), 2: (9000, 9180), 3: (8083, 9183)}
 
 
-def test_a_process_beyond_the_last_port_is_refused(tmp_path: Path) -> None:
+def test_a_process_number_beyond_the_highest_port_is_refused(tmp_path: Path) -> None:
     shared = tmp_path / "config.yaml"
     shared.write_text(f"port: 65535\n{SERVER}")
     assert load_configuration_of(0, shared, {})["port"] == 65535
