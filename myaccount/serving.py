@@ -35,7 +35,7 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
     """
     ended = asyncio.Event()
     end_by_signals(ended)
-    runner = Runner(app)
+    runner = GracefulRunner(app)
     try:
         await runner.setup()
         for host, port in addresses:
@@ -103,7 +103,7 @@ def end_by_signals(ended: asyncio.Event) -> None:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
 
 
-class Runner(protocol.Runner):
+class GracefulRunner(protocol.Runner):
     """Runs an application. At shutdown it answers every accepted connection before it closes it."""
 
     def __init__(self, app: web.Application) -> None:

@@ -21,7 +21,7 @@ from myaccount.database.database import Database, open_database
 from myaccount.main import create_app
 from myaccount.migrations.startup import prepare_schema
 from myaccount.observability import log_setup as logsetup
-from myaccount.serving import Runner
+from myaccount.serving import GracefulRunner
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import CONFIGURATION, Config
 
@@ -64,7 +64,7 @@ class Server(TestServer):
     """aiohttp's test server, with the service's own way to run and to end."""
 
     async def _make_runner(self, **kwargs: Any) -> BaseRunner:
-        return Runner(self.app)
+        return GracefulRunner(self.app)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..main import create_app, create_listener
 from ..observability.log_setup import close_log_file, set_up_logging
-from ..serving import Runner, refuse_taken, serve
+from ..serving import GracefulRunner, refuse_taken, serve
 from ..settings.loading import default_file, load_configuration, own_address
 from ..settings.paths import own_version, working_path
 from ..settings.schema import Config
@@ -40,12 +40,12 @@ def add_commands(commands: Commands) -> None:
     )
 
 
-def runner_from_environment() -> Runner:
+def runner_from_environment() -> GracefulRunner:
     """Return the service that the environment configures, for a server that has its own command line."""
     config = load_configuration(default_file(os.environ), os.environ)
     set_up_logging(config)
     # The master has checked the database. A worker that starts later serves without it until it is back.
-    return Runner(create_app(config, database_needed=False))
+    return GracefulRunner(create_app(config, database_needed=False))
 
 
 def _serve(config: Config, options: Options) -> int:

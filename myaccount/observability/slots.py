@@ -21,7 +21,7 @@ SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
 # When the master started, in seconds since 1970.
 STARTED_VARIABLE: Final = "MYACCOUNT_STARTED"
 _PREFIX: Final = "myaccount-metrics-"
-# The folder's descriptor, which stays open and locked while the master or a worker lives: the folder is in use.
+# The folder's descriptor. It stays open and locked while the master or a worker lives: the folder is then in use.
 _lock: list[int] = []
 
 

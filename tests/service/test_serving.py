@@ -10,7 +10,7 @@ from aiohttp import web
 
 from myaccount.appkeys import ending_key
 from myaccount.main import create_app
-from myaccount.serving import Runner, open_site, serve
+from myaccount.serving import GracefulRunner, open_site, serve
 from myaccount.settings.schema import Config
 from myaccount.system.addresses import address_text
 
@@ -23,7 +23,7 @@ from ..helpers.services import Start
 
 async def test_open_connections_are_answered_and_closed_at_shutdown(config: Config) -> None:
     app = create_app(config)
-    runner = Runner(app)
+    runner = GracefulRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", config["port"]).start()
     address = f"http://127.0.0.1:{config['port']}/healthz"
@@ -40,7 +40,7 @@ async def test_open_connections_are_answered_and_closed_at_shutdown(config: Conf
 
 
 async def test_a_connection_accepted_at_shutdown_is_answered(config: Config) -> None:
-    runner = Runner(create_app(config))
+    runner = GracefulRunner(create_app(config))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", config["port"]).start()
     with socket.create_connection(("127.0.0.1", config["port"])) as connection:
@@ -70,7 +70,7 @@ def test_the_unspecified_ipv6_address_serves_ipv4_as_well(start: Start, command:
 
 
 async def test_an_ipv6_address_does_not_serve_ipv4(config: Config) -> None:
-    runner = Runner(create_app(config))
+    runner = GracefulRunner(create_app(config))
     await runner.setup()
     await open_site(runner, "", "::1", config["port"])
     socket.create_connection(("::1", config["port"]), timeout=10).close()
