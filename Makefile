@@ -34,7 +34,7 @@ pythons:
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
 	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py tests/faults/test_faults.py \
-		tests/faults/test_told.py tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
+		tests/faults/test_dispatch.py tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
 
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp

@@ -1,4 +1,4 @@
-"""Events are delivered without a working queue, and the service says what is wrong with the queue."""
+"""Events are dispatched without a working Redis, and readiness and metrics say what is wrong with it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,8 +15,8 @@ from myaccount.database.database import Database, open_database
 from myaccount.database.leases import lease_due
 from myaccount.errors import Unavailable
 from myaccount.listener import redis_queue as redis_queue_module
-from myaccount.listener import relay as listener_module
-from myaccount.listener import repeating as endless_module
+from myaccount.listener import relay as relay_module
+from myaccount.listener import repeating as repeating_module
 from myaccount.listener.redis_queue import RedisQueue
 from myaccount.listener.repeating import repeat
 from myaccount.main import create_app, redis_name
@@ -34,7 +34,7 @@ from ..helpers.servers import MariaDB, Redis
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A server of its own, since it is made to refuse."""
+    """A separate server, since the tests make it refuse commands."""
     server = Redis(tmp_path_factory.mktemp("refusing") / "redis").start()
     yield server
     server.kill()
@@ -47,16 +47,16 @@ def queue(redis_section: Section) -> Section:
 
 @pytest.fixture
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 0.1)
 
 
 async def _until_dispatched(database: Database, *user_ids: str) -> None:
-    async def told() -> bool:
+    async def dispatched() -> bool:
         readers = await database.read(lambda c: c.execute(select(message.c.reader_id)))
         return set(user_ids) <= set(readers.scalars())
 
-    await eventually(told)
+    await eventually(dispatched)
 
 
 async def _until_redis_is(client: Client, state: str) -> None:
@@ -105,7 +105,7 @@ def _no_permission_to_read(redis: Any, stream: str) -> Callable[[], Any]:
         (_no_permission_to_read, "does not give events: this user has no permissions to run"),
     ],
 )
-async def test_while_redis_refuses_events_are_delivered_and_the_service_says_what_is_refused(
+async def test_while_redis_refuses_commands_events_are_dispatched_and_readiness_says_what_is_refused(
     quick_sweeps: None,
     client: Client,
     database: Database,
@@ -130,7 +130,7 @@ async def test_while_redis_refuses_events_are_delivered_and_the_service_says_wha
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
-async def test_while_redis_is_away_events_are_delivered(
+async def test_while_redis_is_away_events_are_dispatched(
     quick_sweeps: None, client: Client, database: Database, redis_server: Redis, fault: str
 ) -> None:
     await _until_redis_is(client, "ok")
@@ -147,13 +147,11 @@ async def test_while_redis_is_away_events_are_delivered(
     await _until_redis_is(client, "ok")
 
 
-def test_what_the_queue_loses_is_delivered_within_five_seconds() -> None:
-    assert events_module.RESEND_SECONDS + listener_module.SWEEP_SECONDS <= 4
+def test_events_that_the_queue_loses_are_dispatched_within_five_seconds() -> None:
+    assert events_module.RESEND_SECONDS + relay_module.SWEEP_SECONDS <= 4
 
 
-async def test_looking_whether_redis_takes_events_adds_none(
-    client: Client, database: Database, redis_server: Redis
-) -> None:
+async def test_the_probe_of_redis_adds_no_entry(client: Client, database: Database, redis_server: Redis) -> None:
     await open_users(client, "u1")
     await _until_dispatched(database, "u1")
     with redis_server.client() as redis:
@@ -164,10 +162,10 @@ async def test_looking_whether_redis_takes_events_adds_none(
         assert redis.xinfo_stream(stream)["last-generated-id"] == before
 
 
-async def test_with_a_working_queue_the_sweeper_has_nothing_to_do(
+async def test_with_a_working_queue_the_sweeper_leases_nothing(
     monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
 ) -> None:
-    """What comes through the queue is not delivered a second time."""
+    """So no event is dispatched twice."""
     by_sweeper: list[int] = []
 
     async def noted(*arguments: Any, **named: Any) -> Any:
@@ -175,8 +173,8 @@ async def test_with_a_working_queue_the_sweeper_has_nothing_to_do(
         by_sweeper.extend(row.id for row in rows)
         return rows
 
-    monkeypatch.setattr(listener_module, "lease_due", noted)
-    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "lease_due", noted)
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
     # However slow the machine is.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 30)
     users = [f"u{n}" for n in range(20)]
@@ -189,7 +187,7 @@ async def _names(*databases: Database) -> list[str]:
     return [await redis_name(database, "events") for database in databases]
 
 
-async def test_databases_of_one_name_have_names_of_their_own_in_redis(
+async def test_databases_with_the_same_name_have_different_names_in_redis(
     backend: Section, config: Config, mariadb: MariaDB, tmp_path: Path
 ) -> None:
     other: Config = {**config, "sqlite_file": str(tmp_path / "other.db")}
@@ -208,12 +206,12 @@ async def test_databases_of_one_name_have_names_of_their_own_in_redis(
         assert names[0] == names[1] != names[2]
 
 
-async def test_a_process_that_starts_without_its_database_uses_the_queue_once_that_is_there(
+async def test_a_process_that_starts_without_its_database_uses_the_queue_later(
     monkeypatch: pytest.MonkeyPatch, config: Config, aiohttp_client: Any, redis_server: Redis
 ) -> None:
-    # Only the queue may deliver.
+    # Without the sweeper.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
-    monkeypatch.setattr(endless_module, "AFTER_FAULT_SECONDS", 0.05)
+    monkeypatch.setattr(repeating_module, "AFTER_FAULT_SECONDS", 0.05)
     asked = 0
 
     async def away(connection: AsyncConnection) -> Any:
@@ -234,10 +232,10 @@ async def test_a_process_that_starts_without_its_database_uses_the_queue_once_th
             assert await redis_name(database, "events") in redis.keys("*")
 
 
-async def test_an_error_that_nobody_expected_does_not_end_the_sender(
+async def test_an_unexpected_error_does_not_end_the_sender(
     monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(endless_module, "AFTER_FAULT_SECONDS", 0.05)
+    monkeypatch.setattr(repeating_module, "AFTER_FAULT_SECONDS", 0.05)
     queue = client.app[queue_key]
     assert isinstance(queue, RedisQueue)
     original, failed = queue._client.xadd, False
@@ -250,7 +248,7 @@ async def test_an_error_that_nobody_expected_does_not_end_the_sender(
         return await original(*arguments, **named)
 
     monkeypatch.setattr(queue._client, "xadd", xadd)
-    # Only the queue may deliver the second event.
+    # Without the sweeper, the second event can come only through the queue.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
     await open_users(client, "u1", "u2")
     await _until_dispatched(database, "u2")
@@ -258,7 +256,7 @@ async def test_an_error_that_nobody_expected_does_not_end_the_sender(
 
 
 async def test_work_that_is_repeated_ends_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if a library turns the cancellation into an error of its own."""
+    """Even if a library turns the cancellation into another error."""
     began = asyncio.Event()
 
     async def swallow() -> None:
@@ -275,19 +273,19 @@ async def test_work_that_is_repeated_ends_when_it_is_cancelled(monkeypatch: pyte
     assert task.cancelled()
 
 
-async def test_an_event_is_acknowledged_after_it_was_delivered_and_not_before(
+async def test_a_queue_message_is_acknowledged_after_its_event_was_dispatched_and_not_before(
     monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, redis_server: Redis
 ) -> None:
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
     delivering, go_on = asyncio.Event(), asyncio.Event()
-    original: Callable[..., Awaitable[None]] = listener_module.Listener._dispatch
+    original: Callable[..., Awaitable[None]] = relay_module.Listener._dispatch
 
-    async def dispatch(self: listener_module.Listener, event_ids: Any) -> None:
+    async def dispatch(self: relay_module.Listener, event_ids: Any) -> None:
         delivering.set()
         await go_on.wait()
         await original(self, event_ids)
 
-    monkeypatch.setattr(listener_module.Listener, "_dispatch", dispatch)
+    monkeypatch.setattr(relay_module.Listener, "_dispatch", dispatch)
     await open_users(client, "u1")
     await delivering.wait()
     stream = await redis_name(database, "events")

@@ -1,4 +1,4 @@
-"""Real HTTP servers that are called back, good ones and bad."""
+"""Real HTTP servers that receive callbacks, good ones and bad ones."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ WAIT_SECONDS = 20
 
 
 class Call(NamedTuple):
-    """A request that came."""
+    """A request that a receiver got."""
 
     headers: dict[str, str]
     text: str
@@ -26,15 +26,15 @@ class Call(NamedTuple):
 
     @property
     def changes(self) -> list[dict[str, Any]]:
-        told: list[dict[str, Any]] = json.loads(self.text)["data"]
-        return told
+        changes: list[dict[str, Any]] = json.loads(self.text)["data"]
+        return changes
 
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Receiver:
-    """Notes each call, and answers 200 or, one after the other, as `answers` says."""
+    """Records each call, and replies with the next of `answers` or, after the last, with 200."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -49,31 +49,31 @@ class Receiver:
         answer = self.answers.pop(0) if self.answers else 200
         if callable(answer):
             return await answer(request)
-        # Where a redirect leads, everything succeeds.
+        # The target of the redirect always replies 200.
         return web.Response(status=answer, headers={"Location": "/elsewhere"} if answer == 302 else None)
 
     async def until_called(self, times: int) -> None:
         async with asyncio.timeout(WAIT_SECONDS), self._called:
             await self._called.wait_for(lambda: len(self.calls) >= times)
 
-    def told(self) -> Counter[str]:
-        """Return how often each order, or account, was told, repeated requests counted once."""
+    def received(self) -> Counter[str]:
+        """Return how often each order, or account, came. Repeated requests count once."""
         by_id = {call.webhook_id: call.changes for call in self.calls}
         return Counter(c.get("orderId") or c["accountId"] for changes in by_id.values() for c in changes)
 
 
 async def hang(request: web.Request) -> web.StreamResponse:
-    """Answer nothing until the caller has gone."""
+    """Reply only after the caller has disconnected."""
     with suppress(TimeoutError):
         async with asyncio.timeout(WAIT_SECONDS):
-            # Nothing tells of its going.
+            # aiohttp has no event for a disconnected client.
             while request.transport is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     return web.Response()
 
 
 class Endless:
-    """Answers 200 with a body that goes on until the caller has gone."""
+    """Replies 200 with a body that ends only when the caller disconnects."""
 
     def __init__(self) -> None:
         self.sent_bytes = 0
@@ -89,7 +89,7 @@ class Endless:
 
 
 class Receiving(NamedTuple):
-    """A receiver, and the address at which it is called."""
+    """A receiver and its URL."""
 
     receiver: Receiver
     url: str
@@ -99,7 +99,7 @@ class Receiving(NamedTuple):
 async def receiving(
     aiohttp_server: Callable[..., Awaitable[TestServer]],
 ) -> Callable[..., Awaitable[Receiving]]:
-    """Make receivers, each on a server of its own."""
+    """A factory of receivers, each on its own server."""
 
     async def elsewhere(request: web.Request) -> web.Response:
         return web.Response()

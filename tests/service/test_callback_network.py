@@ -1,4 +1,4 @@
-"""How callbacks reach their endpoints: the address as it is written, private authorities, and proxies."""
+"""How callbacks reach endpoints: unchanged addresses, private certificate authorities, and proxies."""
 
 import base64
 import ssl
@@ -26,7 +26,7 @@ OWED = Delivery(1, "msg_1", "{}")
 
 
 class Https(NamedTuple):
-    """A receiver behind TLS, with a certificate that only its own authority's file vouches for."""
+    """A receiver behind TLS, with a certificate that only the file `ca` makes valid."""
 
     receiver: Receiver
     url: str
@@ -41,12 +41,12 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def paths() -> AsyncIterator[tuple[str, list[str]]]:
-    """A server's address, and the paths that it is asked for, as they come over the wire."""
+    """A server's address, and the list of requested paths, as they are in the requests."""
     asked: list[str] = []
 
     async def note(request: web.BaseRequest) -> web.Response:
         asked.append(request.raw_path if isinstance(request, web.Request) else request.path_qs)
-        # A password that nobody configured must not come.
+        # Passwords that the configuration does not name must not be sent.
         return web.Response(status=401 if "Authorization" in request.headers else 200)
 
     app = web.Application()
@@ -57,7 +57,7 @@ async def paths() -> AsyncIterator[tuple[str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate that nobody knows, and its key."""
+    """A self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("certificate")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
@@ -83,7 +83,7 @@ async def https(certificate: tuple[Path, Path]) -> AsyncIterator[Https]:
 
 
 async def _send(**callback: Any) -> str | None:
-    """Send a request to the endpoint; return why it failed."""
+    """Send a request to the endpoint; return why it failed, or None."""
     config: Config = CONFIGURATION.check({"callbacks": [callback]})
     no_database: Any = None
     async with open_endpoints(no_database, config["callbacks"]) as endpoints:
@@ -97,7 +97,7 @@ async def _send(**callback: Any) -> str | None:
         ("/hook%2Fmoney?token=a%3Db%26c&x=%7E", "/hook%2Fmoney?token=a%3Db%26c&x=%7E"),
         ("/hook?", "/hook"),
         ("/a+b?c+d=%20", "/a+b?c+d=%20"),
-        # What may not stand in a request is escaped.
+        # Characters that a request must not contain are escaped.
         ("/é?q=钱", "/%C3%A9?q=%E9%92%B1"),
     ],
 )
@@ -110,7 +110,7 @@ async def test_an_address_is_requested_as_it_is_written(
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
-def test_an_address_whose_port_is_none_is_refused(tmp_path: Path, port: str) -> None:
+def test_an_address_with_an_invalid_port_is_refused(tmp_path: Path, port: str) -> None:
     file = tmp_path / "config.yaml"
     for key in ("url", "proxy"):
         urls = {"url": "http://127.0.0.1:9000/"} | {key: f"http://127.0.0.1:{port}/"}
@@ -129,7 +129,7 @@ async def test_each_of_several_secrets_signs(https: Https) -> None:
         Webhook(secret).verify(call.text, call.headers)
 
 
-async def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(https: Https) -> None:
+async def test_a_private_authority_is_trusted_only_for_the_endpoint_that_names_it(https: Https) -> None:
     assert await _send(url=https.url) == "the request failed: ClientConnectorCertificateError"
     assert https.receiver.calls == []
     assert await _send(url=https.url, ca=str(https.ca)) is None
@@ -160,14 +160,14 @@ async def test_a_proxy_is_used_with_its_credentials(
     assert len(proxy.credentials) == 2
 
 
-async def test_the_environments_proxy_is_used_where_that_is_wanted(
+async def test_the_proxy_of_the_environment_is_used_only_with_trust_env(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, paths: tuple[str, list[str]]
 ) -> None:
     address, asked = paths
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    # aiohttp would send this password as well.
+    # aiohttp's own trust_env would send this password, too.
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login shop password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))

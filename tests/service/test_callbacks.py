@@ -1,4 +1,4 @@
-"""Callbacks: each endpoint is told of its changes at least once, and suffers for nobody else's faults."""
+"""Callbacks: each endpoint gets its changes at least once, and no endpoint delays another."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from myaccount.appkeys import database_key, health_key
-from myaccount.database import leases as retries_module
+from myaccount.database import leases as leases_module
 from myaccount.database.database import Database
 from myaccount.database.leases import postpone
 from myaccount.ledger.changes import CHANGE_TYPES
@@ -25,7 +25,7 @@ from myaccount.outbox.dead_letters import resend_named
 from myaccount.outbox.fan_out import fan_out
 from myaccount.settings.callbacks import CallbackConfig, url_key
 from myaccount.settings.schema import CONFIGURATION, Config
-from myaccount.webhooks import endpoint as callbacks_module
+from myaccount.webhooks import endpoint as endpoint_module
 from myaccount.webhooks.deliveries import Delivery
 from myaccount.webhooks.endpoint import Endpoint, open_endpoints
 
@@ -51,8 +51,8 @@ def _config(backend: Section, tmp_path: Path, callbacks: list[dict[str, object]]
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callbacks_module, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(leases_module, "FIRST_PAUSE_SECONDS", 0.05)
 
 
 async def _deliveries(database: Database) -> list[Any]:
@@ -68,14 +68,14 @@ async def _until_delivered(database: Database) -> None:
 
 async def _until_dead_letters(database: Database) -> list[Any]:
     async def dead_letters() -> bool:
-        owed = await _deliveries(database)
-        return bool(owed) and all(row.due_at is None for row in owed)
+        rows = await _deliveries(database)
+        return bool(rows) and all(row.due_at is None for row in rows)
 
     await eventually(dead_letters)
     return await _deliveries(database)
 
 
-async def test_each_change_is_told_by_the_names_of_the_operations(
+async def test_each_change_has_the_field_names_of_the_requests(
     client: ClientOf, database: Database, receiver: Receiving
 ) -> None:
     await open_users(client, "u1", "u2")
@@ -122,20 +122,20 @@ async def test_without_callbacks_the_service_calls_itself_at_each_opening(
         await eventually(lambda: "POST /opeacclistentest 200" in caplog.text)
 
 
-@pytest.mark.parametrize("wanted", CHANGE_TYPES)
-async def test_an_endpoint_is_told_of_those_types_that_it_names(
-    backend: Section, tmp_path: Path, receiver: Receiving, wanted: str
+@pytest.mark.parametrize("change_type", CHANGE_TYPES)
+async def test_an_endpoint_gets_the_types_of_changes_that_it_subscribes_to(
+    backend: Section, tmp_path: Path, receiver: Receiving, change_type: str
 ) -> None:
-    config = _config(backend, tmp_path, [{"url": receiver.url, "events": [wanted]}])
+    config = _config(backend, tmp_path, [{"url": receiver.url, "events": [change_type]}])
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1", "u2")
         await send(client, "/recharge", orderId="r1", userId="u1", amount="5")
         await send(client, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="2.50")
         await send(client, "/transfer", orderId="t2", fromuserId="u1", touserId="u2", amount="99")
-        times = 2 if wanted == "account_opened" else 1
+        times = 2 if change_type == "account_opened" else 1
         await receiver.receiver.until_called(1)
-        await eventually(lambda: receiver.receiver.told().total() == times)
-    assert {change["type"] for call in receiver.receiver.calls for change in call.changes} == {wanted}
+        await eventually(lambda: receiver.receiver.received().total() == times)
+    assert {change["type"] for call in receiver.receiver.calls for change in call.changes} == {change_type}
 
 
 class TestSigned:
@@ -143,7 +143,7 @@ class TestSigned:
     def config(self, backend: Section, receiver: Receiving, tmp_path: Path) -> Config:
         return _config(backend, tmp_path, [{"url": receiver.url, "secret": SECRET}])
 
-    async def test_a_signature_is_verified_by_the_standards_own_library(
+    async def test_a_signature_is_valid_for_the_library_of_standard_webhooks(
         self, client: ClientOf, receiver: Receiving
     ) -> None:
         await open_users(client, "üser-用户")
@@ -157,7 +157,7 @@ class TestSigned:
         with pytest.raises(WebhookVerificationError):
             Webhook(SECRET).verify(call.text, call.headers | {"webhook-id": "msg_other"})
 
-    async def test_each_attempt_is_signed_for_its_own_time_under_the_same_id(
+    async def test_each_attempt_has_its_own_timestamp_and_signature_and_the_same_id(
         self, quick: None, monkeypatch: pytest.MonkeyPatch, client: ClientOf, receiver: Receiving
     ) -> None:
         now = 2_000_000_000.0
@@ -175,7 +175,7 @@ class TestSigned:
 
 
 @pytest.mark.parametrize("answer", [500, 302, 404, 204, hang])
-async def test_a_bad_answer_is_tried_again_and_a_good_one_is_enough(
+async def test_a_failed_request_is_retried_and_a_successful_one_is_not(
     quick: None, client: ClientOf, database: Database, config: Config, receiver: Receiving, answer: Any
 ) -> None:
     config["callbacks"][0]["timeout_seconds"] = 0.3
@@ -186,7 +186,7 @@ async def test_a_bad_answer_is_tried_again_and_a_good_one_is_enough(
     assert len({call.webhook_id for call in receiver.receiver.calls}) == 1
 
 
-async def test_of_an_endless_answer_only_so_much_is_read_and_its_status_counts(
+async def test_of_an_endless_reply_only_a_part_is_read_and_its_status_counts(
     client: ClientOf, database: Database, config: Config, receiver: Receiving
 ) -> None:
     config["callbacks"][0]["timeout_seconds"] = 60
@@ -195,7 +195,7 @@ async def test_of_an_endless_answer_only_so_much_is_read_and_its_status_counts(
     await open_users(client, "u1")
     await _until_called_and_delivered(receiver, database)
     assert len(receiver.receiver.calls) == 1
-    # What was read, and what the two ends of the connection hold.
+    # What was read, and what both ends of the connection buffer.
     assert answer.sent_bytes < 64 * 1024 + 16 * 2**20
 
 
@@ -204,7 +204,7 @@ async def _until_called_and_delivered(receiver: Receiving, database: Database) -
     await _until_delivered(database)
 
 
-async def test_a_receiver_that_refuses_connections_is_called_when_it_is_there(
+async def test_a_receiver_that_refuses_connections_does_not_delay_others(
     quick: None, backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
 ) -> None:
     good = await receiving()
@@ -230,16 +230,16 @@ async def test_a_receiver_that_hangs_slows_neither_orders_nor_other_receivers(
     slow.receiver.answers = [hang] * 1000
     config = _config(backend, tmp_path, [{"url": slow.url, "timeout_seconds": 20}, {"url": good.url}])
     async with Server(create_app(config)) as server, ClientOf(server) as client:
-        users = [f"u{n}" for n in range(3 * callbacks_module.REQUESTS_AT_ONCE)]
+        users = [f"u{n}" for n in range(3 * endpoint_module.REQUESTS_AT_ONCE)]
         for user in users:
             await open_users(client, user)
-        # All of them long before the first of the other's requests is given up.
-        await eventually(lambda: set(good.receiver.told()) == {f"a-{user}" for user in users}, 15)
-        assert len(slow.receiver.calls) <= callbacks_module.REQUESTS_AT_ONCE
+        # All of them arrive long before the first request to the slow receiver times out.
+        await eventually(lambda: set(good.receiver.received()) == {f"a-{user}" for user in users}, 15)
+        assert len(slow.receiver.calls) <= endpoint_module.REQUESTS_AT_ONCE
         slow.receiver.answers.clear()
 
 
-async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says_so_and_nothing_is_lost(
+async def test_an_endpoint_that_answered_410_gets_nothing_until_it_is_enabled_and_loses_nothing(
     quick: None, client: ClientOf, database: Database, receiver: Receiving, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.receiver.answers = [410]
@@ -260,13 +260,13 @@ async def test_an_endpoint_that_is_gone_is_sent_nothing_more_until_a_person_says
     assert caplog.text.count("and is disabled") == 1
     assert await resend_named(database, url_key(receiver.url)) == len(rows)
     await _until_delivered(database)
-    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1, "a-u3": 1}
+    assert receiver.receiver.received() == {"a-u1": 1, "a-u2": 1, "a-u3": 1}
     assert not list(await database.read(lambda connection: connection.execute(select(disabled_endpoint))))
     await open_users(client, "u4")
-    await eventually(lambda: "a-u4" in receiver.receiver.told())
+    await eventually(lambda: "a-u4" in receiver.receiver.received())
 
 
-async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_one(
+async def test_an_endpoint_with_a_name_gets_deliveries_from_before_it_had_one(
     quick: None, backend: Section, tmp_path: Path, receiver: Receiving
 ) -> None:
     config = _config(backend, tmp_path, [{"url": receiver.url}])
@@ -275,8 +275,8 @@ async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_on
     async with Server(app) as server, ClientOf(server) as client:
         await open_users(client, "u1")
         ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
-        wanted = {url_key(receiver.url): ["account_opened"]}
-        await app[database_key].write(lambda c: fan_out(c, ids, wanted, datetime(2026, 1, 1)))
+        subscriptions = {url_key(receiver.url): ["account_opened"]}
+        await app[database_key].write(lambda c: fan_out(c, ids, subscriptions, datetime(2026, 1, 1)))
         assert [row.endpoint for row in await _deliveries(app[database_key])] == [url_key(receiver.url)]
         await open_users(client, "u2")
         ids = [row.id for row in await app[database_key].read(lambda c: c.execute(select(event.c.id)))]
@@ -287,13 +287,13 @@ async def test_an_endpoint_with_a_name_is_sent_what_it_was_owed_before_it_had_on
     app = create_app(config)
     async with Server(app):
         await _until_delivered(app[database_key])
-    assert receiver.receiver.told() == {"a-u1": 1, "a-u2": 1}
+    assert receiver.receiver.received() == {"a-u1": 1, "a-u2": 1}
 
 
 async def test_after_a_failover_no_other_delivery_with_the_same_id_is_removed_or_postponed(
     client: ClientOf, database: Database, receiver: Receiving
 ) -> None:
-    """The replica had lost the delivery, and gave its id to another one."""
+    """The replica had lost deliveries, and other ones got their ids."""
     now = datetime(2026, 1, 1)
     row = {"endpoint": "none", "body": "{}", "attempts": 0, "due_at": now, "created_at": now}
     rows = [row | {"webhook_id": "msg_new_1"}, row | {"webhook_id": "msg_new_2"}]
@@ -326,7 +326,7 @@ async def test_an_endpoint_that_fails_has_a_warning_once_a_minute(
     assert line.getMessage().startswith(f"The callback {url_key(receiver.url)} (127.0.0.1) failed: the endpoint")
 
 
-async def test_what_one_process_is_sending_another_does_not_send(
+async def test_a_delivery_that_one_process_is_sending_is_not_sent_by_another(
     quick: None, client: ClientOf, database: Database, config: Config, receiver: Receiving
 ) -> None:
     receiver.receiver.answers = [hang]
@@ -338,10 +338,10 @@ async def test_what_one_process_is_sending_another_does_not_send(
     assert len(receiver.receiver.calls) == 1
 
 
-async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_the_rest_flows_on(
+async def test_after_its_last_attempt_a_delivery_is_a_dead_letter_and_later_ones_are_sent(
     quick: None, monkeypatch: pytest.MonkeyPatch, client: ClientOf, database: Database, receiver: Receiving
 ) -> None:
-    monkeypatch.setattr(callbacks_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(endpoint_module, "ATTEMPTS", 2)
     receiver.receiver.answers = [500, 503]
     await open_users(client, "u1")
     (row,) = await _until_dead_letters(database)
@@ -354,7 +354,7 @@ async def test_after_the_last_attempt_a_request_is_set_aside_with_its_error_and_
     await _until_delivered(database)
 
 
-async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
+async def test_the_exponential_backoff_has_jitter_and_lasts_about_a_day(
     client: ClientOf, database: Database
 ) -> None:
     now = datetime(2026, 1, 1)
@@ -362,9 +362,9 @@ async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
     await database.write(lambda connection: connection.execute(delivery.insert(), row))
     (id_,) = [row.id for row in await _deliveries(database)]
     pauses = []
-    for _ in range(callbacks_module.ATTEMPTS - 1):
+    for _ in range(endpoint_module.ATTEMPTS - 1):
         await database.write(
-            lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
+            lambda connection: postpone(connection, delivery, {id_: "no"}, now, endpoint_module.ATTEMPTS)
         )
         (row_now,) = await _deliveries(database)
         pauses.append((row_now.due_at - now).total_seconds())
@@ -373,17 +373,17 @@ async def test_the_pauses_grow_to_about_a_day_and_no_two_are_the_same(
     assert any(pause != 5 * 2**number for number, pause in enumerate(pauses))
     assert 18 * 3600 < sum(pauses) < 30 * 3600
     await database.write(
-        lambda connection: postpone(connection, delivery, {id_: "no"}, now, callbacks_module.ATTEMPTS)
+        lambda connection: postpone(connection, delivery, {id_: "no"}, now, endpoint_module.ATTEMPTS)
     )
     (row_now,) = await _deliveries(database)
     assert row_now.due_at is None
 
 
-async def test_what_a_service_that_ended_was_sending_is_sent_by_the_next(
+async def test_unfinished_deliveries_of_a_stopped_service_are_sent_by_the_next(
     quick: None, monkeypatch: pytest.MonkeyPatch, config: Config, receiver: Receiving
 ) -> None:
-    # It is kept from others for no longer than this.
-    monkeypatch.setattr(callbacks_module, "MARGIN_SECONDS", 0.1)
+    # The lease is longer than the timeout by this.
+    monkeypatch.setattr(endpoint_module, "MARGIN_SECONDS", 0.1)
     config["callbacks"][0]["timeout_seconds"] = 0.5
     receiver.receiver.answers = [hang]
     async with Server(create_app(config)) as server, ClientOf(server) as client:
@@ -399,5 +399,5 @@ async def test_two_processes_deliver_each_request_once(config: Config, receiver:
     users = [f"u{n}" for n in range(40)]
     async with Server(create_app(config)) as one, Server(create_app(config)), ClientOf(one) as client:
         await asyncio.gather(*[open_users(client, user) for user in users])
-        await eventually(lambda: receiver.receiver.told().total() == len(users))
+        await eventually(lambda: receiver.receiver.received().total() == len(users))
     assert len({call.webhook_id for call in receiver.receiver.calls}) == len(receiver.receiver.calls)

@@ -1,4 +1,4 @@
-"""What is committed is told once, whatever the queue loses (promise 7): on both backends and both queues."""
+"""Each committed change is dispatched once, whatever the queue loses (promise 7). On both backends and queues."""
 
 import asyncio
 import json
@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from myaccount.appkeys import database_key
-from myaccount.database import leases as retries_module
+from myaccount.database import leases as leases_module
 from myaccount.database.database import Database
 from myaccount.ledger.changes import Change
 from myaccount.listener import redis_queue as redis_queue_module
-from myaccount.listener import relay as listener_module
+from myaccount.listener import relay as relay_module
 from myaccount.listener.live_notifications import LiveNotifications
 from myaccount.listener.queues import MemoryQueue
 from myaccount.main import create_app
@@ -39,9 +39,9 @@ def queue(request: pytest.FixtureRequest) -> Section:
 
 @pytest.fixture
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 0.1)
-    monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(leases_module, "FIRST_PAUSE_SECONDS", 0.05)
 
 
 async def _events(database: Database) -> list[Any]:
@@ -49,10 +49,10 @@ async def _events(database: Database) -> list[Any]:
 
 
 async def _until_dispatched(database: Database) -> None:
-    async def told() -> bool:
+    async def dispatched() -> bool:
         return not await _events(database)
 
-    await eventually(told)
+    await eventually(dispatched)
 
 
 async def _until_dead_letters(database: Database) -> Any:
@@ -65,19 +65,19 @@ async def _until_dead_letters(database: Database) -> Any:
 
 
 async def _messages(database: Database) -> Counter[tuple[str, str, str]]:
-    """Return how often each reader was told what of which source."""
+    """Return the numbers of messages by reader, message type and source."""
     rows = await database.read(lambda connection: connection.execute(select(message)))
     return Counter((row.reader_id, row.message_type, row.source_id) for row in rows)
 
 
 async def _plant(database: Database, body: str) -> int:
-    """Insert an event that is due, as nobody of ours would."""
+    """Insert an event that is due, with any body."""
     row = {"body": body, "attempts": 0, "due_at": datetime(2026, 1, 1), "created_at": datetime(2026, 1, 1)}
     result = await database.write(lambda connection: connection.execute(event.insert(), row))
     return int(cast("Any", result).inserted_primary_key[0])
 
 
-async def test_each_change_is_told_once_and_its_event_is_gone(client: Client, database: Database) -> None:
+async def test_each_change_is_dispatched_once_and_its_event_is_deleted(client: Client, database: Database) -> None:
     await open_users(client, "u1", "u2")
     await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
     transfers = [
@@ -86,9 +86,9 @@ async def test_each_change_is_told_once_and_its_event_is_gone(client: Client, da
     answers = Counter(status for status, *_ in await asyncio.gather(*transfers))
     assert answers == {200: 10, 409: 2}
     await _until_dispatched(database)
-    told = await _messages(database)
-    assert set(told.values()) == {1}
-    assert Counter((reader, type_) for reader, type_, _ in told) == {
+    messages = await _messages(database)
+    assert set(messages.values()) == {1}
+    assert Counter((reader, type_) for reader, type_, _ in messages) == {
         ("u1", "account_opened"): 1,
         ("u2", "account_opened"): 1,
         ("u1", "recharge"): 1,
@@ -98,7 +98,7 @@ async def test_each_change_is_told_once_and_its_event_is_gone(client: Client, da
     }
 
 
-async def test_what_was_refused_is_not_told(client: Client, database: Database) -> None:
+async def test_a_refused_request_is_not_dispatched(client: Client, database: Database) -> None:
     await open_users(client, "u1")
     await send(client, "/recharge", orderId="r1", userId="nobody", amount="1")
     status, _, _ = await send(
@@ -109,10 +109,10 @@ async def test_what_was_refused_is_not_told(client: Client, database: Database) 
     assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
 
 
-async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_rest_flows_on(
+async def test_an_event_that_always_fails_becomes_a_dead_letter_and_later_ones_are_dispatched(
     quick_sweeps: None, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
 ) -> None:
-    monkeypatch.setattr(listener_module, "ATTEMPTS", 3)
+    monkeypatch.setattr(relay_module, "ATTEMPTS", 3)
     poison = await _plant(database, "{")
     row = await _until_dead_letters(database)
     assert (row.id, row.attempts) == (poison, 3)
@@ -120,11 +120,11 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
     await open_users(client, "u1")
     await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
 
-    async def told() -> bool:
+    async def dispatched() -> bool:
         return ("u1", "recharge", "r1") in await _messages(database)
 
-    await eventually(told)
-    # It is not told again, not even by whoever has word of it, until a person says so.
+    await eventually(dispatched)
+    # A queue message does not dispatch the dead letter again; only resending does.
     done = await database.write(lambda c: fan_out(c, [poison], {}, datetime(2999, 1, 1)))
     assert done == Dispatched(0, set(), set(), [])
     assert [row.id for row in await _events(database)] == [poison]
@@ -133,11 +133,11 @@ async def test_an_event_that_always_fails_is_set_aside_with_its_error_and_the_re
     await _until_dispatched(database)
 
 
-async def test_an_event_of_what_was_told_already_is_set_aside_and_nobody_is_told_twice(
+async def test_a_change_that_was_dispatched_before_becomes_a_dead_letter_and_no_second_message(
     quick_sweeps: None, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
 ) -> None:
-    """The unique key says so, whatever else fails."""
-    monkeypatch.setattr(listener_module, "ATTEMPTS", 1)
+    """The unique key prevents it, whatever else fails."""
+    monkeypatch.setattr(relay_module, "ATTEMPTS", 1)
     await open_users(client, "u1")
     await _until_dispatched(database)
     again = Change("account_opened", "a-u1", "u1", "u1")
@@ -147,20 +147,18 @@ async def test_an_event_of_what_was_told_already_is_set_aside_and_nobody_is_told
     assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}
 
 
-async def test_a_poisoned_event_keeps_back_none_of_those_that_are_told_with_it(
-    client: Client, database: Database
-) -> None:
+async def test_a_poison_event_does_not_delay_the_others_of_its_batch(client: Client, database: Database) -> None:
     await open_users(client, "u1", "u2")
     await _until_dispatched(database)
-    listener = listener_module.Listener(database, MemoryQueue(), LiveNotifications(), [])
+    listener = relay_module.Listener(database, MemoryQueue(), LiveNotifications(), [])
     bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
     ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
     await listener._dispatch(ids)
-    told = await _messages(database)
-    assert [told["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
+    messages = await _messages(database)
+    assert [messages["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
 
 
-async def test_a_large_event_is_told_in_parts(
+async def test_a_large_event_is_dispatched_in_parts(
     monkeypatch: pytest.MonkeyPatch, client: Client, database: Database
 ) -> None:
     monkeypatch.setattr(fan_out_module, "MESSAGES_LIMIT", 3)
@@ -172,12 +170,14 @@ async def test_a_large_event_is_told_in_parts(
     ]
     await asyncio.gather(*transfers)
     await _until_dispatched(database)
-    told = await _messages(database)
-    assert set(told.values()) == {1}
-    assert len([type_ for _, type_, _ in told if type_ in ("transfer_in", "transfer_out")]) == 40
+    messages = await _messages(database)
+    assert set(messages.values()) == {1}
+    assert len([type_ for _, type_, _ in messages if type_ in ("transfer_in", "transfer_out")]) == 40
 
 
-async def test_what_a_stopped_service_had_not_told_is_told_by_the_next(quick_sweeps: None, config: Config) -> None:
+async def test_pending_events_of_a_stopped_service_are_dispatched_by_the_next(
+    quick_sweeps: None, config: Config
+) -> None:
     config["listener"]["enabled"] = False
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1")
@@ -207,7 +207,7 @@ class TestRedis:
 
         await eventually(carried)
 
-    async def test_what_redis_forgot_is_sent_again(
+    async def test_events_that_redis_lost_are_dispatched(
         self, quick_sweeps: None, config: Config, redis_server: Redis
     ) -> None:
         config["listener"]["enabled"] = False
@@ -223,7 +223,7 @@ class TestRedis:
                 await _until_dispatched(app[database_key])
             assert set((await _messages(app[database_key])).values()) == {1}
 
-    async def test_orders_are_taken_while_redis_is_away_and_told_when_it_is_back(
+    async def test_orders_are_accepted_while_redis_is_away_and_dispatched_later(
         self, redis_server: Redis, config: Config
     ) -> None:
         redis_server.kill()
@@ -239,7 +239,7 @@ class TestRedis:
             redis_server.kill()
             redis_server.start()
 
-    async def test_what_is_not_ours_on_the_stream_is_passed_over(
+    async def test_foreign_entries_of_the_stream_are_skipped(
         self, client: Client, database: Database, redis_server: Redis
     ) -> None:
         await open_users(client, "u1")
@@ -254,7 +254,7 @@ class TestRedis:
     async def test_several_processes_share_the_events_and_leave_none_pending(
         self, config: Config, redis_server: Redis
     ) -> None:
-        # One connection a process has to do for all that is acknowledged at once.
+        # One connection must be enough for concurrent acknowledgements.
         config["redis"]["maxsize"] = 1
         users = [f"u{n}" for n in range(40)]
         app = create_app(config)
@@ -270,11 +270,11 @@ class TestRedis:
 
             await eventually(acknowledged)
 
-    async def test_what_a_reader_took_and_died_with_is_taken_over_and_the_reader_forgotten(
+    async def test_messages_of_a_dead_consumer_are_taken_over_and_the_consumer_is_removed(
         self, monkeypatch: pytest.MonkeyPatch, config: Config, redis_server: Redis
     ) -> None:
-        # The sweeper would tell it too, and must not hide who does.
-        monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 3600)
+        # Without the sweeper, which would dispatch these events as well.
+        monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600)
         monkeypatch.setattr(redis_queue_module, "DEAD_MILLISECONDS", 200)
         monkeypatch.setattr(redis_queue_module, "CLAIM_SECONDS", 0.1)
         config["listener"]["enabled"] = False
@@ -292,12 +292,12 @@ class TestRedis:
             async with Server(create_app(config)):
                 await _until_dispatched(app[database_key])
 
-                def only_the_living() -> bool:
+                def dead_consumer_is_removed() -> bool:
                     with redis_server.client() as redis:
                         readers = cast("list[Any]", redis.xinfo_consumers(stream, redis_queue_module.GROUP))
                     return [reader["pending"] for reader in readers if reader["name"] == "dead"] == []
 
-                await eventually(only_the_living)
+                await eventually(dead_consumer_is_removed)
 
     async def test_the_stream_is_trimmed(
         self, monkeypatch: pytest.MonkeyPatch, client: Client, database: Database, redis_server: Redis
@@ -306,15 +306,15 @@ class TestRedis:
         await open_users(client, *[f"u{n}" for n in range(150)])
         await _until_dispatched(database)
         with redis_server.client() as redis:
-            # Redis trims by whole nodes of a hundred.
+            # Redis trims whole nodes of 100 entries.
             assert cast("int", redis.xlen(self._stream(redis_server))) < 150
 
 
-async def test_what_the_sweeper_announced_is_not_announced_again_at_once(
+async def test_events_that_the_sweeper_leased_are_not_leased_again_at_once(
     client: Client, database: Database
 ) -> None:
     later = datetime(2999, 1, 1)
     row = {"body": "[]", "attempts": 0, "due_at": later, "created_at": later}
     await database.write(lambda connection: connection.execute(event.insert(), row))
-    taken = [await database.write(lambda c: retries_module.lease_due(c, event, later, 10, 5)) for _ in range(2)]
+    taken = [await database.write(lambda c: leases_module.lease_due(c, event, later, 10, 5)) for _ in range(2)]
     assert [len(rows) for rows in taken] == [1, 0]

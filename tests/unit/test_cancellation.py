@@ -33,7 +33,7 @@ async def _name() -> str:
 
 
 @pytest.mark.parametrize("error", [RedisConnectionError(), None], ids=["raises", "goes on"])
-async def test_the_courier_ends_when_it_is_told_to(
+async def test_queue_and_notifications_end_when_they_are_cancelled(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     config: Any = redis_section | {"db": 0}

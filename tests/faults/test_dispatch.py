@@ -1,4 +1,4 @@
-"""Whatever happens to what carries events, under load: everyone is told of everything, and no inbox twice."""
+"""Faults of Redis and listeners under load: every change reaches each receiver, and each inbox exactly once."""
 
 import asyncio
 import os
@@ -16,13 +16,13 @@ from myaccount.settings.loading import load_configuration
 
 from ..conftest import Section, eventually
 from ..helpers.bank import Bank, BankOf, assert_nothing_is_astray
+from ..helpers.dispatched import assert_all_dispatched
 from ..helpers.failpoints import LISTENER_POINTS
 from ..helpers.receivers import Answer, Endless, Receiving, hang
 from ..helpers.servers import Redis, free_port
 from ..helpers.services import ListenerAlone, Service, Start
-from ..helpers.told import assert_all_is_told
 
-# `make soak` has each fault come again and again, and Redis away for a minute.
+# `make soak` repeats each fault, and keeps Redis away for a minute.
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
 AWAY_SECONDS = 2 if ROUNDS == 1 else 60
 KILLS = 4 * ROUNDS
@@ -30,39 +30,39 @@ CLIENTS = 20
 
 
 @pytest.fixture
-def courier(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis of its own, since it is killed."""
-    server = Redis(tmp_path / "courier").start()
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    """A separate Redis server, since the tests kill it."""
+    server = Redis(tmp_path / "redis").start()
     yield server
     server.kill()
 
 
 @pytest.fixture
-def sections(mysql_section: Section, courier: Redis, receiver: Receiving) -> Section:
-    # A request has a second: what a process that died was sending is taken up by others so much sooner.
+def sections(mysql_section: Section, redis_server: Redis, receiver: Receiving) -> Section:
+    # With a short timeout, deliveries of a killed process are retried soon.
     return {
         "mysql": mysql_section,
-        "redis": {"host": "127.0.0.1", "port": courier.port},
+        "redis": {"host": "127.0.0.1", "port": redis_server.port},
         "callbacks": [{"url": receiver.url, "timeout_seconds": 1}],
     }
 
 
 @dataclass
 class Scene:
-    """Where a fault happens, under load."""
+    """A bank under load on two services, to which a fault happens."""
 
-    courier: Redis
+    redis: Redis
     bank: Bank
     services: list[Service]
     start: Callable[[], Awaitable[Service]]
 
     async def goes_on(self) -> None:
-        """Wait until each client has had several answers, and not one refusal among them."""
+        """Wait until each client has had several replies in a row without a refusal."""
         self.bank.untroubled = 0
         await eventually(lambda: self.bank.untroubled > 5 * CLIENTS, 30)
 
     async def replace(self) -> None:
-        """Have the load go to another service instead of the second one."""
+        """Replace the second service by a new one."""
         self.services[1] = await self.start()
         self.bank.addresses[1] = self.services[1].address
 
@@ -72,41 +72,41 @@ Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def redis_loses_its_memory(scene: Scene) -> AsyncIterator[None]:
-    scene.courier.kill()
-    await asyncio.to_thread(scene.courier.start)
+    scene.redis.kill()
+    await asyncio.to_thread(scene.redis.start)
     yield
 
 
 @asynccontextmanager
 async def redis_is_away(scene: Scene) -> AsyncIterator[None]:
-    """Orders go on meanwhile."""
-    scene.courier.kill()
+    """Orders are still accepted meanwhile."""
+    scene.redis.kill()
     await scene.goes_on()
     await asyncio.sleep(AWAY_SECONDS)
     await scene.goes_on()
-    await asyncio.to_thread(scene.courier.start)
+    await asyncio.to_thread(scene.redis.start)
     yield
 
 
 @asynccontextmanager
 async def redis_hangs(scene: Scene) -> AsyncIterator[None]:
-    scene.courier.pause()
+    scene.redis.pause()
     await scene.goes_on()
     await asyncio.sleep(AWAY_SECONDS)
-    scene.courier.resume()
+    scene.redis.resume()
     yield
 
 
 @asynccontextmanager
 async def redis_is_flushed(scene: Scene) -> AsyncIterator[None]:
-    with scene.courier.client() as client:
+    with scene.redis.client() as client:
         client.flushall()
     yield
 
 
 @asynccontextmanager
 async def a_service_is_ended(scene: Scene) -> AsyncIterator[None]:
-    """SIGTERM: it finishes what it accepted, and another comes."""
+    """SIGTERM: the service finishes what it accepted, and a new one replaces it."""
     assert await asyncio.to_thread(scene.services[1].end, signal.SIGTERM) == 0
     await scene.replace()
     yield
@@ -130,8 +130,8 @@ FAULTS: tuple[Fault, ...] = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_nothing(
-    start: Start, bank_of: BankOf, courier: Redis, receiver: Receiving, sections: Section, fault: Fault
+async def test_after_a_fault_of_redis_or_a_service_nothing_is_lost_and_nothing_is_doubled(
+    start: Start, bank_of: BankOf, redis_server: Redis, receiver: Receiving, sections: Section, fault: Fault
 ) -> None:
     async def another() -> Service:
         return await asyncio.to_thread(start, "python3", "myaccount", **sections)
@@ -141,7 +141,7 @@ async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_no
     await bank.open()
     stop = asyncio.Event()
     load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
-    scene = Scene(courier, bank, [sound, other], another)
+    scene = Scene(redis_server, bank, [sound, other], another)
     for _ in range(ROUNDS):
         await scene.goes_on()
         async with fault(scene):
@@ -149,11 +149,11 @@ async def test_a_fault_of_the_courier_or_a_listener_loses_nothing_and_doubles_no
     stop.set()
     await load
     await assert_nothing_is_astray(bank, sound.configuration)
-    await assert_all_is_told(sound, receiver.receiver)
+    await assert_all_dispatched(sound, receiver.receiver)
 
 
 @pytest.mark.parametrize("point", LISTENER_POINTS)
-async def test_a_listener_killed_between_taking_and_finishing_loses_nothing_and_doubles_nothing(
+async def test_a_listener_killed_between_taking_and_finishing_an_event_loses_and_doubles_nothing(
     start: Start, bank_of: BankOf, receiver: Receiving, sections: Section, point: str
 ) -> None:
     service = await asyncio.to_thread(start, "python3", "myaccount", **sections, listener={"enabled": False})
@@ -163,17 +163,17 @@ async def test_a_listener_killed_between_taking_and_finishing_loses_nothing_and_
     load = asyncio.ensure_future(bank.run_until(stop, CLIENTS))
     for times in range(KILLS):
         with ListenerAlone(service, "tests/helpers/failpoints.py", point, str(1 + times % 3)) as listener:
-            # There is a load, so the point is reached.
+            # The load makes sure that the failpoint is reached.
             assert await asyncio.to_thread(listener.process.wait, 60) == -signal.SIGKILL, (
                 listener.output.read_text()
             )
     stop.set()
     await load
     with ListenerAlone(service):
-        await assert_all_is_told(service, receiver.receiver)
+        await assert_all_dispatched(service, receiver.receiver)
 
 
-async def test_a_poisoned_event_is_set_aside_and_all_others_are_told(
+async def test_a_poison_event_becomes_a_dead_letter_and_all_others_are_dispatched(
     start: Start, bank_of: BankOf, receiver: Receiving, sections: Section
 ) -> None:
     service = await asyncio.to_thread(start, "python3", "myaccount", **sections)
@@ -182,15 +182,16 @@ async def test_a_poisoned_event_is_set_aside_and_all_others_are_told(
     load = asyncio.ensure_future(bank.run(CLIENTS, 30))
     config = load_configuration(str(service.configuration), {})
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        # Its last attempt but one has failed already.
+        # All attempts but the last have failed already.
         poison = {"body": '[["transfer"]]', "attempts": 7, "due_at": utc_now(), "created_at": utc_now()}
         await database.write(lambda connection: connection.execute(event.insert(), poison))
     await load
     missing = "missing 3 required positional arguments: 'source_id', 'payer', and 'payee'"
-    await assert_all_is_told(service, receiver.receiver, set_aside=[f"TypeError: Change.__new__() {missing}"])
+    error = f"TypeError: Change.__new__() {missing}"
+    await assert_all_dispatched(service, receiver.receiver, dead_letters=[error])
 
 
-async def test_bad_receivers_delay_only_themselves_and_are_told_of_everything_in_the_end(
+async def test_bad_receivers_delay_only_themselves_and_get_everything_in_the_end(
     start: Start,
     bank_of: BankOf,
     receiving: Callable[..., Awaitable[Receiving]],
@@ -210,4 +211,4 @@ async def test_bad_receivers_delay_only_themselves_and_are_told_of_everything_in
     await bank.run(CLIENTS, 20)
     late = await receiving(refusing)
     receivers = [one.receiver for one in (receiver, late, *bad)]
-    await assert_all_is_told(service, *receivers)
+    await assert_all_dispatched(service, *receivers)

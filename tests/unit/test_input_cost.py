@@ -1,7 +1,7 @@
-"""No input makes more work than its size deserves (promise 8): twice the input is about twice the work.
+"""The cost of reading input grows linearly with its size (promise 8).
 
-Work is counted, not timed: the lines that Python runs, and for each call into C how long the object is that it
-may have to go through.
+Work is counted, not timed: each line that Python runs counts 1, and each call into C counts the length of its
+object, which it may have to scan.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from myaccount.routes import setup_routes
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
-# Both fit into what is taken: a body of 16 KiB, a header or an address of 8 KiB.
+# Within the limits: 16 KiB for a body, 8 KiB for a header or an address.
 BODY_SIZES = (7_000, 14_000)
 HEAD_SIZES = (3_500, 7_000)
-# Calls that take the same time however long their object is.
+# Calls whose time does not depend on the length of their object.
 CONSTANT = {"append", "popleft", "get", "add", "pop", "setdefault", "__exit__", "acquire", "release", "fileno"}
 
 
 class Work:
-    """Counts while it is entered."""
+    """Counts the work inside its `with` block."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -95,7 +95,7 @@ async def _request(sent: str, content_type: str) -> web.Request:
 
 
 def _filled(size: int, one: str, *, between: str = "", before: str = "", after: str = "") -> str:
-    """Return a text of about the size: `one` again and again, with # for a number where it has one."""
+    """Return a text of about `size` characters: `one` repeated, with a different number for each #."""
     room = size - len(before) - len(after)
     count = room // (len(one.replace("#", "12345")) + len(between))
     return before + between.join(one.replace("#", f"{10_000 + n}") for n in range(count)) + after
@@ -172,7 +172,7 @@ def _grows_with_the_input(counts: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("name", BODIES)
-async def test_a_body_costs_what_its_size_deserves(name: str) -> None:
+async def test_the_cost_of_a_body_is_linear(name: str) -> None:
     content_type, filler = BODIES[name]
     for form in FORMS:
         counts = []
@@ -185,7 +185,7 @@ async def test_a_body_costs_what_its_size_deserves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONTENT_TYPES)
-async def test_a_content_type_costs_what_its_size_deserves(name: str) -> None:
+async def test_the_cost_of_a_content_type_is_linear(name: str) -> None:
     counts = []
     for size in HEAD_SIZES:
         request = await _request("orderId=1", CONTENT_TYPES[name](size))
@@ -196,7 +196,7 @@ async def test_a_content_type_costs_what_its_size_deserves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_costs_what_its_size_deserves(name: str) -> None:
+async def test_the_cost_of_a_query_is_linear(name: str) -> None:
     counts = []
     for size in HEAD_SIZES:
         request = make_mocked_request("GET", f"/messages?{QUERIES[name](size)}")
@@ -207,7 +207,7 @@ async def test_a_query_costs_what_its_size_deserves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PATHS)
-async def test_a_path_costs_what_its_size_deserves(name: str) -> None:
+async def test_the_cost_of_a_path_is_linear(name: str) -> None:
     app = web.Application()
     setup_routes(app)
     counts = []
@@ -221,7 +221,7 @@ async def test_a_path_costs_what_its_size_deserves(name: str) -> None:
 
 @pytest.mark.parametrize("check", [check_id, check_name, check_text, messages.nid_fits])
 @pytest.mark.parametrize("character", [" ", "\u0301", "\u200b", "张", "9", "\u3164"])
-def test_a_text_costs_what_its_size_deserves(check: Callable[[str], object], character: str) -> None:
+def test_the_cost_of_a_text_is_linear(check: Callable[[str], object], character: str) -> None:
     counts = []
     for size in HEAD_SIZES:
         with Work() as work, suppress(ValueError):
@@ -242,7 +242,7 @@ def test_each_name_is_compared_a_few_times(ends: list[str]) -> None:
         assert Counted.compared < 10 * count
 
 
-def test_work_that_grows_faster_is_seen() -> None:
+def test_quadratic_work_is_detected() -> None:
     def quadratic(names: list[str]) -> None:
         next((name for name in names if names.count(name) > 1), None)
 
@@ -256,8 +256,8 @@ def test_work_that_grows_faster_is_seen() -> None:
 
 
 @pytest.mark.parametrize("module", [body, characters, kinds, operation, messages, stream, money, middlewares])
-def test_no_pattern_repeats_without_a_bound(module: ModuleType) -> None:
-    """A pattern that cannot repeat without a bound cannot go back and forth over a long text."""
+def test_each_repetition_in_a_pattern_has_a_bound(module: ModuleType) -> None:
+    """Without unbounded repetition, a pattern cannot backtrack over a long text."""
     for name, pattern in vars(module).items():
         if isinstance(pattern, re.Pattern):
             without_classes = re.sub(r"\[[^\]]*\]", "", pattern.pattern)

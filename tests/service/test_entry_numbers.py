@@ -1,4 +1,4 @@
-"""The number of an account's entry, by which receivers put the changes of an account in order."""
+"""Entry numbers of an account, by which receivers put its changes in order."""
 
 import asyncio
 import shutil
@@ -28,7 +28,7 @@ migrating_config, engine, file = migrating.config, migrating.engine, migrating.f
 
 
 def _entries(receiver: Receiver) -> dict[str, dict[int, str]]:
-    """Return, by user, the balance after each entry as callbacks say, each change counted once."""
+    """Return, by user and entry number, the balance that the callbacks report. Repeated changes count once."""
     entries: dict[str, dict[int, str]] = defaultdict(dict)
     changes = {c["orderId"]: c for call in receiver.calls for c in call.changes if "orderId" in c}
     for change in changes.values():
@@ -55,7 +55,7 @@ class TestNumbers:
     async def test_the_entries_of_an_account_are_numbered_without_a_gap_in_the_order_of_its_balances(
         self, config: Config, receiver: Receiving
     ) -> None:
-        """Whichever process posts an order, and in whatever order its callbacks come."""
+        """Also if two processes post the orders, and callbacks arrive in any order."""
         app = create_app(config)
         async with Server(app) as one, Server(create_app(config)) as two:
             async with ClientOf(one) as first, ClientOf(two) as second:
@@ -69,7 +69,7 @@ class TestNumbers:
                     for n, client in enumerate([second, first] * 10)
                 ]
                 await asyncio.gather(*recharges, *transfers)
-            await eventually(lambda: receiver.receiver.told().total() == 40)
+            await eventually(lambda: receiver.receiver.received().total() == 40)
             rows = await app[database_key].read(lambda c: c.execute(select(account)))
             last = {row.user_id: row for row in rows}
         entries = _entries(receiver.receiver)
@@ -113,7 +113,7 @@ class TestMigration:
         return migrating_config
 
     @both
-    async def test_the_orders_of_the_version_before_are_counted(
+    async def test_the_migration_numbers_the_orders_of_the_version_before(
         self, config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now, before = migrations.MIGRATIONS, tmp_path / "before"
@@ -123,7 +123,7 @@ class TestMigration:
         run(engine, *ROWS)
         monkeypatch.setattr(migrations, "MIGRATIONS", now)
         if "mysql" in config:
-            # As if it had been cut off after the first of its statements.
+            # As if the migration had been interrupted after its first statement.
             run(engine, "ALTER TABLE account ADD COLUMN last_entry BIGINT NOT NULL DEFAULT 0")
         await migrate(config)
         with engine.connect() as connection:
