@@ -170,16 +170,16 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
     await _check_books(config, demo)
     assert report[1:] == [
         "user '': had an account and no row: entered, with an empty name",
-        "user '': no client can name it, since it is empty, or has white space or control characters",
+        "user '': no client can use it, since it is empty, or has white space or control characters",
         "user 'ghost': had an account and no row: entered, with an empty name",
         "user 'u2': the name, sex or card number was NULL: entered as empty text",
-        "user 'u 3': no client can name it, since it is empty, or has white space or control characters",
-        "account 'a-u 3': no client can name it, since it is empty, or has white space or control characters",
+        "user 'u 3': no client can use it, since it is empty, or has white space or control characters",
+        "account 'a-u 3': no client can use it, since it is empty, or has white space or control characters",
         "account 'b1': it is not the first of user 'u1': all orders of the user are entered on the first",
         "account 'g2': it is not the first of user 'ghost': all orders of the user are entered on the first",
-        "account '': no client can name it, since it is empty, or has white space or control characters",
+        "account '': no client can use it, since it is empty, or has white space or control characters",
         "account 'n1': its balance was NULL: entered as 0.00",
-        "account 'n1': it is nobody's: kept, and no client can name it",
+        "account 'n1': it belongs to no user: kept, and no client can use it",
         "account 'a-u2': its orders do not explain -6.00 of its balance of 2.00: "
         "that is its opening entry, order opening  3",
         "account 'b1': its orders do not explain 7.00 of its balance of 7.00: "
@@ -188,8 +188,8 @@ async def test_whatever_was_in_the_tables_is_kept_and_reported(demo: Demo, confi
         "that is its opening entry, order opening  8",
         "account '': its orders do not explain 9.00 of its balance of 10.00: "
         "that is its opening entry, order opening  9",
-        "order 'r 4': no client can name it, since it is empty, or has white space or control characters",
-        "order 'opening 2': no client can name it, since it is empty, or has white space or control characters",
+        "order 'r 4': no client can use it, since it is empty, or has white space or control characters",
+        "order 'opening 2': no client can use it, since it is empty, or has white space or control characters",
         "4 users, 9 accounts and 6 orders of the demo: 6 orders and 4 opening entries are in the journal. "
         "The balances add up to 67.00.",
     ]

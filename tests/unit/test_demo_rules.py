@@ -12,7 +12,7 @@ from myaccount.migrations.legacy_2018.conversion import (
     DemoOrder,
     Order,
     convert,
-    is_nameable,
+    is_usable_id,
 )
 
 USERS = ["u1", "u2", "u3"]
@@ -134,5 +134,5 @@ def test_each_kind_of_order_becomes_a_row_or_a_remark(
 
 
 def test_ids_that_clients_cannot_use_are_recognised() -> None:
-    assert all(is_nameable(id_) for id_ in ("u1", "张三", "a-b"))
-    assert not any(is_nameable(id_) for id_ in ("", " ", "a b", "a\x00", "a\u3000b"))
+    assert all(is_usable_id(id_) for id_ in ("u1", "张三", "a-b"))
+    assert not any(is_usable_id(id_) for id_ in ("", " ", "a b", "a\x00", "a\u3000b"))

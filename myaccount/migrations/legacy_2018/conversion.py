@@ -16,7 +16,8 @@ OPENING: Final = "00"
 RECHARGE: Final = "01"
 TRANSFER: Final = "02"
 
-_NAMEABLE: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+UNUSABLE_ID: Final = "no client can use it, since it is empty, or has white space or control characters"
+_USABLE_ID: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class DemoAccount(NamedTuple):
@@ -107,9 +108,9 @@ def posting_of(order: DemoOrder) -> Posting | None:
     return Posting(*parties, abs(order.amount))
 
 
-def is_nameable(id_: str) -> bool:
+def is_usable_id(id_: str) -> bool:
     """Whether HTTP clients can use the id."""
-    return _NAMEABLE.fullmatch(id_) is not None
+    return _USABLE_ID.fullmatch(id_) is not None
 
 
 def format_amount(cents: int) -> str:
@@ -140,6 +141,6 @@ def _deviation(order: DemoOrder) -> str:
         found.append(f"the payee {order.payee!r} has no account: entered between {order.payer!r} and the outside")
     if order.order_type not in (RECHARGE, TRANSFER):
         found.append(f"its type is {order.order_type!r}: entered as a transfer")
-    if not is_nameable(order.order_id):
-        found.append("no client can name it, since it is empty, or has white space or control characters")
+    if not is_usable_id(order.order_id):
+        found.append(UNUSABLE_ID)
     return "; ".join(found)

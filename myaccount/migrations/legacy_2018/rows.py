@@ -13,12 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects import mysql
 
-from .conversion import DemoAccount, DemoOrder, Order, convert, format_amount, is_nameable
+from .conversion import UNUSABLE_ID, DemoAccount, DemoOrder, Order, convert, format_amount, is_usable_id
 from .tables import EXACT, Report
 
 PAGE_SIZE: Final = 5000
-
-_UNNAMEABLE: Final = "no client can name it, since it is empty, or has white space or control characters"
 
 _TIME: Final = bindparam("now", type_=mysql.DATETIME(fsp=6))
 _INSERT_USERS: Final = text("""\
@@ -67,8 +65,8 @@ def copy_rows(connection: Connection, report: Report) -> None:
         for _, user_id, incomplete in page:
             if incomplete:
                 report(f"user {user_id!r}: the name, sex or card number was NULL: entered as empty text")
-            if not is_nameable(user_id):
-                report(f"user {user_id!r}: {_UNNAMEABLE}")
+            if not is_usable_id(user_id):
+                report(f"user {user_id!r}: {UNUSABLE_ID}")
     accounts = _insert_accounts(connection, report, now)
     outside = -sum(account.balance for account in accounts.values())
     connection.execute(text("UPDATE account SET balance = :balance WHERE id = 1"), {"balance": outside})
@@ -94,8 +92,8 @@ def _create_lookups(connection: Connection) -> None:
 def _insert_missing_users(connection: Connection, report: Report, now: Any) -> None:
     for user_id in list(connection.execute(_USERS_WITHOUT_ROW).scalars()):
         report(f"user {user_id!r}: had an account and no row: entered, with an empty name")
-        if not is_nameable(user_id):
-            report(f"user {user_id!r}: {_UNNAMEABLE}")
+        if not is_usable_id(user_id):
+            report(f"user {user_id!r}: {UNUSABLE_ID}")
         connection.execute(_INSERT_USER, {"user_id": user_id, "now": now})
         connection.execute(text("INSERT INTO demo_owner VALUES (:user_id, :user_id)"), {"user_id": user_id})
 
@@ -134,11 +132,11 @@ def _deviations(account: DemoAccount, user_id: str | None, holders: set[str]) ->
     if account.balance < 0:
         yield f"its balance of {format_amount(account.balance)} is below zero: that is its floor from now on"
     if user_id is None:
-        yield "it is nobody's: kept, and no client can name it"
+        yield "it belongs to no user: kept, and no client can use it"
     elif user_id in holders:
         yield f"it is not the first of user {user_id!r}: all orders of the user are entered on the first"
-    if not is_nameable(account.account_id):
-        yield _UNNAMEABLE
+    if not is_usable_id(account.account_id):
+        yield UNUSABLE_ID
 
 
 def _insert_orders(
