@@ -1,4 +1,4 @@
-"""The list `callbacks` of the configuration: the endpoints that are told of changes, and the key of each."""
+"""The list `callbacks` of the configuration: the endpoints that receive changes, and the key of each."""
 
 import hashlib
 from typing import Final, NotRequired, TypedDict

@@ -28,7 +28,7 @@ DEFAULT_FILE: Final = resource("config/config.yaml")
 _SPECIAL: Final = (
     "a value that begins with a special character must be in quotes, and lines begin with spaces, not tabs"
 )
-# trafaret's and YAML's words, and what is said instead: what was expected.
+# trafaret's and YAML's messages, and those that replace them, which say what was expected.
 _EXPECTED: Final = {
     "value is not a dict": "expected keys with their values",
     "value is not a list": "expected a list",
