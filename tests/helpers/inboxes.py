@@ -1,4 +1,4 @@
-"""What tests of inboxes and teams do to them, and read of them."""
+"""Writes and reads inboxes and teams for tests."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from ..conftest import Client, eventually
 Row = dict[str, Any]
 Page = dict[str, Any]
 
-# Of a message of an account the wording is chosen by the type, so it must be one that there is.
+# Types with a template, which messages of accounts need.
 TYPES = ("recharge", "transfer_out", "transfer_in", "decline", "account_opened")
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -32,13 +32,13 @@ _BODY = {
 
 
 async def until_dispatched(database: Database) -> None:
-    """Return once every event was told."""
+    """Wait until all events are dispatched."""
     waiting = select(func.count()).select_from(event)
 
-    async def told() -> bool:
+    async def dispatched() -> bool:
         return await database.read(lambda connection: connection.scalar(waiting)) == 0
 
-    await eventually(told)
+    await eventually(dispatched)
 
 
 async def read_page(client: Client, path: str = "/messages", **query: str) -> Page:
@@ -65,7 +65,7 @@ async def mark(client: Client, **fields: object) -> int:
 
 
 async def add_users(database: Database, *user_ids: str) -> None:
-    """Make users whose inboxes are empty: nobody tells of their opening."""
+    """Insert users with empty inboxes, since no event announces them."""
     rows = [
         {"user_id": id_, "user_name": "N", "sex": "F", "card_num": "1", "created_at": _NOW} for id_ in user_ids
     ]

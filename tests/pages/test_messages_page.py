@@ -11,7 +11,7 @@ from ..conftest import Client, eventually
 from ..helpers.actions import open_users, send, transfer
 from . import test_pages
 
-# The same Chromium, and the same watch on its console.
+# The same Chromium, with the same check of its console.
 backend, browser, page = test_pages.backend, test_pages.browser, test_pages.page
 
 PAGE_SIZE = 20
@@ -40,11 +40,11 @@ async def _inbox(client: Client, user_id: str, **fields: str) -> dict[str, Any]:
     return reply
 
 
-async def _all_told(client: Client, user_id: str, count: int) -> None:
-    async def told() -> bool:
+async def _until_total(client: Client, user_id: str, count: int) -> None:
+    async def written() -> bool:
         return bool((await _inbox(client, user_id))["total"] == count)
 
-    await eventually(told)
+    await eventually(written)
 
 
 async def _open(page: Page, user_id: str, language: str = "en") -> None:
@@ -105,7 +105,7 @@ async def test_an_inbox_fills_while_orders_run(page: Page, client: Client, peopl
     }  # fmt: skip
 
 
-async def test_what_is_marked_is_counted_no_more(page: Page, client: Client, people: None) -> None:
+async def test_marked_messages_are_no_longer_counted_as_unread(page: Page, client: Client, people: None) -> None:
     await _open(page, "u1")
     await _recharge(client, "r2", "u1", "2")
     await _recharge(client, "r3", "u1", "3")
@@ -113,7 +113,7 @@ async def test_what_is_marked_is_counted_no_more(page: Page, client: Client, peo
     marked = page.locator("#messages li").nth(1)
     await marked.locator("button").press("Enter")
     await _expect_unread(page, 3)
-    # The keyboard's place is kept, though the button is gone, and so is the message's place in the list.
+    # Although the button is gone, the message keeps the focus, and its position in the list.
     await expect(marked).to_be_focused()
     await expect(_titles(page).nth(1)).to_have_text("Top-up of 2.00 CNY")
     assert (await _inbox(client, "u1"))["unread"] == 3
@@ -127,9 +127,7 @@ async def test_what_is_marked_is_counted_no_more(page: Page, client: Client, peo
     )
 
 
-async def test_marking_all_marks_what_another_tab_has_marked_already(
-    page: Page, client: Client, people: None
-) -> None:
+async def test_mark_all_works_after_another_tab_has_marked_all(page: Page, client: Client, people: None) -> None:
     await _open(page, "u1")
     await send(client, "/messages/read", userId="u1", upTo="1000000")
     await _expect_unread(page, 2)
@@ -137,10 +135,10 @@ async def test_marking_all_marks_what_another_tab_has_marked_already(
     await _expect_unread(page, 0)
 
 
-async def test_no_message_is_counted_twice_whichever_way_it_comes_first(
+async def test_a_message_that_comes_by_stream_and_page_is_counted_once(
     page: Page, client: Client, people: None
 ) -> None:
-    """More come than a page has: after the stream opened and before the page, or before the page's reply."""
+    """More messages than a page has arrive between the opening of the stream and the reply with the page."""
     await page.add_init_script("""
         const listen = EventSource.prototype.addEventListener;
         EventSource.prototype.addEventListener = function (type, heard) {
@@ -154,7 +152,7 @@ async def test_no_message_is_counted_twice_whichever_way_it_comes_first(
     async def more_before(route: Route) -> None:
         nonlocal expected
         expected += len(await _recharge_often(client, "u2", PAGE_SIZE + 5))
-        await _all_told(client, "u2", expected)
+        await _until_total(client, "u2", expected)
         await route.continue_()
 
     async def more_after(route: Route) -> None:
@@ -179,31 +177,31 @@ async def test_no_message_is_counted_twice_whichever_way_it_comes_first(
     assert (await _inbox(client, "u2"))["unread"] == expected
 
 
-async def test_after_the_stream_broke_nothing_is_missing_and_nothing_twice(
+async def test_after_a_stream_was_interrupted_no_message_is_missing_or_shown_twice(
     browser: Browser, client: Client, people: None
 ) -> None:
     context = await browser.new_context(base_url=str(client.make_url("/")))
     page = await context.new_page()
     titles = ["Top-up of 100.00 CNY", "Welcome, N"]
-    # So that none of them comes by the stream.
-    await _all_told(client, "u1", len(titles))
+    # Written before the stream opens, so that none of them comes by the stream.
+    await _until_total(client, "u1", len(titles))
     await _open(page, "u1")
     for missed in (PAGE_SIZE + 1, PAGE_SIZE + 2):
-        # Alone it would only keep new connections from coming.
+        # Offline mode alone would only prevent new connections.
         await context.set_offline(True)
         _break_connections(client)
         await expect(page.locator("#connection")).to_have_text("重新连接中 Reconnecting")
         for n in range(missed):
             await _recharge(client, f"m{missed}-{n}", "u1", f"{n + 1}")
             titles.insert(0, f"Top-up of {n + 1}.00 CNY")
-        await _all_told(client, "u1", len(titles))
+        await _until_total(client, "u1", len(titles))
         await expect(_titles(page)).to_have_count(len(titles) - missed)
         await context.set_offline(False)
         await expect(page.locator("#connection")).to_have_text("实时 Live", timeout=20_000)
         await _recharge(client, f"after-{missed}", "u1", "77")
         titles.insert(0, "Top-up of 77.00 CNY")
         if missed == PAGE_SIZE + 1:
-            # Nothing had come by the stream that it could go on from: a page fills the gap, and then the next.
+            # The stream has sent no message yet, so pages fill the gap.
             await expect(_titles(page)).to_have_count(len(titles) - 1)
             await page.click("#older")
         await expect(_titles(page)).to_have_text(titles)
@@ -211,13 +209,13 @@ async def test_after_the_stream_broke_nothing_is_missing_and_nothing_twice(
     await context.close()
 
 
-async def test_a_stream_that_is_refused_for_a_while_is_opened_again(
+async def test_the_page_reconnects_after_a_stream_was_refused(
     browser: Browser, client: Client, people: None
 ) -> None:
     page = await browser.new_page(base_url=str(client.make_url("/")))
     await page.goto("/messagestest")
     await page.fill("#userId", "u1")
-    # As a proxy answers while the service is started again.
+    # As a proxy replies while the service restarts.
     addresses = re.compile(r"/messages(/stream\?.*)?$")
     await page.route(addresses, lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     await page.click("[type=submit]")
@@ -229,13 +227,15 @@ async def test_a_stream_that_is_refused_for_a_while_is_opened_again(
     await expect(page.locator("#problem")).to_be_empty()
 
 
-async def test_older_messages_come_page_by_page_and_each_once(page: Page, client: Client, people: None) -> None:
+async def test_older_messages_are_shown_page_by_page_and_each_once(
+    page: Page, client: Client, people: None
+) -> None:
     ids = await _recharge_often(client, "u2", 2 * PAGE_SIZE + 5)
-    await _all_told(client, "u2", len(ids) + 1)
+    await _until_total(client, "u2", len(ids) + 1)
     await _open(page, "u2")
     await expect(_titles(page)).to_have_count(PAGE_SIZE)
     await expect(page.locator("#count")).to_have_text(str(len(ids) + 1))
-    # Then all are read, and a page of the read begins with what is shown already.
+    # Now all are read, and pages of read messages begin with messages that are shown already.
     await page.click("#mark-all")
     await _expect_unread(page, 0)
     for shown in (2 * PAGE_SIZE, len(ids) + 1):
@@ -247,9 +247,9 @@ async def test_older_messages_come_page_by_page_and_each_once(page: Page, client
     assert shown_ids == [row["NID"] for row in (await _inbox(client, "u2", pageSize="100"))["result"]]
 
 
-async def test_no_more_is_shown_than_a_browser_bears(page: Page, client: Client, people: None) -> None:
+async def test_the_number_of_shown_messages_has_a_limit(page: Page, client: Client, people: None) -> None:
     await _recharge_often(client, "u2", ROWS_LIMIT - PAGE_SIZE + 5)
-    await _all_told(client, "u2", ROWS_LIMIT - PAGE_SIZE + 6)
+    await _until_total(client, "u2", ROWS_LIMIT - PAGE_SIZE + 6)
     await _open(page, "u2")
     while await page.is_visible("#older"):
         shown = await _titles(page).count()
@@ -265,7 +265,7 @@ async def test_no_more_is_shown_than_a_browser_bears(page: Page, client: Client,
     assert str(ROWS_LIMIT) in await page.inner_text("#full")
 
 
-async def test_a_user_who_does_not_exist_is_told_with_the_services_words(page: Page, people: None) -> None:
+async def test_for_an_unknown_user_the_page_shows_the_error_of_the_service(page: Page, people: None) -> None:
     await _open(page, "u1")
     await page.fill("#userId", "nobody")
     await page.click("[type=submit]")
@@ -274,21 +274,23 @@ async def test_a_user_who_does_not_exist_is_told_with_the_services_words(page: P
     assert await page.get_attribute("#userId", "aria-invalid") == "true"
     assert not await page.is_visible("#opened")
     assert await page.title() == "消息 Messages · MyAccount"
-    # The user whose inbox was open before is not followed any more; another can be.
+    # The previous inbox is closed, and another can be opened.
     await page.fill("#userId", "u2")
     await page.click("[type=submit]")
     await _expect_unread(page, 1)
     await expect(page.locator("#problem")).to_be_empty()
 
 
-async def test_an_inbox_that_was_left_shows_nothing_more(page: Page, client: Client, people: None) -> None:
+async def test_after_a_change_of_user_no_messages_of_the_former_inbox_are_shown(
+    page: Page, client: Client, people: None
+) -> None:
     await _open(page, "u1")
     await page.fill("#userId", "u2")
     await page.click("[type=submit]")
     await expect(_titles(page)).to_have_text(["Welcome, N"])
     await expect(page.locator("#connection")).to_have_text("实时 Live")
     await _recharge(client, "r2", "u1", "2")
-    await _all_told(client, "u1", 3)
+    await _until_total(client, "u1", 3)
     await _recharge(client, "r3", "u2", "3")
     await expect(_titles(page)).to_have_text(["Top-up of 3.00 CNY", "Welcome, N"])
     await _expect_unread(page, 2)
@@ -306,16 +308,18 @@ async def test_a_hostile_name_is_shown_as_text(page: Page, client: Client, peopl
     assert await page.locator("#inbox img").count() == 0
 
 
-async def test_messages_of_a_team_are_no_part_of_the_account_s(page: Page, client: Client, people: None) -> None:
+async def test_messages_of_a_team_are_not_shown_among_those_of_the_account(
+    page: Page, client: Client, people: None
+) -> None:
     assert (await send(client, "/team", teamId="k1", teamName="K", add="u2"))[0] == 200
     assert (await send(client, "/openacc", **test_pages._opening("u3"), teamId="k1"))[0] == 200
     await _open(page, "u2")
     await _recharge(client, "r3", "u3")
 
-    async def told() -> bool:
+    async def written() -> bool:
         return bool((await send(client, "/teammessages", userId="u2", teamId="k1"))[1]["total"])
 
-    await eventually(told)
+    await eventually(written)
     await _recharge(client, "r2", "u2", "2")
     await expect(_titles(page)).to_have_text(["Top-up of 2.00 CNY", "Welcome, N"])
     await _expect_unread(page, 2)

@@ -29,13 +29,13 @@ async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def page(browser: Browser, client: Client) -> AsyncIterator[Page]:
     page = await browser.new_page(base_url=str(client.make_url("/")))
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: told.append(dialog.message))
+    logged: list[str] = []
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    page.on("dialog", lambda dialog: logged.append(dialog.message))
     yield page
-    # A refusal is told on the console by the browser itself; nothing else is.
-    assert [text for text in told if "the server responded with a status of 4" not in text] == []
+    # The browser logs refused requests itself. Nothing else may be logged.
+    assert [text for text in logged if "the server responded with a status of 4" not in text] == []
 
 
 async def _submit(page: Page, path: str, **fields: str) -> tuple[str, dict[str, object]]:
@@ -80,7 +80,7 @@ async def test_a_refusal_is_shown_beside_the_form_and_leads_to_its_meaning(page:
     assert "There is no user by that id" in await page.inner_text("#user_not_found")
 
 
-async def test_what_was_typed_is_shown_as_text(page: Page) -> None:
+async def test_input_is_shown_as_text(page: Page) -> None:
     await _submit(page, "/openacctest", **_opening("u1", userName=NASTY))
     await _submit(page, "/queryacctest", userId="u1")
     assert NASTY.replace('"', '\\"') in await page.inner_text("#reply pre")
@@ -120,7 +120,7 @@ async def test_the_front_page_leads_to_every_page_in_both_languages(page: Page) 
             assert any("a" <= character <= "z" for character in label), label
 
 
-async def test_an_unknown_user_is_told_in_words(page: Page) -> None:
+async def test_for_an_unknown_user_the_page_says_so(page: Page) -> None:
     status, reply = await _submit(page, "/queryacctest", userId="nobody")
     assert (status, reply) == ("200 OK", {"result": []})
     assert "There is no user with this id." in await page.inner_text("#reply")

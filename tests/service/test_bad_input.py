@@ -173,7 +173,7 @@ async def _tables(database: Database) -> list[Any]:
 
 @pytest.fixture
 async def alice(client: Client, database: Database) -> Client:
-    """The service with one user in it, whose opening was told."""
+    """A service with one user, whose opening is dispatched."""
     fields = {
         "userId": "u1",
         "userName": "Alice",
@@ -224,11 +224,11 @@ async def test_each_bad_request_is_refused_with_its_code_and_changes_nothing(
         ('\ufeff{"orderId": "r1", "userId": "u1", "amount": "0.10"}', JSON),
         (_amount("1"), f'{FORM} ; x=y; CHARSET = "UTF-8" ;'),
         (f"orderId={'%F0%9F%98%80' * 45}&userId=u1&amount=1.5", FORM),
-        # A letter with a mark of its own, and an Arabic number sign.
+        # A letter with a combining mark, and a numero sign.
         ("orderId=e%CC%81-%E2%84%96&userId=u1&amount=1", FORM),
     ],
 )
-async def test_what_is_just_within_the_bounds_is_taken(alice: Client, text: str, content_type: str) -> None:
+async def test_values_at_the_limits_are_accepted(alice: Client, text: str, content_type: str) -> None:
     async with alice.post("/recharge", data=text.encode(), headers={"Content-Type": content_type}) as response:
         assert (response.status, await response.json()) == (200, {"result": 1})
 
@@ -247,11 +247,11 @@ async def test_what_is_just_within_the_bounds_is_taken(alice: Client, text: str,
         "é",
         "e\u0301",
         "( )",
-        # As long as a name may be.
+        # The longest name.
         "名" * 45,
     ],
 )
-async def test_a_name_may_have_what_languages_need(client: Client, name: str) -> None:
+async def test_a_name_may_have_the_characters_that_languages_need(client: Client, name: str) -> None:
     fields = {"userId": "u1", "userName": name, "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
     async with client.post("/openacc", data=fields) as response:
         assert response.status == 200, await response.text()
@@ -272,7 +272,9 @@ async def test_a_name_may_have_what_languages_need(client: Client, name: str) ->
         ("/recharge", "", None),
     ],
 )
-async def test_the_nearest_field_is_named(client: Client, path: str, field: str, nearest: str | None) -> None:
+async def test_the_error_for_an_unknown_field_suggests_the_nearest_one(
+    client: Client, path: str, field: str, nearest: str | None
+) -> None:
     async with client.post(path, data={field: "1"}) as response:
         detail = (await response.json(content_type=None))["detail"]
     assert (f"did you mean {nearest}?" if nearest else "The fields are") in detail
@@ -290,7 +292,7 @@ async def _send(client: Client, request: bytes) -> tuple[asyncio.StreamReader, a
     "request_end",
     [b"Content-Length: 500\r\n\r\norderId=r1", b"Transfer-Encoding: chunked\r\n\r\n5\r\norder"],
 )
-async def test_a_body_that_stays_incomplete_is_refused(
+async def test_an_incomplete_body_is_refused_after_the_timeout(
     alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch, request_end: bytes
 ) -> None:
     monkeypatch.setattr(body, "BODY_TIMEOUT_SECONDS", 0.05)
@@ -316,7 +318,7 @@ async def test_a_body_that_is_not_framed_as_http_is_refused_and_not_logged(
     assert "6222777777" not in caplog.text
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_failure_of_the_service(
+async def test_a_client_that_disconnects_within_its_body_is_no_failure(
     alice: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -356,7 +358,7 @@ async def test_a_wrong_address_or_method_is_refused(
         assert (response.status, (await response.json(content_type=None))["code"]) == (status, code)
 
 
-async def test_a_page_is_shown_whatever_host_was_asked_for(client: Client) -> None:
+async def test_a_page_is_shown_for_any_host_header(client: Client) -> None:
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: <\xff\xfe>\r\nConnection: close\r\n\r\n")
     reply = await reader.read()
@@ -365,7 +367,7 @@ async def test_a_page_is_shown_whatever_host_was_asked_for(client: Client) -> No
     assert b"http://&lt;??&gt;/transfer" in reply
 
 
-async def test_what_a_client_expects_is_given_or_passed_over(alice: Client) -> None:
+async def test_expect_100_continue_is_honoured_and_other_expectations_are_ignored(alice: Client) -> None:
     for expected, n in (("100-continue", 1), ("a-miracle", 2)):
         fields = {"orderId": f"r{n}", "userId": "u1", "amount": "1"}
         async with alice.post("/recharge", data=fields, headers={"Expect": expected}) as response:

@@ -26,7 +26,7 @@ BIG = 2**63 - 1
 
 
 class Case(NamedTuple):
-    """What is sent: a text in a query or a form, anything else as JSON."""
+    """A bad request. Text is sent as a query or a form, anything else as JSON."""
 
     path: str
     sent: str | bytes | dict[str, Any] | list[Any]
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     refusal: tuple[int, str] = INVALID
 
 
-# What JSON may have in place of what is asked for.
+# JSON values of the wrong type or content.
 NO_TEXT: list[Any] = [0, 1.5, True, None, [], ["u1"], {}, "", "\x00", "\ud800"]
 NO_NUMBER: list[Any] = [1.0, -1, True, None, [], [1], {}, "", " 1", "１", 10**300, "\x00", "\ud800"]
 NO_FLAG: list[Any] = [0, 1, None, [], [True], {}, "", "True"]
@@ -47,7 +47,7 @@ NO_IDS: list[Any] = [
     ["\ud800"], ["u1", 1], "a" * 46, "u1 \x00", "u1 \ud800",
 ]  # fmt: skip
 
-# In a query and in a form alike.
+# Values for queries and forms.
 NUMBERS = ["", "0", "-1", "%2B1", "+1", "1.0", "1e2", "1_0", "0x1", "NaN", "１", "%EF%BC%91", "%D9%A1", "%C2%B2",
            "1%00", "%00", "1%0A", "9" * 19, "9" * 20, "9" * 5000, str(BIG), "true"]  # fmt: skip
 FLAGS = ["", "1", "0", "True", "TRUE", "yes", "null", "true%00", "true+", "%EF%BD%94rue"]
@@ -113,7 +113,7 @@ STREAMS = [
 READ = "/messages/read"
 READS = [
     *[Case(READ, f"userId=u1&nids={nids}", "nids") for nids in NIDS],
-    # 0 is before all.
+    # 0 is valid: it is before all messages.
     *[Case(READ, f"userId=u1&upTo={n}", "upTo") for n in NUMBERS if n != "0"],
     *[Case(READ, f"userId={id_}&upTo=5", "userId") for id_ in IDS],
     *[Case(READ, f"userId=u1&upTo=5&teamId={id_}", "teamId") for id_ in IDS],
@@ -214,7 +214,7 @@ def test_each_message_type_but_a_note_has_a_wording() -> None:
 
 @pytest.fixture
 async def team_of_one(client: Client, database: Database) -> Client:
-    """The service with u1, who is a member of t, and u2, who is not; both have messages."""
+    """A service with u1, a member of t, and u2, who is no member. Both have messages."""
     await add_users(database, "u1", "u2")
     await add_team(database, "t", "u1")
     await write(
@@ -249,7 +249,7 @@ async def test_each_bad_request_is_refused_by_field_and_changes_nothing(
 async def _sent(client: Client, method: str, case: Case) -> tuple[tuple[int, Any], dict[str, Any]]:
     url, headers, data = case.path, {}, None
     if method == "GET":
-        # What is not ASCII is no address; of that aiohttp's parser has a test below.
+        # Addresses are ASCII. A test below sends raw bytes.
         url = f"{case.path}?{quote(str(case.sent), safe=punctuation)}"
     else:
         json_text = case.sent if isinstance(case.sent, str) else ""

@@ -1,4 +1,4 @@
-"""Reading an inbox, and marking what was read, on both backends."""
+"""Pages of an inbox: content, order, filters, counts and cursors, on both backends."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -47,14 +47,14 @@ CHINESE = [
 
 
 async def _money_moves(client: Client, database: Database) -> None:
-    """Alice (u1) and 小明 (u2) are told of a change of each kind."""
+    """Write messages of each type to Alice (u1) and 小明 (u2)."""
     for user_id, name in [("u1", "Alice"), ("u2", "小明")]:
         status, _, _ = await send(
             client, "/openacc", userId=user_id, userName=name, sex="F", cardNum="6222", accountId=f"a-{user_id}",
             accountType="01",
         )  # fmt: skip
         assert status == 200
-        # Several are told together, in the order in which they came; a welcome comes first in any case.
+        # Wait after each step, so that the order of the messages is known.
         await until_dispatched(database)
     await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
     await until_dispatched(database)
@@ -72,7 +72,7 @@ def _expected(kind: str, reader: str, user: tuple[str, str], receiver: str, body
     }  # fmt: skip
 
 
-async def test_each_change_is_told_to_whom_it_concerns_and_to_nobody_else(
+async def test_each_change_writes_messages_to_those_whom_it_concerns_and_to_nobody_else(
     client: Client, database: Database
 ) -> None:
     began = datetime.now(UTC)
@@ -113,7 +113,7 @@ async def test_each_change_is_told_to_whom_it_concerns_and_to_nobody_else(
 
 
 @pytest.mark.parametrize(("language", "expected"), [({"language": "en"}, ENGLISH), ({}, CHINESE)])
-async def test_every_message_is_worded_in_the_readers_language(
+async def test_each_message_has_a_title_and_text_in_the_readers_language(
     client: Client, database: Database, language: dict[str, str], expected: list[tuple[str, str, str]]
 ) -> None:
     await _money_moves(client, database)
@@ -122,7 +122,7 @@ async def test_every_message_is_worded_in_the_readers_language(
     assert [(row["MESSAGE_TYPE"], row["TITLE"], row["BODY"]["text"]) for row in rows] == expected
 
 
-async def test_what_would_make_a_balance_too_large_is_told_to_who_wanted_it(
+async def test_a_decline_for_a_balance_too_large_is_written_to_the_user_who_sent_the_order(
     client: Client, database: Database
 ) -> None:
     await open_users(client, "rich", "poor")
@@ -150,9 +150,7 @@ async def test_what_would_make_a_balance_too_large_is_told_to_who_wanted_it(
     assert (await read_page(client, userId="rich"))["total"] == 2
 
 
-async def test_pages_are_twelve_messages_unless_another_size_is_asked_for(
-    client: Client, database: Database
-) -> None:
+async def test_a_page_has_twelve_messages_or_the_size_of_the_request(client: Client, database: Database) -> None:
     await add_users(database, "u1")
     await write(database, *[new_message("u1", n) for n in range(130)])
     everything = await nids(client, userId="u1", pageSize="100")
@@ -164,7 +162,7 @@ async def test_pages_are_twelve_messages_unless_another_size_is_asked_for(
         page = await read_page(client, userId="u1", pageNo=str(number))
         assert [row["NID"] for row in page["result"]] == everything[(number - 1) * 12 :][:12]
         del page["result"]
-        # The place to go on from, if there is more.
+        # The cursor of the next page, if there is one.
         before = f"unread-{everything[number * 12 - 1]}" if number < 11 else None
         assert page == {"total": 130, "unread": 130, "pageNo": number, "pageSize": 12, "before": before}
     assert await nids(client, userId="u1", pageSize="1", pageNo="130") == everything[129:]
@@ -185,7 +183,7 @@ async def test_unread_messages_come_before_read_ones_and_the_newest_first(
     assert [row["NID"] for row in page["result"]] == newest_first[::2] + marked
     assert [row["READ"] for row in page["result"]] == [False] * 6 + [True] * 6
     assert page["before"] is None
-    # Pages of the unread, of both, and of the read.
+    # Pages of unread messages, of both, and of read ones.
     for size in (1, 2, 4, 5):
         seen = []
         for number in range(1, 14):
@@ -202,9 +200,7 @@ async def mixed(client: Client, database: Database) -> list[Row]:
 
 
 @pytest.mark.parametrize("how", ["query", "form", "json"])
-async def test_each_filter_is_followed_by_the_rows_and_by_the_counts(
-    client: Client, mixed: list[Row], how: str
-) -> None:
+async def test_rows_and_counts_match_each_filter(client: Client, mixed: list[Row], how: str) -> None:
     for team, own, unread, kind in [
         (team, own, unread, kind)
         for team, selves in ((None, [None]), ("x", [None, True, False]), ("y", [None, True, False]))
@@ -214,7 +210,7 @@ async def test_each_filter_is_followed_by_the_rows_and_by_the_counts(
         fields = {"teamId": team, "self": own, "unread": unread, "messageType": kind, "pageSize": 2, "pageNo": 1}
         given = {"userId": "u1"} | {name: value for name, value in fields.items() if value is not None}
         found = await _ask(client, "/teammessages" if team else "/messages", given, how)
-        # `self: false` hides nothing.
+        # `self: false` filters nothing.
         expected = [
             row for row in mixed
             if row["TEAM_ID"] == team and (not own or row["USER_ID"] == "u1")
@@ -238,12 +234,12 @@ async def _ask(client: Client, path: str, fields: dict[str, Any], how: str) -> d
     return reply
 
 
-async def test_rows_of_a_team_say_so(client: Client, mixed: list[Row]) -> None:
+async def test_each_row_names_its_team(client: Client, mixed: list[Row]) -> None:
     teams = {(row["KIND"], row["TEAM_ID"], row["TEAM_NAME"]) for row in mixed}
     assert teams == {("account", None, None), ("team", "x", "T"), ("team", "y", "T")}
 
 
-async def test_a_message_type_that_there_is_not_is_refused(client: Client) -> None:
+async def test_an_unknown_message_type_is_refused(client: Client) -> None:
     for other in ("Recharge", "réchargé", "%"):
         async with client.get("/messages", params={"userId": "u1", "messageType": other}) as response:
             problem = await response.json(content_type=None)
@@ -251,7 +247,7 @@ async def test_a_message_type_that_there_is_not_is_refused(client: Client) -> No
         assert "must be one of account_opened, recharge" in problem["detail"]
 
 
-async def test_pages_by_cursor_give_every_message_once_while_new_ones_arrive(
+async def test_pages_by_cursor_return_every_message_once_while_new_ones_arrive(
     client: Client, database: Database
 ) -> None:
     await add_users(database, "u1")
@@ -279,7 +275,7 @@ async def test_pages_by_cursor_miss_no_message_that_is_marked_meanwhile(
     everything = await nids(client, userId="u1", pageSize="40")
     seen: list[int] = []
     query: dict[str, str] = {}
-    # Some that were seen, and some that were not.
+    # Some before the cursor, and some behind it.
     marks = [everything[3:5], everything[4:16], everything[20:24], everything[11:12], [], everything[::3]]
     for marked in marks:
         page = await read_page(client, userId="u1", pageSize="7", **query)

@@ -1,4 +1,4 @@
-"""Marking what was read, also while others read or mark the same, on both backends."""
+"""Marking messages as read, also while others read or mark the same inbox, on both backends."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""An inbox against a plain model of one, what its pages cost, and the order in which messages are committed."""
+"""An inbox against a simple model, the cost of its pages, and the order of message ids."""
 
 import asyncio
 from itertools import count
@@ -23,7 +23,7 @@ from ..helpers.inboxes import TYPES, add_team, add_users, new_message, rows_of, 
 
 
 class Kept(NamedTuple):
-    """A message as the model has it: where it lies, and when it came among the example's messages."""
+    """A message of the model. `place` is its number among the messages of the example."""
 
     reader: str
     team: str
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Messages written in one transaction: reader, team, type, and whether own."""
+    """Messages written in one transaction: reader, team, type, own."""
 
     rows: list[tuple[str, str, str, bool]]
 
@@ -63,7 +63,7 @@ class Question(NamedTuple):
 readers = st.sampled_from(["a", "b", "c"])
 teams = st.sampled_from(["", "", "x", "y"])
 types = st.sampled_from(TYPES[:3])
-# Places of messages that there may be or not.
+# Numbers of messages, which may exist or not.
 places = st.integers(0, 40)
 steps = st.one_of(
     st.builds(Batch, st.lists(st.tuples(readers, teams, types, st.booleans()), min_size=1, max_size=12)),
@@ -77,14 +77,14 @@ questions = st.builds(
 )  # fmt: skip
 numbers = count()
 
-# Of 40,000: ten folders' unread and read messages, twelve of each, and again as they are merged.
+# Of 40,000 rows: twelve unread and twelve read messages of each of ten parts, and again when they are merged.
 ROWS_READ_LIMIT = 1000
 
 
 class TestModel:
     @settings(
         max_examples=60, deadline=None, derandomize=True, database=None,
-        # Each example has readers and teams of its own in the same database.
+        # All examples share one database; each has its own readers and teams.
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )  # fmt: skip
     @given(st.lists(steps, min_size=1, max_size=10), st.lists(questions, min_size=5, max_size=15))
@@ -100,7 +100,7 @@ class TestModel:
         unread: set[int] = set()
 
         def id_at(place: int) -> int:
-            """Return the id of a message; of one that there is not yet, one that nobody has."""
+            """Return the id of a message, or an unused id if it does not exist."""
             return ids[place] if place < len(ids) else 2**62 + place
 
         for step in done:
@@ -172,24 +172,24 @@ class TestMariaDB:
     async def test_the_ids_of_a_readers_messages_grow_in_the_order_of_their_commits(
         self, database: Database
     ) -> None:
-        """Whoever has seen one has seen all before, or a stream would leave some out."""
+        """Else a stream could miss a message that is committed after one with a larger id."""
         await add_users(database, "u1", "u2", "u3")
 
         async def work(connection: AsyncConnection) -> asyncio.Task[None]:
             first = [new_message("u2", 1), new_message("u1", 2, TYPES[1])]
             await run_pipeline(connection, *write_messages(connection, first))
-            # Of another type, so that no folder is the same.
+            # Of another type, so that the transactions share no counter.
             later = asyncio.create_task(write(database, new_message("u1", 3, TYPES[2])))
 
             async def waits() -> bool:
-                # The tables of information_schema are no use: whoever asks often is told the same again.
+                # Not by information_schema: frequent queries of it get cached results.
                 status = text("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'")
                 row = await database.read(lambda other: first_row(other, status))
                 return later.done() or row == ("Innodb_row_lock_current_waits", "1")
 
             await eventually(waits)
             assert not later.done()
-            # Nobody else's inbox is kept.
+            # Other inboxes are not locked.
             await write(database, new_message("u3", 4))
             return later
 
@@ -202,7 +202,7 @@ class TestMariaDB:
 class TestCost:
     @pytest.fixture
     def backend(self, mysql_section: Section) -> Section:
-        # A single connection for all but batches: its counters then tell everything.
+        # All queries use one connection, so its counters count everything.
         return {"mysql": mysql_section | {"maxsize": 2}}
 
     async def test_a_page_of_a_large_inbox_reads_few_rows(self, database: Database) -> None:
@@ -235,7 +235,7 @@ class TestCost:
 
 
 def _filling(team: str) -> list[TextClause]:
-    """Return what puts 20,000 messages into an inbox of ten folders."""
+    """Return the statements that write 20,000 messages into ten parts of an inbox."""
     kinds = ",".join(f"'{kind}'" for kind in TYPES)
     columns = "reader_id, team_id, message_type, own"
     return [
@@ -252,7 +252,7 @@ def _filling(team: str) -> list[TextClause]:
 
 
 async def _rows_read(database: Database, filter_: MessageFilter, before: Cursor | None) -> int:
-    """Return how many rows of tables and indexes, also of its own that it makes on the way, the server read."""
+    """Return how many rows of tables, indexes and temporary tables the server read for a page."""
     await database.read(lambda connection: connection.execute(text("FLUSH STATUS")))
     page = await list_messages(database, filter_, before, 1, 12)
     if filter_.unread is not True or before is None or before.unread:

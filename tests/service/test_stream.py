@@ -1,4 +1,4 @@
-"""Following an inbox live: each message once, in order, across interruptions and processes."""
+"""Live streams: each message once, in order, across interruptions and processes."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ WAIT_SECONDS = 20
 
 
 class Stream:
-    """A stream as a browser reads it."""
+    """Reads a stream as a browser does."""
 
     def __init__(self, response: ClientResponse) -> None:
         self.response = response
@@ -60,7 +60,7 @@ async def _open(client: Client, user_id: str, last: int | None = None) -> AsyncI
     async with client.get("/messages/stream", params={"userId": user_id}, headers=headers) as response:
         assert response.status == 200
         assert response.content_type == "text/event-stream"
-        # It is followed from here on, and so it is after an interruption, even if nothing came.
+        # The first id lets a client continue after an interruption, even if no message came.
         opening = await response.content.readline()
         assert opening.startswith(b"id: ") if last is None else opening == f"id: {last}\n".encode()
         assert await response.content.readline() == b"\n"
@@ -101,7 +101,7 @@ async def _until_welcome(client: Client, *users: str) -> None:
     await eventually(welcome)
 
 
-async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
+async def test_a_stream_continues_after_the_last_message_that_the_client_got(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (inbox_module, stream_module, feed_module):
@@ -121,7 +121,7 @@ async def test_a_stream_goes_on_after_the_last_message_that_was_seen(
     inbox_module._feed_query.cache_clear()
 
 
-async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Client) -> None:
+async def test_an_invalid_last_event_id_begins_with_new_messages(client: Client) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
     headers = {"Last-Event-ID": "99999999999999999999999"}
@@ -132,7 +132,7 @@ async def test_a_last_event_id_that_is_none_begins_with_what_is_new(client: Clie
 
 
 async def _fail_over(database: Database, lost: Collection[str], new: Sequence[str]) -> None:
-    """Do what a failover does to the inbox of u1: the replica lacks messages, and gives their ids to others."""
+    """Simulate a failover: the replica lacks messages of u1, and new messages get their ids."""
 
     async def work(connection: AsyncConnection) -> None:
         query = select(message).where(message.c.source_id.in_(lost)).order_by(message.c.id)
@@ -147,7 +147,7 @@ async def _fail_over(database: Database, lost: Collection[str], new: Sequence[st
 
 
 @pytest.mark.parametrize(("lost", "new"), [(["r2", "r3"], ["n2"]), (["r2", "r3"], ["n2", "n3"]), (["r3"], [])])
-async def test_after_a_failover_that_lost_messages_a_stream_misses_none_of_those_in_their_place(
+async def test_after_a_failover_a_stream_misses_no_message_with_the_id_of_a_lost_one(
     client: Client, database: Database, lost: list[str], new: list[str]
 ) -> None:
     await open_users(client, "u1")
@@ -160,15 +160,13 @@ async def test_after_a_failover_that_lost_messages_a_stream_misses_none_of_those
         await _fail_over(database, lost, new)
         await _recharge(client, "after")
         assert await stream.sources(len(new) + 1) == [*new, "after"]
-    # So does a client that comes back with the id of a message that is not there any more.
+    # Nor does a client that reconnects with the id of a lost message.
     async with _open(client, "u1", seen + 1000) as stream:
         sources = [(await stream.next())[1]["BODY"].get("orderId") for _ in range(6 - len(lost) + len(new) - 1)]
         assert sources[-len(new) - 1 :] == [*new, "after"]
 
 
-async def test_a_stream_outlives_a_database_that_cannot_say(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stream_survives_errors_of_the_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
     original = MessageFeed.starting_with
@@ -203,7 +201,7 @@ async def test_a_quiet_stream_has_heartbeats(client: Client, monkeypatch: pytest
                 break
 
 
-async def test_who_is_not_told_of_news_looks_after_a_while(
+async def test_a_stream_without_notifications_reads_at_regular_intervals(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
@@ -212,16 +210,14 @@ async def test_who_is_not_told_of_news_looks_after_a_while(
     monkeypatch.setattr(type(live), "publish", lambda self, readers: None)
     async with _open(client, "u1") as stream:
         await _recharge(client, "r1")
-        # As it does by itself from time to time.
+        # As the regular notification does.
         monkeypatch.setattr(live_module, "NOTIFY_ALL_SECONDS", 0.05)
         look = asyncio.create_task(repeat("look", live._notify_all_regularly))
         assert await stream.sources(1) == ["r1"]
         look.cancel()
 
 
-async def test_a_client_that_leaves_is_watched_for_no_longer(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_disconnects_is_unsubscribed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.05)
     await open_users(client, "u1")
     live = client.app[notifications_key]
@@ -235,7 +231,7 @@ async def test_a_client_that_leaves_is_watched_for_no_longer(
     await eventually(left)
 
 
-async def test_a_client_that_left_when_a_message_comes_is_no_failure(
+async def test_a_message_for_a_disconnected_client_is_no_failure(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     await open_users(client, "u1")
@@ -250,7 +246,7 @@ async def test_a_client_that_left_when_a_message_comes_is_no_failure(
     assert "failed" not in caplog.text
 
 
-async def test_clients_that_are_gone_before_their_stream_begins_are_no_failure(
+async def test_clients_that_disconnect_before_their_stream_begins_are_no_failure(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     await open_users(client, "u1")
@@ -260,7 +256,7 @@ async def test_clients_that_are_gone_before_their_stream_begins_are_no_failure(
         writer.write(request)
         await writer.drain()
         writer.transport.abort()
-    # It serves those that stay.
+    # The service still serves other clients.
     async with _open(client, "u1") as stream:
         await _recharge(client, "r1")
         while (await stream.next())[1]["MESSAGE_TYPE"] != "recharge":
@@ -268,7 +264,7 @@ async def test_clients_that_are_gone_before_their_stream_begins_are_no_failure(
     assert "failed" not in caplog.text
 
 
-async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
+async def test_shutdown_closes_the_streams(config: Config) -> None:
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         await open_users(client, "u1")
         async with _open(client, "u1") as stream:
@@ -278,7 +274,7 @@ async def test_a_service_that_ends_closes_its_streams(config: Config) -> None:
                     pass
 
 
-async def test_a_stream_of_nobodys_inbox_is_refused(client: Client) -> None:
+async def test_a_stream_of_an_unknown_user_is_refused(client: Client) -> None:
     async with client.get("/messages/stream", params={"userId": "u1"}) as response:
         assert response.status == 404
         assert (await response.json(content_type=None))["code"] == "user_not_found"
@@ -300,7 +296,7 @@ class TestRedis:
     def queue(self, redis_section: Section) -> Section:
         return {"redis": redis_section}
 
-    async def test_a_message_that_another_process_writes_comes_live(self, config: Config) -> None:
+    async def test_messages_from_another_process_arrive_on_a_stream(self, config: Config) -> None:
         async with Server(create_app(config)) as writing:
             config["listener"]["enabled"] = False
             async with Server(create_app(config)) as reading, ClientOf(writing) as one, ClientOf(reading) as other:
@@ -311,7 +307,7 @@ class TestRedis:
                         await _recharge(one, f"r{n}")
                     assert await stream.sources(5) == [f"r{n}" for n in range(5)]
 
-    async def test_a_stream_outlives_redis(self, config: Config, redis_server: Redis) -> None:
+    async def test_a_stream_survives_a_restart_of_redis(self, config: Config, redis_server: Redis) -> None:
         async with Server(create_app(config)) as server, ClientOf(server) as client:
             await open_users(client, "u1")
             await _until_welcome(client, "u1")
@@ -325,9 +321,7 @@ class TestRedis:
                 await _recharge(client, "r2")
                 assert await stream.sources(1) == ["r2"]
 
-    async def test_what_is_not_ours_on_the_channel_is_passed_over(
-        self, client: Client, redis_server: Redis
-    ) -> None:
+    async def test_foreign_messages_on_the_channel_are_skipped(self, client: Client, redis_server: Redis) -> None:
         await open_users(client, "u1")
         await _until_welcome(client, "u1")
         with redis_server.client() as redis:
@@ -339,7 +333,7 @@ class TestRedis:
             assert await stream.sources(1) == ["r1"]
 
 
-async def test_watchers_of_one_inbox_do_not_disturb_each_other() -> None:
+async def test_subscribers_to_one_inbox_are_independent() -> None:
     live = LiveNotifications()
     with live.subscribe("u1") as one:
         with live.subscribe("u1") as two:

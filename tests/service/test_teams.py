@@ -1,4 +1,4 @@
-"""Teams: who is in them, what is written to them, and what they are told of an account's money."""
+"""Teams: members, notes, and messages about the accounts that a team watches."""
 
 import asyncio
 from typing import Any
@@ -45,10 +45,10 @@ async def _open(client: Client, user_id: str, team_id: str) -> tuple[int, dict[s
     return status, reply
 
 
-async def test_a_team_is_made_with_a_name_and_renamed_by_another(client: Client, database: Database) -> None:
+async def test_a_team_is_created_with_a_name_and_can_be_renamed(client: Client, database: Database) -> None:
     assert await post_json(client, "/team", {"teamId": "t", "teamName": "Red"}) == (200, {"result": 1})
     assert await _names(database) == {"t": "Red"}
-    # Without a name it keeps the one it has.
+    # Without a name it keeps its name.
     assert await post_json(client, "/team", {"teamId": "t"}) == (200, {"result": 1})
     assert await _names(database) == {"t": "Red"}
     assert (await send(client, "/team", teamId="t", teamName="红队 one"))[0] == 200
@@ -70,7 +70,7 @@ async def test_members_are_added_and_removed_by_form_and_by_json(client: Client,
         ({"add": " u2\tu3\n u4  u3 "}, ["u1", "u2", "u3", "u4"]),
         ({"remove": "u1 nobody u5"}, ["u2", "u3", "u4"]),
         ({"remove": ["u2"], "add": ["u5", "u6"]}, ["u3", "u4", "u5", "u6"]),
-        # Removed is removed, whatever else was said.
+        # Removing wins over adding.
         ({"add": ["u1", "u4"], "remove": ["u1", "u4"]}, ["u3", "u5", "u6"]),
         ({"add": [], "remove": ""}, ["u3", "u5", "u6"]),
         ({"remove": ["u3", "u5", "u6"]}, []),
@@ -78,14 +78,14 @@ async def test_members_are_added_and_removed_by_form_and_by_json(client: Client,
     ]
     for fields, members in steps:
         for _ in range(2):
-            # A second time nothing is left to do.
+            # The second request changes nothing.
             assert await post_json(client, "/team", {"teamId": "t"} | fields) == (200, {"result": 1}), fields
             assert await _members(database) == members, fields
     assert (await send(client, "/team", teamId="t", add="u2 u3", remove=" u1 "))[0] == 200
     assert await _members(database) == ["u2", "u3"]
 
 
-async def test_an_unknown_user_is_not_added_and_nobody_with_them(client: Client, database: Database) -> None:
+async def test_with_an_unknown_user_no_user_is_added(client: Client, database: Database) -> None:
     await add_users(database, "u1")
     status, problem = await post_json(client, "/team", {"teamId": "t", "teamName": "T", "add": ["u1", "U1"]})
     assert (status, problem["code"], problem["field"]) == (404, "user_not_found", "add")
@@ -108,9 +108,7 @@ async def test_a_team_has_no_more_members_than_the_limit(
     assert await _members(database) == ["u2", "u3", "u4"]
 
 
-async def test_many_who_make_and_fill_the_same_team_at_once_all_succeed(
-    client: Client, database: Database
-) -> None:
+async def test_concurrent_requests_for_the_same_team_all_succeed(client: Client, database: Database) -> None:
     users = [f"u{n}" for n in range(8)]
     await add_users(database, *users)
     answers = await asyncio.gather(
@@ -120,7 +118,7 @@ async def test_many_who_make_and_fill_the_same_team_at_once_all_succeed(
     assert await _members(database) == users
 
 
-async def test_many_who_fill_a_team_at_once_do_not_pass_its_limit(
+async def test_concurrent_requests_do_not_exceed_the_limit_of_members(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teams_module, "MEMBERS_LIMIT", 3)
@@ -153,7 +151,7 @@ async def test_a_note_reaches_each_member_once_and_nobody_else(client: Client, d
     assert await _team_rows(client, "u1", "other") == []
 
 
-async def test_a_note_of_the_services_own_has_no_writer(client: Client, database: Database) -> None:
+async def test_a_note_from_the_service_has_no_writer(client: Client, database: Database) -> None:
     await add_users(database, "u1", "u2")
     await add_team(database, "t", "u1", "u2")
     assert await post_json(client, "/teammessage", NOTE) == (200, {"result": 1})
@@ -163,7 +161,7 @@ async def test_a_note_of_the_services_own_has_no_writer(client: Client, database
         assert await _team_rows(client, reader, self="true") == []
 
 
-async def test_only_members_write_and_are_concerned(client: Client, database: Database) -> None:
+async def test_only_members_can_be_writer_or_receiver(client: Client, database: Database) -> None:
     await add_users(database, "u1", "u2")
     await add_team(database, "t", "u1")
     for fields, field in [
@@ -180,7 +178,7 @@ async def test_only_members_write_and_are_concerned(client: Client, database: Da
     assert (await rows_of(database, message), await rows_of(database, counter)) == ([], [])
 
 
-async def test_a_message_id_given_twice_is_written_once_and_the_answer_says_so(
+async def test_a_repeated_message_id_writes_one_note_and_the_reply_says_replayed(
     client: Client, database: Database
 ) -> None:
     await add_users(database, "u1", "u2")
@@ -191,7 +189,7 @@ async def test_a_message_id_given_twice_is_written_once_and_the_answer_says_so(
     )
     assert sorted(answers, key=str) == [(200, {"result": 1}, False)] + [(200, {"result": 1}, True)] * 5
     assert [len(await _team_rows(client, reader)) for reader in ("u1", "u2")] == [1, 1]
-    # Another team, another id, or none: another note.
+    # Another team, another id, or no id: another note.
     for fields in ({"teamId": "x", "messageId": "m1"}, {"messageId": "M1"}, {}, {}):
         _, _, replayed = await send(client, "/teammessage", **(NOTE | fields))
         assert not replayed
@@ -199,7 +197,7 @@ async def test_a_message_id_given_twice_is_written_once_and_the_answer_says_so(
     assert len(await _team_rows(client, "u1", "x")) == 1
 
 
-async def test_who_comes_or_goes_later_keeps_only_what_was_written_meanwhile(
+async def test_a_member_keeps_only_the_messages_from_the_time_of_membership(
     client: Client, database: Database
 ) -> None:
     await add_users(database, "u1", "u2")
@@ -212,7 +210,7 @@ async def test_who_comes_or_goes_later_keeps_only_what_was_written_meanwhile(
         assert (row["TITLE"], row["TEAM_NAME"]) == (title, name)
 
 
-async def test_an_account_of_a_team_that_there_is_not_is_not_opened(client: Client, database: Database) -> None:
+async def test_an_account_with_an_unknown_team_is_not_opened(client: Client, database: Database) -> None:
     before = await rows_of(database, account)
     status, problem = await _open(client, "u1", "t")
     assert (status, problem["code"], problem["field"]) == (404, "team_not_found", "teamId")
@@ -223,17 +221,17 @@ async def test_an_account_of_a_team_that_there_is_not_is_not_opened(client: Clie
 
 @pytest.fixture
 async def watched(client: Client, database: Database) -> None:
-    """Two accounts of a team, one of them its member's, and two members who only watch."""
+    """Two accounts that a team watches, one of them a member's, and two members without accounts."""
     await add_users(database, "w1", "w2")
     await add_team(database, "t", "w1", "w2")
     assert (await _open(client, "a", "t"))[0] == (await _open(client, "b", "t"))[0] == 200
     await post_json(client, "/team", {"teamId": "t", "add": ["a"]})
-    # What no team watches moves money as well.
+    # And an account without a team.
     await send(client, "/openacc", userId="c", userName="C", sex="F", cardNum="1", accountId="c", accountType="1")
 
 
 @pytest.mark.usefixtures("watched")
-async def test_what_moves_an_accounts_money_is_told_to_each_member_of_its_team(
+async def test_each_change_of_an_accounts_money_writes_a_message_to_each_member_of_its_team(
     client: Client, database: Database
 ) -> None:
     await send(client, "/recharge", orderId="r1", userId="a", amount="10")
@@ -261,14 +259,14 @@ async def test_what_moves_an_accounts_money_is_told_to_each_member_of_its_team(
         ] == expected  # fmt: skip
         assert {(row["KIND"], row["TEAM_NAME"], row["READER_ID"]) for row in rows} == {("team", "T", reader)}
         assert all(row["TITLE"] and row["BODY"]["text"] for row in rows)
-    # Whose account it is is told as any user is, and only as a member what the team is.
+    # The account's user has the own messages as well, and reads the team's only as a member.
     assert (await read_page(client, userId="a"))["total"] == 5
     for stranger in ("b", "c"):
         await _not_a_member(client, {"userId": stranger, "teamId": "t"})
 
 
 @pytest.mark.usefixtures("watched")
-async def test_payer_and_payee_of_the_same_team_are_two_rows_to_each_member(
+async def test_a_transfer_within_a_team_writes_two_messages_to_each_member(
     client: Client, database: Database
 ) -> None:
     await send(client, "/recharge", orderId="r1", userId="a", amount="10")
@@ -276,15 +274,13 @@ async def test_payer_and_payee_of_the_same_team_are_two_rows_to_each_member(
     await until_dispatched(database)
     for reader in ("a", "w1", "w2"):
         rows = [row for row in await _team_rows(client, reader) if row["BODY"]["orderId"] == "t1"]
-        told = {(row["MESSAGE_TYPE"], row["USER_ID"], row["RECEIVER_ID"], row["BODY"]["balance"]) for row in rows}
-        assert told == {("transfer_out", "a", "b", "6.00"), ("transfer_in", "a", "b", "4.00")}
+        found = {(row["MESSAGE_TYPE"], row["USER_ID"], row["RECEIVER_ID"], row["BODY"]["balance"]) for row in rows}
+        assert found == {("transfer_out", "a", "b", "6.00"), ("transfer_in", "a", "b", "4.00")}
         assert len(rows) == 2
 
 
 @pytest.mark.usefixtures("watched")
-async def test_self_keeps_what_the_reader_wrote_or_what_concerns_the_reader(
-    client: Client, database: Database
-) -> None:
+async def test_self_selects_messages_that_the_reader_wrote_or_received(client: Client, database: Database) -> None:
     for title, fields in [
         ("by a", {"userId": "a"}),
         ("to a", {"userId": "w1", "receiverId": "a"}),
