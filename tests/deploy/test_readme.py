@@ -1,5 +1,7 @@
 """The README's examples work as they are printed."""
 
+import json
+import re
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, ENVIRONMENT, Start
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Service, Start
 
 WAIT_SECONDS = 20
 
@@ -51,3 +53,23 @@ def test_the_receiver_verifies_callbacks_of_the_configuration_beside_it(
     finally:
         receiver.kill()
         receiver.wait()
+
+
+def _run(service: Service, command: str) -> str:
+    command = command.replace("http://127.0.0.1:8080", service.address)
+    return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602
+
+
+@pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
+def test_the_replies_on_the_first_screen_are_those_of_the_service(start: Start, readme: str) -> None:
+    text = (CHECKOUT / readme).read_text("utf-8")
+    service = start("python3", "myaccount")
+    for command in re.findall(r"^    (curl .*/(?:openacc|recharge))$", text, re.MULTILINE):
+        assert _run(service, command) == '{"result": 1}\n'
+    exchanges = re.findall(r"^    (curl .*)\n\n    (\{(?:.*\n)+?)\n", text, re.MULTILINE)
+    assert len(exchanges) == 2
+    for command, shown in exchanges:
+        reply = json.loads(_run(service, command))
+        # Each reply has its own.
+        own = {"request_id": reply["request_id"]} if "request_id" in reply else {}
+        assert reply == json.loads(shown) | own
