@@ -8,6 +8,7 @@ from aiohttp import web
 from .controller import accounts, messages, orders, stream, teams
 from .controller.monitoring import healthz, metrics, readyz
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
+from .settings.loading import LISTENER_TEST_PATH
 
 
 def setup_routes(app: web.Application) -> None:
@@ -23,8 +24,8 @@ def setup_routes(app: web.Application) -> None:
         _get(app, operation.path, handler)
     _post(app, messages.MARKING.path, messages.read)
     _get(app, stream.FOLLOW.path, stream.stream)
-    _post(app, accounts.LISTENER_TEST_PATH, accounts.opeacclistentest)
-    _get(app, accounts.LISTENER_TEST_PATH, accounts.opeacclistentest)
+    _post(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
+    _get(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
     _get(app, "/healthz", healthz)
     _get(app, "/readyz", readyz)
     _get(app, "/", index)

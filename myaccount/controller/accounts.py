@@ -14,9 +14,6 @@ from .common_fields import TEAM_ID, USER_ID
 from .kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
 
-# The contract's address for trying the listener without a receiver.
-LISTENER_TEST_PATH: Final = "/opeacclistentest"
-
 OPEN: Final = Operation(
     "/openacc",
     OpenAccount,

@@ -55,7 +55,7 @@ class Listener:
         self._notifications = notifications
         self._endpoints = {endpoint.key: endpoint for endpoint in endpoints}
         self._subscriptions = {endpoint.key: endpoint.change_types for endpoint in endpoints}
-        # No limit: each job runs for ever. The timeout lets a transaction under way be cancelled cleanly.
+        # No limit: each job runs for ever. The timeout leaves time to cancel a transaction under way.
         self._scheduler = Scheduler(limit=None, close_timeout=CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:

@@ -43,7 +43,7 @@ async def insert_event(connection: AsyncConnection, changes: Iterable[Change], n
 
 
 async def lock_events(connection: AsyncConnection, ids: Collection[int]) -> list[Event]:
-    """Lock those of the events that are pending until the transaction ends, and return them by id.
+    """Lock the pending ones of these events until the transaction ends; return them in the order of their ids.
 
     Events that are dispatched already, dead letters, and events locked by another transaction are left out.
     Raises ValueError or TypeError if a body is not what `event_body` writes.

@@ -24,6 +24,8 @@ from .values import HIGHEST_PORT
 # The environment variable that names the configuration file, if not the shipped one.
 CONFIG_VARIABLE: Final = "MYACCOUNT_CONFIG"
 DEFAULT_FILE: Final = resource("config/config.yaml")
+# Where the service receives its own callbacks, if the configuration has none.
+LISTENER_TEST_PATH: Final = "/opeacclistentest"
 
 _SPECIAL: Final = (
     "a value that begins with a special character must be in quotes, and lines begin with spaces, not tabs"
@@ -74,7 +76,7 @@ def own_address(config: Config) -> str:
 def callbacks_of(config: Config) -> list[CallbackConfig]:
     """Return the endpoints and their events. The default is the service itself, for each opening."""
     default: CallbackConfig = {
-        "url": f"{own_address(config)}/opeacclistentest",
+        "url": own_address(config) + LISTENER_TEST_PATH,
         "events": [ACCOUNT_OPENED],
         "timeout_seconds": 5.0,
         "trust_env": False,

@@ -66,15 +66,15 @@ async def test_the_sweeper_does_not_take_again_what_it_has_leased(
 ) -> None:
     monkeypatch.setattr(listener_module, "SWEEP_SECONDS", 0)
     await _plant(database, 2)
-    told: list[int] = []
+    dispatched: list[int] = []
 
     async def dispatch(self: Listener, event_ids: list[int]) -> None:
-        told.extend(event_ids)
+        dispatched.extend(event_ids)
 
     monkeypatch.setattr(Listener, "_dispatch", dispatch)
     for _ in range(2):
         await Listener(database, MemoryQueue(), LiveNotifications(), [])._sweep()
-    assert len(told) == 2
+    assert len(dispatched) == 2
 
 
 class TestMariaDB:

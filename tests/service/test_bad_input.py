@@ -1,4 +1,4 @@
-"""Bad input gets a 4xx with a code, never a 500, and leaves the tables as they were (promises 5 and 8)."""
+"""Bad input gets a 4xx with a code, never a 500, and changes no table (promises 5 and 8)."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ JSON = "application/json"
 
 
 class Case(NamedTuple):
-    """A request that must be refused; the path is that of a recharge unless it says otherwise."""
+    """A request that must be refused. The default path is that of a recharge."""
 
     name: str
     body: bytes | str
@@ -44,8 +44,8 @@ BAD_AMOUNTS = [
     "9" * 5000, "%EF%BC%91%EF%BC%92", "%D9%A1", "1%00", "1/2", "%E2%82%AC1",
 ]  # fmt: skip
 
-# Characters that do not show: format, private use, never assigned (noncharacters, in any version of Unicode), and
-# blank letters, marks and symbols.
+# Invisible characters: format, private use, noncharacters (unassigned in any version of Unicode), and blank
+# letters, marks and symbols.
 UNSEEN = {
     "a zero width space": "\u200b", "a zero width joiner": "\u200d", "a zero width non-joiner": "\u200c",
     "a left-to-right mark": "\u200e", "a right-to-left override": "\u202e", "an isolate": "\u2066",
@@ -305,7 +305,7 @@ async def test_an_incomplete_body_is_refused_after_the_timeout(
     assert await _tables(database) == before
 
 
-async def test_a_body_that_is_not_framed_as_http_is_refused_and_not_logged(
+async def test_a_body_with_invalid_framing_is_refused_and_not_logged(
     alice: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -206,7 +206,7 @@ GOOD = [
 ]  # fmt: skip
 
 
-def test_each_message_type_but_a_note_has_a_wording() -> None:
+def test_each_message_type_except_notes_has_a_template() -> None:
     for language in LANGUAGES_SHOWN:
         templates = resource(f"templates/messages/{language}.txt").read_text("utf-8")
         assert re.findall(r"macro (\w+)", templates) == [kind for kind in MESSAGE_TYPES if kind != "note"]
@@ -233,7 +233,7 @@ async def _tables(database: Database) -> list[Any]:
     [("GET", QUERIES), ("POST", QUERIES), ("GET", STREAMS), ("POST", READS), ("POST", PAGES), ("POST", TEAMS)],
     ids=["queries", "forms", "streams", "marks", "JSON pages", "teams"],
 )
-async def test_each_bad_request_is_refused_by_field_and_changes_nothing(
+async def test_each_bad_request_is_refused_with_its_field_and_changes_nothing(
     team_of_one: Client, database: Database, method: str, cases: list[Case]
 ) -> None:
     before = await _tables(database)
@@ -286,13 +286,13 @@ async def test_a_query_of_raw_bytes_or_of_any_length_is_refused(team_of_one: Cli
     assert reply.split()[1] == b"400", reply
 
 
-async def test_what_is_just_within_the_bounds_is_taken(team_of_one: Client) -> None:
+async def test_values_at_the_limits_are_accepted(team_of_one: Client) -> None:
     for path, fields in GOOD:
         async with team_of_one.post(path, data=fields.encode(), headers={"Content-Type": FORM}) as response:
             assert response.status == 200, (path, fields, await response.text())
 
 
-async def test_a_members_longest_note_reaches_the_reader_as_it_was_written(team_of_one: Client) -> None:
+async def test_the_longest_note_reaches_its_readers_unchanged(team_of_one: Client) -> None:
     title, text = "\\'\"%s😀" * 14, "\\'\"%s;\n\t\r😀\u200b" * 181
     async with team_of_one.post("/teammessage", json=NOTE | {"title": title, "text": text}) as response:
         assert response.status == 200

@@ -22,7 +22,7 @@ from ..helpers.receivers import Receiver
 from ..helpers.servers import program
 
 SECRETS = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"k", b"n")]
-OWED = Delivery(1, "msg_1", "{}")
+DELIVERY = Delivery(1, "msg_1", "{}")
 
 
 class Https(NamedTuple):
@@ -88,7 +88,7 @@ async def _send(**callback: Any) -> str | None:
     no_database: Any = None
     async with open_endpoints(no_database, config["callbacks"]) as endpoints:
         (endpoint,) = endpoints
-        return await endpoint._send(OWED)
+        return await endpoint._send(DELIVERY)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from ..helpers.actions import send
 from ..helpers.inboxes import TYPES, add_users, mark, mixed_inbox, new_message, nids, read_page, write
 
 
-async def test_some_messages_are_marked_once_and_another_readers_never(client: Client, database: Database) -> None:
+async def test_messages_are_marked_once_and_those_of_another_reader_never(
+    client: Client, database: Database
+) -> None:
     await add_users(database, "u1", "u2")
     await write(database, *[new_message(reader, f"{reader}{n}") for n in range(4) for reader in ("u1", "u2")])
     mine, others = await nids(client, userId="u1"), await nids(client, userId="u2")
@@ -33,7 +35,7 @@ async def test_some_messages_are_marked_once_and_another_readers_never(client: C
     assert (await read_page(client, userId="u2"))["unread"] == 2
 
 
-async def test_as_many_nids_as_a_body_holds_are_taken(client: Client, database: Database) -> None:
+async def test_as_many_nids_as_fit_into_a_body_are_accepted(client: Client, database: Database) -> None:
     await add_users(database, "u1")
     await write(database, new_message("u1", 1))
     (nid,) = await nids(client, userId="u1")
@@ -43,7 +45,7 @@ async def test_as_many_nids_as_a_body_holds_are_taken(client: Client, database: 
 async def test_all_up_to_a_message_are_marked_and_those_that_came_later_are_not(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It takes several transactions.
+    # So few that it takes several transactions.
     monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
     await add_users(database, "u1", "u2")
     await write(database, *[new_message(u, f"{u}{n}", TYPES[n % 2]) for n in range(12) for u in ("u1", "u2")])
@@ -58,7 +60,7 @@ async def test_all_up_to_a_message_are_marked_and_those_that_came_later_are_not(
     assert (await read_page(client, userId="u2"))["unread"] == 12
 
 
-async def test_all_of_a_team_are_marked_apart_from_the_accounts_and_other_teams(
+async def test_marking_a_team_marks_neither_the_account_nor_other_teams(
     client: Client, database: Database
 ) -> None:
     mixed = await mixed_inbox(client, database)
@@ -73,7 +75,7 @@ async def test_all_of_a_team_are_marked_apart_from_the_accounts_and_other_teams(
 
 
 @pytest.mark.parametrize("step", ["before its messages are found", "before their rows are read"])
-async def test_what_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
+async def test_a_message_that_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     await add_users(database, "u1")
@@ -85,7 +87,7 @@ async def test_what_is_marked_while_a_page_is_read_is_not_missed_by_cursor(
     async def interrupted(self: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
         finds = step == "before its messages are found"
         if not marked and ("FROM message" if finds else "message.body") in str(statement):
-            # All of them, or just the last of the page, which the cursor is made of.
+            # All messages, or only the last of the page, from which the cursor is made.
             marked.extend(everything if finds else everything[3:4])
             assert await mark_messages(database, "u1", marked) == len(marked)
         return await execute(self, statement, *args, **options)
@@ -108,7 +110,7 @@ class TestMariaDB:
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
-    async def test_who_marks_all_has_all_marked_even_if_others_mark_the_same_ones_meanwhile(
+    async def test_concurrent_mark_all_requests_each_return_after_all_are_marked(
         self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
