@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import Unavailable
 from .differences import lock_timeouts, set_session, statement_timeouts
+from .error_kinds import ErrorKind, kind_of
 from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
 
 # A migration waits this long for another migration of the same database.
@@ -42,21 +44,56 @@ async def migration_lock(connection: AsyncConnection) -> AsyncIterator[None]:
         yield
         return
     oceanbase = connection.info[OCEANBASE]
-    # OceanBase's limit for lock waits applies to GET_LOCK as well.
-    waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=oceanbase)
-    waits |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=oceanbase)
-    await cursor.execute(set_session({connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS} | waits))
+    timeouts = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
+    timeouts |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=oceanbase)
+    await cursor.execute(set_session(timeouts | lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
+    async with _row_lock(connection.engine) if oceanbase else _named_lock(connection, cursor):
+        yield
+
+
+@asynccontextmanager
+async def _named_lock(connection: AsyncConnection, cursor: Any) -> AsyncIterator[None]:
     await cursor.execute(f"SELECT GET_LOCK({_NAME}, {MIGRATION_WAIT_SECONDS})")
     (locked,) = await cursor.fetchone()
     if not locked:
-        raise Unavailable(
-            f"The database {connection.engine.url.database} has been migrated by another program for "
-            f"{MIGRATION_WAIT_SECONDS} seconds. Run it again when that is done."
-        )
+        raise _waited_too_long(connection.engine)
     try:
-        await cursor.execute(set_session(lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
         yield
     finally:
-        # OceanBase keeps the lock when the connection closes. The others free it, also when a connection is lost.
+        # A lost connection has freed it.
         with suppress(Exception):
             await cursor.execute(f"SELECT RELEASE_LOCK({_NAME})")
+
+
+@asynccontextmanager
+async def _row_lock(engine: AsyncEngine) -> AsyncIterator[None]:
+    """OceanBase's GET_LOCK lets several sessions in that ask for a new lock at once.
+
+    So the lock is a row. It is locked on a connection of its own, because each change of a table ends the
+    transaction of the connection that makes it.
+    """
+    async with engine.connect() as connection:
+        try:
+            timeouts = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
+            timeouts |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=True)
+            timeouts |= lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=True)
+            await connection.exec_driver_sql(set_session(timeouts))
+            await connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS migration_lock (id INT PRIMARY KEY)")
+            try:
+                # It locks the row, whether it is new or not.
+                await connection.exec_driver_sql("REPLACE INTO migration_lock VALUES (1)")
+            except DBAPIError as error:
+                if kind_of(error) is ErrorKind.LOCKED:
+                    raise _waited_too_long(engine) from None
+                raise
+            yield
+        finally:
+            # With it end the transaction and what was set for it.
+            await connection.invalidate()
+
+
+def _waited_too_long(engine: AsyncEngine) -> Unavailable:
+    return Unavailable(
+        f"The database {engine.url.database} has been migrated by another program for "
+        f"{MIGRATION_WAIT_SECONDS} seconds. Run it again when that is done."
+    )

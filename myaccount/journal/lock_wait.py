@@ -1,5 +1,6 @@
 """How long a batch waits for its accounts' rows before it goes on without the locked ones."""
 
+from collections.abc import Collection
 from typing import Final
 
 # Short, since only orders that want a row that is locked for longer are delayed. But batches of other processes
@@ -10,6 +11,8 @@ MOST_MILLISECONDS: Final = 1_000
 USUAL_TIMES: Final = 4
 # The weight of the newest wait in the moving average.
 NEWEST: Final = 0.2
+# Of those that stay locked; each is a party's id.
+REMEMBERED_LIMIT: Final = 10_000
 
 
 class LockWait:
@@ -17,12 +20,24 @@ class LockWait:
 
     def __init__(self) -> None:
         self._usual_seconds = 0.0
+        # Whose rows were locked when they were last wanted.
+        self._locked: set[str] = set()
 
     @property
     def milliseconds(self) -> int:
         limit = int(self._usual_seconds * USUAL_TIMES * 1000)
         return min(max(limit, LEAST_MILLISECONDS), MOST_MILLISECONDS)
 
-    def note(self, seconds: float) -> None:
-        """Add a batch's wait to the average, whether it got the rows or gave up."""
-        self._usual_seconds += (seconds - self._usual_seconds) * NEWEST
+    def note(self, seconds: float, *, got: Collection[str], locked: Collection[str]) -> None:
+        """Add a batch's wait to the average; `got` and `locked` are the parties whose rows it got and did not get.
+
+        Only the first of several waits for the same locked rows counts: what holds a row for long is no batch, and
+        must not make others wait longer.
+        """
+        still_locked = bool(locked) and self._locked.issuperset(locked)
+        if len(self._locked) > REMEMBERED_LIMIT:
+            self._locked.clear()
+        self._locked.difference_update(got)
+        self._locked.update(locked)
+        if not still_locked:
+            self._usual_seconds += (seconds - self._usual_seconds) * NEWEST

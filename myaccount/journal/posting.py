@@ -98,9 +98,9 @@ class Poster:
             accounts, orders = await batch.begin(
                 keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
             )
-            if wait:
-                self._lock_wait.note(time.monotonic() - began)
             missing = keys.keys() - accounts.keys()
+            if wait:
+                self._lock_wait.note(time.monotonic() - began, got=accounts, locked=missing)
             if not missing:
                 return Locked(keys, accounts, orders, missing)
             current = _OUTSIDE | await batch.find_first_accounts(missing)

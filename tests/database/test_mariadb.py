@@ -62,6 +62,7 @@ class TestMariaDB:
     async def test_a_connection_that_the_server_closed_while_idle_is_replaced_before_use(
         self, mariadb: MariaDB, mysql_section: Section, caplog: pytest.LogCaptureFixture
     ) -> None:
+        caplog.set_level("INFO")
         with mariadb.connect() as other, other.cursor() as cursor:
             cursor.execute("SELECT @@GLOBAL.wait_timeout")
             (before,) = cursor.fetchone() or (0,)

@@ -132,14 +132,16 @@ def test_several_starts_on_one_embedded_file_succeed_at_once(config: Config) -> 
 
 @only_mariadb
 async def test_a_migration_waits_for_that_of_another_host_and_then_gives_up(
-    config: Config, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+    config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_lock, "MIGRATION_WAIT_SECONDS", 1)
-    with mariadb.connect(database=config["mysql"]["db"]) as other, other.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(CONCAT('myaccount.', MD5(DATABASE())), 0)")
+    async with (
+        open_database(config, Path()) as other,
+        other._engine.connect() as connection,
+        migration_lock.migration_lock(connection),
+    ):
         with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
             await migrate(config)
-        cursor.execute("SELECT RELEASE_LOCK(CONCAT('myaccount.', MD5(DATABASE())))")
     # The lock is that of one database only.
     await migrate(config)
 

@@ -258,21 +258,32 @@ async def test_one_retry_in_so_many_waits_for_the_lock(
     assert queued[:3] == [0, blocked_module.QUEUEING, 2 * blocked_module.QUEUEING]
 
 
+def _noted(wait: LockWait, seconds: float, times: int = 50) -> int:
+    for _ in range(times):
+        wait.note(seconds, got=["u1"], locked=[])
+    return wait.milliseconds
+
+
 def test_the_longest_wait_follows_the_usual_one() -> None:
     wait = LockWait()
     assert wait.milliseconds == LEAST_MILLISECONDS
+    assert _noted(wait, 0.002) == LEAST_MILLISECONDS
+    assert 150 < _noted(wait, 0.05) <= 200
+    assert _noted(wait, 5) == MOST_MILLISECONDS
+    assert _noted(wait, 0.002) == LEAST_MILLISECONDS
+
+
+def test_a_row_that_stays_locked_does_not_make_batches_wait_longer() -> None:
+    wait = LockWait()
     for _ in range(50):
-        wait.note(0.002)
+        wait.note(wait.milliseconds / 1000, got=["u1"], locked=["u3"])
+        _noted(wait, 0.002, times=1)
     assert wait.milliseconds == LEAST_MILLISECONDS
+    # The other side: batches that hold a hot row for long are waited for.
     for _ in range(50):
-        wait.note(0.05)
-    assert 150 < wait.milliseconds <= 200
-    for _ in range(50):
-        wait.note(5)
-    assert wait.milliseconds == MOST_MILLISECONDS
-    for _ in range(50):
-        wait.note(0.002)
-    assert wait.milliseconds == LEAST_MILLISECONDS
+        wait.note(wait.milliseconds / 1000, got=["u1"], locked=["u3"])
+        wait.note(wait.milliseconds / 1000, got=["u3"], locked=[])
+    assert wait.milliseconds > 2 * LEAST_MILLISECONDS
 
 
 async def test_a_process_that_is_stopped_before_its_commit_delays_only_its_accounts_and_not_for_long(

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import pymysql
 
-from .servers import MariaDB, Server, ServerMissing
+from .servers import QUERY_SECONDS, MariaDB, Server, ServerMissing
 
 NAMES: Final = ("sqlite", "mariadb", "mysql8", "oceanbase")
 ENGINE: Final = os.environ.get("ENGINE", "")
@@ -193,5 +193,11 @@ def _connect(
     host: str, port: int, user: str, password: str, database: str | None = None
 ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
     return pymysql.connections.Connection(
-        host=host, port=port, user=user, password=password, database=database, autocommit=True
+        host=host,
+        port=port,
+        user=user,
+        password=password,
+        database=database,
+        autocommit=True,
+        read_timeout=QUERY_SECONDS,
     )

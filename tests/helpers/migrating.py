@@ -72,7 +72,8 @@ def run(engine: Engine, *statements: str) -> None:
 
 
 def tables_of(engine: Engine) -> set[str]:
-    return set(inspect(engine).get_table_names())
+    """Return the names of the tables, but for the one that is OceanBase's migration lock."""
+    return set(inspect(engine).get_table_names()) - {"migration_lock"}
 
 
 async def prepare(config: Config) -> None:

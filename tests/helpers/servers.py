@@ -22,6 +22,9 @@ from myaccount.settings.paths import resource
 START_SECONDS = 30
 STOP_SECONDS = 20
 
+# No statement of a test takes so long.
+QUERY_SECONDS = 120
+
 
 class ServerMissing(Exception):
     """A server that the tests need is not installed."""
@@ -203,6 +206,8 @@ class MariaDB(Server):
             password=password,
             database=database,
             autocommit=True,
+            # A thread that waited for a server that hangs would never end.
+            read_timeout=QUERY_SECONDS,
         )
 
     def new_database(self) -> str:

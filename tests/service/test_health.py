@@ -161,7 +161,7 @@ class TestMariaDB:
             probes = [asyncio.create_task(client.app[health_key].readiness()) for _ in range(PROBES)]
 
             def asking() -> int:
-                return len([task for task in asyncio.all_tasks() if task.get_name() == "check"])
+                return len([task for task in asyncio.all_tasks() if task.get_name() == "probe"])
 
             await eventually(lambda: asking() > 0 or all(probe.done() for probe in probes))
             # One of the database, and perhaps one of Redis.
