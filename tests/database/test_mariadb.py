@@ -87,6 +87,7 @@ class TestMariaDB:
         """The wait for a lock is longer than the wait for a connection."""
         monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", 60)
 
+    @pytest.mark.not_on("oceanbase", because="LOCK TABLES locks nothing there")
     async def test_without_a_free_connection_the_reply_is_a_quick_503(
         self, patient: None, client: Client, config: Config, mariadb: MariaDB, mysql_section: Section
     ) -> None:
