@@ -13,6 +13,7 @@ from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
 from . import endurance, inbox, scale
+from .dispatch import dispatching_service
 from .load import SYSBENCH_THREADS, sysbench, wrk
 from .report import Samples, write_report
 from .servers import (
@@ -25,14 +26,13 @@ from .servers import (
     resident_mib,
     service,
 )
-from .telling import telling
 
 ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
 TURNS = 16
 TURN_SECONDS = 3
-# Everything is written, events and all, and nobody tells it: that is a row of its own.
-UNTOLD = {"listener": {"enabled": False}}
+# Events are written and not dispatched: the dispatch has a row of its own.
+WITHOUT_LISTENER = {"listener": {"enabled": False}}
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
 
@@ -61,14 +61,14 @@ class Bench:
         mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
         ceiling = my_account(self._folder, self._workers, "bench.peers.ceiling:application", mysql=mysql)
         self._addresses["aiohttp's ceiling"], _ = self._stack.enter_context(ceiling)
-        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **UNTOLD)
+        own = my_account(self._folder, self._workers, mysql=mysql, redis=self._redis, **WITHOUT_LISTENER)
         self._addresses["MyAccount"], self._process = self._stack.enter_context(own)
         file = self._folder / "money.db"
         embedded = my_account(self._folder, 1, sqlite_file=str(file))
         self._addresses["MyAccount, embedded"], _ = self._stack.enter_context(embedded)
         fill_embedded(file, ACCOUNTS)
-        told = telling(self._folder, self._mariadb, self._redis, self._workers, ACCOUNTS)
-        self._telling = self._stack.enter_context(told)
+        dispatching = dispatching_service(self._folder, self._mariadb, self._redis, self._workers, ACCOUNTS)
+        self._dispatching = self._stack.enter_context(dispatching)
         self._database = self._mariadb.filled_database(ACCOUNTS)
         self._mariadb.run_script(self._database, CHECKOUT / "bench" / "database" / "procedure.sql")
         return self
@@ -81,7 +81,7 @@ class Bench:
         self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
         self._database_alone("procedure", "procedure", "uniform")
-        note(self.samples, "MyAccount, telling", "uniform", self._telling.load(self._seconds))
+        note(self.samples, "MyAccount, dispatch", "uniform", self._dispatching.load(self._seconds))
         self._load("aiohttp's ceiling", "uniform")
         self._load("MyAccount", "hot", pattern="hot")
         self._database_alone("statement", "statements", "hot")
@@ -97,9 +97,9 @@ class Bench:
 
     def messages(self) -> None:
         """Measure what is not worth a row in every round."""
-        note(self.samples, "MyAccount, telling", "delay at 1,000/s", self._telling.delay())
-        with telling(self._folder, self._mariadb, self._redis, 1, ACCOUNTS) as one_process:
-            note(self.samples, "MyAccount, telling", "5,000 streams", one_process.streams())
+        note(self.samples, "MyAccount, dispatch", "delay at 1,000/s", self._dispatching.delay())
+        with dispatching_service(self._folder, self._mariadb, self._redis, 1, ACCOUNTS) as one_process:
+            note(self.samples, "MyAccount, dispatch", "5,000 streams", one_process.streams())
         for name, result in inbox.measure(self._folder, self._mariadb).items():
             note(self.samples, "inbox of 1,000,000", name, result)
 
@@ -109,7 +109,7 @@ class Bench:
 
             def start(module: str, **sections: Any) -> str:
                 mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
-                sections |= {"mysql": mysql, "redis": self._redis, **UNTOLD}
+                sections |= {"mysql": mysql, "redis": self._redis, **WITHOUT_LISTENER}
                 own = my_account(self._folder, self._workers, module, **sections)
                 return stack.enter_context(own)[0]
 
@@ -122,7 +122,7 @@ class Bench:
             stack.callback(nginx.stop)
             turns = (("with metrics", measured), ("without metrics", uncounted), ("through nginx", nginx.address))
             for turn in range(TURNS):
-                # Who comes after whom tells too.
+                # The order matters too, so it alternates.
                 for what, address in turns if turn % 2 else turns[::-1]:
                     # The metrics are asked for meanwhile, more often than Prometheus would.
                     asking = Timer(TURN_SECONDS / 2, scrape, [watched])
@@ -165,14 +165,14 @@ class Bench:
 
 
 def sustain(samples: Samples, workers: int) -> None:
-    """Measure a minute without telling and one with it, on servers that serve nothing else."""
+    """Measure a minute without dispatch and one with it, on servers that serve nothing else."""
     with database_and_queue() as (folder, mariadb, queue):
         redis = {"host": "127.0.0.1", "port": queue.port}
         mysql = mariadb.mysql_section(mariadb.filled_database(ACCOUNTS))
-        with my_account(folder, workers, mysql=mysql, redis=redis, **UNTOLD) as (address, _):
+        with my_account(folder, workers, mysql=mysql, redis=redis, **WITHOUT_LISTENER) as (address, _):
             note(samples, "MyAccount", "a minute", wrk(address, "transfer", MINUTE_SECONDS))
-        with telling(folder, mariadb, redis, workers, ACCOUNTS) as told:
-            note(samples, "MyAccount, telling", "a minute", told.load(MINUTE_SECONDS))
+        with dispatching_service(folder, mariadb, redis, workers, ACCOUNTS) as dispatching:
+            note(samples, "MyAccount, dispatch", "a minute", dispatching.load(MINUTE_SECONDS))
 
 
 def note(samples: Samples, who: str, what: str, result: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What telling costs: messages, the listener and a callback for every change, all on."""
+"""The cost of dispatching events: messages, the listener and a callback for every change, all on."""
 
 import asyncio
 import json
@@ -28,8 +28,8 @@ WATCHED = 50
 STREAMS = 5000
 
 
-class Telling:
-    """A service that tells everything, and how far it is behind."""
+class DispatchingService:
+    """A service that dispatches every event, and how far it is behind."""
 
     def __init__(self, address: str, process: "Popen[bytes]", mariadb: BenchMariaDB, database: str) -> None:
         self.address = address
@@ -38,7 +38,7 @@ class Telling:
         self._database = database
 
     def load(self, seconds: int) -> dict[str, Any]:
-        """Return the rate at which orders were taken and told: the time counts until the last of them is."""
+        """Return the rate of orders posted and dispatched; the time counts until the last is dispatched."""
         result = wrk(self.address, "transfer", seconds)
         began = time.monotonic()
         left = self._waiting()
@@ -74,10 +74,10 @@ class Telling:
 
 
 @contextmanager
-def telling(
+def dispatching_service(
     folder: Path, mariadb: BenchMariaDB, redis: dict[str, Any], workers: int, accounts: int
-) -> Iterator[Telling]:
-    """Run a service that tells everything, and a receiver of its callback."""
+) -> Iterator[DispatchingService]:
+    """Run a service that dispatches every event, and a receiver of its callback."""
     database = mariadb.filled_database(accounts)
     receiver = f"http://127.0.0.1:{(port := free_port())}/"
     sections = {
@@ -89,7 +89,7 @@ def telling(
         service(["bench.peers.receiver", str(port)], receiver, {}),
         my_account(folder, workers, **sections) as (address, process),
     ):
-        yield Telling(address, process, mariadb, database)
+        yield DispatchingService(address, process, mariadb, database)
 
 
 def _quantiles(delays: list[float]) -> dict[str, float]:
@@ -97,7 +97,7 @@ def _quantiles(delays: list[float]) -> dict[str, float]:
 
 
 async def _delays(address: str) -> list[float]:
-    """Send transfers at a steady rate, one in twenty to somebody who is watched."""
+    """Send transfers at a steady rate, one in twenty to a user whose stream is open."""
     delays: dict[str, float] = {}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         watchers = [await _watch(session, address, f"u{n}", delays) for n in range(1, WATCHED + 1)]
@@ -166,6 +166,6 @@ async def _transfer(session: aiohttp.ClientSession, address: str, order: str, pa
 
 async def _until(condition: Any) -> None:
     async with asyncio.timeout(60):
-        # Nothing tells when it is so.
+        # No event says when.
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
