@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from .accounts.holdings import Holding
+    from .accounts.balances import UserAccounts
     from .database.coalescing import Coalescer
     from .database.database import Database
     from .inbox.feed import MessageFeed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
-account_queries_key: Final[web.AppKey["Coalescer[str, Holding]"]] = web.AppKey("account_queries")
+account_queries_key: Final[web.AppKey["Coalescer[str, UserAccounts]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 feed_key: Final[web.AppKey["MessageFeed"]] = web.AppKey("feed")

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from myaccount.ledger.money import parse_amount
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 
 app = FastAPI()
 engine = create_async_engine(

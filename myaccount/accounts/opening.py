@@ -12,7 +12,7 @@ from ..inbox.team_rows import find_team
 from ..ledger.changes import opening
 from ..ledger.commands import OpenAccount
 from ..outbox.events import insert_event
-from .holdings import Holding, account_exists, find_holdings, insert_user
+from .balances import UserAccounts, account_exists, find_accounts, insert_user
 
 
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
@@ -26,11 +26,11 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
     async def work(connection: AsyncConnection) -> int | None:
         # The account first: if this same opening is committed between the two queries, the user is found.
         account_is_taken = await account_exists(connection, command.account_id)
-        holding = (await find_holdings(connection, [command.user_id])).get(command.user_id)
-        if holding is not None:
-            if not _is_same(holding, command):
+        found = (await find_accounts(connection, [command.user_id])).get(command.user_id)
+        if found is not None:
+            if not _is_same(found, command):
                 raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
-            if holding.user.created_at == opened_at:
+            if found.user.created_at == opened_at:
                 # An earlier attempt was committed, but its answer was lost. The sweeper finds its event.
                 return None
             raise OpenedBefore(
@@ -49,18 +49,17 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
         announce(event_id)
 
 
-def account_queries(database: Database) -> Coalescer[str, Holding]:
+def account_queries(database: Database) -> Coalescer[str, UserAccounts]:
     """Return the coalesced query of a user with accounts, by user id."""
 
-    async def find(user_ids: Collection[str]) -> dict[str, Holding]:
-        return await database.read(partial(find_holdings, user_ids=user_ids))
+    async def find(user_ids: Collection[str]) -> dict[str, UserAccounts]:
+        return await database.read(partial(find_accounts, user_ids=user_ids))
 
     return Coalescer(find)
 
 
-def _is_same(holding: Holding, command: OpenAccount) -> bool:
+def _is_same(found: UserAccounts, command: OpenAccount) -> bool:
     """Whether one of the user's accounts has the content of the command, whatever its balance is now."""
-    user = holding.user
-    return command in [
-        OpenAccount(user.user_id, user.user_name, user.sex, user.card_num, *held[:3]) for held in holding.accounts
-    ]
+    user = found.user
+    opened = (user.user_id, user.user_name, user.sex, user.card_num)
+    return command in [OpenAccount(*opened, *account[:3]) for account in found.accounts]

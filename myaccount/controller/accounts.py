@@ -4,14 +4,14 @@ from typing import Final
 
 from aiohttp import web
 
-from ..accounts.holdings import Holding
+from ..accounts.balances import UserAccounts
 from ..accounts.opening import open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
 from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..ledger.commands import OpenAccount
 from ..ledger.money import format_amount
 from .common_fields import TEAM_ID, USER_ID
-from .kinds import IDENTIFIER, text
+from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
 
 OPEN: Final = Operation(
@@ -63,8 +63,8 @@ async def openacc(request: web.Request) -> dict[str, object]:
 
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY.read(request)
-    holding = await request.app[account_queries_key].fetch(user_id)
-    return {"result": [] if holding is None else [_row(holding)]}
+    found = await request.app[account_queries_key].fetch(user_id)
+    return {"result": [] if found is None else [_row(found)]}
 
 
 async def opeacclistentest(request: web.Request) -> str:
@@ -72,8 +72,8 @@ async def opeacclistentest(request: web.Request) -> str:
     return "success"
 
 
-def _row(holding: Holding) -> dict[str, object]:
-    user = holding.user
+def _row(found: UserAccounts) -> dict[str, object]:
+    user = found.user
     return {
         "ID": user.id,
         "USER_ID": user.user_id,
@@ -88,6 +88,6 @@ def _row(holding: Holding) -> dict[str, object]:
                 "CURRENCY": account.currency,
                 "BALANCE": format_amount(account.balance),
             }
-            for account in holding.accounts
+            for account in found.accounts
         ],
     }

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ..inbox.wording import LANGUAGES
-from .kinds import AMOUNT, IDENTIFIER, one_of
+from .field_kinds import AMOUNT, IDENTIFIER, one_of
 from .operation import Field
 
 ORDER_ID: Final = Field(IDENTIFIER, "订单号", "Order id", "r1", fresh=True)

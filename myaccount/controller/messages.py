@@ -10,7 +10,7 @@ from ..inbox.queries import Cursor, Message, MessageFilter
 from ..inbox.reading import list_messages, mark_all, mark_messages
 from ..inbox.wording import MESSAGE_TYPES, message_row
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
-from .kinds import FLAG, Kind, one_of, whole
+from .field_kinds import FLAG, Kind, one_of, whole
 from .operation import Field, Operation, Texts
 
 PAGE_SIZE: Final = 12

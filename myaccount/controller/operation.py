@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ..errors import InvalidRequest, RequestError
 from .body import read_fields, read_query, shown
-from .kinds import Kind
+from .field_kinds import Kind
 
 Made = TypeVar("Made")
 

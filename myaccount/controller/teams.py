@@ -6,9 +6,9 @@ from aiohttp import web
 
 from ..appkeys import database_key, notifications_key, replayed_key
 from ..errors import NotAMember, TeamNotFound, UserNotFound
-from ..inbox.teams import ChangeTeam, Note, change_team, write_note
+from ..inbox.team_commands import ChangeTeam, Note, change_team, write_note
 from .common_fields import TEAM_ID, USER_ID
-from .kinds import IDENTIFIER, IDENTIFIERS, text
+from .field_kinds import IDENTIFIER, IDENTIFIERS, text
 from .operation import Field, Operation, Texts
 
 TEAM: Final = Operation(

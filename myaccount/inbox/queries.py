@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, TextualSelect, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..model.inbox import counter, message
-from ..model.money import user
+from ..model.ledger import user
 
 # How many new messages one read of a feed returns.
 FEED_LIMIT: Final = 100

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import placeholders
 from ..model.inbox import team, team_member
-from ..model.money import account, user
+from ..model.ledger import account, user
 
 # How many users one query reads, so that neither query nor reply exceeds a max_allowed_packet of 64 KiB.
 PARTIES_LIMIT: Final = 100

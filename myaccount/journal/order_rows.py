@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..model.money import account, order
+from ..model.ledger import account, order
 
 _payer = account.alias("payer")
 _payee = account.alias("payee")

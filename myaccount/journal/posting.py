@@ -9,7 +9,7 @@ from ..database.database import Database, DriverConnection, utc_now
 from ..ledger.changes import settlements
 from ..ledger.commands import OUTSIDE_WORLD, Command
 from ..ledger.decide import Account, Order, Outcome, decide
-from ..model.money import EXTERNAL_ACCOUNT
+from ..model.ledger import EXTERNAL_ACCOUNT
 from ..outbox.events import event_body
 from .batches import BatchConnection
 from .lock_wait import LockWait

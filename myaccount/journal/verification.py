@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.decide import POSTED
-from ..model.money import account, order
+from ..model.ledger import account, order
 
 PAGE_LIMIT: Final = 500
 

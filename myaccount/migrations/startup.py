@@ -18,7 +18,7 @@ from ..database.reasons import reason_of
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..database.writability import find_refusal
 from ..errors import Unavailable
-from ..model.money import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
+from ..model.ledger import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
 from .runner import Report, head_version, known_versions, read_version, upgrade
 
 _logger = logging.getLogger(__name__)

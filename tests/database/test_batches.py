@@ -12,7 +12,7 @@ from myaccount.journal import mysql_batch as mysql_module
 from myaccount.journal.batches import Balances, BatchConnection
 from myaccount.journal.posting import run_batch
 from myaccount.ledger.decide import Account, Order
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
 

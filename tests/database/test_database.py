@@ -17,7 +17,7 @@ from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
 from myaccount.journal.posting import run_batch
 from myaccount.ledger.decide import Order
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
 from ..conftest import Client, Section

@@ -14,7 +14,7 @@ from myaccount.database import freshness as freshness_module
 from myaccount.database import retries as retries_module
 from myaccount.database.database import Database, open_database, utc_now
 from myaccount.journal.mysql_batch import MysqlBatch
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.settings.schema import CONFIGURATION, Config
 
 from ..conftest import Client, Section, eventually

@@ -111,6 +111,7 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
             problem = await response.json(content_type=None)
             assert (response.status, problem["code"]) == (413, "payload_too_large")
             assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
+            await eventually(lambda: f"[{problem['request_id']}] 413\n" in nginx.refusals())  # noqa: B023
     for path, status, code in [
         (f"/{'x' * 9000}", 400, "invalid_request"),
         ("/metrics", 404, "not_found"),

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
-from myaccount.model.money import account, order, user
+from myaccount.model.ledger import account, order, user
 
 from ..conftest import Client
 from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer

@@ -6,7 +6,7 @@ from sqlalchemy import TextClause, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 
 from ..conftest import Client
 

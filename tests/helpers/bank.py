@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import open_database
 from myaccount.journal.books import verify_books
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.settings.loading import load_configuration
 
 HOT = ["h1", "h2", "h3"]

@@ -59,6 +59,7 @@ class Nginx(Server):
             # Nobody wants to wait for it ten seconds.
             ("client_header_timeout 10s;", "client_header_timeout 2s;"),
             ("client_body_timeout 10s;", "client_body_timeout 2s;"),
+            ("/var/log/nginx/", f"{folder}/"),
         ):
             assert old in site
             site = site.replace(old, new)
@@ -71,6 +72,10 @@ class Nginx(Server):
             program("nginx", "nginx"), "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf", "-e", "stderr",
             "-g", "daemon off;",
         ]  # fmt: skip
+
+    def refusals(self) -> str:
+        """Return nginx's log of the requests that it refused itself."""
+        return (self.folder / "myaccount.log").read_text()
 
     def ping(self) -> None:
         urllib.request.urlopen(f"{self.address}/opeacclistentest", timeout=5).close()  # noqa: S310 - our own

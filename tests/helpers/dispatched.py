@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database, open_database
 from myaccount.model.inbox import counter, message
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.model.outbox import delivery, event
 from myaccount.settings.loading import load_configuration
 

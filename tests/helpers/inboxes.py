@@ -13,7 +13,7 @@ from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox.writing import NewMessage, write_messages
 from myaccount.model.inbox import team as team_table
 from myaccount.model.inbox import team_member
-from myaccount.model.money import user
+from myaccount.model.ledger import user
 from myaccount.model.outbox import event
 
 from ..conftest import Client, eventually

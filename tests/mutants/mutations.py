@@ -37,10 +37,10 @@ RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
 INBOX: Final = "myaccount/inbox/queries.py"
 MARKING: Final = "myaccount/inbox/reading.py"
-TEAMS: Final = "myaccount/inbox/teams.py"
+TEAMS: Final = "myaccount/inbox/team_commands.py"
 COALESCING: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
-KINDS: Final = "myaccount/controller/kinds.py"
+KINDS: Final = "myaccount/controller/field_kinds.py"
 BODY: Final = "myaccount/controller/body.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (

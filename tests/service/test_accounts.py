@@ -12,7 +12,7 @@ from myaccount.accounts.opening import open_account
 from myaccount.database.database import Database, utc_now
 from myaccount.errors import UserExists
 from myaccount.ledger.commands import OpenAccount
-from myaccount.model.money import account, user
+from myaccount.model.ledger import account, user
 
 from ..conftest import Client
 from ..helpers.actions import open_users, send

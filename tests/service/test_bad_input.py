@@ -12,7 +12,7 @@ from yarl import URL
 from myaccount.controller import body
 from myaccount.database.database import Database
 from myaccount.model.inbox import message, team
-from myaccount.model.money import account, order, user
+from myaccount.model.ledger import account, order, user
 from myaccount.model.outbox import event
 
 from ..conftest import Client, eventually

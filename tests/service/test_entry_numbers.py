@@ -14,7 +14,7 @@ from myaccount.appkeys import database_key
 from myaccount.ledger.changes import Change
 from myaccount.main import create_app
 from myaccount.migrations import runner as migrations
-from myaccount.model.money import account
+from myaccount.model.ledger import account
 from myaccount.settings.schema import Config
 from myaccount.webhooks.payloads import request_bodies
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from myaccount.database.database import Database
 from myaccount.inbox.wording import LANGUAGES
 from myaccount.ledger.money import MAX_BALANCE
-from myaccount.model.money import account
+from myaccount.model.ledger import account
 
 from ..conftest import Client
 from ..helpers.actions import open_users, send, transfer

@@ -17,7 +17,7 @@ from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Command, Recharge, Transfer
 from myaccount.ledger.decide import Outcome, decide
-from myaccount.model.money import order
+from myaccount.model.ledger import order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
 

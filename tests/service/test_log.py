@@ -108,7 +108,7 @@ async def test_no_card_number_or_password_reaches_the_log(
     await send(client, "/openacc", **ALICE | {"cardNum": card})
     await send(client, "/openacc", **ALICE | {"cardNum": card * 5})
     monkeypatch.setattr(
-        "myaccount.accounts.holdings._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)")
+        "myaccount.accounts.balances._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)")
     )
     status, _, _ = await send(client, "/openacc", **ALICE | {"userId": "u9", "accountId": "a9", "cardNum": card})
     assert status >= 500

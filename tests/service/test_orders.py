@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy import select, update
 
 from myaccount.database.database import Database
-from myaccount.model.money import EXTERNAL_ACCOUNT, account, order
+from myaccount.model.ledger import EXTERNAL_ACCOUNT, account, order
 
 from ..conftest import Client
 from ..helpers.actions import balance, open_users, send, transfer

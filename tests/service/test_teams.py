@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from myaccount.database.database import Database
-from myaccount.inbox import teams as teams_module
+from myaccount.inbox import team_commands as teams_module
 from myaccount.model.inbox import counter, message, team, team_member
-from myaccount.model.money import account, user
+from myaccount.model.ledger import account, user
 
 from ..conftest import Client
 from ..helpers.actions import send, transfer

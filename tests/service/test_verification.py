@@ -15,7 +15,7 @@ from myaccount.cli import entry as cli
 from myaccount.database.database import Database
 from myaccount.journal import books as verification
 from myaccount.journal import verification as pages
-from myaccount.model.money import account, order
+from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
 from ..conftest import Client

@@ -73,6 +73,13 @@ def test_a_room_imports_only_what_stands_below_it() -> None:
             assert FLOOR[room] < FLOOR[imported], f"{file.name} of {room} imports {imported}"
 
 
+def test_no_two_modules_that_do_different_things_have_the_same_name() -> None:
+    """The HTTP edge and the tables have a file for each room, named after it."""
+    named_after_rooms = {"__init__", "__main__"} | {path.stem for path in (PACKAGE / "model").glob("*.py")}
+    names = [path.stem for path in PACKAGE.rglob("*.py") if path.stem not in named_after_rooms]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_ledger_imports_the_standard_library_alone() -> None:
     for file in (PACKAGE / "ledger").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..ledger.commands import OpenAccount
 from ..ledger.money import CNY
-from ..model.money import user
+from ..model.ledger import user
 
 _TIME = user.c.created_at.type
 
-_FIND_HOLDINGS = (
+_FIND_ACCOUNTS = (
     text(
         "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
         " account_id, account_type, team_id, currency, balance"
@@ -45,7 +45,7 @@ class User(NamedTuple):
     created_at: datetime
 
 
-class HeldAccount(NamedTuple):
+class AccountBalance(NamedTuple):
     """One of a user's accounts; the balance is in the currency's smallest unit."""
 
     account_id: str
@@ -55,21 +55,21 @@ class HeldAccount(NamedTuple):
     balance: int
 
 
-class Holding(NamedTuple):
+class UserAccounts(NamedTuple):
     """A user with the user's accounts, oldest first."""
 
     user: User
-    accounts: list[HeldAccount]
+    accounts: list[AccountBalance]
 
 
-async def find_holdings(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Holding]:
+async def find_accounts(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, UserAccounts]:
     """Return the users with their accounts, by user id. Unknown users are left out."""
-    holdings: dict[str, Holding] = {}
-    for row in await connection.execute(_FIND_HOLDINGS, {"user_ids": list(user_ids)}):
-        holding = holdings.setdefault(row.user_id, Holding(User(*row[:6]), []))
+    found: dict[str, UserAccounts] = {}
+    for row in await connection.execute(_FIND_ACCOUNTS, {"user_ids": list(user_ids)}):
+        user = found.setdefault(row.user_id, UserAccounts(User(*row[:6]), []))
         if row.account_id is not None:
-            holding.accounts.append(HeldAccount(*row[6:]))
-    return holdings
+            user.accounts.append(AccountBalance(*row[6:]))
+    return found
 
 
 async def account_exists(connection: AsyncConnection, account_id: str) -> bool:
