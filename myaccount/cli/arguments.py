@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from trafaret_config.commandline import standard_argparse_options
 
 from ..settings.loading import default_file
+from ..settings.paths import own_version
 from ..settings.schema import Config
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], No
     The common options may stand before and after the command.
     """
     common, rest = _common_options().parse_known_args(arguments)
+    if common.version:
+        # Whatever else the line says.
+        print(f"MyAccount {own_version()}")
+        raise SystemExit
     parser = Parser(prog="myaccount", description="A wallet ledger service.", parents=[_common_options()])
     add_commands(Commands(parser))
     options = parser.parse_args(_command_first(rest))

@@ -10,7 +10,6 @@ from ..database.backup import BackupFailed
 from ..database.not_ready import DatabaseNotReady
 from ..errors import Unavailable
 from ..settings.loading import WrongConfiguration, load_configuration_of, variables_of
-from ..settings.paths import own_version
 from ..system.output import output_fault, print_any_letters
 from . import (
     backup_command,
@@ -66,9 +65,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _run(options: Options) -> int:
-    if options.version:
-        print(f"MyAccount {own_version()}")
-        return 0
     if options.print_config_vars:
         print("\n".join(sorted(variables_of(options.config, os.environ))))
         return 0

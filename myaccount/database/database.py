@@ -150,7 +150,7 @@ class Database:
         try:
             async with engine.connect() as connection:
                 try:
-                    async with migration_lock(connection), connection.begin():
+                    async with migration_lock(connection, self._probe_engine), connection.begin():
                         return await connection.run_sync(work)
                 finally:
                     # The session's settings end with the connection.

@@ -31,8 +31,8 @@ async def lift_timeouts(connection: AsyncConnection) -> None:
 
 
 @asynccontextmanager
-async def migration_lock(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Hold the migration lock within the context.
+async def migration_lock(connection: AsyncConnection, other_engine: AsyncEngine) -> AsyncIterator[None]:
+    """Hold the migration lock within the context; OceanBase's is held on a connection of `other_engine`.
 
     SQLite's lock is the transaction itself, whose wait is made longer here. Raises Unavailable if another
     migration takes too long, and the driver's own errors.
@@ -47,7 +47,7 @@ async def migration_lock(connection: AsyncConnection) -> AsyncIterator[None]:
     timeouts = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
     timeouts |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=oceanbase)
     await cursor.execute(set_session(timeouts | lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
-    async with _row_lock(connection.engine) if oceanbase else _named_lock(connection, cursor):
+    async with _row_lock(other_engine) if oceanbase else _named_lock(connection, cursor):
         yield
 
 

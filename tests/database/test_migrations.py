@@ -138,7 +138,7 @@ async def test_a_migration_waits_for_that_of_another_host_and_then_gives_up(
     async with (
         open_database(config, Path()) as other,
         other._engine.connect() as connection,
-        migration_lock.migration_lock(connection),
+        migration_lock.migration_lock(connection, other._probe_engine),
     ):
         with pytest.raises(Unavailable, match="migrated by another program for 1 seconds"):
             await migrate(config)

@@ -8,6 +8,7 @@ import pytest
 from myaccount.cli.arguments import parse
 from myaccount.cli.entry import add_commands
 from myaccount.settings.loading import CONFIG_VARIABLE
+from myaccount.settings.paths import own_version
 
 COMMON = {"--help", "--config", "--print-config", "--print-config-vars", "--check-config", "--version"}
 
@@ -116,3 +117,13 @@ def test_words_that_do_not_go_together_are_refused(words: str, capsys: pytest.Ca
         parse(words.split(), add_commands)
     assert raised.value.code == 2
     assert capsys.readouterr().err.startswith("usage: myaccount")
+
+
+@pytest.mark.parametrize("words", [[], ["backup"], ["nonsense"], ["events", "resend"]], ids=str)
+def test_the_version_is_printed_whatever_else_the_line_says(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse([*words, "--version"], add_commands)
+    assert not raised.value.code
+    assert capsys.readouterr().out == f"MyAccount {own_version()}\n"
