@@ -62,7 +62,7 @@ def test_the_help_of_all_lists_the_commands_in_a_line_each(capsys: pytest.Captur
         ("--process 1 serve", "serve --process 1"),
         ("-c other.yaml", "serve -c other.yaml"),
         ("-c other.yaml check", "check -c other.yaml"),
-        ("--config=other.yaml --version", "serve --version -c other.yaml"),
+        ("--config=other.yaml --print-config", "serve --print-config -c other.yaml"),
         ("--status migrate", "migrate --status"),
         ("-c other.yaml --sql migrate", "migrate --sql -c other.yaml"),
         ("events --resend delivery-7", "events resend delivery-7"),
