@@ -135,7 +135,7 @@ class GracefulRunner(protocol.Runner):
         """Wait until all connections are closed, for DRAIN_SECONDS at most."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_SECONDS
-        # The connections accepted last are not in the list yet.
+        # Connections accepted just now appear in the list a moment later.
         await asyncio.sleep(0.01)
         # aiohttp has no event for the last connection's end.
         while server.connections and loop.time() < deadline:  # noqa: ASYNC110

@@ -19,7 +19,7 @@ _ONE: Final = "one row (event-3, delivery-7), an endpoint (all its deliveries)"
 def add_commands(commands: Commands) -> None:
     events = commands.add(
         "events",
-        "list what waits to be delivered and what was set aside, with the error; resend or drop it",
+        "list the pending events and deliveries, and the dead letters with their errors; resend or drop them",
         lambda config, options: asyncio.run(_list(config)),
         cannot="show the events",
     )
@@ -35,13 +35,13 @@ def add_commands(commands: Commands) -> None:
         "name",
         metavar="NAME",
         type=_name,
-        help=f"{_ONE}, or all (what was set aside, and what a wrong clock made due later than in a day)",
+        help=f"{_ONE}, or all (dead letters, and deliveries that a wrong clock scheduled more than a day ahead)",
     )
     resend.add_argument(
         "--to",
         metavar="ENDPOINT",
         type=_name,
-        help="send it to this endpoint instead of the one that it was for; NAME is then an endpoint or a delivery",
+        help="move the deliveries to this endpoint; NAME must be an endpoint or a delivery",
     )
     drop = actions.add(
         "drop",
@@ -49,12 +49,12 @@ def add_commands(commands: Commands) -> None:
         lambda config, options: asyncio.run(_drop(config, options.name)),
         cannot="drop events",
     )
-    drop.add_argument("name", metavar="NAME", type=_name, help=f"{_ONE}, or all (what was set aside)")
+    drop.add_argument("name", metavar="NAME", type=_name, help=f"{_ONE}, or all (dead letters)")
 
 
 def _find_misuse(options: Options) -> str:
     if options.to and re.fullmatch("all|event-[0-9]+", options.name):
-        return "--to goes with the name of an endpoint or a delivery"
+        return "--to needs the name of an endpoint or a delivery"
     return ""
 
 
@@ -65,23 +65,23 @@ def _name(text: str) -> str:
 
 
 async def _list(config: Config) -> int:
-    """Print what waits to be delivered and what was set aside, one a line."""
+    """Print the pending events and deliveries and the dead letters, one a line."""
     hosts = hosts_by_endpoint(callbacks_of(config))
-    waiting = set_aside = 0
+    pending = dead_letters = 0
     async with ready_database(config) as database:
         async for row in list_undelivered(database):
             if row.due_at is None:
-                set_aside += 1
-                state = f"set aside after {row.attempts} attempts"
+                dead_letters += 1
+                state = f"dead letter after {row.attempts} attempts"
             else:
-                waiting += 1
+                pending += 1
                 state = f"{row.attempts} attempts, next at {row.due_at:%Y-%m-%dT%H:%M:%SZ}"
             # Not the address, which may hold a password.
             host = hosts.get(row.endpoint or "", "no longer configured")
             target = f" to {row.endpoint} ({host})" if row.endpoint else ""
             reason = f": {row.error}" if row.error else ""
             print(f"{row.name} of {row.created_at:%Y-%m-%dT%H:%M:%SZ}{target}, {state}{reason}")
-    print(f"{waiting} waiting, {set_aside} set aside.")
+    print(f"{pending} pending, {dead_letters} dead letters.")
     return 0
 
 

@@ -32,8 +32,8 @@ def add_commands(commands: Commands) -> None:
         "--process",
         metavar="NUMBER",
         type=_number,
-        help="which of several processes this is. It has the file config-NUMBER.yaml if there is one beside "
-        "config.yaml, or else the ports so many above the file's",
+        help="this process's number, when several share a configuration. It uses config-NUMBER.yaml beside "
+        "config.yaml if that exists; otherwise NUMBER is added to each port",
     )
     commands.add(
         "listen", "deliver committed events until SIGTERM or Ctrl-C, without HTTP", _listen, cannot="listen"

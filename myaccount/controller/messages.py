@@ -45,7 +45,7 @@ class Marking(NamedTuple):
 def _cursor(value: str) -> Cursor:
     state, _, id_ = value.partition("-")
     if state not in ("unread", "read") or not nid_fits(id_):
-        raise ValueError("must be what the reply to an earlier page says")
+        raise ValueError("must be the `before` of an earlier reply")
     return Cursor(state == "unread", int(id_))
 
 
@@ -125,7 +125,7 @@ async def read(request: web.Request) -> dict[str, object]:
         raise InvalidRequest("Send either nids or upTo.", field="nids")
     database = request.app[database_key]
     if nids is not None and team_id:
-        raise InvalidRequest("The nids say which messages; teamId goes with upTo.", field="teamId")
+        raise InvalidRequest("Send teamId only with upTo. nids already name the messages.", field="teamId")
     if nids is not None:
         return {"result": 1, "marked": await mark_messages(database, user_id, nids)}
     return {"result": 1, "marked": await mark_all(database, user_id, team_id, up_to or 0)}

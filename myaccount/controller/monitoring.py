@@ -12,7 +12,7 @@ from ..observability.metrics import count_noted
 
 
 async def healthz(request: web.Request) -> dict[str, object]:
-    """Reply: that alone shows that the process is alive."""
+    """Any reply shows that the process runs."""
     return {"status": "ok"}
 
 

@@ -55,7 +55,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
                     for message in found:
                         row = json.dumps(message_row(message, language), ensure_ascii=False)
                         await response.send(row, id=str(message.id))
-                    # A full read may have left some.
+                    # A full page may not be all: read again at once.
                     if len(found) < FEED_LIMIT:
                         await notified.wait()
     return response

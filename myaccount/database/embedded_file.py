@@ -51,10 +51,10 @@ def prepare_file(file: Path) -> None:
         try:
             if tighten(path):
                 _logger.warning(
-                    "Other users could read %s, which holds card numbers: now its owner alone can.", path
+                    "%s has card numbers and was readable by other users. Only its owner can read it now.", path
                 )
         except OSError as error:
-            _logger.warning("Other users can read %s, which holds card numbers: %s", path, error.strerror)
+            _logger.warning("%s has card numbers and stays readable by other users: %s", path, error.strerror)
 
 
 def _may_be_ledger(file: Path) -> bool:
@@ -130,7 +130,8 @@ def _wait_for_lock(file: Path, wait_seconds: float) -> int:
 
 def _try_to_lock(lock_file: Path) -> int | None:
     """Return a descriptor that has the lock, or None if another process has it or has just removed its file."""
-    # Only the process that has the lock may remove its file: after that, another process could lock a new one.
+    # Only the lock's holder removes the lock file. Otherwise another process could lock a new file of the same
+    # name.
     with _named(lock_file):
         new = make_file(lock_file, lasting=True)
         descriptor = os.open(lock_file, os.O_CREAT | os.O_RDWR, 0o600)

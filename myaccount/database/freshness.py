@@ -31,11 +31,12 @@ IDLE_TIMEOUT_SECONDS: Final = 5
 # A connection is used without a new check for this long.
 CHECKED_SECONDS: Final = 1.0
 
-# Keys of a connection's `info`: the session variable of the idle timeout,
+# Keys of a connection's `info`.
+# The session variable of the idle timeout.
 IDLE_TIMEOUT_VARIABLE: Final = "idle_timeout_variable"
-# whether the server is an OceanBase,
+# Whether the server is OceanBase.
 OCEANBASE: Final = "oceanbase"
-# and whether SKIP LOCKED locks the rows that it returns.
+# Whether SKIP LOCKED locks the rows that it returns.
 SKIPS_LOCKED: Final = "skips_locked"
 
 

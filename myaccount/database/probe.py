@@ -17,7 +17,7 @@ WAIT_SECONDS: Final = 0.8
 # A result of this age is still returned, so that many callers do not cause many probes.
 CACHE_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 2
-# The text of an error may differ each time.
+# How many different faults are logged until a probe succeeds: an error's text may differ each time.
 LOGGED_LIMIT: Final = 10
 
 

@@ -12,7 +12,7 @@ Bound = tuple[str, Sequence[object]]
 
 # SQLite takes 32,766 parameters a statement.
 ROWS_LIMIT: Final = 500
-# Escaped, this fits the smallest `max_allowed_packet` that the service works with (64 KiB).
+# Even fully escaped, this many characters fit the smallest supported `max_allowed_packet` (64 KiB).
 ROWS_LIMIT_CHARACTERS: Final = 12_000
 
 

@@ -18,8 +18,8 @@ _REFUSALS: Final = {
     **dict.fromkeys((1044, 1142, 1143), _NO_PERMISSION),
 }
 
-# It changes no row, locks none and, rolled back, leaves nothing in a log. Still, a server that takes no writes, or
-# none from this user, refuses it.
+# A write without effect: it matches no row, takes no lock and is rolled back. A read-only server, or one that
+# denies this user writes, still refuses it.
 NO_OP_WRITE: Final = "UPDATE account SET floor = floor WHERE id = 0"
 # A number that SQLite keeps for programs; ours does not use it. Setting it commits a page to the disk, even if the
 # number stays the same.

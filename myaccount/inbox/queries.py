@@ -56,7 +56,10 @@ class InboxCounter(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """A position in an inbox: behind the message with that id and state, unread before read, newest first."""
+    """A position in an inbox: just after the message with this state and id.
+
+    Unread messages come before read ones, each newest first.
+    """
 
     unread: bool
     id: int
@@ -67,7 +70,7 @@ _TYPES: Final[dict[str, Any]] = {"created_at": message.c.created_at.type, "unrea
 
 
 async def find_counters(connection: AsyncConnection, filter_: MessageFilter) -> list[InboxCounter]:
-    """Return the counters of the parts that the filter selects, whatever it says of unread messages."""
+    """Return the counters of the parts that the filter selects. The filter's `unread` is ignored."""
     statement = select(counter.c.message_type, counter.c.own, counter.c.total, counter.c.unread)
     statement = statement.where(counter.c.reader_id == filter_.reader_id, counter.c.team_id == filter_.team_id)
     if filter_.own is not None:

@@ -10,16 +10,16 @@ from collections.abc import Collection
 from copy import copy
 from typing import Final, NamedTuple
 
+from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.decide import Outcome
 
 RETRY_SECONDS: Final = 0.02
-# One retry in so many waits for the lock: a row for which other batches queue is never free for one that does not.
-QUEUEING: Final = 20
-# The longest that a transaction may take, too.
-WAIT_SECONDS: Final = 5.0
-# Beyond this they are refused: they take memory, and time from orders that can be decided.
+# Every 20th retry waits for the lock. One that never waits never gets a row for which other batches queue.
+TRIES_PER_WAIT: Final = 20
+WAIT_SECONDS: Final = TRANSACTION_TIMEOUT_SECONDS
+# More are refused: they take memory, and time from orders that can be decided.
 BLOCKED_LIMIT: Final = 1_000
 
 
@@ -77,8 +77,8 @@ class BlockedOrders:
 
     @property
     def waits_for_locks(self) -> bool:
-        """Whether this retry waits for the locks, as one in QUEUEING does."""
-        return self._tries % QUEUEING == 0
+        """Whether this retry waits for the locks, as one in TRIES_PER_WAIT does."""
+        return self._tries % TRIES_PER_WAIT == 0
 
     def take_due(self, now: float, limit: int) -> list[Submitted]:
         """Return the orders to retry now, if it is time; refuse those that have waited too long."""

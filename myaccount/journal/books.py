@@ -51,7 +51,8 @@ def _chain_differences(chain: FaultyChain) -> list[str]:
     found = []
     if chain.order_id is not None:
         found.append(
-            f"Account {chain.account_id}: its balances do not follow from each other at order {chain.order_id!r}."
+            f"Account {chain.account_id}: the balance after order {chain.order_id!r} is not the previous balance "
+            "plus or minus its amount."
         )
     if chain.last_entry != chain.entries:
         found.append(

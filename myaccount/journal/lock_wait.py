@@ -7,11 +7,11 @@ from typing import Final
 # lock a hot account for some milliseconds each.
 LEAST_MILLISECONDS: Final = 60
 MOST_MILLISECONDS: Final = 1_000
-# Of the usual wait: with many processes, or slow commits, a batch may wait behind several others.
-USUAL_TIMES: Final = 4
+# The limit is this many usual waits: with many processes or slow commits, a batch may wait behind several others.
+USUAL_WAIT_FACTOR: Final = 4
 # The weight of the newest wait in the moving average.
-NEWEST: Final = 0.2
-# Of those that stay locked; each is a party's id.
+NEWEST_WEIGHT: Final = 0.2
+# How many locked parties are remembered.
 REMEMBERED_LIMIT: Final = 10_000
 
 
@@ -25,14 +25,14 @@ class LockWait:
 
     @property
     def milliseconds(self) -> int:
-        limit = int(self._usual_seconds * USUAL_TIMES * 1000)
+        limit = int(self._usual_seconds * USUAL_WAIT_FACTOR * 1000)
         return min(max(limit, LEAST_MILLISECONDS), MOST_MILLISECONDS)
 
     def note(self, seconds: float, *, got: Collection[str], locked: Collection[str]) -> None:
         """Add a batch's wait to the average; `got` and `locked` are the parties whose rows it got and did not get.
 
-        Only the first of several waits for the same locked rows counts: what holds a row for long is no batch, and
-        must not make others wait longer.
+        Only the first of several waits for the same locked rows counts. A row that stays locked is held by another
+        program, not by a batch, and must not lengthen the limit.
         """
         still_locked = bool(locked) and self._locked.issuperset(locked)
         if len(self._locked) > REMEMBERED_LIMIT:
@@ -40,4 +40,4 @@ class LockWait:
         self._locked.difference_update(got)
         self._locked.update(locked)
         if not still_locked:
-            self._usual_seconds += (seconds - self._usual_seconds) * NEWEST
+            self._usual_seconds += (seconds - self._usual_seconds) * NEWEST_WEIGHT

@@ -57,7 +57,8 @@ class Poster:
     def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
         self._database = database
         self._announce = announce
-        # A cache of account keys by user id. After a failover a key may be another user's: the locked row tells.
+        # A cache of account keys by user id. After a failover a key may be another user's, so the
+        # locked row is checked before use.
         self._first_accounts = dict(_OUTSIDE)
         self._lock_wait = LockWait()
 

@@ -110,10 +110,10 @@ async def read_books(connection: AsyncConnection, after: int) -> list[AccountBoo
 
 
 class FaultyChain(NamedTuple):
-    """An account whose balances do not follow from each other, or whose last entry's number is wrong.
+    """An account with an order that does not fit its balances, or with a wrong number of the last entry.
 
-    `order_id` is the first order that does not change the balance before it by its amount; the first balance is
-    zero. It is None if only the number is wrong. `entries` is the true number of entries.
+    `order_id` is the first order whose balance is not the previous one plus or minus its amount; the chain starts
+    at zero. It is None if only the number is wrong. `entries` is the true number of entries.
     """
 
     account_id: str

@@ -50,8 +50,8 @@ class RedisQueue:
         self._stream = ""
         self._consumer = f"{socket.gethostname()}:{os.getpid()}"
         self._announced: asyncio.Queue[int] = asyncio.Queue(WAITING_LIMIT)
-        # The last error of each direction, "take" (we write) and "give" (we read), until it succeeds again.
-        self._refused: dict[str, Exception] = {}
+        # The last error of each direction, "write" and "read", until it succeeds.
+        self._errors: dict[str, Exception] = {}
         self._next_claim = 0.0
         self._client = redis_client(config, config["maxsize"])
         # Blocking reads need their own connection.
@@ -88,10 +88,10 @@ class RedisQueue:
             if "NOGROUP" in str(error) or "no such key" in str(error):
                 await self._make_group()
             else:
-                await self._wait_for_redis("give", error)
+                await self._wait_for_redis("read", error)
             return []
         except AWAY as error:
-            await self._wait_for_redis("give", error)
+            await self._wait_for_redis("read", error)
             return []
 
     async def acknowledge(self, messages: Sequence[QueueMessage]) -> None:
@@ -111,8 +111,8 @@ class RedisQueue:
         except ResponseError as error:
             if PROBE_PASSED not in str(error):
                 return f"refuses events: {error}"
-        give_error = self._refused.get("give")
-        return f"does not give events: {give_error}" if isinstance(give_error, ResponseError) else "ok"
+        read_error = self._errors.get("read")
+        return f"does not give events: {read_error}" if isinstance(read_error, ResponseError) else "ok"
 
     async def _find_stream(self) -> None:
         if not self._stream:
@@ -122,7 +122,7 @@ class RedisQueue:
         reply = await self._reader.xreadgroup(
             GROUP, self._consumer, {self._stream: ">"}, count=TAKE_LIMIT, block=BLOCK_SECONDS * 1000
         )
-        self._works("give")
+        self._works("read")
         # redis-py's types cover all protocols; with ours the reply is a list of (stream, entries).
         streams = cast("list[tuple[str, _Entries]]", reply)
         return [message for _, entries in streams for message in _queue_messages(entries)]
@@ -149,9 +149,9 @@ class RedisQueue:
                 await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
             except AWAY as error:
                 raise_if_cancelled()
-                await self._wait_for_redis("take", error)
+                await self._wait_for_redis("write", error)
             else:
-                self._works("take")
+                self._works("write")
                 return
 
     async def _make_group(self) -> None:
@@ -160,18 +160,18 @@ class RedisQueue:
         except AWAY as error:
             # BUSYGROUP: another process has just created it.
             if "BUSYGROUP" not in str(error):
-                await self._wait_for_redis("give", error)
+                await self._wait_for_redis("read", error)
 
-    def _works(self, what: str) -> None:
-        if self._refused.pop(what, None) and not self._refused:
-            _logger.info("Redis takes and gives events again.")
+    def _works(self, direction: str) -> None:
+        if self._errors.pop(direction, None) and not self._errors:
+            _logger.info("Redis accepts and returns events again.")
 
-    async def _wait_for_redis(self, what: str, error: Exception) -> None:
-        if not self._refused:
+    async def _wait_for_redis(self, direction: str, error: Exception) -> None:
+        if not self._errors:
             _logger.warning(
-                "Redis does not %s events; they are read from the database until it does: %s", what, error
+                "A Redis %s failed; events are delivered from the database meanwhile: %s", direction, error
             )
-        self._refused[what] = error
+        self._errors[direction] = error
         await asyncio.sleep(RECONNECT_SECONDS)
 
 

@@ -19,7 +19,8 @@ from .events import Event, keep_changes, lock_events
 
 # How many changes one transaction dispatches, unless a single event has more.
 CHANGES_LIMIT: Final = 256
-# About how many messages one transaction writes. An event that large teams watch takes several.
+# About how many messages one transaction writes. An event that large teams watch is dispatched
+# in several transactions.
 MESSAGES_LIMIT: Final = 2000
 
 

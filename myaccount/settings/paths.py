@@ -1,4 +1,4 @@
-"""Where the files beside the code are: beside the package in a checkout, inside it in a wheel. And the version."""
+"""Paths of the files that ship with the code, in a checkout and in a wheel; and the version."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path

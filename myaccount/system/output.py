@@ -22,7 +22,7 @@ def output_fault(error: OSError | None = None) -> str:
     """
     if sys.stdout is None:
         return ""
-    # An error with a file name is that file's.
+    # An error with a file name came from that file, not from the output.
     fault = error if error is not None and error.errno in _UNWRITABLE and error.filename is None else None
     try:
         sys.stdout.flush()

@@ -70,7 +70,7 @@ async def take_deliveries(
 
 
 async def take_over_deliveries(connection: AsyncConnection, former: str, endpoint: str) -> None:
-    """Move up to PAGE_LIMIT deliveries of the former key to the endpoint, and its being disabled."""
+    """Move up to PAGE_LIMIT deliveries of the former key to the endpoint, and keep it disabled if it was."""
     renamed = update(disabled_endpoint).where(disabled_endpoint.c.endpoint == former)
     if endpoint not in await disabled_endpoints(connection):
         await connection.execute(renamed.values(endpoint=endpoint))

@@ -89,7 +89,7 @@ def test_a_file_of_an_earlier_version_becomes_private_and_its_folder_is_unchange
     service = start("python3", "myaccount", sqlite_file=str(money))
     assert [_mode(path) for path in files] == [0o600] * 3
     assert _mode(money.parent) == 0o755
-    assert f"Other users could read {money}," in service.output.read_text("utf-8")
+    assert f"{money} has card numbers and was readable by other users." in service.output.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

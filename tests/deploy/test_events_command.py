@@ -1,4 +1,4 @@
-"""`myaccount events`: lists what waits and what was set aside, and resends or drops it."""
+"""`myaccount events`: lists what is pending and the dead letters, and resends or drops them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,7 +32,7 @@ LATER = datetime(2099, 1, 1)
 
 @pytest.fixture
 async def file(backend: Section, tmp_path: Path) -> Path:
-    """The configuration of a database with one event and delivery that wait, and one of each set aside."""
+    """The configuration of a database with a pending event and delivery, and a dead letter of each."""
     file = tmp_path / "config.yaml"
     settings = {"sqlite_file": str(tmp_path / "m.db"), "log_folder": str(tmp_path), "callbacks": [{"url": URL}]}
     file.write_text(yaml.safe_dump(settings | backend))
@@ -56,27 +56,27 @@ async def _events(file: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def test_what_waits_and_what_was_set_aside_is_listed_with_errors_but_no_secrets(file: Path) -> None:
+async def test_what_is_pending_and_dead_letters_are_listed_with_errors_but_no_secrets(file: Path) -> None:
     status, printed = await _events(file)
     assert status == 0
     assert printed.splitlines() == [
         "event-1 of 2026-01-01T00:00:00Z, 3 attempts, next at 2099-01-01T00:00:00Z",
-        "event-2 of 2026-01-01T00:00:00Z, set aside after 3 attempts: it said no",
+        "event-2 of 2026-01-01T00:00:00Z, dead letter after 3 attempts: it said no",
         f"delivery-1 of 2026-01-01T00:00:00Z to {KEY} (hook.example), 3 attempts, next at 2099-01-01T00:00:00Z",
-        f"delivery-2 of 2026-01-01T00:00:00Z to {KEY} (hook.example), set aside after 3 attempts: it said no",
-        "2 waiting, 2 set aside.",
+        f"delivery-2 of 2026-01-01T00:00:00Z to {KEY} (hook.example), dead letter after 3 attempts: it said no",
+        "2 pending, 2 dead letters.",
     ]
 
 
-async def test_one_or_all_that_were_set_aside_are_resent(file: Path) -> None:
+async def test_one_or_all_dead_letters_are_resent(file: Path) -> None:
     assert await _events(file, "resend", "delivery-2") == (0, "1 sent again.\n")
-    assert "3 waiting, 1 set aside." in (await _events(file))[1]
+    assert "3 pending, 1 dead letters." in (await _events(file))[1]
     # An unknown name is reported.
     assert await _events(file, "resend", "event-77") == (1, "There is nothing by the name event-77.\n")
-    # An event that was set aside, and one of each kind that a wrong clock has scheduled for 2099.
+    # The dead letter of an event, and one of each kind that a wrong clock has scheduled for 2099.
     assert await _events(file, "resend", "all") == (0, "3 sent again.\n")
     status, printed = await _events(file)
-    assert (status, printed.splitlines()[-1]) == (0, "4 waiting, 0 set aside.")
+    assert (status, printed.splitlines()[-1]) == (0, "4 pending, 0 dead letters.")
     assert "event-2 of 2026-01-01T00:00:00Z, 0 attempts" in printed
     assert "2099" not in printed
 
@@ -95,9 +95,9 @@ async def test_deliveries_of_an_endpoint_that_was_removed_go_to_another_or_are_d
     assert "delivery-1 of 2026-01-01T00:00:00Z to shop (hook.example), 0 attempts" in (await _events(file))[1]
     assert await _events(file, "drop", KEY) == (0, "1 dropped.\n")
     assert await _events(file, "drop", KEY) == (1, f"There is nothing by the name {KEY}.\n")
-    # Of all, only what was set aside is dropped.
+    # "all" drops only dead letters.
     assert await _events(file, "drop", "all") == (0, "1 dropped.\n")
-    assert "2 waiting, 0 set aside." in (await _events(file))[1]
+    assert "2 pending, 0 dead letters." in (await _events(file))[1]
 
 
 @pytest.mark.parametrize(

@@ -252,10 +252,10 @@ async def test_one_retry_in_so_many_waits_for_the_lock(
     monkeypatch.setattr(Poster, "post", post)
     with holding(_account_of("u3")):
         blocked = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
-        await eventually(lambda: len(tries) > 2 * blocked_module.QUEUEING + 1)
+        await eventually(lambda: len(tries) > 2 * blocked_module.TRIES_PER_WAIT + 1)
     assert await blocked == POSTED
     queued = [n for n, wait in enumerate(tries) if wait]
-    assert queued[:3] == [0, blocked_module.QUEUEING, 2 * blocked_module.QUEUEING]
+    assert queued[:3] == [0, blocked_module.TRIES_PER_WAIT, 2 * blocked_module.TRIES_PER_WAIT]
 
 
 def _noted(wait: LockWait, seconds: float, times: int = 50) -> int:

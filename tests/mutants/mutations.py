@@ -83,8 +83,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(JOURNAL, "wait=self._blocked.waits_for_locks", "wait=True", "tests/faults/test_locked_rows.py"),
     Mutation(SETTLING, " and not o.fail_if_late(now)", "", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "late = now - self.submitted_at > WAIT_SECONDS", "late = False", "tests/faults/test_locked_rows.py"),
-    Mutation(BLOCKED, "self._tries % QUEUEING == 0", "False", "tests/faults/test_locked_rows.py"),
-    Mutation(LOCK_WAIT, "* NEWEST", "* 0", "tests/faults/test_locked_rows.py"),
+    Mutation(BLOCKED, "self._tries % TRIES_PER_WAIT == 0", "False", "tests/faults/test_locked_rows.py"),
+    Mutation(LOCK_WAIT, "* NEWEST_WEIGHT", "* 0", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "if len(self._orders) < BLOCKED_LIMIT:", "if True:", "tests/faults/test_locked_rows.py"),
     # Transactions and connections.
     Mutation(RETRIES, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/database/test_database.py"),

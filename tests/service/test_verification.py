@@ -80,7 +80,7 @@ async def _pass_a_floor(connection: AsyncConnection) -> None:
     await connection.execute(update(account).where(account.c.user_id == "u2").values(floor=5000))
 
 
-BREAK = "Account {}: its balances do not follow from each other at order {!r}."
+BREAK = "Account {}: the balance after order {!r} is not the previous balance plus or minus its amount."
 NUMBER = "Account {}: its last entry has the number {}, but it has {} entries."
 LOST = "Account a-u1: the balance is 70.00, but its orders make it {}."
 WON = "Account a-u2: the balance is 30.00, but its orders make it {}."
