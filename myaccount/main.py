@@ -44,7 +44,7 @@ from .inbox.feed import MessageFeed
 from .journal.writer import Journal
 from .listener.live_notifications import LiveNotifications
 from .listener.queues import MemoryQueue
-from .listener.relay import Listener
+from .listener.relay import Relay
 from .middlewares import MIDDLEWARES, complete_headers
 from .migrations.startup import find_schema_time, prepare_schema
 from .observability.log_setup import protocol_logger
@@ -192,11 +192,11 @@ async def listener_context(app: web.Application) -> AsyncIterator[None]:
     database = app[database_key]
     async with (
         open_endpoints(database, callbacks_of(app[config_key])) as endpoints,
-        Listener(database, app[queue_key], app[notifications_key], endpoints) as listener,
+        Relay(database, app[queue_key], app[notifications_key], endpoints) as relay,
     ):
         # First at shutdown: its callbacks to this service would otherwise keep new requests coming.
         async def stop(app: web.Application) -> None:
-            await listener.stop()
+            await relay.stop()
 
         app.on_shutdown.append(stop)
         yield

@@ -12,18 +12,21 @@ from .settings.loading import LISTENER_TEST_PATH
 
 
 def setup_routes(app: web.Application) -> None:
-    _post(app, accounts.OPEN.path, accounts.openacc)
-    _post(app, accounts.QUERY.path, accounts.queryacc)
+    _post(app, accounts.OPEN_ACCOUNT.path, accounts.openacc)
+    _post(app, accounts.QUERY_ACCOUNTS.path, accounts.queryacc)
     _post(app, orders.RECHARGE.path, orders.recharge)
     _post(app, orders.TRANSFER.path, orders.transfer)
-    _post(app, orders.QUERY.path, orders.querorder)
-    _post(app, teams.TEAM.path, teams.team)
-    _post(app, teams.NOTE.path, teams.teammessage)
-    for operation, handler in ((messages.QUERY, messages.messages), (messages.TEAM_QUERY, messages.teammessages)):
+    _post(app, orders.QUERY_ORDER.path, orders.querorder)
+    _post(app, teams.CHANGE_TEAM.path, teams.team)
+    _post(app, teams.WRITE_NOTE.path, teams.teammessage)
+    for operation, handler in (
+        (messages.LIST_MESSAGES, messages.messages),
+        (messages.LIST_TEAM_MESSAGES, messages.teammessages),
+    ):
         _post(app, operation.path, handler)
         _get(app, operation.path, handler)
-    _post(app, messages.MARKING.path, messages.read)
-    _get(app, stream.FOLLOW.path, stream.stream)
+    _post(app, messages.MARK_MESSAGES.path, messages.mark_read)
+    _get(app, stream.FOLLOW_MESSAGES.path, stream.stream)
     _post(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
     _get(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
     _get(app, "/healthz", healthz)

@@ -14,7 +14,7 @@ from .common_fields import TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
 
-OPEN: Final = Operation(
+OPEN_ACCOUNT: Final = Operation(
     "/openacc",
     OpenAccount,
     {
@@ -35,7 +35,7 @@ OPEN: Final = Operation(
     scope="accounts:open",
     errors=(UserExists, AccountExists, TeamNotFound),
 )
-QUERY: Final = Operation(
+QUERY_ACCOUNTS: Final = Operation(
     "/queryacc",
     str,
     {"userId": USER_ID},
@@ -52,7 +52,7 @@ QUERY: Final = Operation(
 
 
 async def openacc(request: web.Request) -> dict[str, object]:
-    command = await OPEN.read(request)
+    command = await OPEN_ACCOUNT.read(request)
     try:
         await open_account(request.app[database_key], request.app[queue_key].announce, command)
     except OpenedBefore:
@@ -62,7 +62,7 @@ async def openacc(request: web.Request) -> dict[str, object]:
 
 
 async def queryacc(request: web.Request) -> dict[str, object]:
-    user_id = await QUERY.read(request)
+    user_id = await QUERY_ACCOUNTS.read(request)
     found = await request.app[account_queries_key].fetch(user_id)
     return {"result": [] if found is None else [_row(found)]}
 

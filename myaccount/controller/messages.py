@@ -69,7 +69,7 @@ _PAGING: Final = {
     "before": Field(Kind(_cursor), "下一页的起点", "Where the next page begins", "unread-7", default=None),
     "language": LANGUAGE,
 }
-QUERY: Final = Operation(
+LIST_MESSAGES: Final = Operation(
     "/messages",
     Query,
     _PAGING,
@@ -77,7 +77,7 @@ QUERY: Final = Operation(
     scope="messages:read",
     errors=(UserNotFound,),
 )
-TEAM_QUERY: Final = Operation(
+LIST_TEAM_MESSAGES: Final = Operation(
     "/teammessages",
     Query,
     {**_PAGING, "teamId": TEAM_ID, "self": Field(FLAG, "与本人有关", "Own business", "true", default=False)},
@@ -90,7 +90,7 @@ TEAM_QUERY: Final = Operation(
     scope="messages:read",
     errors=(UserNotFound, TeamNotFound, NotAMember),
 )
-MARKING: Final = Operation(
+MARK_MESSAGES: Final = Operation(
     "/messages/read",
     Marking,
     {
@@ -112,15 +112,15 @@ MARKING: Final = Operation(
 
 
 async def messages(request: web.Request) -> dict[str, object]:
-    return await _page(request, await QUERY.read(request))
+    return await _page(request, await LIST_MESSAGES.read(request))
 
 
 async def teammessages(request: web.Request) -> dict[str, object]:
-    return await _page(request, await TEAM_QUERY.read(request))
+    return await _page(request, await LIST_TEAM_MESSAGES.read(request))
 
 
-async def read(request: web.Request) -> dict[str, object]:
-    user_id, nids, up_to, team_id = await MARKING.read(request)
+async def mark_read(request: web.Request) -> dict[str, object]:
+    user_id, nids, up_to, team_id = await MARK_MESSAGES.read(request)
     if (nids is None) == (up_to is None):
         raise InvalidRequest("Send either nids or upTo.", field="nids")
     database = request.app[database_key]

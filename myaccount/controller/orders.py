@@ -41,7 +41,7 @@ TRANSFER: Final = Operation(
     scope="money:move",
     errors=(SameAccount, *_ORDER_ERRORS),
 )
-QUERY: Final = Operation(
+QUERY_ORDER: Final = Operation(
     "/querorder",
     str,
     {"orderId": ORDER_ID._replace(fresh=False)},
@@ -65,7 +65,7 @@ async def transfer(request: web.Request) -> dict[str, object]:
 
 
 async def querorder(request: web.Request) -> dict[str, object]:
-    order = await query_order(request.app[database_key], await QUERY.read(request))
+    order = await query_order(request.app[database_key], await QUERY_ORDER.read(request))
     return {
         "ORDER_ID": order.order_id,
         "ORDER_TYPE": order.order_type,

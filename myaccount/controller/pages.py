@@ -45,11 +45,11 @@ class Page(NamedTuple):
 
 # In the order in which a new user tries them.
 PAGES: Final = (
-    Page(("/openacctest",), accounts.OPEN),
+    Page(("/openacctest",), accounts.OPEN_ACCOUNT),
     Page(("/rechargetest",), orders.RECHARGE),
     Page(("/transfertest",), orders.TRANSFER),
-    Page(("/queryacctest",), accounts.QUERY),
-    Page(("/orderquerytest", "/ordertest"), orders.QUERY),
+    Page(("/queryacctest",), accounts.QUERY_ACCOUNTS),
+    Page(("/orderquerytest", "/ordertest"), orders.QUERY_ORDER),
 )
 
 

@@ -21,7 +21,7 @@ from .operation import Operation, Texts
 HEARTBEAT_SECONDS: Final = 15
 # A client that receives nothing for this long is disconnected.
 STALLED_SECONDS: Final = 30
-FOLLOW: Final = Operation(
+FOLLOW_MESSAGES: Final = Operation(
     "/messages/stream",
     lambda user_id, language: (user_id, language),
     {"userId": USER_ID, "language": LANGUAGE},
@@ -33,7 +33,7 @@ FOLLOW: Final = Operation(
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send each new message while the client is connected. A reconnected client continues after its last one."""
-    user_id, language = await FOLLOW.read(request)
+    user_id, language = await FOLLOW_MESSAGES.read(request)
     app, notifications = request.app, request.app[notifications_key]
     with stream_followed(), notifications.subscribe(user_id) as notified:
         newest = await app[feed_key].newest_id(user_id)

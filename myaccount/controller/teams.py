@@ -11,7 +11,7 @@ from .common_fields import TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, IDENTIFIERS, text
 from .operation import Field, Operation, Texts
 
-TEAM: Final = Operation(
+CHANGE_TEAM: Final = Operation(
     "/team",
     ChangeTeam,
     {
@@ -24,7 +24,7 @@ TEAM: Final = Operation(
     scope="messages:write",
     errors=(UserNotFound,),
 )
-NOTE: Final = Operation(
+WRITE_NOTE: Final = Operation(
     "/teammessage",
     Note,
     {
@@ -42,12 +42,12 @@ NOTE: Final = Operation(
 
 
 async def team(request: web.Request) -> dict[str, object]:
-    await change_team(request.app[database_key], await TEAM.read(request))
+    await change_team(request.app[database_key], await CHANGE_TEAM.read(request))
     return {"result": 1}
 
 
 async def teammessage(request: web.Request) -> dict[str, object]:
-    note = await NOTE.read(request)
+    note = await WRITE_NOTE.read(request)
     request[replayed_key] = await write_note(
         request.app[database_key], request.app[notifications_key].publish, note
     )

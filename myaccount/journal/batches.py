@@ -19,7 +19,9 @@ from ..ledger.decide import Account, Order
 from ..outbox.events import due_after
 
 # The columns of an order that `decide` sets. The key and the time are added when the row is inserted.
-DECIDED: Final = "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
+ORDER_COLUMNS: Final = (
+    "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
+)
 
 # By account key: the balance, and the number of the last entry.
 Balances = Mapping[int, tuple[int, int]]

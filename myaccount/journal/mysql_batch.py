@@ -9,7 +9,7 @@ from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
 from ..database.statements import Bound, placeholders, sql_literal
 from ..ledger.decide import Account, Order
-from .batches import DECIDED, Balances, BatchConnection
+from .batches import ORDER_COLUMNS, Balances, BatchConnection
 
 
 class MysqlBatch(BatchConnection):
@@ -53,7 +53,7 @@ class MysqlBatch(BatchConnection):
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
-            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({DECIDED})) FROM `order`"
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ORDER_COLUMNS})) FROM `order`"
             f" WHERE order_id IN ({placeholders(order_ids)})",
             tuple(order_ids),
         )
@@ -65,7 +65,7 @@ class MysqlBatch(BatchConnection):
             for _, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason in orders
         )
         return (
-            f"INSERT INTO `order` ({DECIDED}, created_at) VALUES {rows}",
+            f"INSERT INTO `order` ({ORDER_COLUMNS}, created_at) VALUES {rows}",
             [order.order_id for order in orders],
         )
 

@@ -53,7 +53,9 @@ class Settler:
             self._answer(batch, posted.outcomes)
             parties = {party for order in batch for party in order.parties}
             self._blocked.learn(parties.difference(posted.blocked), posted.blocked)
-            self._blocked.add([order for order, o in zip(batch, posted.outcomes, strict=True) if o is None])
+            self._blocked.add(
+                [order for order, outcome in zip(batch, posted.outcomes, strict=True) if outcome is None]
+            )
             if len(batch) == self.batch_limit < BATCH_LIMIT:
                 # Try larger batches again: another server, or shorter orders, may allow them.
                 self.batch_limit += 1
@@ -66,7 +68,11 @@ class Settler:
         for start in range(0, len(batch), size):
             now = asyncio.get_running_loop().time()
             # An order is done already if an earlier part found the database unavailable.
-            part = [o for o in batch[start : start + size] if not o.outcome.done() and not o.fail_if_late(now)]
+            part = [
+                order
+                for order in batch[start : start + size]
+                if not order.outcome.done() and not order.fail_if_late(now)
+            ]
             if part:
                 await self.settle(part, wait=wait)
 
@@ -79,7 +85,7 @@ class Settler:
         return half
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
-        decided = [(order, o) for order, o in zip(batch, outcomes, strict=True) if o is not None]
+        decided = [(order, outcome) for order, outcome in zip(batch, outcomes, strict=True) if outcome is not None]
         count_orders(_labels(order.command, outcome) for order, outcome in decided)
         for order, outcome in decided:
             # The future of a cancelled handler is cancelled.

@@ -7,7 +7,7 @@ from typing import Any
 from ..database.pipeline import run_sqlite_pipeline
 from ..database.statements import Bound
 from ..ledger.decide import Account, Order
-from .batches import DECIDED, Balances, BatchConnection
+from .batches import ORDER_COLUMNS, Balances, BatchConnection
 
 
 class SqliteBatch(BatchConnection):
@@ -40,14 +40,14 @@ class SqliteBatch(BatchConnection):
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
-            f'SELECT count(*), json_group_array(json_array({DECIDED})) FROM "order"'
+            f'SELECT count(*), json_group_array(json_array({ORDER_COLUMNS})) FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(order_ids)),),
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         return (
-            f'INSERT INTO "order" ({DECIDED}, created_at)'
+            f'INSERT INTO "order" ({ORDER_COLUMNS}, created_at)'
             " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
             " value ->> 7, value ->> 8, ? FROM json_each(?)",
             (created_at, json.dumps(orders)),

@@ -36,11 +36,11 @@ CLOSE_SECONDS: Final = 5
 ATTEMPTS: Final = 8
 
 
-class Listener:
+class Relay:
     """Dispatches each event exactly once, as messages and pending deliveries, and sends the deliveries.
 
     `async with` starts it on its own scheduler, and `stop` ends it at once. Unfinished work is not lost: its rows
-    stay, and any listener takes them again when their lease ends.
+    stay, and any relay takes them again when their lease ends.
     """
 
     def __init__(

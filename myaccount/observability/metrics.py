@@ -21,8 +21,8 @@ OTHER: Final = "other"
 METHODS: Final = frozenset(("GET", "HEAD", "POST"))
 
 # The bounds of the buckets.
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # How many durations of one kind are kept until they are counted.
 NOTED_LIMIT: Final = 1000
 
@@ -39,12 +39,12 @@ _REQUESTS: Final = Histogram(
     "http_request_duration_seconds",
     "How long the answers took, by the route's address, method and status; a stream, as long as it is followed.",
     ["route", "method", "status"],
-    buckets=SECONDS,
+    buckets=DURATION_BUCKETS,
     **_own,
 )
 _REFUSALS: Final = Counter("refusals", "Requests refused, by the code of the error.", ["code"], **_own)
 BATCH_COMMANDS: Final = Histogram(
-    "batch_commands", "Orders that the journal took into one transaction.", buckets=COMMANDS, **_own
+    "batch_commands", "Orders that the journal took into one transaction.", buckets=BATCH_BUCKETS, **_own
 )
 _ORDERS: Final = Counter(
     "orders",
@@ -115,7 +115,7 @@ def count_noted() -> None:
 
 
 def _count_durations(key: tuple[str, str, int], noted: list[float]) -> None:
-    places = CounterOf(bisect_left(SECONDS, seconds) for seconds in noted)
+    places = CounterOf(bisect_left(DURATION_BUCKETS, seconds) for seconds in noted)
     add_observations(_labelled(_REQUESTS, *key), places, sum(noted))
     noted.clear()
 

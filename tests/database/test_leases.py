@@ -14,7 +14,7 @@ from myaccount.listener import relay as listener_module
 from myaccount.listener.live_notifications import LiveNotifications
 from myaccount.listener.queues import MemoryQueue, QueueMessage
 from myaccount.listener.redis_queue import GROUP, RedisQueue, _queue_messages
-from myaccount.listener.relay import Listener
+from myaccount.listener.relay import Relay
 from myaccount.model.outbox import event
 from myaccount.settings.schema import Config
 
@@ -68,12 +68,12 @@ async def test_the_sweeper_does_not_take_again_what_it_has_leased(
     await _plant(database, 2)
     dispatched: list[int] = []
 
-    async def dispatch(self: Listener, event_ids: list[int]) -> None:
+    async def dispatch(self: Relay, event_ids: list[int]) -> None:
         dispatched.extend(event_ids)
 
-    monkeypatch.setattr(Listener, "_dispatch", dispatch)
+    monkeypatch.setattr(Relay, "_dispatch", dispatch)
     for _ in range(2):
-        await Listener(database, MemoryQueue(), LiveNotifications(), [])._sweep()
+        await Relay(database, MemoryQueue(), LiveNotifications(), [])._sweep()
     assert len(dispatched) == 2
 
 

@@ -278,14 +278,14 @@ async def test_a_queue_message_is_acknowledged_after_its_event_was_dispatched_an
 ) -> None:
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
     delivering, go_on = asyncio.Event(), asyncio.Event()
-    original: Callable[..., Awaitable[None]] = relay_module.Listener._dispatch
+    original: Callable[..., Awaitable[None]] = relay_module.Relay._dispatch
 
-    async def dispatch(self: relay_module.Listener, event_ids: Any) -> None:
+    async def dispatch(self: relay_module.Relay, event_ids: Any) -> None:
         delivering.set()
         await go_on.wait()
         await original(self, event_ids)
 
-    monkeypatch.setattr(relay_module.Listener, "_dispatch", dispatch)
+    monkeypatch.setattr(relay_module.Relay, "_dispatch", dispatch)
     await open_users(client, "u1")
     await delivering.wait()
     stream = await redis_name(database, "events")

@@ -33,7 +33,7 @@ def main() -> None:
     from myaccount.journal.mysql_batch import MysqlBatch
     from myaccount.journal.sqlite_batch import SqliteBatch
     from myaccount.listener.redis_queue import RedisQueue
-    from myaccount.listener.relay import Listener
+    from myaccount.listener.relay import Relay
     from myaccount.webhooks.endpoint import Endpoint
 
     # It may be the second process on an embedded file, as gunicorn's new worker is beside the old one in a reload.
@@ -86,7 +86,7 @@ def main() -> None:
 
     if point == BROKEN:
         vars(settling)["count_orders"] = fail
-    killing(Listener, "_dispatch", TAKEN)
+    killing(Relay, "_dispatch", TAKEN)
     killing(RedisQueue, "acknowledge", TOLD)
     killing(Endpoint, "_settle", SENT)
     sys.argv[1:3] = []

@@ -81,7 +81,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(JOURNAL, " or self.oldest_seconds > self._waiting_seconds", "", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "                await self._wait_for(settled, GATHERING_SECONDS)\n", "                pass\n", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "wait=self._blocked.waits_for_locks", "wait=True", "tests/faults/test_locked_rows.py"),
-    Mutation(SETTLING, " and not o.fail_if_late(now)", "", "tests/faults/test_locked_rows.py"),
+    Mutation(SETTLING, " and not order.fail_if_late(now)", "", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "late = now - self.submitted_at > WAIT_SECONDS", "late = False", "tests/faults/test_locked_rows.py"),
     Mutation(BLOCKED, "self._tries % TRIES_PER_WAIT == 0", "False", "tests/faults/test_locked_rows.py"),
     Mutation(LOCK_WAIT, "* NEWEST_WEIGHT", "* 0", "tests/faults/test_locked_rows.py"),

@@ -150,10 +150,10 @@ async def test_a_change_that_was_dispatched_before_becomes_a_dead_letter_and_no_
 async def test_a_poison_event_does_not_delay_the_others_of_its_batch(client: Client, database: Database) -> None:
     await open_users(client, "u1", "u2")
     await _until_dispatched(database)
-    listener = relay_module.Listener(database, MemoryQueue(), LiveNotifications(), [])
+    relay = relay_module.Relay(database, MemoryQueue(), LiveNotifications(), [])
     bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
     ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
-    await listener._dispatch(ids)
+    await relay._dispatch(ids)
     messages = await _messages(database)
     assert [messages["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
 

@@ -251,8 +251,8 @@ def _exposed() -> Scrape:
 def test_noted_durations_are_counted_as_by_observe() -> None:
     registry = CollectorRegistry()
     name = COUNT.removesuffix("_count")
-    one_by_one = Histogram(name, "The other way.", buckets=metrics.SECONDS, registry=registry)
-    took = [0.0, *metrics.SECONDS, *[1.001 * bound for bound in metrics.SECONDS]] * 60
+    one_by_one = Histogram(name, "The other way.", buckets=metrics.DURATION_BUCKETS, registry=registry)
+    took = [0.0, *metrics.DURATION_BUCKETS, *[1.001 * bound for bound in metrics.DURATION_BUCKETS]] * 60
     assert len(took) > metrics.NOTED_LIMIT
     for seconds in took:
         one_by_one.observe(seconds)

@@ -142,7 +142,7 @@ BODIES: dict[str, tuple[str, Filler]] = {
         JSON, lambda size: _filled(size, '"#"', between=",", before='{"teamId":"t","add":[', after="]}")),
     "JSON of white space": (JSON, lambda size: "{" + "\n" * size + "!"),
 }  # fmt: skip
-FORMS = (orders.TRANSFER, accounts.OPEN, messages.MARKING, teams.TEAM, teams.NOTE)
+FORMS = (orders.TRANSFER, accounts.OPEN_ACCOUNT, messages.MARK_MESSAGES, teams.CHANGE_TEAM, teams.WRITE_NOTE)
 
 CONTENT_TYPES: dict[str, Filler] = {
     "semicolons": lambda size: "a/b" + ";" * size,
@@ -211,7 +211,7 @@ async def test_the_cost_of_a_query_is_linear(name: str) -> None:
     for size in HEAD_SIZES:
         request = make_mocked_request("GET", f"/messages?{QUERIES[name](size)}")
         with Work() as work:
-            await _read(messages.QUERY, request)
+            await _read(messages.LIST_MESSAGES, request)
         counts.append(work.count)
     assert _grows_with_the_input(counts), counts
 
