@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from ..journal.books import verify_books
+from ..journal.verification import verify_books
 from ..settings.schema import Config
 from .arguments import Commands
 from .ready_database import ready_database

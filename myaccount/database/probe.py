@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
-from .reasons import reason_of
+from .error_texts import reason_of
 
 _logger = logging.getLogger(__name__)
 

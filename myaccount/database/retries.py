@@ -14,8 +14,8 @@ from ..errors import Overloaded, Unavailable
 from ..observability.metrics import RETRIES, count_transaction
 from ..system.cancellation import raise_if_cancelled
 from .error_kinds import ErrorKind, RowLocked, TooLarge, kind_of
+from .error_texts import reason_of
 from .freshness import Freshness
-from .reasons import reason_of
 
 _logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
 from ..database.embedded_file import refuse_if_served
+from ..database.error_texts import reason_of
 from ..database.not_ready import DatabaseAway, DatabaseNotReady
-from ..database.reasons import reason_of
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..database.writability import find_refusal
 from ..errors import Unavailable

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import trafaret as t
 
 from ..ledger.changes import CHANGE_TYPES
-from .sections import Section
+from .strict_section import Section
 from .values import address, certificates, endpoint_name, flag, one_of, seconds, signing_secrets
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, NotRequired, TypedDict
 import trafaret as t
 
 from .callbacks import CALLBACKS, CallbackConfig
-from .sections import Section
+from .strict_section import Section
 from .values import PORT, flag, host, number, one_of, seconds, text, text_or_none
 
 

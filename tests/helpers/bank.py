@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import open_database
-from myaccount.journal.books import verify_books
+from myaccount.journal.verification import verify_books
 from myaccount.model.ledger import account, order
 from myaccount.settings.loading import load_configuration
 

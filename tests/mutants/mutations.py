@@ -136,8 +136,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/service/test_health.py"),
     Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),
     Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/database/test_versions.py tests/database/test_demo.py"),
-    Mutation("myaccount/journal/verification.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/service/test_verification.py"),
-    Mutation("myaccount/journal/verification.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/verification_queries.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/verification_queries.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/service/test_verification.py"),
     Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/deploy/test_workers_metrics.py"),
     Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
 )  # fmt: skip

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.cli import entry as cli
 from myaccount.database.database import Database
-from myaccount.journal import books as verification
-from myaccount.journal import verification as pages
+from myaccount.journal import verification, verification_queries
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
@@ -147,7 +146,7 @@ async def test_an_accounts_turnover_may_exceed_64_bits(books: Database) -> None:
 
 
 async def test_all_pages_of_accounts_are_verified(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
+    monkeypatch.setattr(verification_queries, "_PAGE", verification_queries._PAGE.limit(1))
     await books.write(_raise_a_balance)
     told: list[tuple[int, int]] = []
     found = [difference async for difference in verification.verify_books(books, lambda *done: told.append(done))]
@@ -159,12 +158,14 @@ async def test_it_is_one_consistent_read_while_orders_go_on(
     books: Database, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Money is moved between any two pages."""
-    monkeypatch.setattr(pages, "_PAGE", pages._PAGE.limit(1))
+    monkeypatch.setattr(verification_queries, "_PAGE", verification_queries._PAGE.limit(1))
     moved = 0
 
-    async def read_and_let_others_move(connection: AsyncConnection, after: int) -> list[pages.AccountBook]:
+    async def read_and_let_others_move(
+        connection: AsyncConnection, after: int
+    ) -> list[verification_queries.AccountBook]:
         nonlocal moved
-        books = await pages.read_books(connection, after)
+        books = await verification_queries.read_books(connection, after)
         moved += 1
         assert (await transfer(client, f"m{moved}", "u1", "u3", "1"))[0] == 200
         return books
