@@ -52,7 +52,7 @@ lint: $(VENV)/lint.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
-# Some minutes each: a million accounts and ten million orders; ten minutes of full load.
+# bench-scale: a million accounts and ten million orders. bench-endurance: ten minutes of full load.
 bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $*
 
@@ -63,7 +63,7 @@ sql: $(VENV)/run.stamp
 clean:
 	rm -rf .venv .venv-* build dist
 
-# Without a PYTHON that somebody named, whichever it has will do.
+# Unless PYTHON is given, any Python in the environment is kept.
 $(VENV)/pyvenv.cfg: FORCE
 	@if ! test -x $(BIN)/python || ! $(SAME_PYTHON); then \
 		.ci/debian-packages venv && $(PYTHON) -m venv --clear $(VENV); \

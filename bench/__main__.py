@@ -1,4 +1,4 @@
-"""`make bench`: everything that is compared, side by side in one run."""
+"""`make bench`: measures everything that is compared in one run."""
 
 import argparse
 import os
@@ -31,13 +31,13 @@ ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
 TURNS = 16
 TURN_SECONDS = 3
-# Events are written and not dispatched: the dispatch has a row of its own.
+# Events are written and not dispatched: dispatch is measured separately.
 WITHOUT_LISTENER = {"listener": {"enabled": False}}
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
 
 class Bench:
-    """What is compared, all started; and each measurement, round by round."""
+    """Runs everything that is compared, and collects the measurements of each round."""
 
     def __init__(self, folder: Path, mariadb: BenchMariaDB, redis: Redis, seconds: int, workers: int) -> None:
         self._folder = folder
@@ -77,7 +77,7 @@ class Bench:
         self._stack.close()
 
     def round(self) -> None:
-        """Measure everything once: what is compared is measured close in time, since machines have moods."""
+        """Measure everything once, close in time, because a machine's speed varies."""
         self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
         self._database_alone("procedure", "procedure", "uniform")
@@ -96,7 +96,7 @@ class Bench:
             self._load(who, "alone", connections=1)
 
     def messages(self) -> None:
-        """Measure what is not worth a row in every round."""
+        """Measure what is measured once, not in every round."""
         note(self.samples, "MyAccount, dispatch", "delay at 1,000/s", self._dispatching.delay())
         with dispatching_service(self._folder, self._mariadb, self._redis, 1, ACCOUNTS) as one_process:
             note(self.samples, "MyAccount, dispatch", "5,000 streams", one_process.streams())
@@ -104,7 +104,7 @@ class Bench:
             note(self.samples, "inbox of 1,000,000", name, result)
 
     def production(self) -> None:
-        """Measure what nginx and the metrics cost, by short turns: the less it is, the more a machine hides it."""
+        """Measure the cost of nginx and of the metrics, in short alternating turns, because it is small."""
         with ExitStack() as stack:
 
             def start(module: str, **sections: Any) -> str:
@@ -113,7 +113,7 @@ class Bench:
                 own = my_account(self._folder, self._workers, module, **sections)
                 return stack.enter_context(own)[0]
 
-            # Each has a database of its own, so that all of them grow alike.
+            # Each has its own database, so that all grow alike.
             watched = free_port()
             measured = start("myaccount", metrics={"port": watched})
             uncounted = start("bench.peers.uncounted")
@@ -124,14 +124,14 @@ class Bench:
             for turn in range(TURNS):
                 # The order matters too, so it alternates.
                 for what, address in turns if turn % 2 else turns[::-1]:
-                    # The metrics are asked for meanwhile, more often than Prometheus would.
+                    # The metrics are scraped meanwhile, more often than Prometheus would.
                     asking = Timer(TURN_SECONDS / 2, scrape, [watched])
                     if address == measured:
                         asking.start()
                     note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
 
     def overload(self) -> None:
-        """Measure how soon is refused what is too much: the accounts are locked, and few orders may wait."""
+        """Measure how soon orders beyond the limit are refused: accounts are locked, and few orders may wait."""
         name = self._mariadb.filled_database(ACCOUNTS)
         sections = {"mysql": self._mariadb.mysql_section(name), "redis": self._redis}
         few = {"waiting_limit": 10}
@@ -141,13 +141,13 @@ class Bench:
             connection.cursor() as cursor,
         ):
             cursor.execute("LOCK TABLES account WRITE")
-            # Shorter than the database is waited for: none of those that were taken is among the answers.
+            # Shorter than the database's timeout, so that all replies are refusals of orders beyond the limit.
             result = wrk(address, "transfer", 3, refusals=True)
             note(self.samples, "MyAccount", "refused", {**result, "worker_mib": resident_mib(processes(process))})
             cursor.execute("UNLOCK TABLES")
 
     def _database_alone(self, by: str, script: str, pattern: str) -> None:
-        """Measure it with the number of threads that was the best when first tried."""
+        """Measure with the number of threads that was the fastest in the first round."""
         threads = self._threads.get((script, pattern))
         tried = [
             sysbench(self._mariadb, self._database, script, self._seconds, pattern, ACCOUNTS, number)
@@ -165,7 +165,7 @@ class Bench:
 
 
 def sustain(samples: Samples, workers: int) -> None:
-    """Measure a minute without dispatch and one with it, on servers that serve nothing else."""
+    """Measure a minute without dispatch and a minute with it, on servers without other load."""
     with database_and_queue() as (folder, mariadb, queue):
         redis = {"host": "127.0.0.1", "port": queue.port}
         mysql = mariadb.mysql_section(mariadb.filled_database(ACCOUNTS))

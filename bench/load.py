@@ -1,4 +1,4 @@
-"""The load: wrk over HTTP, sysbench straight at the database."""
+"""The load: wrk over HTTP, and sysbench directly on the database."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ def wrk(
     connections: int = CONNECTIONS,
     refusals: bool = False,
 ) -> dict[str, Any]:
-    """Return what a run came to, after a short one to warm up: the rate a second, the latency in milliseconds.
+    """Return the results of a run, after a short warm-up: the rate a second, and the latency in milliseconds.
 
     Raises RuntimeError if any request failed or, unless `refusals` are what is measured, was refused.
     """
@@ -45,7 +45,7 @@ def wrk(
 def sysbench(
     mariadb: BenchMariaDB, database: str, script: str, seconds: int, pattern: str, accounts: int, threads: int
 ) -> dict[str, Any]:
-    """Return the rate a second that so many threads came to."""
+    """Return the rate a second with this many threads."""
     words = [program("sysbench", "sysbench"), "--db-driver=mysql", "--mysql-host=127.0.0.1"]
     words += [f"--mysql-port={mariadb.port}", f"--mysql-user={mariadb.user}"]
     words += [f"--mysql-password={mariadb.password}", f"--mysql-db={database}", f"--threads={threads}"]

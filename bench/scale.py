@@ -14,9 +14,9 @@ from .servers import CHECKOUT, BenchMariaDB, database_and_queue, my_account, pro
 SMALL = (10_000, 0)
 LARGE = (1_000_000, 10_000_000)
 
-# The journal's indexes are made once it is full, which takes a tenth of the time. Each account has a million from
-# outside; now all pay one another a cent at a time, each as often as it is paid: seven and the number of accounts
-# have no common divisor.
+# The journal's indexes are made after the rows, which takes a tenth of the time. Each account begins with a
+# million. Then the accounts pay one another a cent an order. Each pays as often as it is paid, because seven and
+# the number of accounts have no common divisor.
 FILL_ORDERS = """
 SET SESSION unique_checks = 0, SESSION foreign_key_checks = 0;
 ALTER TABLE `order` DROP FOREIGN KEY fk_order_from_account, DROP FOREIGN KEY fk_order_to_account,
@@ -35,7 +35,7 @@ ALTER TABLE `order` ADD CONSTRAINT fk_order_from_account FOREIGN KEY (from_accou
 
 def filled_database(mariadb: BenchMariaDB, accounts: int, orders: int) -> str:
     name = mariadb.filled_database(accounts)
-    # Those that fill the accounts are orders too.
+    # The recharges that fill the accounts are orders too.
     more = orders - accounts
     if more > 0:
         with mariadb.connect(database=name) as connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The service as it would be if it counted nothing: what the metrics cost is measured against it."""
+"""The service without its counters, to measure what the metrics cost."""
 
 from myaccount import application
 from myaccount.observability import metrics

@@ -1,4 +1,4 @@
-"""Whether the service says that it is well just when it is, within a second, whatever hangs."""
+"""Readiness is right, within a second, whatever hangs."""
 
 import asyncio
 import logging
