@@ -13,7 +13,7 @@ from ..ledger.refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch,
 from .common_fields import MONEY, ORDER_ID, USER_ID
 from .operation import Operation, Texts
 
-_ORDER_ERRORS: Final = (UserNotFound, InsufficientFunds, BalanceTooLarge, OrderMismatch)
+_ORDER_ERRORS: Final = (UserNotFound, BalanceTooLarge, OrderMismatch)
 
 RECHARGE: Final = Operation(
     "/recharge",
@@ -39,7 +39,7 @@ TRANSFER: Final = Operation(
         "Moves money from one user to another, if the balance covers it.",
     ),
     scope="money:move",
-    errors=(SameAccount, *_ORDER_ERRORS),
+    errors=(SameAccount, InsufficientFunds, *_ORDER_ERRORS),
 )
 QUERY_ORDER: Final = Operation(
     "/querorder",
