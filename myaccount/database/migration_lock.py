@@ -14,11 +14,11 @@ from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
 
 # A migration waits this long for another migration of the same database.
 MIGRATION_WAIT_SECONDS: Final = 600
-# It waits less for a transaction that uses a table to be changed: others queue behind the migration meanwhile.
+# The wait for a table that is in use is shorter, because other statements queue behind it.
 TABLE_WAIT_SECONDS: Final = 30
 # A lock's name has at most 64 characters, and so has a database's: hence the hash.
 _NAME: Final = "CONCAT('myaccount.', MD5(DATABASE()))"
-# As good as no limit. A command's output may pause for hours, while a person reads it page by page.
+# In practice no limit: output in a pager may pause a command for hours.
 LONG_TIMEOUT_SECONDS: Final = 86_400
 
 
