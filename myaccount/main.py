@@ -133,7 +133,7 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
     config = app[config_key]
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         try:
-            await prepare_schema(database, embedded="mysql" not in config)
+            await prepare_schema(database)
         except DatabaseAway as error:
             if needed:
                 raise

@@ -185,7 +185,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def migrate() -> None:
         config = CONFIGURATION.check({"sqlite_file": str(file)})
         async with open_database(config, file) as database:
-            await prepare_schema(database, embedded=True)
+            await prepare_schema(database)
 
     asyncio.run(migrate())
     return file

@@ -59,7 +59,7 @@ def account_queries(database: Database) -> Coalescer[str, UserAccounts]:
 
 
 def _is_same(found: UserAccounts, command: OpenAccount) -> bool:
-    """Whether one of the user's accounts has the content of the command, whatever its balance is now."""
+    """Whether one of the user's accounts has the content of the command. Its balance does not matter."""
     user = found.user
     opened = (user.user_id, user.user_name, user.sex, user.card_num)
     return command in [OpenAccount(*opened, *account[:3]) for account in found.accounts]

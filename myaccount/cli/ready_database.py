@@ -25,5 +25,5 @@ async def ready_database(config: Config) -> AsyncIterator[Database]:
         refuse_old_sqlite()
         raise DatabaseNotReady(f"there is no ledger in {missing}. Name another sqlite_file, or start the service.")
     async with open_database(config, working_path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded="mysql" not in config)
+        await prepare_schema(database)
         yield database

@@ -11,6 +11,7 @@ from ..errors import Unavailable
 from .differences import lock_timeouts, set_session, statement_timeouts
 from .error_kinds import ErrorKind, kind_of
 from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
+from .pipeline import is_sqlite
 
 # A migration waits this long for another migration of the same database.
 MIGRATION_WAIT_SECONDS: Final = 600
@@ -24,10 +25,14 @@ LONG_TIMEOUT_SECONDS: Final = 86_400
 
 async def lift_timeouts(connection: AsyncConnection) -> None:
     """Allow long statements, and long pauses between them, until the connection is closed."""
-    if connection.dialect.name != "sqlite":
-        idle_timeout = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
-        statements = statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=connection.info[OCEANBASE])
-        await connection.exec_driver_sql(set_session(idle_timeout | statements))
+    if not is_sqlite(connection):
+        await connection.exec_driver_sql(set_session(_long_timeouts(connection)))
+
+
+def _long_timeouts(connection: AsyncConnection) -> dict[str, int]:
+    """Return the session variables that limit statements and the pauses between them, with long limits."""
+    idle_timeout: dict[str, int] = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
+    return idle_timeout | statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=connection.info[OCEANBASE])
 
 
 @asynccontextmanager
@@ -38,15 +43,14 @@ async def migration_lock(connection: AsyncConnection, other_engine: AsyncEngine)
     migration takes too long, and the driver's own errors.
     """
     cursor = await (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
-    if connection.dialect.name == "sqlite":
+    if is_sqlite(connection):
         await cursor.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT_SECONDS * 1000}")
         await cursor.close()
         yield
         return
     oceanbase = connection.info[OCEANBASE]
-    timeouts = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
-    timeouts |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=oceanbase)
-    await cursor.execute(set_session(timeouts | lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)))
+    waits = lock_timeouts(TABLE_WAIT_SECONDS, oceanbase=oceanbase)
+    await cursor.execute(set_session(_long_timeouts(connection) | waits))
     async with _row_lock(other_engine) if oceanbase else _named_lock(connection, cursor):
         yield
 
@@ -74,10 +78,8 @@ async def _row_lock(engine: AsyncEngine) -> AsyncIterator[None]:
     """
     async with engine.connect() as connection:
         try:
-            timeouts = {connection.info[IDLE_TIMEOUT_VARIABLE]: LONG_TIMEOUT_SECONDS}
-            timeouts |= statement_timeouts(LONG_TIMEOUT_SECONDS, oceanbase=True)
-            timeouts |= lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=True)
-            await connection.exec_driver_sql(set_session(timeouts))
+            waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=True)
+            await connection.exec_driver_sql(set_session(_long_timeouts(connection) | waits))
             await connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS migration_lock (id INT PRIMARY KEY)")
             try:
                 # It locks the row, whether it is new or not.
@@ -88,7 +90,7 @@ async def _row_lock(engine: AsyncEngine) -> AsyncIterator[None]:
                 raise
             yield
         finally:
-            # With it end the transaction and what was set for it.
+            # Closing the connection frees the lock and drops the session's settings.
             await connection.invalidate()
 
 

@@ -26,14 +26,14 @@ _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-async def prepare_schema(database: Database, *, embedded: bool) -> None:
+async def prepare_schema(database: Database) -> None:
     """Upgrade the embedded file, or check a server's version; then check that the database takes writes.
 
     Raises DatabaseNotReady, with the reason why the service cannot start: DatabaseAway, if it may be able to
     later.
     """
     version = await schema_version(database)
-    if version != head_version() and not embedded:
+    if version != head_version() and not database.embedded:
         has = f"is at version {version}" if version else "has no schema yet"
         raise DatabaseNotReady(
             f"the database {database.place} {has}, and this program needs version {head_version()}. "

@@ -40,7 +40,7 @@ async def test_a_password_may_have_any_characters(mysql_section: Section, other_
     # MySQL 8 wants the password itself the first time, and a hash after that.
     for _ in range(2):
         async with open_database(config, Path()) as database:
-            await prepare_schema(database, embedded=False)
+            await prepare_schema(database)
             assert await database.read(lambda c: first_row(c, text("SELECT CURRENT_USER()"))) == ("anna@%",)
 
 
@@ -51,7 +51,7 @@ async def test_a_wrong_password_with_any_characters_is_refused_with_a_message(
     config = _config(mysql_section | {"user": other_letters, "password": PASSWORD + "密"})
     async with open_database(config, Path()) as database:
         with pytest.raises(DatabaseNotReady, match="Access denied"):
-            await prepare_schema(database, embedded=False)
+            await prepare_schema(database)
 
 
 class TestRefusedWrites:
@@ -68,7 +68,7 @@ class TestRefusedWrites:
     async def test_a_statement_based_binary_log_is_named_as_the_reason(self, mysql_section: Section) -> None:
         async with open_database(_config(mysql_section), Path()) as database:
             with pytest.raises(DatabaseNotReady) as raised:
-                await prepare_schema(database, embedded=False)
+                await prepare_schema(database)
         assert str(raised.value).endswith(
             " takes no writes: its binlog_format is STATEMENT, which cannot log what READ COMMITTED writes."
             " Set binlog_format to ROW or MIXED."
@@ -84,5 +84,5 @@ async def test_a_user_who_may_not_write_is_named_as_the_reason(mysql_section: Se
             _config(mysql_section | {"user": "reader", "password": "secret"}), Path()
         ) as database:
             with pytest.raises(DatabaseNotReady, match=r"its user may not write\. Grant SELECT, INSERT"):
-                await prepare_schema(database, embedded=False)
+                await prepare_schema(database)
         cursor.execute("DROP USER reader")

@@ -58,7 +58,7 @@ def test_an_sqlite_that_is_too_old_is_refused_in_one_line_and_no_file_is_made(
 async def test_the_oldest_supported_sqlite_is_accepted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", OLDEST_SQLITE)
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded=True)
+        await prepare_schema(database)
 
 
 def _mode(path: Path) -> int:

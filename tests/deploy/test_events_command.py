@@ -38,7 +38,7 @@ async def file(backend: Section, tmp_path: Path) -> Path:
     file.write_text(yaml.safe_dump(settings | backend))
     config = load_configuration(file, {})
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded=not backend)
+        await prepare_schema(database)
         await _plant(database, event, {})
         await _plant(database, delivery, {"endpoint": KEY, "webhook_id": "msg_1"})
     return file
@@ -131,7 +131,7 @@ def test_wrong_names_and_options_are_refused(words: list[str], capsys: pytest.Ca
 @pytest.fixture
 async def database(config: Config, backend: Section) -> AsyncIterator[Database]:
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded=not backend)
+        await prepare_schema(database)
         yield database
 
 

@@ -200,7 +200,7 @@ async def test_databases_with_the_same_name_have_different_names_in_redis(
         open_database(other, Path(other["sqlite_file"])) as another,
     ):
         for database in (one, same, another):
-            await prepare_schema(database, embedded=not backend)
+            await prepare_schema(database)
         another.name = one.name
         names = await _names(one, same, another)
         assert names[0] == names[1] != names[2]

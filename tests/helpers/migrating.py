@@ -78,7 +78,7 @@ def tables_of(engine: Engine) -> set[str]:
 
 async def prepare(config: Config) -> None:
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await prepare_schema(database, embedded="mysql" not in config)
+        await prepare_schema(database)
 
 
 async def migrate(config: Config) -> list[str]:
