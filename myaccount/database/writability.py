@@ -6,15 +6,15 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .error_kinds import ErrorKind, kind_of
 from .pipeline import is_sqlite
 
 _READ_ONLY: Final = "it is read only. Name the server that takes writes, or end its read_only"
 _NO_PERMISSION: Final = "its user may not write. Grant SELECT, INSERT, UPDATE and DELETE on its tables"
-# What to do about the errors with which MySQL and MariaDB refuse a write. Other errors keep the server's message.
+# What to do about other errors with which MySQL and MariaDB refuse a write. The rest keep the server's message.
 _REFUSALS: Final = {
     1665: "its binlog_format is STATEMENT, which cannot log what READ COMMITTED writes."
     " Set binlog_format to ROW or MIXED",
-    **dict.fromkeys((1290, 1792, 1836), _READ_ONLY),
     **dict.fromkeys((1044, 1142, 1143), _NO_PERMISSION),
 }
 
@@ -39,10 +39,11 @@ async def _mysql_refusal(connection: AsyncConnection) -> str | None:
     except DBAPIError as error:
         # The error's number and the server's message.
         number, *words = getattr(error.orig, "args", None) or (0,)
+        refusal = _READ_ONLY if kind_of(error) is ErrorKind.READ_ONLY else _REFUSALS.get(number)
         # A read-only error also invalidates its connection, and yet it is an answer.
-        if error.connection_invalidated and number not in _REFUSALS:
+        if error.connection_invalidated and refusal is None:
             raise
-        return _REFUSALS.get(number) or str(words[0] if words else error)
+        return refusal or str(words[0] if words else error)
     # Some servers would log a commit in their binary log.
     await connection.rollback()
     return None
