@@ -1,25 +1,62 @@
 """The changes that an event carries: what was committed, for messages, callbacks and live streams."""
 
-from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from .commands import OpenAccount, Recharge
-from .decide import DECLINED, POSTED, Order
+from .commands import AddAccount, OpenAccount
 
 ACCOUNT_OPENED: Final = "account_opened"
+ACCOUNT_ADDED: Final = "account_added"
+ACCOUNT_FROZEN: Final = "account_frozen"
+ACCOUNT_CLOSED: Final = "account_closed"
+LIMIT_CHANGED: Final = "limit_changed"
 RECHARGE: Final = "recharge"
 TRANSFER: Final = "transfer"
+WITHDRAW: Final = "withdraw"
+REFUND: Final = "refund"
+HOLD: Final = "hold"
+CAPTURE: Final = "capture"
+RELEASE: Final = "release"
+EXTEND: Final = "extend"
+HOLD_CAPTURED: Final = "hold_captured"
+HOLD_RELEASED: Final = "hold_released"
+HOLD_EXPIRED: Final = "hold_expired"
+HOLD_EXTENDED: Final = "hold_extended"
 DECLINE: Final = "decline"
-CHANGE_TYPES: Final = (ACCOUNT_OPENED, RECHARGE, TRANSFER, DECLINE)
+
+# What each type of order is called.
+ORDER_NAMES: Final = {
+    "01": RECHARGE,
+    "02": TRANSFER,
+    "03": WITHDRAW,
+    "04": REFUND,
+    "05": HOLD,
+    "06": CAPTURE,
+    "07": RELEASE,
+    "08": EXTEND,
+}
+ACCOUNT_CHANGES: Final = (ACCOUNT_OPENED, ACCOUNT_ADDED, ACCOUNT_FROZEN, ACCOUNT_CLOSED, LIMIT_CHANGED)
+HOLD_ENDS: Final = (HOLD_CAPTURED, HOLD_RELEASED, HOLD_EXPIRED)
+CHANGE_TYPES: Final = (
+    *ACCOUNT_CHANGES,
+    RECHARGE,
+    TRANSFER,
+    WITHDRAW,
+    REFUND,
+    HOLD,
+    CAPTURE,
+    HOLD_EXTENDED,
+    *HOLD_ENDS,
+    DECLINE,
+)
 
 
 class Change(NamedTuple):
-    """One change. `source_id` is the account's id for an opening, and else the order's.
+    """One change. `source_id` is the order's id or, for a change of an account, the account's.
 
-    The parties are user ids, or the outside world. The amount, and the balances after the change, are in the
-    currency's smallest unit. The entries are the numbers of the two accounts' last entries after the change: if it
-    posted an order, the order's own entries. An account's later change has a higher number. They are None in
-    events of earlier versions.
+    The parties are user ids, or the outside world. Amounts and balances, which are those after the change, are in
+    the currency's smallest unit. The entries are the numbers of the two accounts' last entries after the change:
+    the order's own, if it moved money. An account's later change has a higher number, or the same if it moved no
+    money. Events of earlier versions lack the last fields.
     """
 
     change_type: str
@@ -32,40 +69,34 @@ class Change(NamedTuple):
     reason: str | None = None
     from_entry: int | None = None
     to_entry: int | None = None
+    currency: str = "CNY"
+    # None for the outside world, and in events of earlier versions.
+    from_account_id: str | None = None
+    to_account_id: str | None = None
+    # What kind of order it is, as in ORDER_NAMES.
+    order_name: str | None = None
+    # The order that a refund gives back, or the hold of a capture.
+    target: str | None = None
+    note: str | None = None
+    reference: str | None = None
+    # How much of the payer's balance is held after the change.
+    held: int | None = None
+    # When a hold ends, as ISO 8601.
+    expires_at: str | None = None
+    # What an account's setting was set to; a limit is in the smallest unit.
+    value: str | int | None = None
+    # Unique for each change of an account.
+    change_id: str | None = None
 
 
-def opening(command: OpenAccount) -> Change:
-    return Change(ACCOUNT_OPENED, command.account_id, command.user_id, command.user_id, from_entry=0, to_entry=0)
-
-
-def settlements(orders: Iterable[Order], parties: Mapping[int, str], last_entries: dict[int, int]) -> list[Change]:
-    """Return the orders' changes, in order. `parties` has the party of each account key.
-
-    `last_entries` has the number of the last entry of each account key, and is updated.
-    """
-    changes = []
-    for order in orders:
-        if order.status == POSTED:
-            last_entries[order.from_account] += 1
-            last_entries[order.to_account] += 1
-        changes.append(_settlement(order, parties, last_entries))
-    return changes
-
-
-def _settlement(order: Order, parties: Mapping[int, str], last_entries: Mapping[int, int]) -> Change:
-    if order.status == DECLINED:
-        change_type = DECLINE
-    else:
-        change_type = RECHARGE if order.order_type == Recharge.order_type else TRANSFER
+def opening(command: OpenAccount | AddAccount) -> Change:
+    """Return the change of an account that was opened or added."""
     return Change(
-        change_type,
-        order.order_id,
-        parties[order.from_account],
-        parties[order.to_account],
-        order.amount,
-        order.from_balance,
-        order.to_balance,
-        order.reason,
-        last_entries[order.from_account],
-        last_entries[order.to_account],
+        ACCOUNT_OPENED if isinstance(command, OpenAccount) else ACCOUNT_ADDED,
+        command.account_id,
+        command.user_id,
+        command.user_id,
+        from_entry=0,
+        to_entry=0,
+        currency=command.currency,
     )

@@ -1,10 +1,18 @@
-"""Commands: what clients want done. Their fields are valid; accounts have not been looked at yet."""
+"""Commands: what clients want done. Their fields are valid; accounts have not been looked at yet.
 
-from dataclasses import dataclass
-from typing import ClassVar, Final
+An order moves money, or reserves it. Its fields are those that the client sent; None means not sent. What is sent
+with a used order id is compared with them.
+"""
 
-# The party that stands for everything outside the ledger; it is the payer of a recharge. No user id is empty.
-OUTSIDE_WORLD: Final = ""
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar, Final, Literal
+
+from .money import Amount
+from .references import AccountId, AccountsOf, Party, Reference
+
+DEFAULT_HOLD: Final = timedelta(days=7)
+Frozen = Literal["none", "debits", "credits", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,50 +27,230 @@ class OpenAccount:
     account_type: str
     # Its members get a message for each change of the account.
     team_id: str | None = None
+    currency: str = "CNY"
 
 
 @dataclass(frozen=True, slots=True)
-class Recharge:
-    """Move `amount`, in the smallest unit, from the outside world to the user."""
+class AddAccount:
+    """Make a further account of a user."""
+
+    user_id: str
+    account_id: str
+    account_type: str
+    team_id: str | None = None
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    order_id: str
+    # Of the books of somebody else.
+    reference: str | None = field(default=None, kw_only=True)
+    note: str | None = field(default=None, kw_only=True)
+    # The bulk that the order came in. It is no part of the order's content.
+    bulk_id: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recharge(_Order):
+    """Move the amount from the outside world to the payee."""
 
     order_type: ClassVar[str] = "01"
-    payer_field: ClassVar[str | None] = None
-    payee_field: ClassVar[str | None] = "userId"
 
-    order_id: str
-    user_id: str
-    amount: int
+    payee: Party
+    amount: Amount
+    currency: str | None = field(default=None, kw_only=True)
 
     @property
-    def payer(self) -> str:
-        return OUTSIDE_WORLD
-
-    @property
-    def payee(self) -> str:
-        return self.user_id
+    def references(self) -> tuple[Reference, ...]:
+        return (self.payee,)
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
-    """Move `amount`, in the smallest unit, from one user to another."""
+class Transfer(_Order):
+    """Move the amount from the payer to the payee."""
 
     order_type: ClassVar[str] = "02"
-    payer_field: ClassVar[str | None] = "fromuserId"
-    payee_field: ClassVar[str | None] = "touserId"
 
-    order_id: str
-    from_user_id: str
-    to_user_id: str
-    amount: int
+    payer: Party
+    payee: Party
+    amount: Amount
+    currency: str | None = field(default=None, kw_only=True)
 
     @property
-    def payer(self) -> str:
-        return self.from_user_id
+    def references(self) -> tuple[Reference, ...]:
+        return (self.payer, self.payee)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(_Order):
+    """Move the amount from the payer to the outside world."""
+
+    order_type: ClassVar[str] = "03"
+
+    payer: Party
+    amount: Amount
+    currency: str | None = field(default=None, kw_only=True)
 
     @property
-    def payee(self) -> str:
-        return self.to_user_id
+    def references(self) -> tuple[Reference, ...]:
+        return (self.payer,)
 
 
-# The commands that move money, which the journal settles.
-Command = Recharge | Transfer
+@dataclass(frozen=True, slots=True)
+class Refund(_Order):
+    """Move the amount back from the payee of an order to its payer; without an amount, all that is left of it."""
+
+    order_type: ClassVar[str] = "04"
+
+    original_order_id: str
+    amount: Amount | None = None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (AccountsOf(self.original_order_id),)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(_Order):
+    """Reserve the amount of the payer's balance for the payee; without a payee, for the outside world."""
+
+    order_type: ClassVar[str] = "05"
+
+    payer: Party
+    payee: Party | None
+    amount: Amount
+    expires_in: timedelta | None = None
+    currency: str | None = field(default=None, kw_only=True)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.payer,) if self.payee is None else (self.payer, self.payee)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture(_Order):
+    """Move the amount of a hold to its payee; without an amount, all that is left.
+
+    `final` releases the rest. None means only if there is no amount.
+    """
+
+    order_type: ClassVar[str] = "06"
+
+    hold_order_id: str
+    amount: Amount | None = None
+    final: bool | None = None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (AccountsOf(self.hold_order_id),)
+
+
+@dataclass(frozen=True, slots=True)
+class Release(_Order):
+    """End a hold: what is left of it is available again."""
+
+    order_type: ClassVar[str] = "07"
+
+    hold_order_id: str
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (AccountsOf(self.hold_order_id),)
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(_Order):
+    """Let a hold end this long from now."""
+
+    order_type: ClassVar[str] = "08"
+
+    hold_order_id: str
+    expires_in: timedelta
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (AccountsOf(self.hold_order_id),)
+
+
+OrderCommand = Recharge | Transfer | Withdraw | Refund | Hold | Capture | Release | Extend
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Forbid the account's debits, credits or both. `change_id` is the id of this change in the account's log."""
+
+    change_id: str
+    account: AccountId
+    frozen: Frozen
+    reason: str
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.account,)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the account for ever."""
+
+    change_id: str
+    account: AccountId
+    reason: str
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.account,)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Set the least balance: zero or, as a credit, this amount below zero."""
+
+    change_id: str
+    account: AccountId
+    credit: Amount | None
+    reason: str
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.account,)
+
+
+AccountCommand = Freeze | Close | Limit
+
+
+@dataclass(frozen=True, slots=True)
+class AtomicBulk:
+    """Decide all orders, in order, or none."""
+
+    bulk_id: str
+    orders: tuple[OrderCommand, ...]
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(reference for order in self.orders for reference in order.references)
+
+
+@dataclass(frozen=True, slots=True)
+class NameBulk:
+    """Take the bulk id for these orders, which are then sent one by one."""
+
+    bulk_id: str
+    orders: tuple[OrderCommand, ...]
+    references: ClassVar[tuple[Reference, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndHolds:
+    """End the holds of the account that have expired. Every other command that touches an account does so too."""
+
+    account: AccountId
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.account,)
+
+
+# What the journal decides.
+Command = OrderCommand | AccountCommand | AtomicBulk | NameBulk | EndHolds

@@ -1,0 +1,123 @@
+"""The rules of bulks: all orders or none, and one bulk id for one list of orders."""
+
+from .commands import AtomicBulk, Capture, Extend, NameBulk, OrderCommand, Refund, Release
+from .fingerprints import bulk_fingerprint
+from .order_rules import decide_order
+from .outcomes import Outcome
+from .parties import units_of
+from .recording import order_row, record
+from .records import DECLINED, Bulk, Order
+from .refusals import BulkDeclined, Decline, OrderMismatch, decline_error
+from .state import State
+
+
+def name_bulk(command: NameBulk, state: State) -> Outcome:
+    """Take the bulk's id for this content, or find that it was taken for the same."""
+    return _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=False), state)
+
+
+def decide_bulk(command: AtomicBulk, state: State) -> tuple[Outcome, State]:
+    """Decide all orders on a copy of the state; return the outcome, and the copy if all are done, else the state.
+
+    If one is refused, nothing is recorded. If one is declined, all are recorded as declined.
+    """
+    before, state = state, state.fork()
+    outcome = _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=True), state)
+    if outcome.error is not None:
+        return outcome, before
+    if outcome.replayed:
+        return _replay(command, state), before
+    for place, order in enumerate(command.orders):
+        if order.order_id in state.orders:
+            return Outcome(_used(order), failed=place), before
+    outcomes, failed = _decide_all(command, state)
+    if failed is None:
+        return Outcome(parts=tuple(outcomes)), state
+    error = outcomes[failed].error
+    if not isinstance(error, Decline):
+        return Outcome(error, failed=failed), before
+    return _decline_all(command, failed, decided=state, state=before), before
+
+
+def _decide_all(command: AtomicBulk, state: State) -> tuple[list[Outcome], int | None]:
+    """Decide the orders up to the first that is declined, and look whether any other would be refused.
+
+    Return the outcomes, and the place of the order that decides the bulk: refused or, else, declined first.
+    """
+    outcomes: list[Outcome] = []
+    declined = None
+    for place, order in enumerate(command.orders):
+        about = state.orders.get(_target(order) or "")
+        if about is not None and about.status == DECLINED and about.bulk_id == command.bulk_id:
+            # An order about one that is declined with this bulk is declined with it.
+            record(_declined_row(order, about, state), state)
+            outcomes.append(Outcome(BulkDeclined("")))
+            continue
+        outcome = decide_order(order, state)
+        outcomes.append(outcome)
+        if outcome.error is not None and not isinstance(outcome.error, Decline):
+            return outcomes, place
+        if outcome.error is not None and declined is None:
+            declined = place
+    return outcomes, declined
+
+
+def _decline_all(command: AtomicBulk, failed: int, *, decided: State, state: State) -> Outcome:
+    """Record each order as declined: the one at `failed` with its reason, the others with the bulk's."""
+    _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=True), state)
+    parts = []
+    for place, order in enumerate(command.orders):
+        row = decided.orders[order.order_id]
+        reason = row.reason if place == failed else BulkDeclined.code
+        record(row._replace(status=DECLINED, reason=reason), state)
+        parts.append(Outcome(decline_error(reason)))
+    return Outcome(parts[failed].error, parts=tuple(parts), failed=failed)
+
+
+def _replay(command: AtomicBulk, state: State) -> Outcome:
+    """Return the bulk's outcome again, from the rows of its orders."""
+    parts = [
+        Outcome(decline_error(state.orders[order.order_id].reason), replayed=True) for order in command.orders
+    ]
+    for place, part in enumerate(parts):
+        if part.error is not None and not isinstance(part.error, BulkDeclined):
+            return Outcome(part.error, replayed=True, parts=tuple(parts), failed=place)
+    return Outcome(replayed=True, parts=tuple(parts))
+
+
+def _take_id(bulk_id: str, content: str, state: State) -> Outcome:
+    taken = state.bulks.get(bulk_id)
+    if taken is None:
+        state.bulks[bulk_id] = bulk = Bulk(bulk_id, content)
+        state.new_bulks.append(bulk)
+        return Outcome()
+    if taken.fingerprint != content:
+        return Outcome(
+            OrderMismatch("Another bulk was sent with this id. Use a new id for a new bulk.", field="bulk_id")
+        )
+    return Outcome(replayed=True)
+
+
+def _used(order: OrderCommand) -> OrderMismatch:
+    return OrderMismatch(
+        f"Order {order.order_id!r} was sent before, and not in this bulk. Use a new id for a new order.",
+        field="order_id",
+    )
+
+
+def _target(order: OrderCommand) -> str | None:
+    match order:
+        case Refund(original_order_id=target):
+            return target
+        case Capture(hold_order_id=target) | Release(hold_order_id=target) | Extend(hold_order_id=target):
+            return target
+    return None
+
+
+def _declined_row(order: OrderCommand, about: Order, state: State) -> Order:
+    payer, payee = state.account(about.from_account), state.account(about.to_account)
+    if isinstance(order, Refund):
+        payer, payee = payee, payer
+    sent = getattr(order, "amount", None)
+    amount = about.amount if sent is None else units_of(sent, payer)
+    return order_row(order, payer, payee, amount, BulkDeclined.code, about.order_id)

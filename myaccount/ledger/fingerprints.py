@@ -1,0 +1,59 @@
+"""What tells the content of an order, or of a bulk, from any other: a digest of the fields that were sent."""
+
+import json
+from dataclasses import fields
+from datetime import timedelta
+from hashlib import sha256
+from typing import Final
+
+from .commands import OrderCommand, Recharge, Transfer, Withdraw
+from .money import Amount
+from .references import AccountId, UserCurrency
+
+FINGERPRINT_LENGTH: Final = 32
+
+
+def fingerprint(order: OrderCommand) -> str | None:
+    """Return what tells the order's content from any other, made of the fields that were sent.
+
+    It is None for an order of nothing but user ids and an amount, which its row tells entirely. Rows that were
+    written before there were other fields have None as well, so they are compared as they always were.
+    """
+    match order:
+        case (
+            Recharge(payee=str(), currency=None, reference=None, note=None)
+            | Transfer(payer=str(), payee=str(), currency=None, reference=None, note=None)
+            | Withdraw(payer=str(), currency=None, reference=None, note=None)
+        ):
+            return None
+    return _digest([order.order_type, _content(order)])
+
+
+def bulk_fingerprint(orders: tuple[OrderCommand, ...], *, atomic: bool) -> str:
+    """Return what tells the bulk's content from any other, ids of its orders included."""
+    return _digest([atomic, [[order.order_type, order.order_id, _content(order)] for order in orders]])
+
+
+# Fingerprints are stored for ever. A new field must not change those of orders that are sent without it, so fields
+# that were not sent are left out.
+def _content(order: OrderCommand) -> dict[str, object]:
+    values = {f.name: getattr(order, f.name) for f in fields(order) if f.name not in ("order_id", "bulk_id")}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case AccountId(account_id):
+            return {"account": account_id}
+        case UserCurrency(user_id, _):
+            return user_id
+        case Amount():
+            return value.text
+        case timedelta():
+            return int(value.total_seconds())
+    return value
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]

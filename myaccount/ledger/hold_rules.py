@@ -1,0 +1,142 @@
+"""The rules of holds: reserving money, capturing it, and every way in which a hold ends."""
+
+from collections.abc import Iterable
+
+from ..errors import OrderNotFound
+from .changes import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_EXTENDED, HOLD_RELEASED
+from .commands import DEFAULT_HOLD, Capture, Extend, Hold, Release
+from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
+from .recording import order_row, record, record_end
+from .records import CAPTURED, CLOSED, DECLINED, EXPIRED, HELD, RELEASED, Account, HoldState, HoldStatus, Order
+from .refusals import AccountClosed, AccountFrozen, CaptureExceedsHold, HoldEnded, HoldExpired, NotAHold
+from .state import State
+
+
+def hold(command: Hold, state: State) -> Order:
+    """Reserve the amount, if the payer may pay it and its available balance covers it."""
+    payer = find_account(command.payer, "payer", command.currency, state)
+    payee = (
+        find_outside(payer, state)
+        if command.payee is None
+        else find_account(command.payee, "payee", command.currency, state)
+    )
+    check_pair(payer, payee)
+    amount = units_of(command.amount, payer)
+    reason = why_not_pay(payer, amount)
+    if reason is None and payee.status == CLOSED:
+        reason = AccountClosed.code
+    row = order_row(command, payer, payee, amount, reason)
+    if reason is not None:
+        return record(row, state)
+    held = HoldState(
+        command.order_id,
+        payer.id,
+        payee.id,
+        amount,
+        0,
+        HELD,
+        state.now + (DEFAULT_HOLD if command.expires_in is None else command.expires_in),
+    )
+    state.add_hold(held)
+    _reserve(payer, amount, state)
+    return record(row, state, hold=held)
+
+
+def capture(command: Capture, state: State) -> Order:
+    """Move what was reserved to the payee. The funds are there, so only the two accounts' states matter."""
+    order, held = find_hold(command.hold_order_id, state)
+    payer, payee = state.account(order.from_account), state.account(order.to_account)
+    amount = order.amount if command.amount is None else units_of(command.amount, payer)
+    if command.amount is None and held.remaining:
+        amount = held.remaining
+    reason = _why_ended(held)
+    if reason is None and amount > held.remaining:
+        reason = CaptureExceedsHold.code
+    if reason is None and payer.frozen == "all":
+        reason = AccountFrozen.code
+    reason = reason or why_not_receive(payee, amount)
+    row = order_row(command, payer, payee, amount, reason, held.order_id)
+    if reason is not None:
+        return record(row, state)
+    held.captured += amount
+    held.remaining -= amount
+    _reserve(payer, -amount, state)
+    state.move(payer, payee, command.order_id, amount)
+    final = command.amount is None if command.final is None else command.final
+    ends = final or not held.remaining
+    if ends:
+        _end(held, CAPTURED, payer, state)
+    state.note_hold(held)
+    record(row, state)
+    if ends:
+        record_end(held, HOLD_CAPTURED, held.captured, state, command.order_id)
+    return row
+
+
+def release(command: Release, state: State) -> Order:
+    """End the hold. This moves nothing, so a frozen account does not matter."""
+    row, held, payer = _about(command, state)
+    if row.reason is not None:
+        return record(row, state)
+    freed = held.remaining
+    _end(held, RELEASED, payer, state)
+    state.orders[row.order_id] = row
+    state.new_orders.append(row)
+    record_end(held, HOLD_RELEASED, freed, state, row.order_id)
+    return row
+
+
+def extend(command: Extend, state: State) -> Order:
+    """Let the hold end later, or earlier. This moves nothing, so a frozen account does not matter."""
+    row, held, _ = _about(command, state)
+    if row.reason is None:
+        held.expires_at = state.now + command.expires_in
+        state.note_hold(held)
+    return record(row, state, HOLD_EXTENDED, held)
+
+
+def end_expired_holds(state: State, holds: Iterable[str]) -> None:
+    """End those of the holds that have expired: their money is available from that moment on."""
+    for order_id in holds:
+        held = state.hold(order_id)
+        if held.status == HELD and held.expires_at <= state.now:
+            freed = held.remaining
+            _end(held, EXPIRED, state.account(held.payer), state)
+            record_end(held, HOLD_EXPIRED, freed, state)
+
+
+def _about(command: Release | Extend, state: State) -> tuple[Order, HoldState, Account]:
+    """Return the row of an order that changes a hold and moves nothing, the hold, and its payer."""
+    order, held = find_hold(command.hold_order_id, state)
+    payer, payee = state.account(order.from_account), state.account(order.to_account)
+    amount = held.remaining or order.amount
+    return order_row(command, payer, payee, amount, _why_ended(held), held.order_id), held, payer
+
+
+def find_hold(order_id: str, state: State) -> tuple[Order, HoldState]:
+    """Return a hold and its order. Raises OrderNotFound and NotAHold."""
+    order = state.orders.get(order_id)
+    if order is None:
+        raise OrderNotFound(f"There is no order {order_id!r}.", field="hold_order_id")
+    if order.order_type != Hold.order_type or order.status == DECLINED:
+        raise NotAHold(f"Order {order_id!r} is not a hold, or was declined.", field="hold_order_id")
+    return order, state.hold(order_id)
+
+
+def _why_ended(held: HoldState) -> str | None:
+    """Return the reason to decline an order about a hold that has ended."""
+    if held.status == HELD:
+        return None
+    return HoldExpired.code if held.status == EXPIRED else HoldEnded.code
+
+
+def _reserve(payer: Account, amount: int, state: State) -> None:
+    payer.held += amount
+    state.changed_accounts[payer.id] = payer
+
+
+def _end(held: HoldState, status: HoldStatus, payer: Account, state: State) -> None:
+    _reserve(payer, -held.remaining, state)
+    held.remaining = 0
+    held.status = status
+    state.note_hold(held)

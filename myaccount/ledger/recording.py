@@ -1,0 +1,89 @@
+"""Records an order that was decided: its row, and the change that others are told."""
+
+from .changes import DECLINE, ORDER_NAMES, Change
+from .commands import OrderCommand
+from .fingerprints import fingerprint
+from .records import DECLINED, POSTED, Account, HoldState, Order
+from .references import OUTSIDE_WORLD
+from .state import State
+
+
+def order_row(
+    command: OrderCommand,
+    payer: Account,
+    payee: Account,
+    amount: int,
+    reason: str | None,
+    target: str | None = None,
+) -> Order:
+    """Return the order's row: posted or, for a reason, declined."""
+    return Order(
+        command.order_id,
+        command.order_type,
+        payer.id,
+        payee.id,
+        amount,
+        POSTED if reason is None else DECLINED,
+        reason,
+        fingerprint(command),
+        target,
+        command.bulk_id,
+        command.note,
+        command.reference,
+    )
+
+
+def record(order: Order, state: State, change_type: str | None = None, hold: HoldState | None = None) -> Order:
+    """Record the order and its change, of the order's own type unless another is given; return the order."""
+    state.orders[order.order_id] = order
+    state.new_orders.append(order)
+    name = ORDER_NAMES[order.order_type]
+    change_type = DECLINE if order.status == DECLINED else change_type or name
+    payer, payee = state.account(order.from_account), state.account(order.to_account)
+    state.changes.append(
+        Change(
+            change_type,
+            order.order_id,
+            payer.user_id or OUTSIDE_WORLD,
+            payee.user_id or OUTSIDE_WORLD,
+            order.amount,
+            payer.balance,
+            payee.balance,
+            order.reason,
+            payer.last_entry,
+            payee.last_entry,
+            payer.currency,
+            payer.account_id if payer.user_id else None,
+            payee.account_id if payee.user_id else None,
+            name,
+            order.target,
+            order.note,
+            order.reference,
+            payer.held,
+            hold.expires_at.isoformat(timespec="microseconds") + "Z" if hold else None,
+        )
+    )
+    return order
+
+
+def record_end(hold: HoldState, change_type: str, amount: int, state: State, ended_by: str | None = None) -> None:
+    """Record that a hold has ended; `amount` is what was captured by the end, or is available again."""
+    payer, payee = state.account(hold.payer), state.account(hold.payee)
+    state.changes.append(
+        Change(
+            change_type,
+            hold.order_id,
+            payer.user_id or OUTSIDE_WORLD,
+            payee.user_id or OUTSIDE_WORLD,
+            amount,
+            payer.balance,
+            payee.balance,
+            from_entry=payer.last_entry,
+            to_entry=payee.last_entry,
+            currency=payer.currency,
+            from_account_id=payer.account_id,
+            to_account_id=payee.account_id if payee.user_id else None,
+            target=ended_by,
+            held=payer.held,
+        )
+    )

@@ -1,0 +1,106 @@
+"""Accounts, orders and holds, as the database keeps them and as a batch changes them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from .commands import Frozen
+
+# The status of an order.
+POSTED: Final = "posted"
+DECLINED: Final = "declined"
+# The status of a hold.
+HELD: Final = "held"
+CAPTURED: Final = "captured"
+RELEASED: Final = "released"
+EXPIRED: Final = "expired"
+# The status of an account.
+OPEN: Final = "open"
+CLOSED: Final = "closed"
+
+
+AccountSetting = Literal["frozen", "status", "floor"]
+HoldStatus = Literal["held", "captured", "released", "expired"]
+
+
+@dataclass(slots=True)
+class Account:
+    """An account. If `floor` is None, there is no lower limit of the balance: it is the outside world's."""
+
+    id: int
+    balance: int = 0
+    floor: int | None = 0
+    # The number of its last entry.
+    last_entry: int = 0
+    held: int = 0
+    frozen: Frozen = "none"
+    status: str = OPEN
+    currency: str = "CNY"
+    account_id: str = ""
+    # None for the outside world.
+    user_id: str | None = None
+
+
+class Order(NamedTuple):
+    """One row of the journal. A declined order moves nothing."""
+
+    order_id: str
+    order_type: str
+    from_account: int
+    to_account: int
+    amount: int
+    status: Literal["posted", "declined"] = "posted"
+    reason: str | None = None
+    # None if the other columns tell the whole content.
+    fingerprint: str | None = None
+    # The order that a refund gives back, or the hold that a capture, a release or an extension is about.
+    target: str | None = None
+    bulk_id: str | None = None
+    note: str | None = None
+    reference: str | None = None
+    # How much of it was given back.
+    refunded: int = 0
+
+
+class Entry(NamedTuple):
+    """One side of an order that moved money: what it adds to the account, and the balance after it.
+
+    The entries of an account are numbered from 1 without gaps.
+    """
+
+    account: int
+    number: int
+    order_id: str
+    amount: int
+    balance: int
+
+
+@dataclass(slots=True)
+class HoldState:
+    """What is left of a hold, and until when."""
+
+    order_id: str
+    payer: int
+    payee: int
+    remaining: int
+    captured: int
+    status: HoldStatus
+    # UTC.
+    expires_at: datetime
+
+
+class Bulk(NamedTuple):
+    """A bulk id that is taken, and for which content."""
+
+    bulk_id: str
+    fingerprint: str
+
+
+class AccountChange(NamedTuple):
+    """An entry of an account's log: what was set to which value, and why."""
+
+    change_id: str
+    account: int
+    setting: AccountSetting
+    value: str | int
+    reason: str
