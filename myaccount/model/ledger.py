@@ -10,10 +10,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, S
 from .columns import OPTIONS, key, metadata, utc
 
 # In double entry, a recharge needs a second account: each currency has one that stands for everything outside the
-# ledger. It has no user and no floor. Its account id, such as "outside CNY", contains a space, so that no client can
-# use it. The first one is made with the tables, the others with the first account in their currency.
+# ledger. It has no user and no floor. Its account id contains a space, so that no client can use it. The first one
+# is made with the tables, the others with the first account in their currency.
 OUTSIDE_PREFIX: Final = "outside "
-OUTSIDE_CNY: Final = 1
+EXTERNAL_ACCOUNT: Final = 1
+EXTERNAL_ACCOUNT_ID: Final = OUTSIDE_PREFIX + "CNY"
 
 user = Table(
     "user",
