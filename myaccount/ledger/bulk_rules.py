@@ -1,6 +1,6 @@
 """The rules of bulks: all orders or none, and one bulk id for one list of orders."""
 
-from .commands import AtomicBulk, Capture, Extend, NameBulk, OrderCommand, Refund, Release
+from .commands import AtomicBulk, NameBulk, OrderCommand, Refund
 from .fingerprints import bulk_fingerprint
 from .order_rules import decide_order
 from .outcomes import Outcome
@@ -47,7 +47,7 @@ def _decide_all(command: AtomicBulk, state: State) -> tuple[list[Outcome], int |
     outcomes: list[Outcome] = []
     declined = None
     for place, order in enumerate(command.orders):
-        about = state.orders.get(_target(order) or "")
+        about = state.orders.get(order.target or "")
         if about is not None and about.status == DECLINED and about.bulk_id == command.bulk_id:
             # An order about one that is declined with this bulk is declined with it.
             record(_declined_row(order, about, state), state)
@@ -103,15 +103,6 @@ def _used(order: OrderCommand) -> OrderMismatch:
         f"Order {order.order_id!r} was sent before, and not in this bulk. Use a new id for a new order.",
         field="order_id",
     )
-
-
-def _target(order: OrderCommand) -> str | None:
-    match order:
-        case Refund(original_order_id=target):
-            return target
-        case Capture(hold_order_id=target) | Release(hold_order_id=target) | Extend(hold_order_id=target):
-            return target
-    return None
 
 
 def _declined_row(order: OrderCommand, about: Order, state: State) -> Order:

@@ -50,6 +50,16 @@ class _Order:
     # The bulk that the order came in. It is no part of the order's content.
     bulk_id: str | None = field(default=None, kw_only=True)
 
+    @property
+    def target(self) -> str | None:
+        """The id of the earlier order that this one is about."""
+        return None
+
+    @property
+    def uses_outside(self) -> bool:
+        """Whether one side of it is the outside world."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Recharge(_Order):
@@ -60,6 +70,10 @@ class Recharge(_Order):
     payee: Party
     amount: Amount
     currency: str | None = field(default=None, kw_only=True)
+
+    @property
+    def uses_outside(self) -> bool:
+        return True
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -93,6 +107,10 @@ class Withdraw(_Order):
     currency: str | None = field(default=None, kw_only=True)
 
     @property
+    def uses_outside(self) -> bool:
+        return True
+
+    @property
     def references(self) -> tuple[Reference, ...]:
         return (self.payer,)
 
@@ -105,6 +123,10 @@ class Refund(_Order):
 
     original_order_id: str
     amount: Amount | None = None
+
+    @property
+    def target(self) -> str:
+        return self.original_order_id
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -122,6 +144,10 @@ class Hold(_Order):
     amount: Amount
     expires_in: timedelta | None = None
     currency: str | None = field(default=None, kw_only=True)
+
+    @property
+    def uses_outside(self) -> bool:
+        return self.payee is None
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -142,6 +168,10 @@ class Capture(_Order):
     final: bool | None = None
 
     @property
+    def target(self) -> str:
+        return self.hold_order_id
+
+    @property
     def references(self) -> tuple[Reference, ...]:
         return (AccountsOf(self.hold_order_id),)
 
@@ -153,6 +183,10 @@ class Release(_Order):
     order_type: ClassVar[str] = "07"
 
     hold_order_id: str
+
+    @property
+    def target(self) -> str:
+        return self.hold_order_id
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -167,6 +201,10 @@ class Extend(_Order):
 
     hold_order_id: str
     expires_in: timedelta
+
+    @property
+    def target(self) -> str:
+        return self.hold_order_id
 
     @property
     def references(self) -> tuple[Reference, ...]:
