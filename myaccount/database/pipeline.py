@@ -3,8 +3,8 @@
 A worker under load resumes each of its tasks only after some milliseconds, during which its transaction keeps its
 locks. So a transaction whose locks others want is one round trip, COMMIT included.
 
-Each query returns one row: the number of values, and the values as one JSON array. The number shows if the server
-cut the array off (`group_concat_max_len`) or left it out (`max_allowed_packet`).
+Each query returns one row: the number of values, the values as one JSON array, and further values, if any. The
+number shows if the server cut the array off (`group_concat_max_len`) or left it out (`max_allowed_packet`).
 """
 
 import json
@@ -60,15 +60,15 @@ async def run_sqlite_pipeline(driver: Any, statements: Sequence[Bound]) -> list[
     return found
 
 
-def _parse_values(count: int, array: str | None) -> list[Any]:
-    """Return a query's values. Raises TooLarge if there are not `count` of them."""
+def _parse_values(count: int, array: str | None, *more: Any) -> list[Any]:
+    """Return a query's values, and then `more`. Raises TooLarge if the array does not have `count` of them."""
     try:
         values = json.loads(array or "[]")
     except ValueError:
         values = []
     if len(values) != count:
         raise TooLarge(f"The database returned {len(values)} of {count} values. Raise its max_allowed_packet.")
-    return list(values)
+    return [*values, *more]
 
 
 def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:

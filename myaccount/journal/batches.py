@@ -1,4 +1,4 @@
-"""A batch's transaction: two round trips on the driver itself, past SQLAlchemy Core.
+"""A batch's transaction: a few round trips on the driver itself, past SQLAlchemy Core.
 
 Core and the drivers take time for every statement, row and value, and the database for every round trip. So
 statements are pipelined, and each query returns one JSON value. A single order costs the journal's process 0.7 ms
@@ -10,21 +10,48 @@ What a client wrote is a parameter. Numbers, and constants of the program, are l
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from ..database.database import DriverConnection
+from ..database.database import DriverConnection, utc_now
 from ..database.statements import Bound, format_time
-from ..ledger.commands import OUTSIDE_WORLD
-from ..ledger.decide import Account, Order
+from ..ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
+from ..ledger.state import State
 from ..outbox.events import due_after
 
-# The columns of an order that `decide` sets. The key and the time are added when the row is inserted.
+# The columns of an order as its class has them. The key and the time are added when the row is inserted.
 ORDER_COLUMNS: Final = (
-    "order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason"
+    "order_id, order_type, from_account, to_account, amount, status, reason, fingerprint, target_order_id,"
+    " bulk_id, note, reference, refunded"
 )
+# Those of an order that says no more than who pays whom how much, as most do.
+PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason"
+PLAIN_ORDER_LENGTH: Final = 7
+ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
+ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
+HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"
+# How many expired holds one transaction ends, unless it must end more to decide its commands.
+EXPIRED_LIMIT: Final = 5_000
 
-# By account key: the balance, and the number of the last entry.
-Balances = Mapping[int, tuple[int, int]]
+
+class AccountRow(NamedTuple):
+    """What identifies an account: its key, and what never changes of it. The outside world has no user."""
+
+    key: int
+    account_id: str
+    user_id: str | None
+    currency: str
+
+    def is_it(self, account: Account | None) -> bool:
+        """Whether this is the account that was locked."""
+        return account is not None and (account.id, account.account_id, account.user_id, account.currency) == self
+
+
+class Locked(NamedTuple):
+    """The accounts by key, earlier orders by id, and the database's time, once the accounts were locked."""
+
+    accounts: dict[int, Account]
+    orders: dict[str, Order]
+    now: datetime
 
 
 class BatchConnection(ABC):
@@ -36,50 +63,94 @@ class BatchConnection(ABC):
     def __init__(self, connection: DriverConnection) -> None:
         self._driver, self._info = connection
 
-    async def find_first_accounts(self, user_ids: Collection[str]) -> dict[str, int]:
-        """Return each user's oldest account: its key, by user id. Unknown users are left out."""
-        (found,) = await self._run(self._find_first_accounts(user_ids))
-        return dict(found)
+    async def find_accounts(
+        self, user_ids: Collection[str], account_ids: Collection[str], order_ids: Collection[str]
+    ) -> tuple[list[AccountRow], list[AccountRow], list[tuple[str, int, int]]]:
+        """Return the users' oldest accounts in each currency, the accounts with these ids, and the orders' accounts.
+
+        An order's accounts are its id and both account keys. What is not there is left out.
+        """
+        firsts, named, orders = await self._run_some(
+            self._find_first_accounts(user_ids) if user_ids else None,
+            self._find_accounts(account_ids) if account_ids else None,
+            self._find_targets(order_ids) if order_ids else None,
+        )
+        return (
+            [AccountRow(*row) for row in firsts],
+            [AccountRow(*row) for row in named],
+            [(order_id, payer, payee) for order_id, payer, payee in orders],
+        )
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
-    ) -> tuple[dict[str, Account], dict[str, Order]]:
-        """Lock the accounts until the transaction ends; return them by party, and earlier orders by order id.
+        self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
+    ) -> Locked:
+        """Lock the accounts until the transaction ends; return them, earlier orders, and the time.
 
-        `keys` has each party's account key. An account is left out if it is not that party's (promise 10), or if
-        another transaction holds it for longer than `wait_milliseconds`; None means not to wait.
+        An account is left out if another transaction holds it for longer than `wait_milliseconds`; None means not
+        to wait.
 
         The accounts are locked first. If another process had the same order, it has committed it by then, and READ
         COMMITTED shows it.
         """
         # In ascending order, so that two batches cannot deadlock.
-        locks = self._lock_accounts(sorted(set(keys.values())), wait_milliseconds)
-        rows, orders = await self._run(locks, self._find_orders(order_ids))
-        accounts = {}
-        for id_, user_id, balance, floor, last_entry in rows:
-            party = user_id or OUTSIDE_WORLD
-            if keys.get(party) == id_:
-                accounts[party] = Account(id_, balance, floor, last_entry)
-        return accounts, {row[0]: Order(*row) for row in orders}
+        locks = self._lock_accounts(sorted(keys), wait_milliseconds)
+        rows, found = await self._run(locks, self._find_orders(order_ids))
+        *orders, now = found
+        return Locked(
+            {row[0]: Account(*row) for row in rows},
+            {row[0]: Order(*row) for row in orders},
+            datetime.fromisoformat(now),
+        )
+
+    async def find_holds(
+        self, order_ids: Collection[str], payers: Collection[int], now: datetime
+    ) -> tuple[dict[str, HoldState], bool]:
+        """Return the holds of these orders and the expired ones of these payers, whose accounts are locked.
+
+        Return also whether there are more expired ones than EXPIRED_LIMIT, the oldest of which are returned.
+        """
+        named, expired = await self._run_some(
+            self._find_holds(order_ids) if order_ids else None,
+            self._find_expired_holds(payers, format_time(now), EXPIRED_LIMIT) if payers else None,
+        )
+        return {row[0]: _hold(row) for row in [*named, *expired]}, len(expired) == EXPIRED_LIMIT
+
+    async def find_bulks(self, bulk_ids: Collection[str]) -> dict[str, Bulk]:
+        (found,) = await self._run(self._find_bulks(bulk_ids))
+        return {row[0]: Bulk(*row) for row in found}
 
     async def rollback(self) -> None:
         await self._run(("ROLLBACK", ()))
 
-    async def commit(
-        self, orders: Sequence[Order], balances: Balances, event: str, created_at: datetime
-    ) -> int | None:
-        """Insert the orders and their event, write the balances, and commit.
-
-        Return the event's id, or None without orders.
-        """
+    async def commit(self, state: State, events: Sequence[str]) -> list[int]:
+        """Write everything that the batch changed, with its events, and commit; return the events' ids."""
+        now = format_time(state.now)
         statements: list[Bound] = []
-        if orders:
-            statements.append(self._insert_orders(orders, format_time(created_at)))
-            statements += self._insert_event(event, format_time(created_at), format_time(due_after(created_at)))
-        if balances:
-            statements.append(self._write_balances(balances))
+        if state.new_orders:
+            statements += self._insert_orders(state.new_orders, now)
+        if state.new_entries:
+            statements += self._insert_entries(state.new_entries)
+        if holds := state.new_holds | state.changed_holds:
+            statements += self._write_holds(list(holds.values()))
+        if state.refunded:
+            statements.append(self._write_refunds(state.refunded))
+        if state.new_bulks:
+            statements.append(self._insert_bulks(state.new_bulks, now))
+        for change in state.account_changes:
+            statements += self._write_account_change(change, now)
+        if state.changed_accounts:
+            accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)
+            statements.append(self._write_balances(accounts, held=bool(holds)))
+        for body in events:
+            # The sweeper compares this with this process's clock.
+            statements += self._insert_event(body, now, format_time(due_after(utc_now())))
         found = await self._run(*statements, ("COMMIT", ()))
-        return int(found[0][0]) if found else None
+        return [int(event_id) for (event_id,) in found]
+
+    async def _run_some(self, *statements: Bound | None) -> list[list[Any]]:
+        """Run the queries that are there; return the values of each, none for one that is not there."""
+        found = iter(await self._run(*[statement for statement in statements if statement is not None]))
+        return [[] if statement is None else next(found) for statement in statements]
 
     @abstractmethod
     async def _run(self, *statements: Bound) -> list[list[Any]]:
@@ -89,17 +160,53 @@ class BatchConnection(ABC):
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
+    def _find_accounts(self, account_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
+    def _find_targets(self, order_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound: ...
 
     @abstractmethod
-    def _find_orders(self, order_ids: Collection[str]) -> Bound: ...
+    def _find_orders(self, order_ids: Collection[str]) -> Bound:
+        """Return the query of the orders, and of the time as its last value."""
 
     @abstractmethod
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound: ...
+    def _find_holds(self, order_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
+    def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound: ...
+
+    @abstractmethod
+    def _find_bulks(self, bulk_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]: ...
+
+    @abstractmethod
+    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]: ...
+
+    @abstractmethod
+    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]: ...
+
+    @abstractmethod
+    def _write_refunds(self, refunded: Mapping[str, int]) -> Bound: ...
+
+    @abstractmethod
+    def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound: ...
+
+    @abstractmethod
+    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]: ...
+
+    @abstractmethod
+    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound: ...
 
     @abstractmethod
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         """Return the insert and the query of its id."""
 
-    @abstractmethod
-    def _write_balances(self, balances: Balances) -> Bound: ...
+
+def _hold(row: Sequence[Any]) -> HoldState:
+    order_id, payer, payee, remaining, captured, status, expires_at = row
+    return HoldState(order_id, payer, payee, remaining, captured, status, datetime.fromisoformat(expires_at))

@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
-from ..ledger.decide import Outcome
+from ..ledger.outcomes import Outcome
+from ..ledger.references import Reference
+from .locating import orders_of
 
 RETRY_SECONDS: Final = 0.02
 # Every 20th retry waits for the lock. One that never waits never gets a row for which other batches queue.
@@ -31,8 +33,9 @@ class Submitted(NamedTuple):
     submitted_at: float
 
     @property
-    def parties(self) -> tuple[str, str]:
-        return self.command.payer, self.command.payee
+    def weight(self) -> int:
+        """How many orders the command consists of, at least one."""
+        return len(orders_of(self.command)) or 1
 
     def fail_if_late(self, now: float) -> bool:
         """Refuse the order if it has waited too long for a locked row; return whether it was refused."""
@@ -48,20 +51,20 @@ class Submitted(NamedTuple):
 
 
 class BlockedOrders:
-    """The orders that wait for a locked row, and the parties whose rows are locked."""
+    """The orders that wait for a locked row, and references to the accounts whose rows are locked."""
 
     def __init__(self) -> None:
         self._orders: deque[Submitted] = deque()
-        self._parties: set[str] = set()
+        self._locked: set[Reference] = set()
         self._next_try = 0.0
         self._tries = 0
 
     def __len__(self) -> int:
         return len(self._orders)
 
-    def concerns(self, order: Submitted) -> bool:
-        """Whether the order wants a row that was locked when it was last tried."""
-        return not self._parties.isdisjoint(order.parties)
+    def concerns(self, touched: Collection[Reference]) -> bool:
+        """Whether a row was locked when it was last tried, of those that an order wants."""
+        return not self._locked.isdisjoint(touched)
 
     def add(self, orders: Collection[Submitted]) -> None:
         for order in orders:
@@ -70,10 +73,10 @@ class BlockedOrders:
             else:
                 order.fail(Overloaded("Too many orders wait for the same account. Send the same order again."))
 
-    def learn(self, free: Collection[str], locked: Collection[str]) -> None:
-        """Note which parties' rows were free just now, and which were locked."""
-        self._parties.difference_update(free)
-        self._parties.update(locked)
+    def learn(self, free: Collection[Reference], locked: Collection[Reference]) -> None:
+        """Note which rows were free just now, and which were locked."""
+        self._locked.difference_update(free)
+        self._locked.update(locked)
 
     @property
     def waits_for_locks(self) -> bool:
@@ -87,7 +90,7 @@ class BlockedOrders:
         self._next_try = now + RETRY_SECONDS
         self._orders = deque(order for order in self._orders if not order.fail_if_late(now))
         if not self._orders:
-            self._parties.clear()
+            self._locked.clear()
             self._tries = 0
             return []
         self._tries += 1
@@ -96,4 +99,4 @@ class BlockedOrders:
     def fail_all(self, error: Exception) -> None:
         while self._orders:
             self._orders.popleft().fail(copy(error))
-        self._parties.clear()
+        self._locked.clear()

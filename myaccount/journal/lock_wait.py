@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Final
 
+from ..ledger.references import Reference
+
 # Short, since only orders that want a row that is locked for longer are delayed. But batches of other processes
 # lock a hot account for some milliseconds each.
 LEAST_MILLISECONDS: Final = 60
@@ -11,7 +13,7 @@ MOST_MILLISECONDS: Final = 1_000
 USUAL_WAIT_FACTOR: Final = 4
 # The weight of the newest wait in the moving average.
 NEWEST_WEIGHT: Final = 0.2
-# How many locked parties are remembered.
+# How many locked accounts are remembered.
 REMEMBERED_LIMIT: Final = 10_000
 
 
@@ -21,15 +23,15 @@ class LockWait:
     def __init__(self) -> None:
         self._usual_seconds = 0.0
         # Whose rows were locked when they were last wanted.
-        self._locked: set[str] = set()
+        self._locked: set[Reference] = set()
 
     @property
     def milliseconds(self) -> int:
         limit = int(self._usual_seconds * USUAL_WAIT_FACTOR * 1000)
         return min(max(limit, LEAST_MILLISECONDS), MOST_MILLISECONDS)
 
-    def note(self, seconds: float, *, got: Collection[str], locked: Collection[str]) -> None:
-        """Add a batch's wait to the average; `got` and `locked` are the parties whose rows it got and did not get.
+    def note(self, seconds: float, *, got: Collection[Reference], locked: Collection[Reference]) -> None:
+        """Add a batch's wait to the average; `got` and `locked` refer to the accounts whose rows it got and did not get.
 
         Only the first of several waits for the same locked rows counts. A row that stays locked is held by another
         program, not by a batch, and must not lengthen the limit.

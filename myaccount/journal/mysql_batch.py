@@ -1,15 +1,27 @@
 """A batch's statements, in SQL that MySQL and MariaDB both understand."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..database.differences import select_within
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
-from ..database.statements import Bound, placeholders, sql_literal
-from ..ledger.decide import Account, Order
-from .batches import ORDER_COLUMNS, Balances, BatchConnection
+from ..database.statements import Bound, format_time, insert_rows, placeholders, sql_literal
+from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
+from .batches import (
+    ACCOUNT_COLUMNS,
+    ACCOUNT_ROW_COLUMNS,
+    HOLD_COLUMNS,
+    ORDER_COLUMNS,
+    PLAIN_ORDER_COLUMNS,
+    PLAIN_ORDER_LENGTH,
+    BatchConnection,
+    Locked,
+)
+
+# The rows of more orders than an ordinary batch has are divided into several statements.
+ROWS_AT_ONCE: Final = 512
 
 
 class MysqlBatch(BatchConnection):
@@ -19,8 +31,8 @@ class MysqlBatch(BatchConnection):
         return await run_mysql_pipeline(self._driver, statements, self._info[PACKET_LIMIT])
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
-    ) -> tuple[dict[str, Account], dict[str, Order]]:
+        self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
+    ) -> Locked:
         try:
             return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
         except Exception as error:
@@ -32,10 +44,24 @@ class MysqlBatch(BatchConnection):
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
-            "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(user_id, id))"
-            " FROM (SELECT user_id, MIN(id) AS id FROM account"
-            f" WHERE user_id IN ({placeholders(user_ids)}) GROUP BY user_id) AS first_account",
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ACCOUNT_ROW_COLUMNS})) FROM account"
+            " JOIN (SELECT MIN(id) AS first FROM account"
+            f" WHERE user_id IN ({placeholders(user_ids)}) GROUP BY user_id, currency) AS oldest ON id = first",
             tuple(user_ids),
+        )
+
+    def _find_accounts(self, account_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ACCOUNT_ROW_COLUMNS})) FROM account"
+            f" WHERE account_id IN ({placeholders(account_ids)})",
+            tuple(account_ids),
+        )
+
+    def _find_targets(self, order_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(order_id, from_account, to_account)) FROM `order`"
+            f" WHERE order_id IN ({placeholders(order_ids)})",
+            tuple(order_ids),
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
@@ -45,7 +71,7 @@ class MysqlBatch(BatchConnection):
         # Rows must be locked in the order of the primary key, or two batches could deadlock. Without the hint, the
         # optimiser may scan a small table in another order.
         return (
-            f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(id, user_id, balance, floor, last_entry))"
+            f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ACCOUNT_COLUMNS}))"
             f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
             f" FOR UPDATE{tail}",
             (),
@@ -53,38 +79,128 @@ class MysqlBatch(BatchConnection):
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
         return (
-            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ORDER_COLUMNS})) FROM `order`"
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ORDER_COLUMNS})), CAST(UTC_TIMESTAMP(6) AS CHAR)"
+            f" FROM `order` WHERE order_id IN ({placeholders(order_ids) or 'NULL'})",
+            tuple(order_ids),
+        )
+
+    def _find_holds(self, order_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({HOLD_COLUMNS})) FROM hold"
             f" WHERE order_id IN ({placeholders(order_ids)})",
             tuple(order_ids),
         )
 
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
-        rows = ",".join(
-            f"(%s,{sql_literal(order_type)},{from_account},{to_account},{amount},{from_balance},{to_balance},"
-            f"{sql_literal(status)},{sql_literal(reason)},{sql_literal(created_at)})"
-            for _, order_type, from_account, to_account, amount, from_balance, to_balance, status, reason in orders
-        )
+    def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
         return (
-            f"INSERT INTO `order` ({ORDER_COLUMNS}, created_at) VALUES {rows}",
-            [order.order_id for order in orders],
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
+            f" WHERE payer IN ({_listed(payers)}) AND due_at <= {sql_literal(now)}"
+            f" ORDER BY due_at LIMIT {limit}) AS expired",
+            (),
         )
+
+    def _find_bulks(self, bulk_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(bulk_id, fingerprint)) FROM bulk"
+            f" WHERE bulk_id IN ({placeholders(bulk_ids)})",
+            tuple(bulk_ids),
+        )
+
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
+        time = sql_literal(created_at)
+        plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
+        columns = PLAIN_ORDER_COLUMNS if plain else ORDER_COLUMNS
+        row = _plain_row if plain else _whole_row
+        return _inserted(f"INSERT INTO `order` ({columns}, created_at)", [row(order, time) for order in orders])
+
+    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]:
+        rows: list[Bound] = [
+            (f"({account},{number},%s,{amount},{balance})", (order_id,))
+            for account, number, order_id, amount, balance in entries
+        ]
+        return _inserted("INSERT INTO entry (account, number, order_id, amount, balance)", rows)
+
+    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]:
+        rows: list[Bound] = []
+        for hold in holds:
+            end = sql_literal(format_time(hold.expires_at))
+            due = end if hold.status == HELD else "NULL"
+            values = f"{hold.payer},{hold.payee},{hold.remaining},{hold.captured},{sql_literal(hold.status)}"
+            rows.append((f"(%s,{values},{end},{due})", (hold.order_id,)))
+        changed = ("remaining", "captured", "status", "expires_at", "due_at")
+        return insert_rows(
+            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at)",
+            rows,
+            "ON DUPLICATE KEY UPDATE " + ", ".join(f"{column} = VALUES({column})" for column in changed),
+        )
+
+    def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
+        cases = " ".join(f"WHEN %s THEN {amount}" for amount in refunded.values())
+        return (
+            f"UPDATE `order` SET refunded = CASE order_id {cases} END WHERE order_id IN ({placeholders(refunded)})",
+            [*refunded, *refunded],
+        )
+
+    def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound:
+        rows = ",".join(f"(%s,{sql_literal(bulk.fingerprint)},{sql_literal(created_at)})" for bulk in bulks)
+        return (
+            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) VALUES {rows}",
+            [bulk.bulk_id for bulk in bulks],
+        )
+
+    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]:
+        return [
+            (
+                "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
+                f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)})",
+                (change.change_id, str(change.value), change.reason),
+            ),
+            (f"UPDATE account SET {change.setting} = %s WHERE id = {change.account}", (change.value,)),
+        ]
+
+    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
+        # INTERVAL finds the key's position among the sorted keys by binary search, and ELT returns the value
+        # there.
+        keys = _listed(account.id for account in accounts)
+        place = f"INTERVAL(id,{keys})"
+        columns = {
+            "balance": _listed(account.balance for account in accounts),
+            "last_entry": _listed(account.last_entry for account in accounts),
+        }
+        if held:
+            columns["held"] = _listed(account.held for account in accounts)
+        values = ", ".join(f"{column} = ELT({place},{numbers})" for column, numbers in columns.items())
+        return f"UPDATE account SET {values} WHERE id IN ({keys})", ()
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         row = f"(%s,0,{sql_literal(due_at)},{sql_literal(created_at)})"
         insert = f"INSERT INTO event (body, attempts, due_at, created_at) VALUES {row}"
         return (insert, (body,)), ("SELECT 1, JSON_ARRAY(LAST_INSERT_ID())", ())
 
-    def _write_balances(self, balances: Balances) -> Bound:
-        # INTERVAL finds the key's position among the sorted keys by binary search, and ELT returns the value
-        # there.
-        keys = sorted(balances)
-        place = f"INTERVAL(id,{_listed(keys)})"
-        return (
-            f"UPDATE account SET balance = ELT({place},{_listed(balances[key][0] for key in keys)}),"
-            f" last_entry = ELT({place},{_listed(balances[key][1] for key in keys)})"
-            f" WHERE id IN ({_listed(keys)})",
-            (),
-        )
+
+def _plain_row(order: Order, created_at: str) -> Bound:
+    order_id, order_type, from_account, to_account, amount, status, reason = order[:PLAIN_ORDER_LENGTH]
+    return (
+        f"(%s,{sql_literal(order_type)},{from_account},{to_account},{amount},"
+        f"{sql_literal(status)},{sql_literal(reason)},{created_at})",
+        (order_id,),
+    )
+
+
+def _whole_row(order: Order, created_at: str) -> Bound:
+    return (
+        f"(%s,{sql_literal(order.order_type)},{order.from_account},{order.to_account},{order.amount},"
+        f"{sql_literal(order.status)},{sql_literal(order.reason)},{sql_literal(order.fingerprint)},"
+        f"%s,%s,%s,%s,{order.refunded},{created_at})",
+        (order.order_id, order.target, order.bulk_id, order.note, order.reference),
+    )
+
+
+def _inserted(insert: str, rows: Sequence[Bound]) -> list[Bound]:
+    if len(rows) > ROWS_AT_ONCE:
+        return insert_rows(insert, rows)
+    text = ",".join(text for text, _ in rows)
+    return [(f"{insert} VALUES {text}", [parameter for _, parameters in rows for parameter in parameters])]
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -1,44 +1,48 @@
 """Posts a batch of commands in one transaction: lock accounts, read earlier orders, decide, write, commit."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
-from ..database.database import Database, DriverConnection, utc_now
-from ..ledger.changes import settlements
-from ..ledger.commands import OUTSIDE_WORLD, Command
-from ..ledger.decide import Account, Order, Outcome, decide
-from ..model.ledger import EXTERNAL_ACCOUNT
+from ..database.database import Database, DriverConnection
+from ..ledger.changes import Change
+from ..ledger.commands import AtomicBulk, Command, NameBulk
+from ..ledger.decide import decide
+from ..ledger.outcomes import Outcome
+from ..ledger.references import AccountsOf, Reference
+from ..ledger.state import Known
 from ..outbox.events import event_body
-from .batches import BatchConnection
+from .batches import BatchConnection, Locked
+from .locating import Locator, Places, orders_of
 from .lock_wait import LockWait
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
 Result = TypeVar("Result")
 
-REMEMBERED_USERS_LIMIT: Final = 100_000
-_OUTSIDE: Final = {OUTSIDE_WORLD: EXTERNAL_ACCOUNT}
+# A larger batch has several events, so that none is too large for a packet of the database's.
+EVENT_CHANGES_LIMIT: Final = 256
 
 
-class Locked(NamedTuple):
-    """What a batch locked: keys and accounts by party, earlier orders by id, and the parties it could not lock."""
+class Books(NamedTuple):
+    """What a batch needs to know; what it refers to whose rows another transaction holds; and whether more holds
+    have expired than one transaction ends.
+    """
 
-    keys: Mapping[str, int]
-    accounts: Mapping[str, Account]
-    orders: Mapping[str, Order]
-    blocked: Collection[str]
+    known: Known
+    blocked: Collection[Reference]
+    more_expired: bool
 
 
 class Posted(NamedTuple):
-    """The outcome of each command, and the parties whose rows another transaction holds.
+    """The outcome of each command, and what they refer to whose rows another transaction holds.
 
     The outcome is None if the command was not decided, since it wants one of those rows.
     """
 
     outcomes: list[Outcome | None]
-    blocked: Collection[str]
+    blocked: Collection[Reference]
 
 
 async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
@@ -57,9 +61,7 @@ class Poster:
     def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
         self._database = database
         self._announce = announce
-        # A cache of account keys by user id. After a failover a key may be another user's, so the
-        # locked row is checked before use.
-        self._first_accounts = dict(_OUTSIDE)
+        self._locator = Locator()
         self._lock_wait = LockWait()
 
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
@@ -68,60 +70,93 @@ class Poster:
         Raises Unavailable and Overloaded as `Database.write_on_driver` does, TooLarge if the batch must be
         divided, and RowLocked if another row than an account's is locked.
         """
-        parties = {party for command in commands for party in (command.payer, command.payee)}
-        order_ids = {command.order_id for command in commands}
 
-        async def work(batch: BatchConnection) -> tuple[Posted, int | None]:
-            locked = await self._lock(batch, parties, order_ids, wait=wait)
-            free = [_is_free(command, locked.blocked) for command in commands]
-            decision = decide(list(compress(commands, free)), locked.accounts, locked.orders)
-            parties_by_key = {key: party for party, key in locked.keys.items()}
-            last_entries = {account.id: account.last_entry for account in locked.accounts.values()}
-            changes = settlements(decision.orders, parties_by_key, last_entries)
-            balances = {key: (balance, last_entries[key]) for key, balance in decision.balances.items()}
-            event_id = await batch.commit(decision.orders, balances, event_body(changes), utc_now())
-            decided = iter(decision.outcomes)
-            outcomes = [next(decided) if is_free else None for is_free in free]
-            return Posted(outcomes, locked.blocked), event_id
+        async def work(batch: BatchConnection) -> tuple[Posted, list[int]]:
+            event_ids = []
+            while (books := await self._read(batch, commands, wait=wait)).more_expired:
+                # The holds of these accounts end first, page by page, or their money would not be available.
+                _, state = decide((), books.known)
+                event_ids += await batch.commit(state, _event_bodies(state.changes))
+            blocked = books.blocked
+            free = [not blocked or self.touched(command).isdisjoint(blocked) for command in commands]
+            decided, state = decide(compress(commands, free), books.known)
+            event_ids += await batch.commit(state, _event_bodies(state.changes))
+            outcomes = iter(decided)
+            return Posted([next(outcomes) if is_free else None for is_free in free], blocked), event_ids
 
-        posted, event_id = await run_batch(self._database, work)
-        if event_id is not None:
+        posted, event_ids = await run_batch(self._database, work)
+        for event_id in event_ids:
             self._announce(event_id)
         return posted
 
+    def touched(self, command: Command) -> set[Reference]:
+        """Return whose rows the command wants, as far as that is known."""
+        return self._locator.touched(command)
+
+    async def _read(self, batch: BatchConnection, commands: Collection[Command], *, wait: bool) -> Books:
+        """Lock the accounts, and read all that the commands are about."""
+        orders = [order for command in commands for order in orders_of(command)]
+        targets = {order.target for order in orders if order.target is not None}
+        places, locked, blocked = await self._lock(
+            batch, commands, targets, targets.union(order.order_id for order in orders), wait=wait
+        )
+        accounts = locked.accounts
+        payers = [account.id for account in accounts.values() if account.held]
+        holds, more_expired = {}, False
+        if targets or payers:
+            holds, more_expired = await batch.find_holds(targets, payers, locked.now)
+        bulk_ids = {command.bulk_id for command in commands if isinstance(command, AtomicBulk | NameBulk)}
+        known = Known(
+            keys={reference: row.key for reference, row in places.parties.items()},
+            accounts=accounts,
+            users=places.users,
+            orders=locked.orders,
+            holds=holds,
+            bulks=await batch.find_bulks(bulk_ids) if bulk_ids else {},
+            now=locked.now,
+        )
+        return Books(known, blocked, more_expired)
+
     async def _lock(
-        self, batch: BatchConnection, parties: Collection[str], order_ids: Collection[str], *, wait: bool
-    ) -> Locked:
-        """Lock the parties' accounts, and check that each is that party's own (promise 10)."""
+        self,
+        batch: BatchConnection,
+        commands: Collection[Command],
+        target_ids: Collection[str],
+        order_ids: Collection[str],
+        *,
+        wait: bool,
+    ) -> tuple[Places, Locked, Collection[Reference]]:
+        """Lock the accounts, and check that each is the one that is meant (promise 10).
+
+        Return also what is blocked: references to accounts whose rows another transaction holds.
+        """
+        targets = {AccountsOf(order_id) for order_id in target_ids}
         while True:
-            keys = await self._find_keys(batch, parties)
+            places = await self._locator.locate(batch, commands)
             began = time.monotonic()
-            accounts, orders = await batch.begin(
-                keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
+            locked = await batch.begin(
+                places.keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
             )
-            missing = keys.keys() - accounts.keys()
+            blocked = {ref for ref, row in places.parties.items() if not row.is_it(locked.accounts.get(row.key))}
             if wait:
-                self._lock_wait.note(time.monotonic() - began, got=accounts, locked=missing)
-            if not missing:
-                return Locked(keys, accounts, orders, missing)
-            current = _OUTSIDE | await batch.find_first_accounts(missing)
-            stale = {party for party in missing if current.get(party) != keys[party]}
-            if not stale:
-                return Locked(keys, accounts, orders, missing)
+                got = places.parties.keys() - blocked
+                self._lock_wait.note(time.monotonic() - began, got=got, locked=blocked)
+            moved = bool(blocked) and await self._have_moved(batch, blocked, places)
+            # An order that was committed since its accounts were looked up.
+            new = {target for target in targets - places.targets.keys() if target.order_id in locked.orders}
+            if not moved and not new:
+                blocked |= {ref for ref, pair in places.targets.items() if not locked.accounts.keys() >= set(pair)}
+                return places, locked, blocked
             await batch.rollback()
-            for party in stale:
-                self._first_accounts.pop(party, None)
 
-    async def _find_keys(self, batch: BatchConnection, parties: Collection[str]) -> dict[str, int]:
-        """Return the account key of each party that has an account, from the cache or the database."""
-        if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:
-            self._first_accounts = dict(_OUTSIDE)
-        unknown = set(parties).difference(self._first_accounts)
-        if unknown:
-            self._first_accounts |= await batch.find_first_accounts(unknown)
-        return {party: self._first_accounts[party] for party in parties if party in self._first_accounts}
+    async def _have_moved(self, batch: BatchConnection, references: Collection[Reference], places: Places) -> bool:
+        """Whether any of these accounts has another key than remembered, so that its row was not locked."""
+        current = await self._locator.look_again(batch, references)
+        return any(current.get(reference) != places.parties[reference] for reference in references)
 
 
-def _is_free(command: Command, blocked: Collection[str]) -> bool:
-    """Whether neither party's row is locked by another transaction."""
-    return command.payer not in blocked and command.payee not in blocked
+def _event_bodies(changes: Sequence[Change]) -> list[str]:
+    return [
+        event_body(changes[start : start + EVENT_CHANGES_LIMIT])
+        for start in range(0, len(changes), EVENT_CHANGES_LIMIT)
+    ]

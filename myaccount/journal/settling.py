@@ -11,12 +11,13 @@ from typing import Final
 
 from ..database.error_kinds import RowLocked, TooLarge
 from ..errors import Overloaded, Unavailable
-from ..ledger.changes import RECHARGE, TRANSFER
-from ..ledger.commands import Command, Recharge
-from ..ledger.decide import DECLINED, POSTED, Outcome
-from ..ledger.refusals import BalanceTooLarge, InsufficientFunds
+from ..ledger.changes import ORDER_NAMES
+from ..ledger.outcomes import Outcome
+from ..ledger.records import DECLINED, POSTED
+from ..ledger.refusals import Decline
 from ..observability.metrics import BATCH_COMMANDS, count_orders
 from .blocked import BlockedOrders, Submitted
+from .locating import orders_of
 from .posting import Poster
 
 _logger = logging.getLogger(__name__)
@@ -51,8 +52,9 @@ class Settler:
             await self._settle_parts(batch, 1, error, wait=wait)
         else:
             self._answer(batch, posted.outcomes)
-            parties = {party for order in batch for party in order.parties}
-            self._blocked.learn(parties.difference(posted.blocked), posted.blocked)
+            if self._blocked or posted.blocked:
+                touched = {ref for order in batch for ref in self._poster.touched(order.command)}
+                self._blocked.learn(touched.difference(posted.blocked), posted.blocked)
             self._blocked.add(
                 [order for order, outcome in zip(batch, posted.outcomes, strict=True) if outcome is None]
             )
@@ -86,18 +88,23 @@ class Settler:
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
         decided = [(order, outcome) for order, outcome in zip(batch, outcomes, strict=True) if outcome is not None]
-        count_orders(_labels(order.command, outcome) for order, outcome in decided)
+        count_orders(label for order, outcome in decided for label in _labels(order, outcome))
         for order, outcome in decided:
             # The future of a cancelled handler is cancelled.
             if not order.outcome.done():
                 order.outcome.set_result(outcome)
 
 
-def _labels(command: Command, outcome: Outcome) -> tuple[str, str]:
-    """Return the metric's labels: the order's type, and its outcome."""
-    order_type = RECHARGE if command.order_type == Recharge.order_type else TRANSFER
+def _labels(submitted: Submitted, outcome: Outcome) -> list[tuple[str, str]]:
+    """Return the metric's labels for each order of a command: the order's type, and its outcome."""
+    orders = orders_of(submitted.command)
+    parts = outcome.parts or [outcome] * len(orders)
+    return [(ORDER_NAMES[order.order_type], _result(part)) for order, part in zip(orders, parts, strict=True)]
+
+
+def _result(outcome: Outcome) -> str:
     if outcome.replayed:
-        return order_type, "replayed"
-    if isinstance(outcome.error, InsufficientFunds | BalanceTooLarge):
-        return order_type, DECLINED
-    return order_type, "refused" if outcome.error else POSTED
+        return "replayed"
+    if isinstance(outcome.error, Decline):
+        return DECLINED
+    return "refused" if outcome.error else POSTED

@@ -1,13 +1,23 @@
 """A batch's statements for the embedded file."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..database.database import utc_now
 from ..database.pipeline import run_sqlite_pipeline
-from ..database.statements import Bound
-from ..ledger.decide import Account, Order
-from .batches import ORDER_COLUMNS, Balances, BatchConnection
+from ..database.statements import Bound, format_time
+from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
+from .batches import (
+    ACCOUNT_COLUMNS,
+    ACCOUNT_ROW_COLUMNS,
+    HOLD_COLUMNS,
+    ORDER_COLUMNS,
+    PLAIN_ORDER_COLUMNS,
+    PLAIN_ORDER_LENGTH,
+    BatchConnection,
+    Locked,
+)
 
 
 class SqliteBatch(BatchConnection):
@@ -17,49 +27,148 @@ class SqliteBatch(BatchConnection):
         return await run_sqlite_pipeline(self._driver, statements)
 
     async def begin(
-        self, keys: Mapping[str, int], order_ids: Collection[str], *, wait_milliseconds: int | None
-    ) -> tuple[dict[str, Account], dict[str, Order]]:
+        self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
+    ) -> Locked:
         await self._run(("BEGIN IMMEDIATE", ()))
         return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
-            "SELECT count(*), json_group_array(json_array(user_id, id))"
-            " FROM (SELECT user_id, min(id) AS id FROM account"
-            " WHERE user_id IN (SELECT value FROM json_each(?)) GROUP BY user_id)",
-            (json.dumps(list(user_ids)),),
+            f"SELECT count(*), json_group_array(json_array({ACCOUNT_ROW_COLUMNS})) FROM account"
+            " WHERE id IN (SELECT min(id) FROM account"
+            " WHERE user_id IN (SELECT value FROM json_each(?)) GROUP BY user_id, currency)",
+            (_json(user_ids),),
+        )
+
+    def _find_accounts(self, account_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT count(*), json_group_array(json_array({ACCOUNT_ROW_COLUMNS})) FROM account"
+            " WHERE account_id IN (SELECT value FROM json_each(?))",
+            (_json(account_ids),),
+        )
+
+    def _find_targets(self, order_ids: Collection[str]) -> Bound:
+        return (
+            'SELECT count(*), json_group_array(json_array(order_id, from_account, to_account)) FROM "order"'
+            " WHERE order_id IN (SELECT value FROM json_each(?))",
+            (_json(order_ids),),
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
         # The transaction has the whole file locked already.
         return (
-            "SELECT count(*), json_group_array(json_array(id, user_id, balance, floor, last_entry))"
+            f"SELECT count(*), json_group_array(json_array({ACCOUNT_COLUMNS}))"
             " FROM account WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(keys)),),
+            (_json(keys),),
         )
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
+        # The database's time is this process's: SQLite's own has no microseconds.
         return (
-            f'SELECT count(*), json_group_array(json_array({ORDER_COLUMNS})) FROM "order"'
+            f'SELECT count(*), json_group_array(json_array({ORDER_COLUMNS})), ? FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(order_ids)),),
+            (format_time(utc_now()), _json(order_ids)),
         )
 
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
+    def _find_holds(self, order_ids: Collection[str]) -> Bound:
         return (
-            f'INSERT INTO "order" ({ORDER_COLUMNS}, created_at)'
-            " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
-            " value ->> 7, value ->> 8, ? FROM json_each(?)",
-            (created_at, json.dumps(orders)),
+            f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM hold"
+            " WHERE order_id IN (SELECT value FROM json_each(?))",
+            (_json(order_ids),),
+        )
+
+    def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
+        return (
+            f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
+            " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? ORDER BY due_at LIMIT ?)",
+            (_json(payers), now, limit),
+        )
+
+    def _find_bulks(self, bulk_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT count(*), json_group_array(json_array(bulk_id, fingerprint)) FROM bulk"
+            " WHERE bulk_id IN (SELECT value FROM json_each(?))",
+            (_json(bulk_ids),),
+        )
+
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
+        plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
+        columns, count = (PLAIN_ORDER_COLUMNS, PLAIN_ORDER_LENGTH) if plain else (ORDER_COLUMNS, len(orders[0]))
+        return [
+            (
+                f'INSERT INTO "order" ({columns}, created_at) SELECT {_members(count)}, ? FROM json_each(?)',
+                (created_at, _json(orders)),
+            )
+        ]
+
+    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]:
+        columns = "account, number, order_id, amount, balance"
+        return [(f"INSERT INTO entry ({columns}) SELECT {_members(5)} FROM json_each(?)", (_json(entries),))]
+
+    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]:
+        rows = [
+            [
+                hold.order_id,
+                hold.payer,
+                hold.payee,
+                hold.remaining,
+                hold.captured,
+                hold.status,
+                format_time(hold.expires_at),
+                format_time(hold.expires_at) if hold.status == HELD else None,
+            ]
+            for hold in holds
+        ]
+        changed = ("remaining", "captured", "status", "expires_at", "due_at")
+        return [
+            (
+                # WHERE true: without it, ON would begin the condition of a join.
+                f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {_members(8)} FROM json_each(?) WHERE true"
+                " ON CONFLICT (order_id) DO UPDATE SET "
+                + ", ".join(f"{column} = excluded.{column}" for column in changed),
+                (_json(rows),),
+            )
+        ]
+
+    def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
+        return (
+            'UPDATE "order" SET refunded = new.value ->> 1 FROM json_each(?) AS new'
+            ' WHERE "order".order_id = new.value ->> 0',
+            (_json(list(refunded.items())),),
+        )
+
+    def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound:
+        return (
+            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) SELECT {_members(2)}, ? FROM json_each(?)",
+            (created_at, _json(bulks)),
+        )
+
+    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]:
+        return [
+            (
+                "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (change.change_id, change.account, change.setting, str(change.value), change.reason, created_at),
+            ),
+            (f"UPDATE account SET {change.setting} = ? WHERE id = ?", (change.value, change.account)),
+        ]
+
+    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
+        return (
+            "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2, held = new.value ->> 3"
+            " FROM json_each(?) AS new WHERE account.id = new.value ->> 0",
+            (_json([[account.id, account.balance, account.last_entry, account.held] for account in accounts]),),
         )
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         insert = "INSERT INTO event (body, attempts, due_at, created_at) VALUES (?, 0, ?, ?)"
         return (insert, (body, due_at, created_at)), ("SELECT 1, json_array(last_insert_rowid())", ())
 
-    def _write_balances(self, balances: Balances) -> Bound:
-        return (
-            "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2 FROM json_each(?) AS new"
-            " WHERE account.id = new.value ->> 0",
-            (json.dumps([[key, *values] for key, values in balances.items()]),),
-        )
+
+def _members(count: int) -> str:
+    """Return the expressions of the first members of each JSON array."""
+    return ", ".join(f"value ->> {number}" for number in range(count))
+
+
+def _json(values: Iterable[object]) -> str:
+    return json.dumps(list(values))

@@ -15,7 +15,7 @@ from typing import Final, Self
 from ..database.database import Database
 from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
-from ..ledger.decide import Outcome
+from ..ledger.outcomes import Outcome
 from .blocked import RETRY_SECONDS, BlockedOrders, Submitted
 from .posting import Poster
 from .settling import Settler
@@ -136,12 +136,14 @@ class Journal:
     def _next_batch(self) -> list[Submitted]:
         """Take the next orders from the queue; those that want a locked row go to the blocked ones."""
         batch: list[Submitted] = []
-        while self._waiting and len(batch) < self._settler.batch_limit:
+        weight = 0
+        while self._waiting and weight < self._settler.batch_limit:
             order = self._waiting.popleft()
-            if self._blocked and self._blocked.concerns(order):
+            if self._blocked and self._blocked.concerns(self._poster.touched(order.command)):
                 self._blocked.add([order])
             else:
                 batch.append(order)
+                weight += order.weight
         return batch
 
     async def _settle(self, batch: Sequence[Submitted], *, wait: bool) -> None:
