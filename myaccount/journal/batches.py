@@ -66,9 +66,9 @@ class BatchConnection(ABC):
     async def find_accounts(
         self, user_ids: Collection[str], account_ids: Collection[str], order_ids: Collection[str]
     ) -> tuple[list[AccountRow], list[AccountRow], list[tuple[str, int, int]]]:
-        """Return the users' oldest accounts in each currency, the accounts with these ids, and the orders' accounts.
+        """Return the users' oldest accounts in each currency, the accounts with these ids, and the orders.
 
-        An order's accounts are its id and both account keys. What is not there is left out.
+        Of an order, its id and both account keys. What is not there is left out.
         """
         firsts, named, orders = await self._run_some(
             self._find_first_accounts(user_ids) if user_ids else None,
@@ -109,6 +109,8 @@ class BatchConnection(ABC):
 
         Return also whether there are more expired ones than EXPIRED_LIMIT, the oldest of which are returned.
         """
+        if not order_ids and not payers:
+            return {}, False
         named, expired = await self._run_some(
             self._find_holds(order_ids) if order_ids else None,
             self._find_expired_holds(payers, format_time(now), EXPIRED_LIMIT) if payers else None,

@@ -14,8 +14,8 @@ REMEMBERED_LIMIT: Final = 100_000
 class Places(NamedTuple):
     """Where a batch's accounts are.
 
-    `parties` has the account of each party that has one, and `targets` both account keys of each earlier order that
-    a command is about. `users` are those of the users looked up who have any account.
+    `parties` has the account of each party that has one, and `targets` both account keys of each earlier order
+    that a command is about. `users` are those of the users looked up who have any account.
     """
 
     parties: dict[Reference, AccountRow]

@@ -31,7 +31,7 @@ class LockWait:
         return min(max(limit, LEAST_MILLISECONDS), MOST_MILLISECONDS)
 
     def note(self, seconds: float, *, got: Collection[Reference], locked: Collection[Reference]) -> None:
-        """Add a batch's wait to the average; `got` and `locked` refer to the accounts whose rows it got and did not get.
+        """Add a batch's wait to the average; it got the rows of `got`, and not those of `locked`.
 
         Only the first of several waits for the same locked rows counts. A row that stays locked is held by another
         program, not by a batch, and must not lengthen the limit.

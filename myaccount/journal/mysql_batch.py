@@ -137,7 +137,8 @@ class MysqlBatch(BatchConnection):
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
         cases = " ".join(f"WHEN %s THEN {amount}" for amount in refunded.values())
         return (
-            f"UPDATE `order` SET refunded = CASE order_id {cases} END WHERE order_id IN ({placeholders(refunded)})",
+            f"UPDATE `order` SET refunded = CASE order_id {cases} END"
+            f" WHERE order_id IN ({placeholders(refunded)})",
             [*refunded, *refunded],
         )
 

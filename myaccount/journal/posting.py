@@ -102,9 +102,7 @@ class Poster:
         )
         accounts = locked.accounts
         payers = [account.id for account in accounts.values() if account.held]
-        holds, more_expired = {}, False
-        if targets or payers:
-            holds, more_expired = await batch.find_holds(targets, payers, locked.now)
+        holds, more_expired = await batch.find_holds(targets, payers, locked.now)
         bulk_ids = {command.bulk_id for command in commands if isinstance(command, AtomicBulk | NameBulk)}
         known = Known(
             keys={reference: row.key for reference, row in places.parties.items()},
