@@ -3,32 +3,38 @@
 A user id alone, as text, means the account that the user opened first.
 """
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 # The party that stands for everything outside the ledger: the payer of a recharge. No user id is empty.
 OUTSIDE_WORLD: Final = ""
 
 
-class UserCurrency(NamedTuple):
+# No named tuples: AccountId("CNY") would be equal to OutsideOf("CNY"), and a client could name the outside world.
+@dataclass(frozen=True, slots=True)
+class UserCurrency:
     """The account in this currency that the user opened first."""
 
     user_id: str
     currency: str
 
 
-class AccountId(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AccountId:
     """The account with this id."""
 
     account_id: str
 
 
-class OutsideOf(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OutsideOf:
     """The account that stands for everything outside the ledger in this currency."""
 
     currency: str
 
 
-class AccountsOf(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AccountsOf:
     """Both accounts of an order that was posted or declined before."""
 
     order_id: str
