@@ -42,6 +42,7 @@ from .database.embedded_file import serve_lock
 from .database.not_ready import DatabaseAway
 from .inbox.feed import MessageFeed
 from .journal.writer import Journal
+from .listener.hold_sweeper import HoldSweeper
 from .listener.live_notifications import LiveNotifications
 from .listener.queues import MemoryQueue
 from .listener.relay import Relay
@@ -178,7 +179,8 @@ async def journal_context(app: web.Application) -> AsyncIterator[None]:
         app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
     ) as journal:
         app[journal_key] = journal
-        yield
+        async with HoldSweeper(app[database_key], journal):
+            yield
 
 
 async def health_context(app: web.Application) -> AsyncIterator[None]:
