@@ -1,7 +1,7 @@
 """Ends holds that have expired and that no order touches.
 
-Their money is available from their end on, whether they are swept or not: every order ends the expired holds of its
-accounts first. The sweeper makes sure that the end is also told.
+Their money is available from their end on, swept or not: every order ends the expired holds of its accounts first.
+The sweeper makes sure that the end is also told.
 """
 
 import asyncio
