@@ -2,17 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, Table, insert, select, text
 
 from myaccount.database.database import Database, open_database, utc_now
+from myaccount.journal import batches as batches_module
 from myaccount.journal import mysql_batch as mysql_module
-from myaccount.journal.batches import Balances, BatchConnection
+from myaccount.journal.batches import BatchConnection, Locked
 from myaccount.journal.posting import run_batch
-from myaccount.ledger.decide import Account, Order
-from myaccount.model.ledger import account, order
+from myaccount.ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
+from myaccount.ledger.state import Known, State
+from myaccount.model.ledger import account, account_change, entry, order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
 
@@ -29,73 +34,216 @@ USERS = [f"u{n}" for n in range(20)]
 async def keys(client: Client, database: Database) -> dict[str, int]:
     """The account keys of twenty users, in random order."""
     await open_users(client, *USERS)
-    found = await run_batch(database, lambda batch: batch.find_first_accounts(USERS))
-    shuffled = list(found.items())
+    firsts, _, _ = await run_batch(database, lambda batch: batch.find_accounts(USERS, [], []))
+    shuffled = [(row.user_id or "", row.key) for row in firsts]
     random.Random(1).shuffle(shuffled)
     return dict(shuffled)
 
 
-async def _commit(
-    database: Database, orders: Sequence[Order] = (), balances: Balances | None = None, body: str = "[]"
-) -> int | None:
-    async def work(batch: BatchConnection) -> int | None:
-        await batch.begin({"": 1}, ["none"], wait_milliseconds=WAIT)
-        return await batch.commit(orders, balances or {}, body, NOW)
+def _state(now: datetime = NOW) -> State:
+    return State(Known(keys={}, accounts={}, now=now))
+
+
+async def _commit(database: Database, state: State, *events: str) -> list[int]:
+    async def work(batch: BatchConnection) -> list[int]:
+        await batch.begin([1], ["none"], wait_milliseconds=WAIT)
+        return await batch.commit(state, events)
 
     return await run_batch(database, work)
 
 
-async def _balances(database: Database) -> dict[int, tuple[int, int]]:
-    rows = await database.read(lambda connection: connection.execute(select(account)))
-    return {row.id: (row.balance, row.last_entry) for row in rows}
-
-
-async def test_each_user_is_found_with_the_oldest_account(keys: dict[str, int], database: Database) -> None:
-    found = await run_batch(database, lambda batch: batch.find_first_accounts(["u3", "nobody", "u1"]))
-    assert found == {"u3": keys["u3"], "u1": keys["u1"]}
-
-
-async def test_each_balance_is_written_to_its_own_account_in_any_order(
-    keys: dict[str, int], database: Database
-) -> None:
-    balances = {key: (100 + n, 900 - n) for n, key in enumerate(keys.values())}
-    assert list(balances) != sorted(balances)
-    await _commit(database, balances=balances)
-    assert await _balances(database) == {1: (0, 0), **balances}
-
-
-async def test_accounts_are_returned_by_party_and_only_to_their_owners(
-    keys: dict[str, int], database: Database
-) -> None:
-    asked = {**keys, "": 1, "stranger": keys["u0"]}
-    # As if u2 had u1's key: u2 must not get u1's row, and u1 must.
-    asked["u2"] = keys["u1"]
-
-    async def work(batch: BatchConnection) -> dict[str, Account]:
-        accounts, _ = await batch.begin(asked, ["none"], wait_milliseconds=WAIT)
+async def _begin(database: Database, keys: Collection[int], order_ids: Collection[str]) -> Locked:
+    async def work(batch: BatchConnection) -> Locked:
+        locked = await batch.begin(keys, order_ids, wait_milliseconds=WAIT)
         await batch.rollback()
-        return accounts
+        return locked
 
-    found = await run_batch(database, work)
-    expected = {party: key for party, key in asked.items() if party not in ("stranger", "u2")}
-    assert {party: row.id for party, row in found.items()} == expected
+    return await run_batch(database, work)
 
 
-async def test_orders_are_written_and_read_back_unchanged(keys: dict[str, int], database: Database) -> None:
-    one, two = keys["u1"], keys["u2"]
-    orders = [
-        Order("o2", "02", one, two, 5, 1, 2),
-        Order("o'1\\", "02", two, one, 7, 3, 4, "declined", "insufficient_funds"),
-        Order("零%s", "01", 1, two, 2**46, -(2**46), 2**46),
+async def _rows(database: Database, table: Table) -> list[tuple[Any, ...]]:
+    rows = await database.read(lambda connection: connection.execute(select(table)))
+    return [tuple(row) for row in rows]
+
+
+async def test_accounts_are_found_by_user_by_id_and_by_order(keys: dict[str, int], database: Database) -> None:
+    def add(connection: Connection) -> None:
+        more = {"account_type": "01", "user_id": "u3", "balance": 0, "floor": 0, "created_at": NOW}
+        connection.execute(insert(account).values(account_id="yen", currency="JPY", **more))
+        connection.execute(insert(account).values(account_id="more", currency="CNY", **more))
+
+    await database.write(lambda connection: connection.run_sync(add))
+    state = _state()
+    state.new_orders.append(Order("o1", "02", keys["u1"], keys["u2"], 5))
+    await _commit(database, state)
+    work = partial(
+        BatchConnection.find_accounts,
+        user_ids=["u3", "nobody", "u1"],
+        account_ids=["more", "outside CNY", "none"],
+        order_ids=["o1", "o2"],
+    )
+    firsts, named, orders = await run_batch(database, work)
+    assert {(row.user_id, row.account_id, row.currency) for row in firsts} == {
+        ("u1", "a-u1", "CNY"),
+        ("u3", "a-u3", "CNY"),
+        ("u3", "yen", "JPY"),
+    }
+    assert {row.key for row in firsts} >= {keys["u1"], keys["u3"]}
+    assert {(row.user_id, row.account_id) for row in named} == {("u3", "more"), (None, "outside CNY")}
+    assert orders == [("o1", keys["u1"], keys["u2"])]
+
+
+async def test_each_value_is_written_to_its_own_account_in_any_order(
+    keys: dict[str, int], database: Database
+) -> None:
+    assert list(keys.values()) != sorted(keys.values())
+    state = _state()
+    for n, key in enumerate(keys.values()):
+        state.changed_accounts[key] = Account(key, balance=100 + n, last_entry=900 - n, held=n % 3)
+    # So that what is held is written as well.
+    state.new_holds["h"] = HoldState("h", keys["u1"], keys["u2"], 1, 0, "held", NOW)
+    await _commit(database, state)
+    locked = await _begin(database, [*keys.values(), 1], ["none"])
+    written = {key: (row.balance, row.last_entry, row.held) for key, row in locked.accounts.items()}
+    assert written == {
+        1: (0, 0, 0),
+        **{key: (100 + n, 900 - n, n % 3) for n, key in enumerate(keys.values())},
+    }
+
+
+async def test_without_holds_what_is_held_stays(keys: dict[str, int], database: Database) -> None:
+    key = keys["u1"]
+    state = _state()
+    state.changed_accounts[key] = Account(key, balance=9, held=4)
+    state.new_holds["h"] = HoldState("h", key, 1, 4, 0, "held", NOW)
+    await _commit(database, state)
+    state = _state()
+    state.changed_accounts[key] = Account(key, balance=8, held=4)
+    await _commit(database, state)
+    locked = await _begin(database, [key], [])
+    assert (locked.accounts[key].balance, locked.accounts[key].held) == (8, 4)
+
+
+async def test_a_locked_account_has_all_that_the_rules_need(keys: dict[str, int], database: Database) -> None:
+    locked = await _begin(database, [keys["u1"], 1], [])
+    assert locked.accounts == {
+        1: Account(1, floor=None, account_id="outside CNY"),
+        keys["u1"]: Account(keys["u1"], account_id="a-u1", user_id="u1"),
+    }
+    assert abs(locked.now - utc_now()) < timedelta(minutes=1)
+
+
+PLAIN = [Order("o2", "02", 2, 3, 5), Order("o'1\\", "02", 3, 2, 7, "declined", "insufficient_funds")]
+WHOLE = Order(
+    "零%s", "04", 1, 2, 2**46, "posted", None, "f" * 32, "it's %s", "b\\1", "a 'note' \\%s 零", "r", 2**45
+)
+
+
+@pytest.mark.parametrize("orders", [PLAIN, [WHOLE], [*PLAIN, WHOLE]], ids=["plain", "whole", "both"])
+async def test_orders_are_written_and_read_back_unchanged(
+    orders: list[Order], keys: dict[str, int], database: Database
+) -> None:
+    state = _state()
+    state.new_orders += orders
+    assert len(await _commit(database, state, '["%s"]', "[]")) == 2
+    locked = await _begin(database, keys.values(), ["零%s", "o'1\\", "O2", "nothing", "o2"])
+    assert locked.orders == {row.order_id: row for row in orders}
+    assert {row[8] for row in await _rows(database, order)} == {NOW}
+
+
+async def test_entries_are_written(keys: dict[str, int], database: Database) -> None:
+    entries = [Entry(2, 1, "o'%s", -5, -5), Entry(3, 1, "o'%s", 5, 2**62), Entry(2, 2, "零", 1, -(2**62))]
+    state = _state()
+    state.new_entries += entries
+    await _commit(database, state)
+    assert await _rows(database, entry) == sorted(tuple(row) for row in entries)
+
+
+async def test_what_was_refunded_is_written_to_its_own_order(keys: dict[str, int], database: Database) -> None:
+    state = _state()
+    state.new_orders += [Order(f"o{n}", "02", 2, 3, 100) for n in range(5)]
+    # In the batch that makes the order, and in a later one.
+    state.refunded = {"o1": 7, "o3": 100}
+    await _commit(database, state)
+    state = _state()
+    state.refunded = {"o3": 99, "o0": 5}
+    await _commit(database, state)
+    found = (await _begin(database, [1], [f"o{n}" for n in range(5)])).orders
+    assert {order_id: row.refunded for order_id, row in found.items()} == {
+        "o0": 5,
+        "o1": 7,
+        "o2": 0,
+        "o3": 99,
+        "o4": 0,
+    }
+
+
+async def test_holds_are_written_changed_and_found(keys: dict[str, int], database: Database) -> None:
+    later, sooner = NOW + timedelta(hours=1), NOW - timedelta(microseconds=1)
+    holds = {
+        "h'1": HoldState("h'1", 2, 3, 5, 0, "held", later),
+        "h2": HoldState("h2", 2, 1, 6, 0, "held", sooner),
+        "h3": HoldState("h3", 4, 1, 7, 0, "held", NOW),
+        "h4": HoldState("h4", 4, 1, 0, 8, "captured", sooner),
+    }
+    state = _state()
+    state.new_holds |= holds
+    await _commit(database, state)
+
+    async def find(ids: Collection[str], payers: Collection[int]) -> tuple[dict[str, HoldState], bool]:
+        return await run_batch(database, lambda batch: batch.find_holds(ids, payers, NOW))
+
+    assert await find(["h'1", "none"], []) == ({"h'1": holds["h'1"]}, False)
+    assert await find(["h4"], [2, 4]) == ({name: holds[name] for name in ("h2", "h3", "h4")}, False)
+    assert await find([], [3]) == ({}, False)
+    state = _state()
+    holds["h2"].remaining, holds["h2"].status = 0, "expired"
+    holds["h3"].expires_at = later
+    state.changed_holds |= {"h2": holds["h2"], "h3": holds["h3"]}
+    await _commit(database, state)
+    assert await find([], [2, 4]) == ({}, False)
+    assert (await find(list(holds), []))[0] == holds
+
+
+async def test_expired_holds_come_in_pages_the_oldest_first(
+    keys: dict[str, int], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 2)
+    state = _state()
+    for n in (2, 0, 3, 1):
+        end = NOW - timedelta(seconds=10 - n)
+        state.new_holds[f"h{n}"] = HoldState(f"h{n}", 2, 1, 5, 0, "held", end)
+    await _commit(database, state)
+    found, more = await run_batch(database, lambda batch: batch.find_holds([], [2], NOW))
+    assert (set(found), more) == ({"h0", "h1"}, True)
+
+
+async def test_bulks_are_written_and_found(keys: dict[str, int], database: Database) -> None:
+    bulks = [Bulk("b'%s", "0" * 32), Bulk("零", "1" * 32)]
+    state = _state()
+    state.new_bulks += bulks
+    await _commit(database, state)
+    found = await run_batch(database, lambda batch: batch.find_bulks(["零", "b'%s", "none"]))
+    assert found == {bulk.bulk_id: bulk for bulk in bulks}
+
+
+async def test_changes_of_accounts_are_written_and_kept(keys: dict[str, int], database: Database) -> None:
+    key = keys["u1"]
+    state = _state()
+    state.account_changes += [
+        AccountChange("c1", key, "frozen", "debits", "it's %s"),
+        AccountChange("c2", key, "floor", -500, "零"),
+        AccountChange("c3", keys["u2"], "status", "closed", "x"),
     ]
-    assert await _commit(database, orders, body='["%s"]') is not None
-
-    async def work(batch: BatchConnection) -> dict[str, Order]:
-        _, found = await batch.begin(keys, ["零%s", "o'1\\", "O2", "nothing", "o2"], wait_milliseconds=WAIT)
-        await batch.rollback()
-        return found
-
-    assert await run_batch(database, work) == {row.order_id: row for row in orders}
+    await _commit(database, state)
+    accounts = (await _begin(database, [key, keys["u2"]], [])).accounts
+    assert (accounts[key].frozen, accounts[key].floor, accounts[key].status) == ("debits", -500, "open")
+    assert (accounts[keys["u2"]].frozen, accounts[keys["u2"]].status) == ("none", "closed")
+    assert [row[1:] for row in await _rows(database, account_change)] == [
+        ("c1", key, "frozen", "debits", "it's %s", NOW),
+        ("c2", key, "floor", "-500", "零", NOW),
+        ("c3", keys["u2"], "status", "closed", "x", NOW),
+    ]
 
 
 class TestMariaDB:
@@ -131,19 +279,21 @@ class TestMariaDB:
         another: Database,
     ) -> None:
         """So an order that another process has just committed is found, and not decided again."""
-        parties = {"": 1, "u1": keys["u1"]}
-        made = Order("o1", "01", 1, keys["u1"], 5, -5, 5)
+        both = (1, keys["u1"])
+        made = _state(utc_now())
+        made.new_orders.append(Order("o1", "01", *both, 5))
+        made.changed_accounts |= {1: Account(1, -5, None, 1), both[1]: Account(both[1], 5, 0, 1)}
         locked, go_on = asyncio.Event(), asyncio.Event()
 
         async def first(batch: BatchConnection) -> None:
-            await batch.begin(parties, ["o1"], wait_milliseconds=WAIT)
+            await batch.begin(both, ["o1"], wait_milliseconds=WAIT)
             locked.set()
             await go_on.wait()
-            await batch.commit([made], {1: (-5, 1), keys["u1"]: (5, 1)}, "[]", utc_now())
+            await batch.commit(made, ["[]"])
 
-        async def second(batch: BatchConnection) -> tuple[dict[str, Account], dict[str, Order]]:
+        async def second(batch: BatchConnection) -> Locked:
             await batch._run((f"SET SESSION innodb_lock_wait_timeout = {WAIT}", ()))
-            found = await batch.begin(parties, ["o1"], wait_milliseconds=WAIT)
+            found = await batch.begin(both, ["o1"], wait_milliseconds=WAIT)
             await batch.rollback()
             return found
 
@@ -160,9 +310,9 @@ class TestMariaDB:
         await eventually(waits)
         go_on.set()
         await one
-        accounts, orders = await two
-        assert (accounts["u1"].balance, accounts["u1"].last_entry) == (5, 1)
-        assert orders == {"o1": made}
+        seen = await two
+        assert (seen.accounts[both[1]].balance, seen.accounts[both[1]].last_entry) == (5, 1)
+        assert list(seen.orders.values()) == made.new_orders
 
     async def test_a_batch_that_wants_few_of_many_rows_locks_no_others(
         self, client: Client, keys: dict[str, int], database: Database
@@ -170,15 +320,8 @@ class TestMariaDB:
         assert (await send(client, "/recharge", orderId="r1", userId="u5", amount="5"))[0] == 200
 
         async def work(batch: BatchConnection) -> None:
-            await batch.begin({"u1": keys["u1"], "u3": keys["u3"]}, ["none"], wait_milliseconds=WAIT)
+            await batch.begin([keys["u1"], keys["u3"]], ["none"], wait_milliseconds=WAIT)
             assert await transfer(client, "t1", "u5", "u2", "1") == (200, "posted", False)
             await batch.rollback()
 
         await run_batch(database, work)
-
-
-async def test_a_written_order_is_in_the_table(keys: dict[str, int], database: Database) -> None:
-    row = Order("o1", "01", 1, keys["u1"], 5, -5, 5)
-    await _commit(database, [row])
-    found = await database.read(lambda connection: connection.execute(select(order)))
-    assert found.mappings().one() == {"id": 1, **row._asdict(), "created_at": NOW}

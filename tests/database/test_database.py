@@ -16,7 +16,8 @@ from myaccount.database.database import Database, utc_now
 from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
 from myaccount.journal.posting import run_batch
-from myaccount.ledger.decide import Order
+from myaccount.ledger.records import Order
+from myaccount.ledger.state import Known, State
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
@@ -80,7 +81,7 @@ async def test_a_batch_that_fails_releases_its_locks(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(batch: BatchConnection) -> None:
-        await batch.begin({"": 1}, ["o1"], wait_milliseconds=None)
+        await batch.begin([1], ["o1"], wait_milliseconds=None)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -96,10 +97,13 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(
     monkeypatch.setattr(retries_module, "FIRST_PAUSE_SECONDS", 0.001)
 
     async def work(batch: BatchConnection) -> None:
-        keys = await batch.find_first_accounts(["u1"])
-        await batch.begin(keys, ["o1"], wait_milliseconds=None)
+        ((row,), _, _) = await batch.find_accounts(["u1"], [], [])
+        locked = await batch.begin([row.key, 1], ["o1"], wait_milliseconds=None)
+        state = State(Known(keys={}, accounts=locked.accounts, now=locked.now))
+        state.new_orders.append(Order("o1", "02", row.key, 1, 5))
         # The table's CHECK refuses a balance below the floor, after the order was inserted.
-        await batch.commit([Order("o1", "02", keys["u1"], 1, 5, -5, 5)], {keys["u1"]: (-5, 1)}, "[]", utc_now())
+        state.move(state.account(row.key), state.account(1), "o1", 5)
+        await batch.commit(state, ["[]"])
 
     with pytest.raises((Unavailable, sqlite3.IntegrityError, pymysql.err.Error)):
         await run_batch(client.app[database_key], work)
@@ -134,7 +138,7 @@ class TestSQLite:
         await database.write(work)
 
         async def batch_work(batch: BatchConnection) -> None:
-            await batch.begin({"": 1}, ["o1"], wait_milliseconds=None)
+            await batch.begin([1], ["o1"], wait_milliseconds=None)
             await work(batch)
 
         with pytest.raises(ZeroDivisionError):

@@ -16,7 +16,8 @@ from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.commands import Transfer
-from myaccount.ledger.decide import Outcome
+from myaccount.ledger.money import Amount
+from myaccount.ledger.outcomes import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.outbox import event
 from myaccount.webhooks.payloads import request_bodies
@@ -132,7 +133,7 @@ class TestAServerThatTakesSmallPackets:
         ids = [f"{n:03}".ljust(45, "\U0001f4b0") for n in range(BATCH_LIMIT)]
         async with Journal(database, lambda event_id: None) as journal:
             for replayed in (False, True):
-                outcomes = await asyncio.gather(*[journal.submit(Transfer(id_, payer, payee, 1)) for id_ in ids])
+                outcomes = await asyncio.gather(*[journal.submit(Transfer(id_, payer, payee, Amount(1, 2))) for id_ in ids])
                 assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
             assert journal._settler.batch_limit < BATCH_LIMIT
         assert await balance(client, payee) == "2.56"

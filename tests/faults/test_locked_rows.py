@@ -177,8 +177,8 @@ async def test_an_order_id_in_an_open_transaction_elsewhere_refuses_only_that_or
     users: Client, holding: Holding
 ) -> None:
     insert = (
-        "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance,"
-        " to_balance, status, created_at) VALUES ('t1', '02', 1, 1, 1, 0, 0, 'posted', NOW())"
+        "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)"
+        " VALUES ('t1', '02', 1, 1, 1, 'posted', NOW())"
     )
     with holding(insert):
         answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)])

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
-from myaccount.model.ledger import account, order, user
+from myaccount.model.ledger import account, entry, order, user
 
 from ..conftest import Client
 from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
@@ -23,13 +23,14 @@ async def remembered(client: Client, database: Database) -> int:
     await open_users(client, "u1", "u2", "lost1")
     for name in ("u1", "lost1"):
         assert (await send(client, "/recharge", orderId=f"r-{name}", userId=name, amount="100"))[0] == 200
-    key = client.app[journal_key]._poster._first_accounts["lost1"]
+    key = client.app[journal_key]._poster._locator._remembered["lost1"].key
 
     async def lose(connection: AsyncConnection) -> None:
         await connection.execute(delete(order).where(order.c.to_account == key))
+        await connection.execute(delete(entry).where(entry.c.order_id == "r-lost1"))
         await connection.execute(delete(account).where(account.c.id == key))
         await connection.execute(delete(user).where(user.c.user_id == "lost1"))
-        await connection.execute(update(account).where(account.c.id == 1).values(balance=-100_00))
+        await connection.execute(update(account).where(account.c.id == 1).values(balance=-100_00, last_entry=1))
 
     await database.write(lose)
     return key

@@ -11,6 +11,7 @@ from myaccount.errors import Unavailable
 from myaccount.journal import settling as settling_module
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
+from myaccount.ledger.money import Amount
 
 from ..conftest import Client
 from ..helpers.actions import open_users
@@ -31,9 +32,9 @@ async def test_every_order_is_answered_and_the_failure_is_raised_at_the_end(
     journal = Journal(database, lambda event_id: None, broken=broken.set)
     async with asyncio.timeout(20):
         await journal.__aenter__()
-        orders = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(5)]
+        orders = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2)))) for n in range(5)]
         await broken.wait()
-        late = journal.submit(Recharge("late", "u1", 1))
+        late = journal.submit(Recharge("late", "u1", Amount(1, 2)))
         answers = await asyncio.gather(*orders, late, return_exceptions=True)
         with pytest.raises(ZeroDivisionError):
             await journal.__aexit__()

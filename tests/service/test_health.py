@@ -17,6 +17,7 @@ from myaccount.database.engines import sqlite_engine
 from myaccount.database.freshness import Freshness
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Recharge
+from myaccount.ledger.money import Amount
 from myaccount.readiness import find_health
 from myaccount.settings.schema import Config
 
@@ -80,7 +81,7 @@ async def test_with_a_full_queue_it_is_not_ready(client: Client, config: Config,
     # A journal whose writer was never begun takes what it is given and settles nothing.
     journal = Journal(database, announce, waiting_limit=2)
     client.app[health_key]._journal = journal
-    waiting = [asyncio.create_task(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(2)]
+    waiting = [asyncio.create_task(journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2)))) for n in range(2)]
     await asyncio.sleep(0)
     assert await readiness(config["port"]) == WELL | {"ready": False, "queue": "full"}
     for task in waiting:

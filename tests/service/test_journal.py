@@ -10,13 +10,16 @@ from sqlalchemy import func, select
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database, open_database
 from myaccount.errors import Overloaded, Unavailable
+from myaccount.journal import locating as locating_module
 from myaccount.journal import posting as posting_module
 from myaccount.journal import writer as journal_module
 from myaccount.journal.posting import Posted, Poster
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.commands import Command, Recharge, Transfer
-from myaccount.ledger.decide import Outcome, decide
+from myaccount.ledger.decide import decide
+from myaccount.ledger.money import Amount
+from myaccount.ledger.outcomes import Outcome
 from myaccount.model.ledger import order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
@@ -41,10 +44,10 @@ async def test_two_processes_that_get_the_same_orders_at_once_agree(
 ) -> None:
     """A second journal on the same database stands for another process."""
     await open_users(client, "u1", "u2", "u3")
-    commands: list[Command] = [Recharge(f"r{n}", f"u{n}", 100) for n in (1, 2, 3)]
+    commands: list[Command] = [Recharge(f"r{n}", f"u{n}", Amount(100, 2)) for n in (1, 2, 3)]
     for n in range(60):
         payer, payee = 1 + n % 3, 1 + (n + 1 + n // 3 % 2) % 3
-        commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", 7 + n % 5))
+        commands.append(Transfer(f"t{n}", f"u{payer}", f"u{payee}", Amount(7 + n % 5, 2)))
     async with Journal(database, ignore_event) as one, Journal(another, ignore_event) as two:
         first, second = await asyncio.gather(
             asyncio.gather(*map(one.submit, commands)), asyncio.gather(*map(two.submit, reversed(commands)))
@@ -61,7 +64,7 @@ async def test_two_processes_that_move_the_same_money_lose_no_update(
     async with Journal(database, ignore_event) as one, Journal(another, ignore_event) as two:
         for round_ in range(10):
             waiting = [
-                journal.submit(Recharge(f"{name}-{round_}-{n}", user, 1))
+                journal.submit(Recharge(f"{name}-{round_}-{n}", user, Amount(1, 2)))
                 for name, journal in (("one", one), ("two", two))
                 for n in range(20)
                 for user in [f"u{1 + n % 2}"]
@@ -84,7 +87,7 @@ async def test_when_the_database_is_away_all_waiting_orders_are_refused_at_once(
 
     monkeypatch.setattr(Database, "write_on_driver", away)
     async with Journal(database, ignore_event) as journal:
-        waiting = [journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(3 * BATCH_LIMIT)]
+        waiting = [journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2))) for n in range(3 * BATCH_LIMIT)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert tries == 1
@@ -93,13 +96,13 @@ async def test_when_the_database_is_away_all_waiting_orders_are_refused_at_once(
 async def test_users_forgotten_by_the_journal_are_looked_up_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posting_module, "REMEMBERED_USERS_LIMIT", 2)
+    monkeypatch.setattr(locating_module, "REMEMBERED_LIMIT", 5)
     await open_users(client, "u1", "u2", "u3")
     poster = client.app[journal_key]._poster
     for n in range(6):
         assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
-        # The users of one batch may come on top of the limit.
-        assert len(poster._first_accounts) <= 2 + 1
+        # A user is remembered in two ways, and with the outside world. Those of one batch may come on top.
+        assert len(poster._locator._remembered) <= 5 + 3
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
 
@@ -122,7 +125,8 @@ async def test_waiting_orders_are_one_batch_up_to_the_limit(
 ) -> None:
     await open_users(client, "u1")
     async with Journal(database, ignore_event) as journal:
-        await asyncio.gather(*[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(BATCH_LIMIT + 10)])
+        orders = [Recharge(f"r{n}", "u1", Amount(1, 2)) for n in range(BATCH_LIMIT + 10)]
+        await asyncio.gather(*map(journal.submit, orders))
     assert batches == [BATCH_LIMIT, 10]
     assert await balance(client, "u1") == "2.66"
 
@@ -135,13 +139,13 @@ async def test_a_batch_gathers_to_the_previous_size_and_a_single_client_does_not
     monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
     async with asyncio.timeout(20), Journal(database, ignore_event) as journal:
         for n in range(3):
-            await journal.submit(Recharge(f"alone-{n}", "u1", 1))
-        await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", 1)) for n in range(3)])
-        one = asyncio.ensure_future(journal.submit(Recharge("second-1", "u1", 1)))
-        two = asyncio.ensure_future(journal.submit(Recharge("second-2", "u1", 1)))
+            await journal.submit(Recharge(f"alone-{n}", "u1", Amount(1, 2)))
+        await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", Amount(1, 2))) for n in range(3)])
+        one = asyncio.ensure_future(journal.submit(Recharge("second-1", "u1", Amount(1, 2))))
+        two = asyncio.ensure_future(journal.submit(Recharge("second-2", "u1", Amount(1, 2))))
         await asyncio.sleep(0.05)
         assert not one.done()
-        await asyncio.gather(one, two, journal.submit(Recharge("second-3", "u1", 1)))
+        await asyncio.gather(one, two, journal.submit(Recharge("second-3", "u1", Amount(1, 2))))
     assert batches == [1, 1, 1, 3, 3]
 
 
@@ -153,7 +157,7 @@ async def test_the_largest_batch_is_replayed_completely(client: Client, database
     ]
     async with Journal(database, ignore_event) as journal:
         for replayed in (False, True):
-            outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", 1)) for id_ in ids])
+            outcomes = await asyncio.gather(*[journal.submit(Recharge(id_, "u1", Amount(1, 2))) for id_ in ids])
             assert outcomes == [Outcome(replayed=replayed)] * len(ids)
 
 
@@ -163,7 +167,7 @@ async def test_beyond_the_limit_orders_are_refused_and_accepted_ones_are_settled
     await open_users(client, "u1")
     async with Journal(database, ignore_event, waiting_limit=5) as journal:
         answers = await asyncio.gather(
-            *[journal.submit(Recharge(f"r{n}", "u1", 1)) for n in range(8)], return_exceptions=True
+            *[journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2))) for n in range(8)], return_exceptions=True
         )
     assert answers[:5] == [Outcome()] * 5
     assert [type(answer) for answer in answers[5:]] == [Overloaded] * 3
@@ -184,18 +188,18 @@ async def test_while_the_oldest_order_waits_too_long_others_are_refused_and_it_i
     monkeypatch.setattr(Poster, "post", slow)
     # The limit is a time, so this test is slow. Its result does not depend on the speed of the machine.
     async with Journal(database, ignore_event, waiting_seconds=0.5) as journal:
-        at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
+        at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", Amount(1, 2))))
         await asyncio.sleep(0.7)
         # An order at the database does not count as waiting.
-        first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
+        first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", Amount(1, 2))))
         await asyncio.sleep(0)
-        in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", 1)))
+        in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", Amount(1, 2))))
         await asyncio.sleep(0.7)
         with pytest.raises(Overloaded):
-            await journal.submit(Recharge("r4", "u1", 1))
+            await journal.submit(Recharge("r4", "u1", Amount(1, 2)))
         released.set()
         assert [await at_the_database, await first_to_wait, await in_time] == [Outcome()] * 3
-        assert await journal.submit(Recharge("r4", "u1", 1)) == Outcome()
+        assert await journal.submit(Recharge("r4", "u1", Amount(1, 2))) == Outcome()
 
 
 async def test_an_overloaded_service_says_so_at_once_over_http(
@@ -215,6 +219,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
     await open_users(client, "u1")
 
     def faulty(commands: Any, *others: Any) -> Any:
+        commands = list(commands)
         if any(command.order_id == "poison" for command in commands):
             raise ZeroDivisionError
         return decide(commands, *others)
@@ -222,7 +227,7 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
     monkeypatch.setattr(posting_module, "decide", faulty)
     async with Journal(database, ignore_event) as journal:
         answers = await asyncio.gather(
-            *[journal.submit(Recharge(id_, "u1", 1)) for id_ in ("r1", "poison", "r2")],
+            *[journal.submit(Recharge(id_, "u1", Amount(1, 2))) for id_ in ("r1", "poison", "r2")],
             return_exceptions=True,
         )
     assert (answers[0], answers[2]) == (Outcome(), Outcome())
@@ -233,18 +238,18 @@ async def test_an_order_that_makes_the_batch_fail_refuses_only_itself(
 async def test_a_journal_that_closes_settles_what_it_accepted(client: Client, database: Database) -> None:
     await open_users(client, "u1")
     async with Journal(database, ignore_event) as journal:
-        waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", 1))) for n in range(20)]
+        waiting = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2)))) for n in range(20)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [Outcome()] * 20
     with pytest.raises(Unavailable):
-        await journal.submit(Recharge("late", "u1", 1))
+        await journal.submit(Recharge("late", "u1", Amount(1, 2)))
 
 
 async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Client, database: Database) -> None:
     await open_users(client, "u1")
     async with Journal(database, ignore_event) as journal:
-        abandoned = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", 1)))
-        kept = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", 1)))
+        abandoned = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", Amount(1, 2))))
+        kept = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", Amount(1, 2))))
         await asyncio.sleep(0)
         abandoned.cancel()
         assert await kept == Outcome()
