@@ -133,7 +133,9 @@ class TestAServerThatTakesSmallPackets:
         ids = [f"{n:03}".ljust(45, "\U0001f4b0") for n in range(BATCH_LIMIT)]
         async with Journal(database, lambda event_id: None) as journal:
             for replayed in (False, True):
-                outcomes = await asyncio.gather(*[journal.submit(Transfer(id_, payer, payee, Amount(1, 2))) for id_ in ids])
+                outcomes = await asyncio.gather(
+                    *[journal.submit(Transfer(id_, payer, payee, Amount(1, 2))) for id_ in ids]
+                )
                 assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
             assert journal._settler.batch_limit < BATCH_LIMIT
         assert await balance(client, payee) == "2.56"

@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy import select, update
 
 from myaccount.database.database import Database
-from myaccount.model.ledger import EXTERNAL_ACCOUNT, account, order
+from myaccount.model.ledger import EXTERNAL_ACCOUNT, account, entry
 
 from ..conftest import Client
 from ..helpers.actions import balance, open_users, send, transfer
@@ -90,15 +90,19 @@ async def test_a_user_opened_after_an_order_for_it_was_refused_is_found(client: 
     assert (await send(client, "/recharge", orderId="r1", userId="u2", amount="1"))[0] == 200
 
 
-async def test_the_journal_keeps_both_balances_after_each_order(client: Client, database: Database) -> None:
+async def test_the_journal_keeps_an_entry_of_each_account_for_what_moved(
+    client: Client, database: Database
+) -> None:
     await open_users(client, "u1", "u2")
     await send(client, "/recharge", orderId="r1", userId="u1", amount="10")
     await transfer(client, "t1", "u1", "u2", "4")
     await transfer(client, "t2", "u1", "u2", "7")
-    columns = (order.c.order_id, order.c.from_balance, order.c.to_balance, order.c.status)
-    rows = await database.read(lambda connection: connection.execute(select(*columns).order_by(order.c.id)))
-    assert list(rows) == [
-        ("r1", -1000, 1000, "posted"),
-        ("t1", 600, 400, "posted"),
-        ("t2", 600, 400, "declined"),
-    ]
+    rows = list(await database.read(lambda connection: connection.execute(select(entry))))
+    keys = {row.account for row in rows if row.account != EXTERNAL_ACCOUNT}
+    u1, u2 = sorted(keys)
+    assert {tuple(row) for row in rows} == {
+        (EXTERNAL_ACCOUNT, 1, "r1", -1000, -1000),
+        (u1, 1, "r1", 1000, 1000),
+        (u1, 2, "t1", -400, 600),
+        (u2, 1, "t1", 400, 400),
+    }
