@@ -39,7 +39,7 @@ from .appkeys import (
 from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
-from .database.not_ready import DatabaseAway
+from .database.start_errors import DatabaseAway
 from .inbox.feed import MessageFeed
 from .journal.writer import Journal
 from .listener.live_notifications import LiveNotifications

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..database.differences import select_within
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
+from ..database.server_differences import select_within
 from ..database.statements import Bound, placeholders, sql_literal
 from ..ledger.decide import Account, Order
 from .batches import ORDER_COLUMNS, Balances, BatchConnection

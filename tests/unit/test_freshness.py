@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from myaccount.database import freshness as freshness_module
-from myaccount.database.differences import LOCK_TIMEOUT_SECONDS
 from myaccount.database.freshness import CHECKED_SECONDS, Freshness
+from myaccount.database.server_differences import LOCK_TIMEOUT_SECONDS
 from myaccount.database.writability import NO_OP_WRITE
 
 
