@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..database.database import DriverConnection
-from ..database.statements import Bound, format_time
+from ..database.statements import Bound
+from ..database.times import sql_time
 from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.decide import Account, Order
 from ..outbox.events import due_after
@@ -74,8 +75,8 @@ class BatchConnection(ABC):
         """
         statements: list[Bound] = []
         if orders:
-            statements.append(self._insert_orders(orders, format_time(created_at)))
-            statements += self._insert_event(event, format_time(created_at), format_time(due_after(created_at)))
+            statements.append(self._insert_orders(orders, sql_time(created_at)))
+            statements += self._insert_event(event, sql_time(created_at), sql_time(due_after(created_at)))
         if balances:
             statements.append(self._write_balances(balances))
         found = await self._run(*statements, ("COMMIT", ()))

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
-from ..database.database import Database, DriverConnection, utc_now
+from ..database.database import Database, DriverConnection
+from ..database.times import utc_now
 from ..ledger.changes import settlements
 from ..ledger.commands import OUTSIDE_WORLD, Command
 from ..ledger.decide import Account, Order, Outcome, decide

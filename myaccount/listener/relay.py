@@ -9,8 +9,9 @@ from typing import Final, Self
 from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database, utc_now
+from ..database.database import Database
 from ..database.leases import lease_due, postpone
+from ..database.times import utc_now
 from ..errors import Overloaded
 from ..model.outbox import event
 from ..observability.metrics import MESSAGES

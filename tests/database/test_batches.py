@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from sqlalchemy import select, text
 
-from myaccount.database.database import Database, open_database, utc_now
+from myaccount.database.database import Database, open_database
+from myaccount.database.times import utc_now
 from myaccount.journal import mysql_batch as mysql_module
 from myaccount.journal.batches import Balances, BatchConnection
 from myaccount.journal.posting import run_batch

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from myaccount.database.database import open_database, utc_now
+from myaccount.database.database import open_database
+from myaccount.database.times import utc_now
 from myaccount.model.outbox import event
 from myaccount.settings.loading import load_configuration
 

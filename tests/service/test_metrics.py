@@ -19,7 +19,8 @@ from sqlalchemy import insert
 
 from myaccount import operations_port as operations
 from myaccount.appkeys import health_key
-from myaccount.database.database import Database, utc_now
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, event
 from myaccount.observability import metrics
