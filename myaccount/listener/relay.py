@@ -122,6 +122,7 @@ class Relay:
             event_ids = dispatched.unfinished
 
     async def _postpone(self, event_id: int, error: Exception) -> None:
+        # After a failover another event may have this id: it loses one of its attempts, but is still dispatched.
         reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
         _logger.warning("Event %s was not dispatched: %s", event_id, reason)
 
