@@ -137,7 +137,7 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         except DatabaseAway as error:
             if needed:
                 raise
-            _logger.error("Serving without a database until there is one: %s", error)
+            _logger.error("The database is away. The service starts without it and waits for it: %s", error)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
         app[feed_key] = MessageFeed(database)
