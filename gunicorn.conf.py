@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myaccount.database.embedded_file import acquire_lock, release_lock
-from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.observability import slots
 from myaccount.observability.log_setup import logging_settings, set_up_logging
 from myaccount.settings.loading import WrongConfiguration, default_file, load_configuration

@@ -39,7 +39,7 @@ from .appkeys import (
 from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
-from .database.not_ready import DatabaseAway
+from .database.start_errors import DatabaseAway
 from .inbox.feed import MessageFeed
 from .journal.writer import Journal
 from .listener.hold_sweeper import HoldSweeper
@@ -138,7 +138,7 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         except DatabaseAway as error:
             if needed:
                 raise
-            _logger.error("Serving without a database until there is one: %s", error)
+            _logger.error("The database is away. The service starts without it and waits for it: %s", error)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
         app[feed_key] = MessageFeed(database)

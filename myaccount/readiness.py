@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .database.database import Database, utc_now
+from .database.database import Database
 from .database.probe import Probe
+from .database.times import utc_now
 from .database.writability import find_refusal
 from .journal.writer import Journal
 from .migrations.runner import head_version, read_version

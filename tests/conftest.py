@@ -1,4 +1,4 @@
-"""The service on each backend and each queue, and what the tests look at it with."""
+"""Fixtures: the service on each database and each queue, and clients for it."""
 
 import asyncio
 import inspect
@@ -54,14 +54,14 @@ Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]
 
 
-# In memory, since the disk is what databases wait for. The system keeps what a killed process has written there.
+# In memory, since databases wait for the disk. What a killed process has written there is kept.
 MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes a folder of its own in it
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     tempfile.tempdir = str(MEMORY)
 
 
 class Server(TestServer):
-    """aiohttp's test server, with the service's own way to run and to end."""
+    """aiohttp's test server, with the service's own runner."""
 
     async def _make_runner(self, **kwargs: Any) -> BaseRunner:
         return GracefulRunner(self.app)
@@ -69,7 +69,7 @@ class Server(TestServer):
 
 @pytest.fixture(scope="session", autouse=True)
 def _end_soon() -> Iterator[None]:
-    """Nobody stands before the services of this process who would let go of a connection by itself."""
+    """Shorten the wait for connections at the end: without a proxy in front, nobody closes idle ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "DRAIN_SECONDS", 0.5)
         yield
@@ -77,7 +77,7 @@ def _end_soon() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Take away the handlers that a command of this test's has set up: its output is closed by then."""
+    """Remove the handlers that a command set up in this test, since its output is closed afterwards."""
     yield
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if type(handler).__module__ == logsetup.__name__]:
@@ -91,7 +91,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let a coroutine that hangs fail at the line where it waits; pytest-timeout shows only the event loop's."""
+    """Make a hanging coroutine fail at the line where it waits. pytest-timeout shows only the event loop."""
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         seconds = float(item.config.getoption("timeout") or item.config.getini("timeout")) / 2
         item.obj = _limited(item.obj, seconds)
@@ -107,7 +107,7 @@ def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[.
 
 
 class ClientOf(Client):
-    """A client whose server is another's to close."""
+    """A client that does not close its server."""
 
     async def close(self) -> None:
         await self.session.close()
@@ -118,7 +118,7 @@ PATIENCE = 6 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 1
 
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 20) -> None:
-    """Return once the condition holds; for what gives no event to wait for."""
+    """Wait until the condition holds. Only for what has no event to wait for."""
     async with asyncio.timeout(timeout_seconds * PATIENCE):
         while True:
             holds = condition()
@@ -212,6 +212,6 @@ async def client(config: Config, aiohttp_client: Callable[..., Awaitable[Client]
 
 @pytest.fixture
 async def database(config: Config, client: Client) -> AsyncIterator[Database]:
-    """A second way to the database of the running service."""
+    """A second connection to the database of the running service."""
     async with open_database(config, working_path(config["sqlite_file"])) as database:
         yield database

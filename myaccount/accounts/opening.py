@@ -6,7 +6,8 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.coalescing import Coalescer
-from ..database.database import Database, utc_now
+from ..database.database import Database
+from ..database.times import utc_now
 from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
 from ..inbox.team_rows import find_team
 from ..ledger.changes import opening

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import yaml
 
 from ..database.backup import BackupFailed
-from ..database.not_ready import DatabaseNotReady
+from ..database.start_errors import DatabaseNotReady
 from ..errors import Unavailable
 from ..settings.loading import WrongConfiguration, load_configuration_of, variables_of
 from ..system.output import output_fault, print_any_letters

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..database.database import Database, open_database
 from ..database.embedded_file import refuse_old_sqlite
-from ..database.not_ready import DatabaseNotReady
+from ..database.start_errors import DatabaseNotReady
 from ..migrations.startup import prepare_schema
 from ..settings.paths import working_path
 from ..settings.schema import Config

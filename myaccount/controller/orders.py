@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from ..appkeys import database_key, journal_key, replayed_key
+from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
 from ..journal.order_query import query_order
 from ..ledger.commands import Command, Recharge, Transfer
@@ -75,7 +76,7 @@ async def querorder(request: web.Request) -> dict[str, object]:
         "CURRENCY": order.currency,
         "STATUS": order.status,
         "REASON": order.reason,
-        "CREATE_TIME": order.created_at.isoformat(timespec="microseconds") + "Z",
+        "CREATE_TIME": iso_time(order.created_at),
     }
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -26,11 +25,6 @@ Result = TypeVar("Result")
 SQLITE_CONNECTIONS: Final = 4
 # One to see whether the database takes writes, and one to count what waits in it.
 PROBE_CONNECTIONS: Final = 2
-
-
-def utc_now() -> datetime:
-    """Return the time as the tables have it: UTC, without a time zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class DriverConnection(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..system.file_lock import lock
 from ..system.private_files import make_file, make_folder, record_made, remove_if_new, tighten
-from .not_ready import DatabaseNotReady
+from .start_errors import DatabaseNotReady
 
 _logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..settings.schema import MysqlConfig
-from .differences import LOCK_TIMEOUT_SECONDS, set_session
 from .freshness import Freshness
+from .server_differences import LOCK_TIMEOUT_SECONDS, set_session
 
 # A request that gets no connection within this time is refused.
 POOL_TIMEOUT_SECONDS: Final = 1

@@ -13,7 +13,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .differences import (
+from .error_kinds import ErrorKind, kind_of
+from .pipeline import PACKET_LIMIT
+from .server_differences import (
     FIND_VARIABLES,
     LOCK_TIMEOUT_SECONDS,
     OCEANBASE_LOCK_TIMEOUT,
@@ -22,8 +24,6 @@ from .differences import (
     lock_timeouts,
     set_session,
 )
-from .error_kinds import ErrorKind, kind_of
-from .pipeline import PACKET_LIMIT
 from .writability import NO_OP_WRITE
 
 # The server ends a transaction that sends nothing for this long, which frees the locks of a stopped process.

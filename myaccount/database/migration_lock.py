@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import Unavailable
-from .differences import lock_timeouts, set_session, statement_timeouts
 from .error_kinds import ErrorKind, kind_of
 from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
 from .pipeline import is_sqlite
+from .server_differences import lock_timeouts, set_session, statement_timeouts
 
 # A migration waits this long for another migration of the same database.
 MIGRATION_WAIT_SECONDS: Final = 600

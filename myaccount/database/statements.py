@@ -4,7 +4,6 @@ What a client wrote is a parameter, always.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 # A statement, with %s for each parameter (`?` for SQLite's own), and its parameters.
@@ -49,8 +48,3 @@ def placeholders(parameters: Collection[object]) -> str:
 def sql_literal(constant: str | None) -> str:
     """Quote a trusted constant as an SQL literal. Never client input."""
     return "NULL" if constant is None else f"'{constant}'"
-
-
-def format_time(time: datetime) -> str:
-    """Return a time as both databases take it, without quotes."""
-    return time.isoformat(" ", "microseconds")

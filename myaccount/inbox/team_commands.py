@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database, utc_now
+from ..database.database import Database
 from ..database.pipeline import run_pipeline
+from ..database.times import utc_now
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from .team_rows import add_members, find_team, find_users, insert_team, remove_members, rename_team
 from .writing import NewMessage, was_written, write_messages

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import jinja2
 
+from ..database.times import iso_time
 from ..settings.paths import resource
 from .queries import Message
 
@@ -37,7 +38,7 @@ def message_row(message: Message, language: str) -> dict[str, Any]:
         "RECEIVER_ID": message.receiver_id or None,
         "TITLE": title,
         "BODY": body,
-        "CREATE_TIME": message.created_at.isoformat(timespec="microseconds") + "Z",
+        "CREATE_TIME": iso_time(message.created_at),
         "READ": not message.unread,
     }
 

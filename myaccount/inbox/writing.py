@@ -9,7 +9,8 @@ from sqlalchemy import select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import is_sqlite, run_pipeline
-from ..database.statements import Bound, format_time, insert_rows, placeholders
+from ..database.statements import Bound, insert_rows, placeholders, sql_literal
+from ..database.times import sql_time
 from ..model.inbox import message
 
 _MESSAGE: Final = (
@@ -70,12 +71,12 @@ def write_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) 
 # Numbers and trusted constants are SQL literals: parameters would cost more than everything else here.
 def _counter_row(reader_id: str, team_id: str, message_type: str, own: bool, count: int) -> Bound:
     if not team_id:
-        return f"(%s,'','{message_type}',{own:d},{count},{count})", [reader_id]
-    return f"(%s,%s,'{message_type}',{own:d},{count},{count})", [reader_id, team_id]
+        return f"(%s,'',{sql_literal(message_type)},{own:d},{count},{count})", [reader_id]
+    return f"(%s,%s,{sql_literal(message_type)},{own:d},{count},{count})", [reader_id, team_id]
 
 
 def _message_row(m: NewMessage) -> Bound:
-    own = f"'{m.message_type}','{format_time(m.created_at)}',{m.own:d},1"
+    own = f"{sql_literal(m.message_type)},{sql_literal(sql_time(m.created_at))},{m.own:d},1"
     values = [m.reader_id, m.source_id, m.user_id, m.user_name, m.receiver_id, m.body]
     if not m.team_id:
         return f"(%s,%s,%s,%s,%s,%s,'','','',{own})", values

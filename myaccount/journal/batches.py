@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from ..database.database import DriverConnection, utc_now
-from ..database.statements import Bound, format_time
+from ..database.database import DriverConnection
+from ..database.statements import Bound
+from ..database.times import sql_time, utc_now
 from ..ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
@@ -113,7 +114,7 @@ class BatchConnection(ABC):
             return {}, False
         named, expired = await self._run_some(
             self._find_holds(order_ids) if order_ids else None,
-            self._find_expired_holds(payers, format_time(now), EXPIRED_LIMIT) if payers else None,
+            self._find_expired_holds(payers, sql_time(now), EXPIRED_LIMIT) if payers else None,
         )
         return {row[0]: _hold(row) for row in [*named, *expired]}, len(expired) == EXPIRED_LIMIT
 
@@ -126,7 +127,7 @@ class BatchConnection(ABC):
 
     async def commit(self, state: State, events: Sequence[str]) -> list[int]:
         """Write everything that the batch changed, with its events, and commit; return the events' ids."""
-        now = format_time(state.now)
+        now = sql_time(state.now)
         statements: list[Bound] = []
         if state.new_orders:
             statements += self._insert_orders(state.new_orders, now)
@@ -145,7 +146,7 @@ class BatchConnection(ABC):
             statements.append(self._write_balances(accounts, held=bool(holds)))
         for body in events:
             # The sweeper compares this with this process's clock.
-            statements += self._insert_event(body, now, format_time(due_after(utc_now())))
+            statements += self._insert_event(body, now, sql_time(due_after(utc_now())))
         found = await self._run(*statements, ("COMMIT", ()))
         return [int(event_id) for (event_id,) in found]
 

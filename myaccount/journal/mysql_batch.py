@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ..database.differences import select_within
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
-from ..database.statements import Bound, format_time, insert_rows, placeholders, sql_literal
+from ..database.server_differences import select_within
+from ..database.statements import Bound, insert_rows, placeholders, sql_literal
+from ..database.times import sql_time
 from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
@@ -123,7 +124,7 @@ class MysqlBatch(BatchConnection):
     def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]:
         rows: list[Bound] = []
         for hold in holds:
-            end = sql_literal(format_time(hold.expires_at))
+            end = sql_literal(sql_time(hold.expires_at))
             due = end if hold.status == HELD else "NULL"
             values = f"{hold.payer},{hold.payee},{hold.remaining},{hold.captured},{sql_literal(hold.status)}"
             rows.append((f"(%s,{values},{end},{due})", (hold.order_id,)))

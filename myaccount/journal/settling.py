@@ -83,7 +83,9 @@ class Settler:
         half = (len(batch) + 1) // 2
         if half < self.batch_limit and len(batch) > 1:
             self.batch_limit = half
-            _logger.warning("The database takes no larger batches: one has at most %s orders for now.", half)
+            _logger.warning(
+                "A batch was too large for the database. Batches have at most %s orders from now on.", half
+            )
         return half
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:

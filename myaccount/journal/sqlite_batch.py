@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..database.database import utc_now
 from ..database.pipeline import run_sqlite_pipeline
-from ..database.statements import Bound, format_time
+from ..database.statements import Bound
+from ..database.times import sql_time, utc_now
 from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
@@ -67,7 +67,7 @@ class SqliteBatch(BatchConnection):
         return (
             f'SELECT count(*), json_group_array(json_array({ORDER_COLUMNS})), ? FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
-            (format_time(utc_now()), _json(order_ids)),
+            (sql_time(utc_now()), _json(order_ids)),
         )
 
     def _find_holds(self, order_ids: Collection[str]) -> Bound:
@@ -114,8 +114,8 @@ class SqliteBatch(BatchConnection):
                 hold.remaining,
                 hold.captured,
                 hold.status,
-                format_time(hold.expires_at),
-                format_time(hold.expires_at) if hold.status == HELD else None,
+                sql_time(hold.expires_at),
+                sql_time(hold.expires_at) if hold.status == HELD else None,
             ]
             for hold in holds
         ]

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..database.server_time import server_time
+from ..database.times import server_time
 from ..journal.writer import Journal
 from ..ledger.commands import EndHolds
 from ..ledger.references import AccountId

@@ -15,8 +15,12 @@ from .redis_queue import AWAY, RECONNECT_SECONDS, FindName, redis_client
 _logger = logging.getLogger(__name__)
 
 READERS_LIMIT: Final = 10_000
-# After this long without a message, the client checks the connection.
-QUIET_SECONDS: Final = 10
+# After this long without a message, the channel is checked, for at most CHECK_SECONDS.
+QUIET_SECONDS: Final = 2
+CHECK_SECONDS: Final = 1
+# How often streams read the database while no notification can come. The relay dispatches within 4 seconds
+# without Redis, so messages reach the streams of every process within 5.
+POLL_SECONDS: Final = 1
 
 
 class RedisLiveNotifications(LiveNotifications):
@@ -27,6 +31,7 @@ class RedisLiveNotifications(LiveNotifications):
         self._find_name = find_name
         # Empty until the database has answered once.
         self._channel = ""
+        self._connected = False
         self._unsent: set[str] = set()
         self._has_unsent = asyncio.Event()
         self._client = redis_client(config, 1)
@@ -37,6 +42,7 @@ class RedisLiveNotifications(LiveNotifications):
             **super()._steps(),
             "sender of live notifications": self._send,
             "receiver of live notifications": self._receive,
+            "polling of live streams": self._poll,
         }
 
     async def __aexit__(self, *error: object) -> None:
@@ -66,16 +72,32 @@ class RedisLiveNotifications(LiveNotifications):
 
     async def _receive(self) -> None:
         """Notify subscribers as the channel says. After an interruption notify all: messages may be lost."""
+        self._connected = False
         await self._find_channel()
         with suppress(*AWAY):
             async with self._receiving_client.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(self._channel)
+                await self._check()
+                self._connected = True
                 self.notify_all()
                 while True:
                     raise_if_cancelled()
                     if message := await channel.get_message(timeout=QUIET_SECONDS):
                         self._notify(message["data"])
+                    else:
+                        await self._check()
         await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _check(self) -> None:
+        """Publish a message for nobody. Raises RedisError or OSError if Redis does not take it in time."""
+        async with asyncio.timeout(CHECK_SECONDS):
+            await self._client.publish(self._channel, "[]")
+
+    async def _poll(self) -> None:
+        """Have the streams of this process read the database while no notification can come."""
+        await asyncio.sleep(POLL_SECONDS)
+        if not self._connected:
+            self.notify_all()
 
     async def _find_channel(self) -> None:
         if not self._channel:

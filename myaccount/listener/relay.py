@@ -9,8 +9,9 @@ from typing import Final, Self
 from aiojobs import Scheduler
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database, utc_now
+from ..database.database import Database
 from ..database.leases import lease_due, postpone
+from ..database.times import utc_now
 from ..errors import Overloaded
 from ..model.outbox import event
 from ..observability.metrics import MESSAGES
@@ -121,6 +122,7 @@ class Relay:
             event_ids = dispatched.unfinished
 
     async def _postpone(self, event_id: int, error: Exception) -> None:
+        # After a failover another event may have this id: it loses one of its attempts, but is still dispatched.
         reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
         _logger.warning("Event %s was not dispatched: %s", event_id, reason)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, inspect, text
 
-from ..database.not_ready import DatabaseNotReady
+from ..database.start_errors import DatabaseNotReady
 from ..settings.paths import resource
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.database import Database
 from ..database.embedded_file import refuse_if_served
 from ..database.error_texts import reason_of
-from ..database.not_ready import DatabaseAway, DatabaseNotReady
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
+from ..database.start_errors import DatabaseAway, DatabaseNotReady
 from ..database.writability import find_refusal
 from ..errors import Unavailable
 from ..model.ledger import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account

@@ -23,15 +23,18 @@ _started_at: Final = float(os.environ.get(STARTED_VARIABLE) or time.time())
 
 # By name: the help text and the labels.
 _SAMPLED: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "ready": ("Whether the service can settle orders, as /readyz says.", ()),
+    "ready": ("Whether the service can post orders, as /readyz says.", ()),
     "database_up": ("Whether the database answers.", ()),
-    "redis_up": ("Whether Redis answers and takes and gives events, where one is configured.", ()),
-    "events_waiting": ("Events not told yet, counted up to 10,000.", ()),
-    "events_oldest_age_seconds": ("The age of the oldest of the 1,000 events that are due first.", ()),
-    "events_set_aside": ("Events that could not be told, counted up to 10,000.", ()),
-    "deliveries_waiting": ("Requests owed to endpoints, by host, counted up to 10,000 each endpoint.", ("host",)),
-    "deliveries_oldest_age_seconds": ("The age of the oldest of the 1,000 that are due first.", ("host",)),
-    "deliveries_set_aside": ("Requests that failed to the last, counted up to 10,000 each endpoint.", ("host",)),
+    "redis_up": ("Whether Redis accepts and returns events, if it is configured.", ()),
+    "events_waiting": ("Pending events, counted up to 10,000.", ()),
+    "events_oldest_age_seconds": ("The age of the oldest among the 1,000 events that are due first.", ()),
+    "events_set_aside": ("Events that are dead letters, counted up to 10,000.", ()),
+    "deliveries_waiting": ("Pending deliveries, by host, counted up to 10,000 each endpoint.", ("host",)),
+    "deliveries_oldest_age_seconds": ("The age of the oldest among the 1,000 that are due first.", ("host",)),
+    "deliveries_set_aside": (
+        "Deliveries that are dead letters, by host, counted up to 10,000 each endpoint.",
+        ("host",),
+    ),
     "start_time_seconds": ("When the service started: gunicorn's master, or the process, since 1970.", ()),
     "build_info": ("Which version runs on which Python.", ("version", "python")),
 }

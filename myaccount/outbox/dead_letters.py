@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Table, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database, utc_now
+from ..database.database import Database
 from ..database.leases import find_page_end, list_rows, remove, resend
+from ..database.times import utc_now
 from ..model.outbox import delivery, event
 from ..webhooks.deliveries import disabled_endpoints, enable_endpoints, move_deliveries
 

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.leases import lease_due
-from ..database.statements import Bound, format_time, insert_rows
+from ..database.statements import Bound, insert_rows, sql_literal
+from ..database.times import sql_time
 from ..model.outbox import delivery, disabled_endpoint
 from ..settings.callbacks import CallbackConfig, endpoint_key
 
@@ -39,8 +40,9 @@ def insert_deliveries(
 
     For a disabled endpoint it is inserted as a dead letter, kept until it is resent or dropped.
     """
-    due = f"(%s,%s,%s,0,'{format_time(now)}',NULL,'{format_time(now)}')"
-    dead_letter = f"(%s,%s,%s,0,NULL,'{GONE}','{format_time(now)}')"
+    created_at = sql_literal(sql_time(now))
+    due = f"(%s,%s,%s,0,{created_at},NULL,{created_at})"
+    dead_letter = f"(%s,%s,%s,0,NULL,{sql_literal(GONE)},{created_at})"
     rows = [
         (dead_letter if endpoint in disabled else due, [endpoint, f"msg_{secrets.token_hex(16)}", body])
         for endpoint, body in bodies

@@ -17,8 +17,9 @@ import aiohttp
 import yarl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database, utc_now
+from ..database.database import Database
 from ..database.leases import postpone, remove
+from ..database.times import utc_now
 from ..model.outbox import delivery
 from ..observability.metrics import count_delivery
 from ..settings.callbacks import CallbackConfig, endpoint_key, url_key

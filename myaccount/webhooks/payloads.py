@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from ..database.times import iso_time
 from ..ledger.changes import ACCOUNT_OPENED, DECLINE, RECHARGE, TRANSFER, Change
 from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.money import CNY, format_amount
@@ -22,7 +23,7 @@ def request_bodies(
 
     A body has at most REQUEST_CHANGES_LIMIT changes. The same change may stand in the bodies of several endpoints.
     """
-    timestamp = created_at.isoformat(timespec="microseconds") + "Z"
+    timestamp = iso_time(created_at)
     for endpoint, types in subscriptions.items():
         selected = [_fields(change) for change in changes if change.change_type in types]
         for start in range(0, len(selected), REQUEST_CHANGES_LIMIT):

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert, select, text
 
-from myaccount.database.database import Database, open_database, utc_now
+from myaccount.database.database import Database, open_database
+from myaccount.database.times import utc_now
 from myaccount.journal import batches as batches_module
 from myaccount.journal import mysql_batch as mysql_module
 from myaccount.journal.batches import BatchConnection, Locked

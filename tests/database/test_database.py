@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import database_key
 from myaccount.database import retries as retries_module
-from myaccount.database.database import Database, utc_now
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
 from myaccount.journal.posting import run_batch

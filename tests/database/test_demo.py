@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from myaccount.cli import entry as cli
 from myaccount.database.database import open_database
-from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.journal.verification import verify_books
 from myaccount.main import create_app
 from myaccount.migrations.runner import known_versions, upgrade

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from myaccount.database.database import open_database
-from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.migrations.startup import prepare_schema
 from myaccount.settings.schema import CONFIGURATION, Config
 

@@ -128,10 +128,10 @@ class TestRedis:
         monkeypatch.setattr("myaccount.listener.redis_queue.DEAD_MILLISECONDS", 0)
         with redis_server.client() as redis:
             redis.xgroup_create("stream", GROUP, id="0", mkstream=True)
-            receipt = str(redis.xadd("stream", {"event": 7}))
+            entry_id = str(redis.xadd("stream", {"event": 7}))
             assert redis.xreadgroup(GROUP, "dead", {"stream": ">"})
         async with RedisQueue(config["redis"], name) as queue, asyncio.timeout(20):
-            assert await queue.take() == [QueueMessage(7, receipt)]
+            assert await queue.take() == [QueueMessage(7, entry_id)]
 
     async def test_trimmed_messages_of_a_dead_consumer_are_ignored(
         self, config: Config, redis_server: Redis

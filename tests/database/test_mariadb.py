@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database import freshness as freshness_module
 from myaccount.database import retries as retries_module
-from myaccount.database.database import Database, open_database, utc_now
+from myaccount.database.database import Database, open_database
+from myaccount.database.times import utc_now
 from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import CONFIGURATION, Config

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import func, select
 
-from myaccount.database.database import Database, utc_now
+from myaccount.database.database import Database
 from myaccount.database.error_kinds import TooLarge
 from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values
 from myaccount.database.statements import insert_rows
+from myaccount.database.times import utc_now
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change

@@ -10,7 +10,7 @@ import yaml
 from sqlalchemy import Engine, inspect, text
 
 from myaccount.cli import entry as cli
-from myaccount.database.not_ready import DatabaseNotReady
+from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.migrations import runner as migrations
 from myaccount.migrations.runner import head_version, read_version
 from myaccount.settings.schema import Config

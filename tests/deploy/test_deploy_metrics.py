@@ -88,18 +88,18 @@ def exported(
     service.post("/recharge", orderId="r1", userId="u1", amount="1")
     with suppress(HTTPError):
         service.post("/recharge", orderId="r1", userId="u1", amount="2")
-    told: Scrape | None = None
+    scraped: Scrape | None = None
 
     def all_told() -> bool:
         # A worker counts its replies once a second, and another may be scraped before.
-        nonlocal told
-        told = scrape(port)
-        delivered = told.where("myaccount_deliveries_total", result="ok")
-        return delivered > 0 and told.where("myaccount_http_request_duration_seconds_count") >= 3
+        nonlocal scraped
+        scraped = scrape(port)
+        delivered = scraped.where("myaccount_deliveries_total", result="ok")
+        return delivered > 0 and scraped.where("myaccount_http_request_duration_seconds_count") >= 3
 
     wait_until(all_told, 20)
-    assert told is not None
-    labels = dict(told.labels())
+    assert scraped is not None
+    labels = dict(scraped.labels())
     assert ("process_start_time_seconds" in labels) == (not workers)
     if workers:
         # Only a single process exports these, and only its panels use them.
@@ -120,8 +120,8 @@ def test_each_expression_uses_existing_names_and_labels(exported: Mapping[str, s
         used |= labels.keys()
     # Every metric is used somewhere. A histogram is exported in three parts.
     parts = re.compile("_(bucket|count|sum)$")
-    told = {parts.sub("", name) for name in exported if name.startswith("myaccount_")}
-    assert told == {parts.sub("", name) for name in used if name.startswith("myaccount_")}
+    found = {parts.sub("", name) for name in exported if name.startswith("myaccount_")}
+    assert found == {parts.sub("", name) for name in used if name.startswith("myaccount_")}
 
 
 def test_each_alert_names_its_subject_by_labels_that_are_left() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..conftest import Section, eventually
-from ..helpers.bank import HOT, BankOf, Sent, assert_nothing_is_astray, check
+from ..helpers.bank import HOT, BankOf, Sent, assert_tables_match_replies, check
 from ..helpers.failpoints import POINTS
 from ..helpers.services import Start
 
@@ -32,7 +32,7 @@ async def test_no_cent_is_astray_and_every_answer_was_true(
     await running
     assert len(bank.history) == CLIENTS * ORDERS_EACH
     assert other.process.poll() == (None if fault == "none" else -signal.SIGKILL)
-    await assert_nothing_is_astray(bank, sound.configuration)
+    await assert_tables_match_replies(bank, sound.configuration)
     assert {"posted", "declined", "refused"} <= set().union(*(sent.outcomes for sent in bank.history))
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from myaccount.database.database import open_database, utc_now
+from myaccount.database.database import open_database
+from myaccount.database.times import utc_now
 from myaccount.model.outbox import event
 from myaccount.settings.loading import load_configuration
 
 from ..conftest import Section, eventually
-from ..helpers.bank import Bank, BankOf, assert_nothing_is_astray
+from ..helpers.bank import Bank, BankOf, assert_tables_match_replies
 from ..helpers.dispatched import assert_all_dispatched
 from ..helpers.failpoints import LISTENER_POINTS
 from ..helpers.receivers import Answer, Endless, Receiving, hang
@@ -148,7 +149,7 @@ async def test_after_a_fault_of_redis_or_a_service_nothing_is_lost_and_nothing_i
             await scene.goes_on()
     stop.set()
     await load
-    await assert_nothing_is_astray(bank, sound.configuration)
+    await assert_tables_match_replies(bank, sound.configuration)
     await assert_all_dispatched(sound, receiver.receiver)
 
 

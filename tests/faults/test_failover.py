@@ -2,16 +2,23 @@
 
 import asyncio
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from myaccount.database import freshness as freshness_module
+from myaccount.ledger.changes import CHANGE_TYPES
+from myaccount.main import create_app
 from myaccount.settings.paths import resource
+from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section, eventually
+from ..conftest import Client, Section, Server, eventually
 from ..helpers.actions import balance, open_users, send, transfer
 from ..helpers.faults import Proxy
+from ..helpers.receivers import Receiving
 from ..helpers.servers import MariaDB, program
 
 
@@ -39,7 +46,13 @@ class Pair:
         )
 
     def on_new(self, statement: str) -> object:
-        with self.new.connect(database=self.database) as connection, connection.cursor() as cursor:
+        return self._first(self.new, statement)
+
+    def on_old(self, statement: str) -> object:
+        return self._first(self.old, statement)
+
+    def _first(self, server: MariaDB, statement: str) -> object:
+        with server.connect(database=self.database) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             row = cursor.fetchone()
         return row[0] if row else None
@@ -157,6 +170,50 @@ async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_th
         return await _name(client) == "on the new server"
 
     await eventually(reads_the_new_one)
+
+
+async def test_a_service_that_only_reads_reads_the_new_server_once_the_interval_of_the_checks_is_over(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+
+    def clock() -> float:
+        nonlocal now
+        now += 1e-6
+        return now
+
+    monkeypatch.setattr(freshness_module, "time", SimpleNamespace(monotonic=clock))
+    await open_users(client, "u1")
+    await asyncio.gather(*[_name(client) for _ in range(10)])
+    pair.copy()
+    pair.on_new("UPDATE user SET user_name = 'on the new server'")
+    pair.demote_old()
+    # Only the clock makes the next reads check.
+    assert await _name(client) == "N"
+    now += freshness_module.CHECKED_SECONDS
+    assert {await _name(client) for _ in range(10)} == {"on the new server"}
+
+
+@pytest.mark.parametrize("commits", ["the same process", "another process"])
+async def test_an_event_that_is_committed_on_the_new_server_is_delivered(
+    commits: str, pair: Pair, config: Config, receiver: Receiving, aiohttp_client: Any
+) -> None:
+    endpoint = {"url": receiver.url, "events": sorted(CHANGE_TYPES), "timeout_seconds": 5.0, "trust_env": False}
+    listening: Any = {**config, "listener": {"enabled": True}, "callbacks": [endpoint]}
+    listener = await aiohttp_client(Server(create_app(listening)))
+    client = listener if commits == "the same process" else await aiohttp_client(Server(create_app(config)))
+    await open_users(client, "u1")
+    await receiver.receiver.until_called(1)
+    await eventually(lambda: pair.on_old("SELECT COUNT(*) FROM event") == 0)
+    await eventually(lambda: pair.on_old("SELECT COUNT(*) FROM delivery") == 0)
+    pair.copy()
+    pair.demote_old()
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
+    await eventually(lambda: receiver.receiver.received() == {"a-u1": 1, "r1": 1})
+    async with listener.get("/messages", params={"userId": "u1"}) as response:
+        types = [message["MESSAGE_TYPE"] for message in (await response.json())["result"]]
+    assert types == ["recharge", "account_opened"]
+    assert pair.on_new("SELECT COUNT(*) FROM event") == 0
 
 
 async def test_a_database_that_is_read_only_everywhere_can_be_read(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from ..conftest import Section, eventually
-from ..helpers.bank import BankOf, assert_nothing_is_astray
+from ..helpers.bank import BankOf, assert_tables_match_replies
 from ..helpers.engines import FOREIGN, new_server
 from ..helpers.faults import FAULTS, Fault, Proxy, Scene
 from ..helpers.servers import MariaDB
@@ -71,5 +71,5 @@ async def test_a_fault_of_the_database_breaks_no_promise_and_is_over_when_it_is_
     await load
     # Nobody had to start it again.
     assert service.process.poll() is None
-    await assert_nothing_is_astray(bank, service.configuration)
+    await assert_tables_match_replies(bank, service.configuration)
     assert set(bank.retry_after) <= {"1"}

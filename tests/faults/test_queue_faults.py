@@ -10,13 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount import main as main_module
-from myaccount.appkeys import health_key, queue_key
+from myaccount.appkeys import database_key, health_key, notifications_key, queue_key
 from myaccount.database.database import Database, open_database
 from myaccount.database.leases import lease_due
 from myaccount.errors import Unavailable
+from myaccount.listener import live_notifications as live_module
+from myaccount.listener import redis_notifications as notifications_module
 from myaccount.listener import redis_queue as redis_queue_module
 from myaccount.listener import relay as relay_module
 from myaccount.listener import repeating as repeating_module
+from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
 from myaccount.listener.repeating import repeat
 from myaccount.main import create_app, redis_name
@@ -27,8 +30,8 @@ from myaccount.outbox import events as events_module
 from myaccount.settings.paths import resource
 from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section, Server, eventually
-from ..helpers.actions import open_users
+from ..conftest import Client, ClientOf, Section, Server, eventually
+from ..helpers.actions import open_users, send
 from ..helpers.servers import MariaDB, Redis
 
 
@@ -149,6 +152,82 @@ async def test_while_redis_is_away_events_are_dispatched(
 
 def test_events_that_the_queue_loses_are_dispatched_within_five_seconds() -> None:
     assert events_module.RESEND_SECONDS + relay_module.SWEEP_SECONDS <= 4
+
+
+def _no_permission_to_publish(redis: Redis) -> Callable[[], Any]:
+    with redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-publish")
+
+    def end() -> None:
+        with redis.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "+@all")
+
+    return end
+
+
+def _killed(redis: Redis) -> Callable[[], Any]:
+    redis.kill()
+    return redis.start
+
+
+def _paused(redis: Redis) -> Callable[[], Any]:
+    redis.pause()
+    return redis.resume
+
+
+@pytest.mark.parametrize("fault", [_killed, _paused, _no_permission_to_publish])
+async def test_without_redis_a_stream_in_another_process_gets_its_messages(
+    fault: Callable[[Redis], Callable[[], Any]],
+    quick_sweeps: None,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Config,
+    redis_server: Redis,
+) -> None:
+    monkeypatch.setattr(live_module, "NOTIFY_ALL_SECONDS", 3600)
+    monkeypatch.setattr(notifications_module, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(notifications_module, "POLL_SECONDS", 0.1)
+    reading_config: Any = {**config, "listener": {"enabled": False}}
+    async with (
+        Server(create_app(config)) as writing,
+        Server(create_app(reading_config)) as reading,
+        ClientOf(writing) as one,
+        ClientOf(reading) as other,
+    ):
+        await open_users(one, "u1")
+        await _until_dispatched(one.app[database_key], "u1")
+        live = other.app[notifications_key]
+        assert isinstance(live, RedisLiveNotifications)
+        await eventually(lambda: live._connected)
+        async with other.get("/messages/stream", params={"userId": "u1"}) as response:
+            await response.content.readuntil(b"\n\n")
+            end = fault(redis_server)
+            try:
+                await send(one, "/recharge", orderId="r1", userId="u1", amount="1")
+                async with asyncio.timeout(20):
+                    assert b'"r1"' in await response.content.readuntil(b"\r\n\r\n")
+                await eventually(lambda: not live._connected)
+            finally:
+                await asyncio.to_thread(end)
+            await eventually(lambda: live._connected)
+
+
+async def test_streams_do_not_poll_while_redis_works(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = client.app[notifications_key]
+    assert isinstance(live, RedisLiveNotifications)
+    monkeypatch.setattr(notifications_module, "POLL_SECONDS", 0)
+    await eventually(lambda: live._connected)
+    with live.subscribe("u1") as notified:
+        await live._poll()
+        assert not notified.is_set()
+        live._connected = False
+        await live._poll()
+        assert notified.is_set()
+
+
+def test_messages_reach_the_streams_of_every_process_within_five_seconds_without_redis() -> None:
+    dispatched_seconds = events_module.RESEND_SECONDS + relay_module.SWEEP_SECONDS
+    noticed_seconds = notifications_module.QUIET_SECONDS + notifications_module.CHECK_SECONDS
+    assert max(dispatched_seconds, noticed_seconds) + notifications_module.POLL_SECONDS <= 5
 
 
 async def test_the_probe_of_redis_adds_no_entry(client: Client, database: Database, redis_server: Redis) -> None:

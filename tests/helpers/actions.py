@@ -42,7 +42,7 @@ async def transfer(client: Client, order_id: str, payer: str, payee: str, amount
 
 
 async def assert_books_balance(database: Database) -> None:
-    """Promises 2 and 3, from the tables."""
+    """Check promises 2 and 3 on the tables."""
 
     async def work(connection: Any) -> tuple[dict[int, tuple[int, int | None]], dict[int, int]]:
         held = {row.id: (row.balance, row.floor) for row in await connection.execute(select(account))}
@@ -60,6 +60,6 @@ async def assert_books_balance(database: Database) -> None:
 
 
 async def first_row(connection: AsyncConnection, query: TextClause) -> tuple[Any, ...] | None:
-    """Return what a query finds first."""
+    """Return the first row of a query."""
     row = (await connection.execute(query)).first()
     return tuple(row) if row else None

@@ -1,7 +1,7 @@
-"""A bank under load, and the checker of what became of it: the way of the Jepsen bank tests.
+"""A bank under load, and a checker of its outcomes, after the bank tests of Jepsen.
 
-Clients move money between a few hot and many cold accounts, over several processes; one order in ten is sent twice
-at the same moment, to two of them. Everything that was answered is remembered, and held against the tables.
+Clients move money between a few hot and many cold accounts, over several processes. One order in ten is sent to
+two of them at once. All replies are recorded, and compared with the tables at the end.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ HOT = ["h1", "h2", "h3"]
 COLD = [f"c{n}" for n in range(40)]
 START_CENTS = 2000
 TWICE = 0.1
-# The statuses that say for certain what became of an order.
+# The statuses that tell the outcome of an order.
 CERTAIN = {200: "posted", 409: "declined", 404: "refused"}
 
 
 @dataclass
 class Sent:
-    """An order, and every answer it got; one that got none yet has an unknown outcome."""
+    """An order and the outcomes in its replies. Without any, its outcome is unknown."""
 
     order_id: str
     payer: str
@@ -51,20 +51,21 @@ class Bank:
 
     def __init__(self, session: aiohttp.ClientSession, addresses: Sequence[str], seed: int) -> None:
         self._session = session
-        # Of those that are sent to; the first is the one that is asked.
+        # Orders go to all of them, balance queries to the first.
         self.addresses = list(addresses)
         self._random = random.Random(seed)
         self.history: list[Sent] = []
         self.read_balances: list[str] = []
-        # Of each 503, when it may be tried again, and its words; of what no client must ever see, the status.
+        # The Retry-After of each 503, and its text.
         self.retry_after: list[str | None] = []
         self.refusals: list[str] = []
-        self.unheard_of: list[int] = []
-        # The requests that got no answer at all, and why.
+        # The statuses that no client should get.
+        self.unexpected_statuses: list[int] = []
+        # The errors of the requests without a reply.
         self.lost: list[str] = []
-        # The balances that were asked for and not told, and why.
+        # The balance queries that failed, and why.
         self.unread: list[str] = []
-        # How many answers in succession said what became of an order.
+        # The number of outcomes in succession, without a failed request between them.
         self.untroubled = 0
 
     async def open(self) -> None:
@@ -96,13 +97,13 @@ class Bank:
                 await asyncio.gather(*map(self._read, HOT + COLD))
 
     async def settle(self) -> None:
-        """Send every order of unknown outcome again, until it has one."""
+        """Send each order with an unknown outcome again until it has one."""
         for sent in self.history:
             while not sent.outcomes:
                 await self._send(sent, self.addresses[0])
 
     async def _order(self, order_id: str) -> None:
-        # One in fifty pays somebody who is not there.
+        # One in fifty pays a user who does not exist.
         payer, payee = self._random.sample([*HOT * 5, *COLD, "nobody"], 2)
         if payer == payee:
             payee = "c0" if payer != "c0" else "c1"
@@ -119,13 +120,13 @@ class Bank:
                     self.retry_after.append(response.headers.get("Retry-After"))
                     self.refusals.append(await response.text())
                 elif outcome is None:
-                    self.unheard_of.append(response.status)
+                    self.unexpected_statuses.append(response.status)
         except (aiohttp.ClientError, TimeoutError) as error:
             outcome = None
             self.lost.append(repr(error))
         if outcome is None:
             self.untroubled = 0
-            # Nothing is known: let the service come back before the next.
+            # Give the service time to recover.
             await asyncio.sleep(0.05)
         else:
             self.untroubled += 1
@@ -148,7 +149,7 @@ class Bank:
                 if response.status != 503:
                     assert response.status == 200, await response.text()
                     return
-            # All at once may be too many.
+            # The service may be overloaded.
             await asyncio.sleep(0.05)
 
 
@@ -158,7 +159,7 @@ def check(
     rows: Sequence[Mapping[str, Any]],
     balances: Mapping[str, int],
 ) -> list[str]:
-    """Return what is wrong; `rows` are the journal's transfers by user ids, `balances` the users' in the end."""
+    """Return what is wrong with the journal's transfers (`rows`) and the final balances by user id."""
     wrong = [f"a balance of {balance} was read" for balance in read_balances if balance.startswith("-")]
     journal = Counter(row["order_id"] for row in rows)
     by_id = {row["order_id"]: row for row in rows}
@@ -173,9 +174,9 @@ def check(
             wrong.append(f"{sent.order_id} was {outcome} and is there {times} times")
         elif times:
             row = by_id[sent.order_id]
-            told = (row["payer"], row["payee"], row["amount"], row["status"])
-            if told != (sent.payer, sent.payee, sent.cents, outcome):
-                wrong.append(f"{sent.order_id} was {outcome} and is there as {told}")
+            found = (row["payer"], row["payee"], row["amount"], row["status"])
+            if found != (sent.payer, sent.payee, sent.cents, outcome):
+                wrong.append(f"{sent.order_id} was {outcome} and is there as {found}")
         if outcome == "posted":
             expected[sent.payer] -= sent.cents
             expected[sent.payee] += sent.cents
@@ -194,15 +195,15 @@ BankOf = Callable[..., Bank]
 
 @pytest.fixture
 async def bank_of() -> AsyncIterator[BankOf]:
-    """Make a bank whose clients spread over the services given."""
+    """A factory of banks. Their clients send to all the given services."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         yield lambda *services: Bank(session, [service.address for service in services], seed=1)
 
 
-async def assert_nothing_is_astray(bank: Bank, configuration: Path) -> None:
-    """Hold what the clients were told against the tables, once nothing is unknown any more."""
+async def assert_tables_match_replies(bank: Bank, configuration: Path) -> None:
+    """Compare the replies that clients got with the tables, once no outcome is unknown."""
     await bank.settle()
-    assert bank.unheard_of == []
+    assert bank.unexpected_statuses == []
     config = load_configuration(configuration, {})
     async with open_database(config, Path(config["sqlite_file"])) as database:
         # However long it takes.

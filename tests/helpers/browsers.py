@@ -18,7 +18,7 @@ QUIET = (
 
 
 class Chromium(Server):
-    """A browser without a window, which is told what to do on its port."""
+    """A headless browser, which is controlled through its port."""
 
     def command(self) -> list[str]:
         return [

@@ -1,4 +1,4 @@
-"""The programs that MyAccount is deployed with, on the files of deploy/, with their own ports and folders."""
+"""The programs of a deployment, with the files of deploy/, each on its own port and in its own folder."""
 
 import asyncio
 import re
@@ -49,14 +49,14 @@ class Nginx(Server):
     def __init__(self, folder: Path, *ports: int) -> None:
         super().__init__(folder)
         self.address = f"http://127.0.0.1:{self.port}"
-        # As the file has it, gunicorn's one port is there four times.
+        # The file lists gunicorn's one port four times.
         lines = ports * 4 if len(ports) == 1 else ports
         upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in lines)
         site = (DEPLOY / "nginx.conf").read_text()
         for old, new in (
             ("    server 127.0.0.1:8080 max_fails=0;\n" * 4, upstream),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
-            # Nobody wants to wait for it ten seconds.
+            # So that tests need not wait ten seconds.
             ("client_header_timeout 10s;", "client_header_timeout 2s;"),
             ("client_body_timeout 10s;", "client_body_timeout 2s;"),
             ("/var/log/nginx/", f"{folder}/"),
@@ -67,7 +67,7 @@ class Nginx(Server):
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
 
     def command(self) -> list[str]:
-        # What it says before it has read its file goes to stderr.
+        # Errors before its file is read go to stderr.
         return [
             program("nginx", "nginx"), "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf", "-e", "stderr",
             "-g", "daemon off;",
@@ -111,7 +111,7 @@ class Supervisord(Server):
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that have not ended."""
+    """Return the running child processes."""
     pids = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     return [child for child in pids if "Z" not in _state(child)]
 
@@ -141,7 +141,7 @@ NginxBefore = Callable[..., Nginx]
 
 @pytest.fixture
 def nginx_before(tmp_path: Path) -> Iterator[NginxBefore]:
-    """Start nginx in front of the ports given."""
+    """A factory of nginx servers in front of the given ports."""
     started: list[Nginx] = []
 
     def nginx_before(*ports: int) -> Nginx:

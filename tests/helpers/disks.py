@@ -1,4 +1,4 @@
-"""A disk that can be filled to the brim."""
+"""A disk that can be filled completely."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ DISK_BYTES = 48 * 2**20
 
 
 class Disk:
-    """A folder of its own file system or, for users who may not mount one, files that cannot grow any more."""
+    """A folder with its own file system. For users who may not mount one, files that cannot grow instead."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -24,7 +24,7 @@ class Disk:
         self._limited: dict[int, tuple[int, int]] = {}
 
     def fill(self, pid: int) -> None:
-        """Leave no room, for that process and those that it has started."""
+        """Leave no space for the process and its children."""
         if not self._mounted:
             for process in (pid, *children(pid)):
                 self._limited[process] = resource.prlimit(process, resource.RLIMIT_FSIZE)

@@ -39,7 +39,7 @@ class MySQL8(MariaDB):
         Server.__init__(self, folder)
         self._databases = 0
         shutil.copytree(f"{_initialized_mysql8().name}/data", folder / "data")
-        # Each server has an identity of its own.
+        # Each server needs its own identity.
         (folder / "data" / "auto.cnf").unlink(missing_ok=True)
 
     def command(self) -> list[str]:
@@ -86,7 +86,7 @@ class OceanBase(MariaDB):
         return super().start()
 
     def ping(self) -> None:
-        # It listens before it lets anybody in, and may never answer who came so early.
+        # It listens before it accepts sign-ins, and may never answer such an early connection.
         _connect("127.0.0.1", self.port, "root", "", read_timeout=PING_SECONDS).close()
 
     def connect(

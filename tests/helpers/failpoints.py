@@ -1,7 +1,7 @@
-"""The service, which kills itself at one point of its work: failpoints.py POINT TIMES [listen] -c FILE.
+"""The service, which kills itself at a failpoint: failpoints.py POINT TIMES [listen] -c FILE.
 
-POINT is one of POINTS, of a batch, or of LISTENER_POINTS; it is reached for the last time after so many times.
-STOPPED stops the process there instead (SIGSTOP), and BROKEN lets the journal's writer fail.
+POINT is one of POINTS (of a batch) or of LISTENER_POINTS. The process is killed when it has reached the point
+that many TIMES. STOPPED stops the process instead (SIGSTOP), and BROKEN makes the journal's writer fail.
 """
 
 import os
@@ -15,10 +15,10 @@ BEFORE_THE_INSERTS = "before the inserts"
 BEFORE_COMMIT = "before COMMIT"
 BEFORE_THE_REPLIES = "after COMMIT, before the replies"
 POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
-TAKEN = "taken, before telling"
-TOLD = "told, before acknowledging"
-SENT = "sent, before noting it"
-LISTENER_POINTS = (TAKEN, TOLD, SENT)
+TAKEN = "taken, before the dispatch"
+DISPATCHED = "dispatched, before the acknowledgement"
+SENT = "sent, before its row is deleted"
+LISTENER_POINTS = (TAKEN, DISPATCHED, SENT)
 STOPPED = "stopped before COMMIT"
 BROKEN = "the writer fails"
 
@@ -87,7 +87,7 @@ def main() -> None:
     if point == BROKEN:
         vars(settling)["count_orders"] = fail
     killing(Relay, "_dispatch", TAKEN)
-    killing(RedisQueue, "acknowledge", TOLD)
+    killing(RedisQueue, "acknowledge", DISPATCHED)
     killing(Endpoint, "_settle", SENT)
     sys.argv[1:3] = []
     sys.exit(cli.main())

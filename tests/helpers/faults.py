@@ -1,4 +1,4 @@
-"""What others do to a MariaDB that is in use: each fault a context, from its beginning to its cure."""
+"""Faults of a MariaDB that is in use. Each is a context manager, which ends the fault at its exit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,10 +15,10 @@ from .services import Service
 
 
 class Proxy:
-    """The network between the service and its database; it can lose the answers to commits."""
+    """The network between the service and its database. It can lose the replies to commits."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        # Where new connections lead; those that are open stay where they are.
+        # Where new connections lead. Open ones are not moved.
         self.host, self.to_port = host, port
         self._to_server: set[asyncio.StreamWriter] = set()
         self._to_client: set[asyncio.StreamWriter] = set()
@@ -26,7 +26,7 @@ class Proxy:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[int]:
-        """Give the port to connect to."""
+        """Yield the port to connect to."""
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         yield server.sockets[0].getsockname()[1]
         server.close()
@@ -47,7 +47,7 @@ class Proxy:
                 to_server.write(data)
                 if b"INSERT INTO `order`" in data and data.endswith(b"COMMIT") and self.answers_to_lose:
                     self.answers_to_lose -= 1
-                    # The server keeps its end of the line, and so does as it was told.
+                    # The connection to the server stays open, so the server commits.
                     answers.cancel()
                     to_client.close()
                     return
@@ -64,7 +64,7 @@ async def _pass_on(server: asyncio.StreamReader, to_client: asyncio.StreamWriter
 
 @dataclass
 class Scene:
-    """Where a fault happens: the server and the way to it, the database, the service, and how often it refused."""
+    """What a fault works on; `refusals` returns the number of 503s so far."""
 
     mariadb: MariaDB
     proxy: Proxy
@@ -73,17 +73,17 @@ class Scene:
     refusals: Callable[[], int]
 
     async def refuses(self) -> None:
-        """Wait until a client was told to come back later."""
+        """Wait until a client got a 503."""
         before = self.refusals()
         await eventually(lambda: self.refusals() > before, 30)
 
     async def logs(self, words: str) -> None:
-        """Wait until the service has once more had this error from its database."""
+        """Wait until the service logs these words again."""
         before = self.service.output.read_text().count(words)
         await eventually(lambda: self.service.output.read_text().count(words) > before, 30)
 
     def failures(self) -> int:
-        """Return how many attempts of the service at a transaction have failed or taken too long."""
+        """Return how many of the service's transactions failed or timed out, each attempt counted."""
         log = self.service.output.read_text()
         return log.count("Transaction failed") + log.count("did not answer within")
 
@@ -134,7 +134,7 @@ async def locked(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def deadlocked(scene: Scene) -> AsyncIterator[None]:
-    """Another transaction locks accounts in the opposite order, and has written so much that ours is ended."""
+    """Another transaction locks accounts in the opposite order. It has written more, so ours is the victim."""
     rows = ",".join(f"({number})" for number in range(5000))
     with scene.cursor() as cursor:
         cursor.execute("CREATE TABLE heavy (id BIGINT PRIMARY KEY) ENGINE=InnoDB")
@@ -154,7 +154,7 @@ async def deadlocked(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def without_connections(scene: Scene) -> AsyncIterator[None]:
-    """Openings wait for a table and hold every connection of the pool; the journal's is its own."""
+    """Openings wait for a table and hold every connection of the pool. The journal has its own connection."""
 
     def open_in_vain(number: int) -> tuple[int, str | None]:
         fields = {"userId": f"v{number}", "userName": "N", "sex": "F", "cardNum": "1", "accountId": f"a-v{number}"}
@@ -174,7 +174,7 @@ async def without_connections(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def answers_lost(scene: Scene) -> AsyncIterator[None]:
-    """The connection is cut when COMMIT is on its way, three times."""
+    """Three times, the connection is cut after COMMIT was sent."""
     scene.proxy.answers_to_lose = 3
     await eventually(lambda: not scene.proxy.answers_to_lose)
     yield

@@ -1,4 +1,4 @@
-"""Empty databases of both kinds, and what migrates them."""
+"""Empty databases of both kinds, and their migration."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -56,7 +56,7 @@ def config(file: Path) -> Config:
 
 @pytest.fixture
 def engine(config: Config, mariadb: MariaDB) -> Iterator[Engine]:
-    """An engine beside the service's."""
+    """A second engine on the service's database."""
     if "mysql" in config:
         engine = mysql_engine(mariadb, config["mysql"]["db"])
     else:
@@ -72,7 +72,7 @@ def run(engine: Engine, *statements: str) -> None:
 
 
 def tables_of(engine: Engine) -> set[str]:
-    """Return the names of the tables, but for the one that is OceanBase's migration lock."""
+    """Return the names of the tables, without that of OceanBase's migration lock."""
     return set(inspect(engine).get_table_names()) - {"migration_lock"}
 
 

@@ -1,4 +1,4 @@
-"""What those who watch over the service see of it: its answers to probes, and its metrics, read by the rules."""
+"""Probes and metrics of the service, as monitoring sees them."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ ANSWER_SECONDS = 1
 
 
 class Answer(NamedTuple):
-    """An answer, and how long it took."""
+    """A reply and its duration."""
 
     status: int
     text: str
@@ -52,7 +52,7 @@ class Scrape:
 
 
 def ask(port: int, path: str) -> Answer:
-    """Ask on a new connection."""
+    """Send a request on a new connection."""
     began = time.monotonic()
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:

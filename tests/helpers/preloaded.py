@@ -1,6 +1,6 @@
-"""Programs that start without the second in which a new Python imports what they need.
+"""Programs that start fast: one Python imports the libraries once, and forks for each program.
 
-One Python imports it and forks for each program. Tests about the start itself do not use it (services.py).
+A new Python would import them for a second. Tests of the start itself use a new one (services.py).
 """
 
 import atexit
@@ -20,9 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-# What the service imports, and what it imports only where it is needed.
+# What the service imports at its start, and later.
 SERVICE = ("myaccount.cli.entry", "aiomysql", "alembic.command", "redis.asyncio")
-# gunicorn's workers import the service after they were given their slots for metrics.
+# Without the service: gunicorn's workers import it after they got their slots for metrics.
 GUNICORN = (
     "aiohttp.worker",
     "aiohttp_jinja2",
@@ -45,7 +45,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Forked:
-    """A program that was started so, as subprocess.Popen shows one."""
+    """A forked program, with the interface of subprocess.Popen."""
 
     def __init__(self, status: int) -> None:
         self._status = os.fdopen(status, "rb", buffering=0)
@@ -53,7 +53,7 @@ class Forked:
         self.returncode: int | None = None
 
     def __del__(self) -> None:
-        # A test may kill a program and not wait for it.
+        # A test may kill a program without waiting for its end.
         self._status.close()
 
     def poll(self) -> int | None:
@@ -112,7 +112,7 @@ def _channel(modules: Sequence[str]) -> socket.socket:
 def main() -> None:
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    # No collection in a program goes through what was imported here: it would copy that memory.
+    # The garbage collector of a program leaves out what was imported here, which would copy that memory.
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as channel:
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def _reap() -> None:
-    """Wait for those that have ended, so that their processor time counts as this process's."""
+    """Wait for ended children, so that their processor time counts as this process's."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -138,7 +138,7 @@ def _reap() -> None:
 def _watch(
     words: list[str], folder: str, environment: dict[str, str], output: int, error_output: int, status: int
 ) -> NoReturn:
-    """Fork once more, run the program there, and tell its process id and how it ended."""
+    """Fork once more, run the program there, and report its process id and exit status."""
     pid = os.fork()
     if pid:
         os.close(output)

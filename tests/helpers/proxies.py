@@ -1,4 +1,4 @@
-"""A forward proxy, such as companies have: it opens tunnels, and passes plain requests on."""
+"""A forward proxy: it opens tunnels, and forwards plain requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Notes the first line of each request and its credentials."""
+    """Records the first line of each request and its credentials."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -31,7 +31,7 @@ class ServerMissing(Exception):
 
 
 def _ports() -> Iterator[int]:
-    """Give every port in turn, so that none is given twice before its server has started.
+    """Yield every port in turn, so that none comes twice before its server has started.
 
     Each worker of pytest-xdist has its own range. The system gives higher ports to clients' ends of connections.
     """
@@ -46,7 +46,7 @@ _next_ports: Final = _ports()
 
 
 def free_port(above: int = 0) -> int:
-    """Return a port such that it and the next so many are free."""
+    """Return a free port that is followed by `above` more free ones."""
     while True:
         ports = list(itertools.islice(_next_ports, above + 1))
         if all(map(_is_free, ports)) and ports[-1] == ports[0] + above:
@@ -62,7 +62,7 @@ def _is_free(port: int) -> bool:
 
 
 def program(name: str, package: str) -> str:
-    """Return the path of a program, or say which of Debian's packages brings it."""
+    """Return the path of a program. The error names the Debian package that has it."""
     path = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if path is None:
         raise ServerMissing(f"{name} is not installed: apt-get install {package}, or run `make test`, which does.")
@@ -70,7 +70,7 @@ def program(name: str, package: str) -> str:
 
 
 class Server:
-    """One process that can be started, killed and started again on the same port and folder."""
+    """A process that can be killed and started again on the same port and folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class Server:
         self._end(signal.SIGTERM)
 
     def pause(self) -> None:
-        """Let the server hang: it keeps its connections and answers nothing."""
+        """Stop the server: it keeps its connections and answers nothing."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -188,7 +188,7 @@ class MariaDB(Server):
         ]
 
     def ping(self) -> None:
-        # Not by the client: one that is refused leaves its socket open. The server speaks first.
+        # Without the client, which leaves its socket open when it is refused. The server sends first.
         with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
             if not connection.recv(1):
                 raise ConnectionError("no greeting yet")
@@ -206,7 +206,7 @@ class MariaDB(Server):
             password=password,
             database=database,
             autocommit=True,
-            # A thread that waited for a server that hangs would never end.
+            # A thread that waits for a stopped server would never end.
             read_timeout=QUERY_SECONDS,
         )
 
@@ -231,7 +231,7 @@ class MariaDB(Server):
             cursor.execute(f"DROP DATABASE {name}")
 
     def run_script(self, database: str, script: Path) -> None:
-        """Run a file of SQL as a person does by hand."""
+        """Run a file of SQL with the command-line client."""
         with script.open("rb") as sql:
             subprocess.run(
                 [
@@ -250,7 +250,7 @@ class MariaDB(Server):
 
 
 class Redis(Server):
-    """Redis that keeps nothing on disk: killed and started again, it has lost its memory."""
+    """Redis without persistence: a restart loses its data."""
 
     def command(self) -> list[str]:
         return [
@@ -271,7 +271,7 @@ class Redis(Server):
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> None:
-    """Return once the condition holds; for what gives no event to wait for."""
+    """Wait until the condition holds. Only for what has no event to wait for."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The service as a process of its own, started as a person would."""
+"""The service in its own process, started as a user starts it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
 STOP_SECONDS = 20
 
-# What a person's shell has, without what the test runner adds.
+# A user's environment, without what the test runner adds.
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "HOME": os.environ.get("HOME", "/"),
@@ -51,7 +51,7 @@ def begin(
 
 
 def _words(command: Sequence[str]) -> list[str]:
-    """Return what Python runs of a command, or nothing if that is no program of ours."""
+    """Return the program and its arguments, without `python3`; nothing if it is no program of ours."""
     match command:
         case ["python3", "-m", "myaccount", *more]:
             return ["myaccount", *more]
@@ -85,7 +85,7 @@ def run_command(
 
 
 class Service:
-    """A running service: what it printed, and the way to it."""
+    """A running service."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Service:
             with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310 - our own
                 text: bytes = response.read()
         except urllib.error.HTTPError as error:
-            # Else its socket is open until its garbage is collected, which fails the test that runs then.
+            # Otherwise its socket is open until the garbage collection, which fails the test that runs then.
             error.close()
             raise
         return text
@@ -137,7 +137,7 @@ class Service:
 
 
 class ListenerAlone:
-    """`myaccount listen`, or another command that does it, on a service's configuration with the listener on."""
+    """`myaccount listen`, or a given command, on a service's configuration with the listener enabled."""
 
     def __init__(self, service: Service, *command: str) -> None:
         settings = yaml.safe_load(service.configuration.read_text()) | {"listener": {"enabled": True}}
@@ -161,7 +161,7 @@ Start = Callable[..., Service]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a service on a configuration file of its own, and wait until it answers."""
+    """A factory of services, each with its own configuration file. It waits until the service answers."""
     services: list[Service] = []
 
     def start(

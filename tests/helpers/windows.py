@@ -1,4 +1,4 @@
-"""The service on what Windows has and no more: tests/helpers/windows.py [command] -c FILE.
+"""The service with only what Windows has: tests/helpers/windows.py [command] -c FILE.
 
 There is no Windows here. So this takes away, on Linux, what only POSIX has, refuses what Windows refuses, and then
 runs the command line. Libraries are loaded before that: they have versions of their own for Windows.
@@ -46,7 +46,7 @@ def _not_implemented(*_: Any) -> NoReturn:
 
 
 def _its_own(name: str) -> Callable[..., Any]:
-    """Return a method of this loop that asyncio itself may call, and nobody else."""
+    """Return a method of this loop that only asyncio itself may call."""
     original: Callable[..., Any] = getattr(asyncio.SelectorEventLoop, name)
 
     def method(*words: Any) -> Any:
@@ -58,7 +58,7 @@ def _its_own(name: str) -> Callable[..., Any]:
 
 
 class ProactorLike(asyncio.SelectorEventLoop):
-    """Windows' loop waits for what is done, not for what can be done, and leaves signals to Python."""
+    """Windows' event loop: it waits for completed operations, not for ready files, and handles no signals."""
 
     add_reader, remove_reader = _its_own("add_reader"), _its_own("remove_reader")  # type: ignore[assignment]
     add_writer, remove_writer = _its_own("add_writer"), _its_own("remove_writer")  # type: ignore[assignment]
@@ -67,7 +67,7 @@ class ProactorLike(asyncio.SelectorEventLoop):
 
 
 def _refuse_open_files(name: str) -> None:
-    """Let a function refuse, as Windows does, to remove or rename a file that this process has open."""
+    """Make a function refuse to remove or rename a file that this process has open, as on Windows."""
     original: Callable[..., None] = getattr(os, name)
 
     def refusing(*paths: Any, **words: Any) -> None:
@@ -120,7 +120,7 @@ def _msvcrt() -> types.ModuleType:
 
 
 def become_windows() -> None:
-    # The loop's own pair of sockets is no business of ours.
+    # The event loop itself needs a pair of sockets.
     pair, unix = socket.socketpair, socket.AF_UNIX
     socket.socketpair = lambda *_: pair(unix)
     signal.SIGBREAK = signal.SIGQUIT  # type: ignore[attr-defined]
@@ -133,11 +133,11 @@ def become_windows() -> None:
     for name in ("remove", "rename", "replace", "rmdir", "unlink"):
         _refuse_open_files(name)
     _refuse_folders_and_half_open_files()
-    # Any program may have said so in the registry, from which mimetypes fills its tables.
+    # mimetypes reads the registry, where any program may have set such types.
     mimetypes.add_type("text/plain", ".js")
     mimetypes.add_type("text/plain", ".css")
     asyncio.events.new_event_loop = ProactorLike
-    # What is opened without an encoding has the user's, which is seldom UTF-8.
+    # A file that is opened without an encoding has the user's, which is seldom UTF-8.
     assert sys.flags.warn_default_encoding
     warnings.filterwarnings("error", category=EncodingWarning)
     sys.platform = "win32"

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.accounts.opening import open_account
-from myaccount.database.database import Database, utc_now
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.errors import UserExists
 from myaccount.ledger.commands import OpenAccount
 from myaccount.model.ledger import account, user

@@ -1,9 +1,11 @@
 """How callbacks reach endpoints: unchanged addresses, private certificate authorities, and proxies."""
 
+import asyncio
 import base64
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,12 @@ from myaccount.webhooks.endpoint import open_endpoints
 from ..helpers.proxies import Proxy, open_proxy
 from ..helpers.receivers import Receiver
 from ..helpers.servers import program
+from ..helpers.services import CHECKOUT, ENVIRONMENT
 
 SECRETS = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"k", b"n")]
+REFUSED = "the request failed: ClientConnectorCertificateError"
+# Python that sends as `_send` does; the arguments follow.
+SEND_ALONE = "import asyncio; from tests.service import test_callback_network as t; print(asyncio.run(t._send(**"
 DELIVERY = Delivery(1, "msg_1", "{}")
 
 
@@ -58,7 +64,16 @@ async def paths() -> AsyncIterator[tuple[str, list[str]]]:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
+    return _make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def other_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an authority that did not sign the receiver's certificate."""
+    return _make_certificate(tmp_path_factory.mktemp("other"))[0]
+
+
+def _make_certificate(folder: Path) -> tuple[Path, Path]:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -130,7 +145,7 @@ async def test_each_of_several_secrets_signs(https: Https) -> None:
 
 
 async def test_a_private_authority_is_trusted_only_for_the_endpoint_that_names_it(https: Https) -> None:
-    assert await _send(url=https.url) == "the request failed: ClientConnectorCertificateError"
+    assert await _send(url=https.url) == REFUSED
     assert https.receiver.calls == []
     assert await _send(url=https.url, ca=str(https.ca)) is None
     assert len(https.receiver.calls) == 1
@@ -160,22 +175,83 @@ async def test_a_proxy_is_used_with_its_credentials(
     assert len(proxy.credentials) == 2
 
 
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment, without the proxies and authorities of the machine that runs the tests."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY"])
 async def test_the_proxy_of_the_environment_is_used_only_with_trust_env(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, paths: tuple[str, list[str]]
+    environment: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, paths: tuple[str, list[str]], variable: str
 ) -> None:
     address, asked = paths
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    environment.setenv(variable, f"http://127.0.0.1:{proxy.port}")
     # aiohttp's own trust_env would send this password, too.
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login shop password hunter2\n")
-    monkeypatch.setenv("NETRC", str(netrc))
+    environment.setenv("NETRC", str(netrc))
     assert await _send(url=f"{address}/one") is None
     assert proxy.lines == []
     assert await _send(url=f"{address}/two", trust_env=True) is None
     assert proxy.lines == [f"POST {address}/two HTTP/1.1"]
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    environment.setenv("no_proxy", "127.0.0.1")
     assert await _send(url=f"{address}/three", trust_env=True) is None
     assert len(proxy.lines) == 1
     assert asked == ["/one", "/two", "/three"]
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY"])
+async def test_the_proxy_of_the_environment_carries_https_only_with_trust_env(
+    environment: pytest.MonkeyPatch, proxy: Proxy, https: Https, variable: str
+) -> None:
+    environment.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+    # Of the other scheme: nothing listens there.
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert await _send(url=https.url, ca=str(https.ca)) is None
+    assert proxy.lines == []
+    assert await _send(url=https.url, ca=str(https.ca), trust_env=True) is None
+    https_target = https.url.removeprefix("https://").removesuffix("/hook")
+    assert proxy.lines == [f"CONNECT {https_target} HTTP/1.1"]
+    assert len(https.receiver.calls) == 2
+
+
+async def test_a_proxy_of_the_configuration_precedes_that_of_the_environment(
+    environment: pytest.MonkeyPatch, proxy: Proxy, paths: tuple[str, list[str]]
+) -> None:
+    address, _ = paths
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    own = f"http://127.0.0.1:{proxy.port}"
+    assert await _send(url=f"{address}/hook", proxy=own, trust_env=True) is None
+    assert len(proxy.lines) == 1
+
+
+async def _send_in_new_process(environment: Mapping[str, str], **callback: Any) -> str:
+    """Send as `_send` does, in a new process: OpenSSL's default authorities are read when aiohttp is imported."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"{SEND_ALONE}{callback!r})))",
+        cwd=CHECKOUT,
+        env={**ENVIRONMENT, **environment},
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    printed, _ = await process.communicate()
+    return printed.decode().strip()
+
+
+async def test_the_default_authorities_are_those_of_the_environment(https: Https) -> None:
+    """OpenSSL itself reads SSL_CERT_FILE, so this needs no `trust_env`."""
+    assert await _send_in_new_process({"SSL_CERT_FILE": str(https.ca)}, url=https.url) == "None"
+    assert len(https.receiver.calls) == 1
+
+
+async def test_the_authorities_of_the_configuration_replace_those_of_the_environment(
+    https: Https, other_certificate: Path
+) -> None:
+    environment = {"SSL_CERT_FILE": str(https.ca)}
+    assert await _send_in_new_process(environment, url=https.url, ca=str(other_certificate)) == REFUSED
+    assert https.receiver.calls == []

@@ -69,8 +69,8 @@ async def test_each_request_has_one_line_and_shares_its_id_with_the_reply(
             id_ = response.headers["X-Request-ID"]
         (line,) = [line for line in log.text.splitlines() if "myaccount.access" in line]
         shown = "/queryacc" if path.startswith("/queryacc") else "(unknown address)"
-        told = f"INFO myaccount.access [{id_}] POST {shown} {response.status} "
-        assert re.fullmatch(re.escape(told) + r"\d+\.\d ms", line), line
+        expected = f"INFO myaccount.access [{id_}] POST {shown} {response.status} "
+        assert re.fullmatch(re.escape(expected) + r"\d+\.\d ms", line), line
 
 
 async def test_a_valid_request_id_of_the_client_is_kept(client: Client, log: pytest.LogCaptureFixture) -> None:
@@ -146,9 +146,9 @@ def test_the_time_of_a_line_is_in_utc(tmp_path: Path, log_format: str) -> None:
         logging.getLogger("shop").info("here")
         ended = datetime.now(UTC)
     (line,) = file.read_text().splitlines()
-    told = json.loads(line)["time"] if log_format == "json" else line.partition(" ")[0]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", told)
-    assert began - timedelta(milliseconds=1) <= datetime.fromisoformat(told) <= ended
+    logged = json.loads(line)["time"] if log_format == "json" else line.partition(" ")[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", logged)
+    assert began - timedelta(milliseconds=1) <= datetime.fromisoformat(logged) <= ended
 
 
 @pytest.mark.parametrize("place", ["/dev/stdout", "/proc/self/fd/1"])

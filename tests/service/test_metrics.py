@@ -19,7 +19,8 @@ from sqlalchemy import insert
 
 from myaccount import operations_port as operations
 from myaccount.appkeys import health_key
-from myaccount.database.database import Database, utc_now
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, event
 from myaccount.observability import metrics
@@ -201,10 +202,10 @@ class TestMariaDB:
         assert scrape(port)["myaccount_database_up"] == 1
         hanging.pause()
 
-        async def told() -> bool:
+        async def is_down() -> bool:
             return (await asyncio.to_thread(scrape, port))["myaccount_database_up"] == 0
 
-        await eventually(told)
+        await eventually(is_down)
         found = scrape(port)
         assert found["myaccount_ready"] == 0
         assert found["myaccount_pool_connections_limit"] == 5
@@ -232,13 +233,13 @@ def test_a_process_that_only_listens_has_metrics_too(start: Start, port: int) ->
     listener = begin(words, output=1)
     try:
 
-        def told() -> bool:
+        def message_is_counted() -> bool:
             try:
                 return scrape(port)["myaccount_messages_written_total"] == 1
             except OSError:
                 return False
 
-        wait_until(told, START_SECONDS)
+        wait_until(message_is_counted, START_SECONDS)
     finally:
         listener.terminate()
         assert listener.wait(START_SECONDS) == 0

@@ -148,10 +148,12 @@ async def test_an_accounts_turnover_may_exceed_64_bits(books: Database) -> None:
 async def test_all_pages_of_accounts_are_verified(books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification_queries, "_PAGE", verification_queries._PAGE.limit(1))
     await books.write(_raise_a_balance)
-    told: list[tuple[int, int]] = []
-    found = [difference async for difference in verification.verify_books(books, lambda *done: told.append(done))]
+    progress: list[tuple[int, int]] = []
+    found = [
+        difference async for difference in verification.verify_books(books, lambda *done: progress.append(done))
+    ]
     assert len(found) == 2
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 async def test_it_is_one_consistent_read_while_orders_go_on(
