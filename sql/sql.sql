@@ -162,3 +162,106 @@ UPDATE account SET last_entry =
     + (SELECT COUNT(*) FROM `order` WHERE to_account = account.id AND status = 'posted');
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+CREATE TABLE account_change (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    change_id VARCHAR(45) NOT NULL,
+    account BIGINT NOT NULL,
+    setting VARCHAR(10) NOT NULL,
+    value VARCHAR(45) NOT NULL,
+    reason VARCHAR(200) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_account_change_change_id UNIQUE (change_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_account_change_account ON account_change (account, id);
+
+CREATE TABLE bulk (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    bulk_id VARCHAR(45) NOT NULL,
+    fingerprint VARCHAR(32) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_bulk_bulk_id UNIQUE (bulk_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE entry (
+    account BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    order_id VARCHAR(45) NOT NULL,
+    amount BIGINT NOT NULL,
+    balance BIGINT NOT NULL,
+    PRIMARY KEY (account, number)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE hold (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    order_id VARCHAR(45) NOT NULL,
+    payer BIGINT NOT NULL,
+    payee BIGINT NOT NULL,
+    remaining BIGINT NOT NULL,
+    captured BIGINT NOT NULL,
+    status VARCHAR(8) NOT NULL,
+    expires_at DATETIME(6) NOT NULL,
+    due_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT ck_hold_remaining CHECK (remaining >= 0 AND captured >= 0),
+    CONSTRAINT uq_hold_order_id UNIQUE (order_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_hold_due_at ON hold (due_at);
+
+CREATE INDEX ix_hold_payer ON hold (payer, due_at);
+
+RENAME TABLE `order` TO order_0002;
+
+INSERT INTO entry (account, number, order_id, amount, balance)
+SELECT side.account,
+    COALESCE((SELECT made.number FROM entry AS made WHERE made.account = side.account
+        ORDER BY made.number DESC LIMIT 1), 0)
+    + ROW_NUMBER() OVER (PARTITION BY side.account ORDER BY side.id, side.amount),
+    side.order_id, side.amount, side.balance
+FROM (
+    SELECT id, order_id, from_account AS account, -amount AS amount,
+        CASE WHEN from_account = to_account THEN from_balance - amount ELSE from_balance END AS balance
+    FROM `order_0002` WHERE status = 'posted' AND id > 0
+    UNION ALL
+    SELECT id, order_id, to_account, amount, to_balance
+    FROM `order_0002` WHERE status = 'posted' AND id > 0
+) AS side;
+
+UPDATE account SET last_entry = COALESCE((SELECT number FROM entry WHERE entry.account = account.id ORDER BY number DESC LIMIT 1), 0);
+
+UPDATE `order_0002` SET order_type = '02' WHERE order_type IN ('03', '04', '05', '06', '07', '08');
+
+ALTER TABLE order_0002 DROP FOREIGN KEY fk_order_from_account, DROP FOREIGN KEY fk_order_to_account;
+
+ALTER TABLE order_0002 DROP INDEX ix_order_from_account, DROP INDEX ix_order_to_account;
+
+ALTER TABLE order_0002 DROP COLUMN from_balance, DROP COLUMN to_balance;
+
+ALTER TABLE order_0002 ADD COLUMN refunded BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN fingerprint VARCHAR(32),
+    ADD COLUMN target_order_id VARCHAR(45),
+    ADD COLUMN bulk_id VARCHAR(45),
+    ADD COLUMN note VARCHAR(200),
+    ADD COLUMN reference VARCHAR(64);
+
+ALTER TABLE order_0002 ADD CONSTRAINT ck_order_refunded CHECK (refunded >= 0 AND refunded <= amount);
+
+RENAME TABLE order_0002 TO `order`;
+
+ALTER TABLE account /*M!100200 DROP CONSTRAINT ck_account_floor */ /*!80016 DROP CHECK ck_account_floor */;
+
+ALTER TABLE account ADD COLUMN held BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN frozen VARCHAR(7) NOT NULL DEFAULT 'none',
+    ADD COLUMN status VARCHAR(6) NOT NULL DEFAULT 'open';
+
+ALTER TABLE account ADD CONSTRAINT ck_account_available CHECK (floor IS NULL OR balance - held >= floor);
+
+ALTER TABLE account ADD CONSTRAINT ck_account_held CHECK (held >= 0);
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
