@@ -102,7 +102,7 @@ def test_the_data_of_the_contracts_exchanges_is_converted(
         "3 users, 3 accounts and 9 orders of the demo: 8 orders and 0 opening entries are in the journal. "
         "The balances add up to 51.00.",
     ]
-    assert report[-1].endswith("is at version 0002.")
+    assert report[-1].endswith("is at version 0003.")
     assert {name: demo.rows(f"SELECT * FROM demo_{name}") for name in originals} == originals
     asyncio.run(_check_books(config, demo))
     assert cli.main(["verify", "-c", str(file)]) == 0

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 from myaccount.database.database import Database, open_database
+from myaccount.migrations import runner
 from myaccount.migrations.runner import upgrade
 from myaccount.migrations.startup import prepare_schema
 from myaccount.settings.loading import load_configuration
@@ -87,6 +89,17 @@ async def migrate(config: Config) -> list[str]:
     async with open_database(config, Path(config["sqlite_file"])) as database:
         await database.migrate(partial(upgrade, report=lines.append))
     return lines
+
+
+async def migrate_to(config: Config, version: str) -> None:
+    """Migrate as a program of that version did."""
+
+    def work(connection: Connection) -> None:
+        alembic = runner._alembic(connection=connection, dialect=connection.dialect.name, report=lambda line: None)
+        command.upgrade(alembic, version)
+
+    async with open_database(config, Path(config["sqlite_file"])) as database:
+        await database.migrate(work)
 
 
 async def cut_off(database: Database, number: int) -> bool:
