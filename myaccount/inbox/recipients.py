@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 
 from ..ledger.changes import ACCOUNT_OPENED, TRANSFER, Change
-from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.money import CNY, format_amount
+from ..ledger.references import OUTSIDE_WORLD
 from .team_rows import Team
 from .writing import NewMessage
 

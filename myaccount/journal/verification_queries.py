@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..ledger.decide import POSTED
+from ..ledger.records import POSTED
 from ..model.ledger import account, order
 
 PAGE_LIMIT: Final = 500

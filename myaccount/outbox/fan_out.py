@@ -12,7 +12,7 @@ from ..inbox.recipients import messages_about
 from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
 from ..ledger.changes import Change
-from ..ledger.commands import OUTSIDE_WORLD
+from ..ledger.references import OUTSIDE_WORLD
 from ..webhooks.deliveries import disabled_endpoints, insert_deliveries
 from ..webhooks.payloads import request_bodies
 from .events import Event, keep_changes, lock_events

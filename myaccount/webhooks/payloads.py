@@ -7,8 +7,8 @@ from typing import Final
 
 from ..database.times import iso_time
 from ..ledger.changes import ACCOUNT_OPENED, DECLINE, RECHARGE, TRANSFER, Change
-from ..ledger.commands import OUTSIDE_WORLD
 from ..ledger.money import CNY, format_amount
+from ..ledger.references import OUTSIDE_WORLD
 
 # Even with the longest ids, such a body fits into a max_allowed_packet of 64 KiB.
 REQUEST_CHANGES_LIMIT: Final = 64
