@@ -15,6 +15,8 @@ class RequestError(Exception):
     def __init__(self, detail: str, *, field: str | None = None, cause: str = "") -> None:
         super().__init__(detail)
         self.field = field
+        # The place in its bulk of the order at fault.
+        self.failed: int | None = None
         # For the log, never for a client. It may say more than the detail.
         self.cause = cause or detail
 
@@ -67,6 +69,10 @@ class AccountExists(RequestError):
     """The account id is taken."""
 
     code = "account_exists"
+
+
+class AddedBefore(AccountExists):
+    """The account was added before with the same fields."""
 
 
 class Overloaded(RequestError):

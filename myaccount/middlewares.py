@@ -104,7 +104,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         count_refusal(error.code)
         if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
             request.app[refusals_key].note(error.cause, request_id.get())
-        reply = _problem(error.code, error.title, str(error), error.field)
+        reply = _problem(error.code, error.title, str(error), error.field, error.failed)
     except web.HTTPException as error:
         page = request.app.get(not_found_page_key)
         if page and error.status == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("Accept", ""):
@@ -165,7 +165,13 @@ def _http_problem(error: web.HTTPException) -> web.Response:
 
 
 def _problem(
-    code: str, title: str, detail: str, field: str | None = None, *, status: int | None = None
+    code: str,
+    title: str,
+    detail: str,
+    field: str | None = None,
+    failed: int | None = None,
+    *,
+    status: int | None = None,
 ) -> web.Response:
     body: dict[str, object] = {
         "type": f"/errors#{code}",
@@ -178,6 +184,8 @@ def _problem(
     }
     if field is not None:
         body["field"] = field
+    if failed is not None:
+        body["failed"] = failed
     status = status or STATUS_BY_CODE[code]
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return web.Response(text=_dumps(body), status=status, headers=headers, content_type="application/problem+json")

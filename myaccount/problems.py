@@ -69,7 +69,42 @@ PROBLEMS: Final = (
         "The user id is taken. With `Idempotent-Replayed: true`, this same opening succeeded before.",
         "用户ID已被占用。若响应头带有 `Idempotent-Replayed: true`，说明同样的开户请求此前已成功。",
     ),
-    Problem("account_exists", 409, "The account id is taken.", "账户ID已被占用。"),
+    Problem(
+        "account_exists",
+        409,
+        "The account id is taken. With `Idempotent-Replayed: true`, this same account was added before.",
+        "账户ID已被占用。若响应头带有 `Idempotent-Replayed: true`，说明同样的账户此前已增开成功。",
+    ),
+    Problem(
+        "account_in_use",
+        409,
+        "The account has a balance or a hold, so it cannot be closed. Move the money out first.",
+        "账户仍有余额或冻结金额，不能销户。请先转出余额。",
+    ),
+    Problem(
+        "limit_in_use",
+        409,
+        "The available balance would be below this limit now. Nothing was changed.",
+        "当前可用余额将低于该下限，未作修改。",
+    ),
+    Problem(
+        "currency_mismatch",
+        409,
+        "The currency differs from the account's, or the two accounts have different ones. Nothing was recorded.",
+        "币种与账户的币种不同，或双方账户币种不同。请求被拒绝，未落单。",
+    ),
+    Problem(
+        "not_refundable",
+        409,
+        "Only a posted recharge, transfer, withdrawal or capture can be refunded. Nothing was recorded.",
+        "只有成功的充值、转账、提现和请款可以退款。请求被拒绝，未落单。",
+    ),
+    Problem(
+        "not_a_hold",
+        409,
+        "The order is not a hold, or was declined. Nothing was recorded.",
+        "该订单不是预授权，或预授权未成功。请求被拒绝，未落单。",
+    ),
     Problem(
         "insufficient_funds",
         409,
@@ -78,23 +113,75 @@ PROBLEMS: Final = (
         "余额不足：付款方余额将低于下限。交易失败，已落单，为终态；如需重试，请换新的订单号。",
     ),
     Problem(
+        "account_frozen",
+        409,
+        "The payer's account may not pay now, or the payee's not receive. The order is recorded as declined, "
+        "which is final: to try again, use a new order id.",
+        "付款方或收款方账户已冻结。交易失败，已落单，为终态；解冻账户后如需重试，请换新的订单号。",
+    ),
+    Problem(
+        "account_closed",
+        409,
+        "The account is closed for ever. An order is recorded as declined, which is final.",
+        "账户已销户。订单交易失败，已落单，为终态。",
+    ),
+    Problem(
+        "hold_expired",
+        409,
+        "The hold has expired: its money is available again. The order is recorded as declined, which is final.",
+        "预授权已到期，冻结金额已自动解冻。交易失败，已落单，为终态。",
+    ),
+    Problem(
+        "hold_ended",
+        409,
+        "The hold was captured or released already. The order is recorded as declined, which is final.",
+        "预授权已完成或已撤销。交易失败，已落单，为终态。",
+    ),
+    Problem(
+        "capture_exceeds_hold",
+        409,
+        "The amount is more than what is left of the hold. The order is recorded as declined, which is final.",
+        "请款金额超过预授权的剩余金额。交易失败，已落单，为终态。",
+    ),
+    Problem(
+        "refund_exceeds_order",
+        409,
+        "The amount is more than what is left of the order to refund. The order is recorded as declined, "
+        "which is final.",
+        "退款金额超过原订单的可退金额。交易失败，已落单，为终态。",
+    ),
+    Problem(
+        "bulk_declined",
+        409,
+        "Another order of the atomic bulk was declined, so this one was too. It is recorded as declined, "
+        "which is final.",
+        "同一原子批量中的另一笔订单失败，因此本笔也失败。交易失败，已落单，为终态。",
+    ),
+    Problem(
         "balance_too_large",
         409,
         "A balance would be more than an account can hold. The order is recorded as declined, which is final.",
         "入账后余额将超出账户上限。交易失败，已落单，为终态。",
     ),
-    Problem("payload_too_large", 413, "The body is over the limit, 16 KiB.", "请求体超过上限 16 KiB。"),
+    Problem(
+        "payload_too_large",
+        413,
+        "The body is over the limit: 1 MiB for `/bulk`, 16 KiB elsewhere.",
+        "请求体超过上限：`/bulk` 为 1 MiB，其他接口为 16 KiB。",
+    ),
     Problem(
         "unsupported_media_type",
         415,
-        "The body is neither a form (application/x-www-form-urlencoded) nor JSON, or not plain UTF-8.",
-        "请求体既不是表单（`application/x-www-form-urlencoded`）也不是 JSON，或者不是未压缩的 UTF-8 文本。",
+        "The body is neither a form (application/x-www-form-urlencoded) nor JSON, or not plain UTF-8. `/bulk` "
+        "takes JSON only.",
+        "请求体既不是表单（`application/x-www-form-urlencoded`）也不是 JSON，或者不是未压缩的 UTF-8 文本。"
+        "`/bulk` 只接受 JSON。",
     ),
     Problem(
         "order_mismatch",
         422,
-        "The order id was used before with other content. Use a new id for a new order.",
-        "该订单号此前已用于内容不同的订单。新订单请使用新的订单号。",
+        "The order id, or the bulk id, was used before with other content. Use a new id for a new order or bulk.",
+        "该订单号或批次号此前已用于不同的内容。新订单、新批次请使用新的编号。",
     ),
     Problem(
         "internal_error",

@@ -1,37 +1,45 @@
 """The SQL of users and their accounts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import BigInteger, bindparam, case, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..ledger.commands import OpenAccount
-from ..ledger.money import CNY
-from ..model.ledger import user
+from ..database.times import server_time
+from ..ledger.commands import AddAccount, OpenAccount
+from ..ledger.currencies import CNY
+from ..model.ledger import OUTSIDE_PREFIX, account, hold, user
 
-_TIME = user.c.created_at.type
-
-_FIND_ACCOUNTS = (
-    text(
-        "SELECT user.id, user.user_id, user_name, sex, card_num, user.created_at,"
-        " account_id, account_type, team_id, currency, balance"
-        " FROM user LEFT JOIN account ON account.user_id = user.user_id"
-        " WHERE user.user_id IN :user_ids ORDER BY account.id"
-    )
-    .columns(created_at=_TIME)
-    .bindparams(bindparam("user_ids", expanding=True))
+# Holds that have expired but are not ended yet: nothing is held for them any more.
+_EXPIRED = (
+    select(func.coalesce(func.sum(hold.c.remaining), 0))
+    .where(hold.c.payer == account.c.id, hold.c.due_at <= server_time())
+    .scalar_subquery()
 )
-_FIND_ACCOUNT_ID = text("SELECT id FROM account WHERE account_id = :account_id")
-_INSERT_USER = text(
-    "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
-    " VALUES (:user_id, :user_name, :sex, :card_num, :created_at)"
-).bindparams(bindparam("created_at", type_=_TIME))
-_INSERT_ACCOUNT = text(
-    "INSERT INTO account (account_id, account_type, user_id, team_id, currency, balance, floor, created_at)"
-    " VALUES (:account_id, :account_type, :user_id, :team_id, :currency, 0, 0, :created_at)"
-).bindparams(bindparam("created_at", type_=_TIME))
+# MySQL's sum is a decimal.
+_HELD = case((account.c.held > 0, account.c.held - cast(_EXPIRED, BigInteger)), else_=0)
+_ACCOUNT = (
+    account.c.account_id,
+    account.c.account_type,
+    account.c.team_id,
+    account.c.currency,
+    account.c.created_at,
+    account.c.balance,
+    _HELD,
+    account.c.floor,
+    account.c.frozen,
+    account.c.status,
+)
+_USER = (user.c.id, user.c.user_id, user.c.user_name, user.c.sex, user.c.card_num, user.c.created_at)
+_FIND_ACCOUNTS = (
+    select(*_USER, *_ACCOUNT)
+    .join_from(user, account, account.c.user_id == user.c.user_id, isouter=True)
+    .where(user.c.user_id.in_(bindparam("user_ids", expanding=True)))
+    .order_by(account.c.id)
+)
+_FIND_ACCOUNT_ID = select(account.c.id).where(account.c.account_id == bindparam("account_id"))
 
 
 class User(NamedTuple):
@@ -46,13 +54,18 @@ class User(NamedTuple):
 
 
 class AccountBalance(NamedTuple):
-    """One of a user's accounts; the balance is in the currency's smallest unit."""
+    """One of a user's accounts; balance, held and floor are in the currency's smallest unit."""
 
     account_id: str
     account_type: str
     team_id: str | None
     currency: str
+    created_at: datetime
     balance: int
+    held: int
+    floor: int
+    frozen: str
+    status: str
 
 
 class UserAccounts(NamedTuple):
@@ -66,9 +79,9 @@ async def find_accounts(connection: AsyncConnection, user_ids: Collection[str]) 
     """Return the users with their accounts, by user id. Unknown users are left out."""
     found: dict[str, UserAccounts] = {}
     for row in await connection.execute(_FIND_ACCOUNTS, {"user_ids": list(user_ids)}):
-        user = found.setdefault(row.user_id, UserAccounts(User(*row[:6]), []))
+        user = found.setdefault(row.user_id, UserAccounts(User(*row[: len(_USER)]), []))
         if row.account_id is not None:
-            user.accounts.append(AccountBalance(*row[6:]))
+            user.accounts.append(AccountBalance(*row[len(_USER) :]))
     return found
 
 
@@ -77,25 +90,37 @@ async def account_exists(connection: AsyncConnection, account_id: str) -> bool:
 
 
 async def insert_user(connection: AsyncConnection, command: OpenAccount, created_at: datetime) -> None:
-    """Insert the user and the user's first account, with a balance and a floor of zero."""
-    await connection.execute(
-        _INSERT_USER,
-        {
-            "user_id": command.user_id,
-            "user_name": command.user_name,
-            "sex": command.sex,
-            "card_num": command.card_num,
-            "created_at": created_at,
-        },
-    )
-    await connection.execute(
-        _INSERT_ACCOUNT,
-        {
-            "account_id": command.account_id,
-            "account_type": command.account_type,
-            "user_id": command.user_id,
-            "team_id": command.team_id,
-            "currency": CNY.code,
-            "created_at": created_at,
-        },
-    )
+    row = {
+        "user_id": command.user_id,
+        "user_name": command.user_name,
+        "sex": command.sex,
+        "card_num": command.card_num,
+        "created_at": created_at,
+    }
+    await connection.execute(insert(user), row)
+
+
+async def insert_account(
+    connection: AsyncConnection, command: OpenAccount | AddAccount, created_at: datetime
+) -> None:
+    """Insert the account, with a balance and a floor of zero; before it the outside world's, if there is none.
+
+    If another transaction inserts the same outside world meanwhile, this one fails by the clash, and is run again.
+    """
+    # That of CNY is made with the tables.
+    if command.currency != CNY.code:
+        outside_id = OUTSIDE_PREFIX + command.currency
+        if not await account_exists(connection, outside_id):
+            outside = {"account_id": outside_id, "account_type": "external", "user_id": None, "team_id": None}
+            await _insert(connection, outside | {"currency": command.currency, "floor": None}, created_at)
+    row = {
+        "account_id": command.account_id,
+        "account_type": command.account_type,
+        "user_id": command.user_id,
+        "team_id": command.team_id,
+    }
+    await _insert(connection, row | {"currency": command.currency, "floor": 0}, created_at)
+
+
+async def _insert(connection: AsyncConnection, row: Mapping[str, object], created_at: datetime) -> None:
+    await connection.execute(insert(account), {**row, "balance": 0, "created_at": created_at})

@@ -1,4 +1,4 @@
-"""Opens accounts, and queries them."""
+"""Opens accounts, adds further ones, and queries them."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..database.times import utc_now
-from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
+from ..errors import AccountExists, AddedBefore, OpenedBefore, TeamNotFound, UserExists, UserNotFound
 from ..inbox.team_rows import find_team
 from ..ledger.changes import opening
-from ..ledger.commands import OpenAccount
+from ..ledger.commands import AddAccount, OpenAccount
 from ..outbox.events import insert_event
-from .balances import UserAccounts, account_exists, find_accounts, insert_user
+from .balances import AccountBalance, UserAccounts, account_exists, find_accounts, insert_account, insert_user
 
 
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
@@ -29,7 +29,7 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
         account_is_taken = await account_exists(connection, command.account_id)
         found = (await find_accounts(connection, [command.user_id])).get(command.user_id)
         if found is not None:
-            if not _is_same(found, command):
+            if not _was_opened_by(command, found):
                 raise UserExists(f"User {command.user_id!r} exists already.", field="userId")
             if found.user.created_at == opened_at:
                 # An earlier attempt was committed, but its answer was lost. The sweeper finds its event.
@@ -40,10 +40,43 @@ async def open_account(database: Database, announce: Callable[[int], None], comm
             )
         if account_is_taken:
             raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
-        if command.team_id is not None and await find_team(connection, command.team_id) is None:
-            raise TeamNotFound(f"There is no team {command.team_id!r}.", field="teamId")
+        await _check_team(connection, command)
         await insert_user(connection, command, opened_at)
+        await insert_account(connection, command, opened_at)
         return await insert_event(connection, [opening(command)], opened_at)
+
+    event_id = await database.write(work)
+    if event_id is not None:
+        announce(event_id)
+
+
+async def add_account(database: Database, announce: Callable[[int], None], command: AddAccount) -> None:
+    """Make a further account of the user; `announce` gets the id of the event once that is committed.
+
+    Raises, with nothing made, UserNotFound, AccountExists if the id is taken, AddedBefore if this same account was
+    added before, and TeamNotFound.
+    """
+    added_at = utc_now()
+
+    async def work(connection: AsyncConnection) -> int | None:
+        account_is_taken = await account_exists(connection, command.account_id)
+        found = (await find_accounts(connection, [command.user_id])).get(command.user_id)
+        if found is None:
+            raise UserNotFound(f"There is no user {command.user_id!r}.", field="userId")
+        account = _find_added_by(command, found)
+        if account is not None:
+            if account.created_at == added_at:
+                # An earlier attempt was committed, but its answer was lost. The sweeper finds its event.
+                return None
+            raise AddedBefore(
+                f"Account {command.account_id!r} was added already with the same fields: nothing is left to do.",
+                field="accountId",
+            )
+        if account_is_taken:
+            raise AccountExists(f"Account {command.account_id!r} exists already.", field="accountId")
+        await _check_team(connection, command)
+        await insert_account(connection, command, added_at)
+        return await insert_event(connection, [opening(command)], added_at)
 
     event_id = await database.write(work)
     if event_id is not None:
@@ -59,8 +92,32 @@ def account_queries(database: Database) -> Coalescer[str, UserAccounts]:
     return Coalescer(find)
 
 
-def _is_same(found: UserAccounts, command: OpenAccount) -> bool:
-    """Whether one of the user's accounts has the content of the command. Its balance does not matter."""
+async def _check_team(connection: AsyncConnection, command: OpenAccount | AddAccount) -> None:
+    if command.team_id is not None and await find_team(connection, command.team_id) is None:
+        raise TeamNotFound(f"There is no team {command.team_id!r}.", field="teamId")
+
+
+def _was_opened_by(command: OpenAccount, found: UserAccounts) -> bool:
+    """Whether the user was opened with the content of the command. Later changes of the account do not matter."""
     user = found.user
     opened = (user.user_id, user.user_name, user.sex, user.card_num)
-    return command in [OpenAccount(*opened, *account[:3]) for account in found.accounts]
+    return command in [
+        OpenAccount(*opened, *_content(account)) for account in found.accounts if _opened(account, found)
+    ]
+
+
+def _find_added_by(command: AddAccount, found: UserAccounts) -> AccountBalance | None:
+    """Return the account that was added with the content of the command."""
+    for account in found.accounts:
+        if not _opened(account, found) and command == AddAccount(found.user.user_id, *_content(account)):
+            return account
+    return None
+
+
+def _opened(account: AccountBalance, found: UserAccounts) -> bool:
+    """Whether the account was opened with the user. Otherwise it was added later."""
+    return account.created_at == found.user.created_at
+
+
+def _content(account: AccountBalance) -> tuple[str, str, str | None, str]:
+    return account.account_id, account.account_type, account.team_id, account.currency

@@ -1,18 +1,27 @@
-"""Opening and querying accounts."""
+"""Opening, adding and querying accounts."""
 
 from typing import Final
 
 from aiohttp import web
 
-from ..accounts.balances import UserAccounts
-from ..accounts.opening import open_account
+from ..accounts.balances import AccountBalance, UserAccounts
+from ..accounts.opening import add_account, open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
-from ..errors import AccountExists, OpenedBefore, TeamNotFound, UserExists
-from ..ledger.commands import OpenAccount
-from ..ledger.money import format_amount
-from .common_fields import TEAM_ID, USER_ID
+from ..database.times import iso_time
+from ..errors import AccountExists, AddedBefore, OpenedBefore, TeamNotFound, UserExists, UserNotFound
+from ..ledger.commands import AddAccount, OpenAccount
+from ..ledger.currencies import CNY
+from .common_fields import ACCOUNT_CURRENCY, TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
+from .rendering import money_text
+
+_NEW_ACCOUNT: Final = {
+    "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
+    "accountType": Field(text(), "账户类型", "Account type", "01"),
+    "currency": ACCOUNT_CURRENCY._replace(default=CNY.code),
+    "teamId": TEAM_ID._replace(default=None),
+}
 
 OPEN_ACCOUNT: Final = Operation(
     "/openacc",
@@ -22,9 +31,7 @@ OPEN_ACCOUNT: Final = Operation(
         "userName": Field(text(), "用户姓名", "User name", "Alice / 张三"),
         "sex": Field(text(2), "性别", "Sex", "F, M / 男, 女"),
         "cardNum": Field(text(), "卡号", "Card number", "6222020001"),
-        "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
-        "accountType": Field(text(), "账户类型", "Account type", "01"),
-        "teamId": TEAM_ID._replace(default=None),
+        **_NEW_ACCOUNT,
     },
     Texts(
         "开户",
@@ -35,9 +42,22 @@ OPEN_ACCOUNT: Final = Operation(
     scope="accounts:open",
     errors=(UserExists, AccountExists, TeamNotFound),
 )
-QUERY_ACCOUNTS: Final = Operation(
+ADD_ACCOUNT: Final = Operation(
+    "/addaccount",
+    AddAccount,
+    {"userId": USER_ID, **_NEW_ACCOUNT, "accountId": _NEW_ACCOUNT["accountId"]._replace(example="a1-usd")},
+    Texts(
+        "增开账户",
+        "Add an account",
+        "为已有用户增开一个账户，可以是其他币种。",
+        "Adds an account to a user, in another currency if you like.",
+    ),
+    scope="accounts:open",
+    errors=(UserNotFound, AccountExists, TeamNotFound),
+)
+QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
     "/queryacc",
-    str,
+    lambda user_id: user_id,
     {"userId": USER_ID},
     Texts(
         "账户查询",
@@ -56,6 +76,16 @@ async def openacc(request: web.Request) -> dict[str, object]:
     try:
         await open_account(request.app[database_key], request.app[queue_key].announce, command)
     except OpenedBefore:
+        request[replayed_key] = True
+        raise
+    return {"result": 1}
+
+
+async def addaccount(request: web.Request) -> dict[str, object]:
+    command = await ADD_ACCOUNT.read(request)
+    try:
+        await add_account(request.app[database_key], request.app[queue_key].announce, command)
+    except AddedBefore:
         request[replayed_key] = True
         raise
     return {"result": 1}
@@ -80,14 +110,22 @@ def _row(found: UserAccounts) -> dict[str, object]:
         "USER_NAME": user.user_name,
         "SEX": user.sex,
         "CARD_NUM": user.card_num,
-        "ACCOUNTS": [
-            {
-                "ACCOUNT_ID": account.account_id,
-                "ACCOUNT_TYPE": account.account_type,
-                "TEAM_ID": account.team_id,
-                "CURRENCY": account.currency,
-                "BALANCE": format_amount(account.balance),
-            }
-            for account in found.accounts
-        ],
+        "ACCOUNTS": [_account_row(account) for account in found.accounts],
+    }
+
+
+def _account_row(account: AccountBalance) -> dict[str, object]:
+    available = account.balance - account.held - account.floor
+    return {
+        "ACCOUNT_ID": account.account_id,
+        "ACCOUNT_TYPE": account.account_type,
+        "TEAM_ID": account.team_id,
+        "CURRENCY": account.currency,
+        "BALANCE": money_text(account.balance, account.currency),
+        "HELD": money_text(account.held, account.currency),
+        "AVAILABLE": money_text(available, account.currency),
+        "FLOOR": money_text(account.floor, account.currency),
+        "FROZEN": account.frozen,
+        "STATUS": account.status,
+        "CREATE_TIME": iso_time(account.created_at),
     }

@@ -23,6 +23,13 @@ class JsonNumber(str):
     __slots__ = ()
 
 
+class _Repeating(dict[str, Any]):
+    """A JSON object in which a member is repeated."""
+
+    __slots__ = ("repeated",)
+    repeated: str
+
+
 async def read_fields(request: web.Request) -> dict[str, Any]:
     """Return the fields of the body by name. Values of a form are str; those of JSON keep their type.
 
@@ -32,7 +39,23 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
     """
     if not request.body_exists:
         return {}
+    return await _read(request, _parser(request))
+
+
+async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
+    """Return the members of a body of up to this size, which must be JSON. Raises as `read_fields` does.
+
+    An object in it may repeat a member: `refuse_repeated` finds that.
+    """
+    if not request.body_exists:
+        return {}
     parse = _parser(request)
+    if parse is not _parse_json:
+        raise web.HTTPUnsupportedMediaType(text="Send JSON (Content-Type: application/json).")
+    return await _read(request.clone(client_max_size=limit_bytes), parse)
+
+
+async def _read(request: web.Request, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     try:
         if request.content.is_eof():
             # The body came with the header, as nearly all do, so no timer is needed.
@@ -101,7 +124,7 @@ def _parse_json(text: str) -> dict[str, Any]:
         value = json.loads(
             # Some editors, and .NET, begin a text in UTF-8 with a byte order mark.
             text.removeprefix("\ufeff"),
-            object_pairs_hook=_unique,
+            object_pairs_hook=_members,
             parse_int=JsonNumber,
             parse_float=JsonNumber,
             parse_constant=JsonNumber,
@@ -111,6 +134,7 @@ def _parse_json(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not JSON: {error.msg}, at character {error.pos + 1}.") from None
     if isinstance(value, dict):
+        refuse_repeated(value)
         return value
     raise InvalidRequest("The JSON must be an object with the fields as its members.")
 
@@ -120,12 +144,27 @@ def shown(name: str) -> str:
     return name[:SHOWN_LIMIT].encode("utf-8", "replace").decode()
 
 
+def refuse_repeated(value: dict[str, Any]) -> None:
+    """Raise InvalidRequest if the JSON object repeats a member."""
+    if isinstance(value, _Repeating):
+        raise InvalidRequest("The field was sent more than once.", field=shown(value.repeated))
+
+
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = _members(pairs)
+    refuse_repeated(fields)
+    return fields
+
+
+def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a dict: as `_Repeating`, with the first repeated name, if one comes more than once."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
+        fields = _Repeating(fields)
         seen = set()
         for name, _ in pairs:
             if name in seen:
-                raise InvalidRequest("The field was sent more than once.", field=shown(name))
+                fields.repeated = name
+                break
             seen.add(name)
     return fields

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from ..ledger.money import parse_amount
+from ..ledger.currencies import CURRENCIES
+from ..ledger.money import Amount, parse_amount
+from ..ledger.references import AccountId
 from .body import JsonNumber
 from .characters import check_id, check_name, check_text
 
 TEXT_LIMIT: Final = 45
 # Nearly all ids match this. The others are checked character by character, which is slower.
-_PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
+_is_plain_id: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}").fullmatch
+_ZERO: Final = re.compile(r"0(?:\.0{1,4})?")
 
 
 class PageRule(NamedTuple):
@@ -26,13 +30,15 @@ class Kind(NamedTuple):
     """A kind of field. A form sends text; JSON may send text or a value of `json_type`.
 
     `parse` returns the field's value, or raises ValueError with what is wrong, such as "must not be empty". For a
-    value of another type, `must_be` is the text of the error. A kind without a `rule` has no input on any page.
+    value of another type, `must_be` is the text of the error. A page offers the `choices`, or an input with the
+    `rule`; a kind without either is on no page.
     """
 
     parse: Callable[[Any], Any]
     json_type: type = str
     must_be: str = "must be text"
     rule: PageRule | None = None
+    choices: Sequence[str] = ()
 
 
 def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Kind:
@@ -72,11 +78,11 @@ def one_of(known: Sequence[str]) -> Kind:
             raise ValueError(f"must be one of {', '.join(known)}")
         return value
 
-    return Kind(parse)
+    return Kind(parse, choices=known)
 
 
 def _identifier(value: str) -> str:
-    if not _PLAIN_ID.fullmatch(value):
+    if not _is_plain_id(value):
         if len(value) > TEXT_LIMIT:
             raise ValueError(f"must be at most {TEXT_LIMIT} characters long")
         check_id(value)
@@ -98,6 +104,31 @@ def _flag(value: str | bool) -> bool:
     return value in ("true", True)
 
 
+def _currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise ValueError("must be the code of a currency in use, in capital letters, such as CNY (ISO 4217)")
+    return value
+
+
+def _floor(value: str) -> Amount | None:
+    """Return how far below zero the balance may go, or None for a floor of zero."""
+    if _ZERO.fullmatch(value):
+        return None
+    if value.startswith("-"):
+        try:
+            return parse_amount(value[1:])
+        except ValueError:
+            pass
+    raise ValueError("must be 0, or a minus sign and an amount, such as -500.00")
+
+
+_seconds: Final = whole(1, 31_536_000)
+
+
+def _duration(value: str) -> timedelta:
+    return timedelta(seconds=_seconds.parse(value))
+
+
 # 1 to 45 visible characters without white space. Ids are compared exactly.
 IDENTIFIER: Final = Kind(
     _identifier,
@@ -105,11 +136,35 @@ IDENTIFIER: Final = Kind(
         r"[^\s\p{C}\p{DI}\u2800]+", "text", "不能有空白或不可见字符 No white space or invisible characters"
     ),
 )
+# The id of an account that an order or a change is about.
+ACCOUNT: Final = IDENTIFIER._replace(parse=lambda value: AccountId(_identifier(value)))
 # A list of ids: text with white space between them, or a JSON array. Repeated ids count once.
 IDENTIFIERS: Final = Kind(_identifiers, list, "must be ids: an array, or with white space between them")
 FLAG: Final = Kind(_flag, bool, "must be true or false")
+# Above zero. How many decimals are valid depends on the currency, and so on the account.
 AMOUNT: Final = Kind(
     parse_amount,
     JsonNumber,
-    rule=PageRule(r"[0-9]{1,12}(\.[0-9]{1,2})?", "decimal", "数字，最多两位小数 Digits, at most two decimals"),
+    "must be an amount",
+    PageRule(
+        r"[0-9]{1,15}(\.[0-9]{1,4})?",
+        "decimal",
+        "数字，小数位数不超过币种的小数位数 Digits, with at most the currency's decimals",
+    ),
+)
+CURRENCY: Final = Kind(_currency)
+FLOOR: Final = Kind(
+    _floor,
+    JsonNumber,
+    "must be 0, or a minus sign and an amount",
+    PageRule(
+        r"0(\.0{1,4})?|-[0-9]{1,15}(\.[0-9]{1,4})?", "text", "0，或负号加金额 0, or a minus sign and an amount"
+    ),
+)
+# Whole seconds, up to a year.
+DURATION: Final = Kind(
+    _duration,
+    JsonNumber,
+    _seconds.must_be,
+    PageRule("[0-9]{1,8}", "numeric", "1 至 31536000 秒 1 to 31536000 seconds"),
 )

@@ -63,7 +63,7 @@ def nid_fits(value: str) -> bool:
 _PAGING: Final = {
     "userId": USER_ID,
     "pageSize": Field(whole(1, PAGE_LIMIT), "每页条数", "Page size", "12", default=PAGE_SIZE),
-    "pageNo": Field(whole(1, 1_000_000_000), "页码", "Page number", "1", default=None),
+    "pageNo": Field(whole(1, 1_000_000_000), "页码", "Page number", "1", default=None, argument="page_number"),
     "unread": Field(FLAG, "未读", "Unread", "true", default=None),
     "messageType": Field(one_of(MESSAGE_TYPES), "消息类型", "Message type", "recharge", default=None),
     "before": Field(Kind(_cursor), "下一页的起点", "Where the next page begins", "unread-7", default=None),
@@ -80,7 +80,11 @@ LIST_MESSAGES: Final = Operation(
 LIST_TEAM_MESSAGES: Final = Operation(
     "/teammessages",
     Query,
-    {**_PAGING, "teamId": TEAM_ID, "self": Field(FLAG, "与本人有关", "Own business", "true", default=False)},
+    {
+        **_PAGING,
+        "teamId": TEAM_ID,
+        "self": Field(FLAG, "与本人有关", "Own business", "true", default=False, argument="own"),
+    },
     Texts(
         "团队消息",
         "Team messages",

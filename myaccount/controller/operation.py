@@ -3,9 +3,10 @@
 Routes, validation and the forms of the pages are made from it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, NoReturn, TypeVar
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ class Field(NamedTuple):
     """A field of a request: its kind, labels, an example, and its default. Without a default it is required.
 
     The value of a `fresh` field should be new in each request, as an order id is: a page offers to generate one.
+    `argument` is the argument that its value becomes, unless that is the field's name in snake case.
     """
 
     kind: Kind
@@ -30,6 +32,7 @@ class Field(NamedTuple):
     example: str = ""
     default: Any = REQUIRED
     fresh: bool = False
+    argument: str = ""
 
 
 class Texts(NamedTuple):
@@ -46,9 +49,10 @@ class Texts(NamedTuple):
 class Operation(Generic[Made]):
     """A request that clients may send to `path`.
 
-    `fields` has the fields by their names on the wire. `make` takes their values in this order. `scope` is what an
-    API key needs for this operation. `errors` are its own errors. Every operation may also reply invalid_request,
-    overloaded, unavailable, and the errors of HTTP.
+    `fields` has the fields by their names on the wire. `make` takes their values by name. Of each pair in `either`
+    at most one field may be sent or, if they are required, exactly one. `scope` is what an API key needs for this
+    operation. `errors` are its own errors. Every operation may also reply invalid_request, overloaded,
+    unavailable, and the errors of HTTP.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Operation(Generic[Made]):
         texts: Texts,
         *,
         scope: str,
+        either: tuple[tuple[str, str], ...] = (),
         errors: tuple[type[RequestError], ...] = (),
     ) -> None:
         self.path = path
@@ -66,48 +71,74 @@ class Operation(Generic[Made]):
         self.scope = scope
         self.errors = errors
         self.fields = fields
+        self.either = either
         self._make = make
         # Every request needs these, so they are computed once.
-        self._kinds = {name: field.kind for name, field in fields.items()}
-        self._defaults = {name: field.default for name, field in fields.items() if field.default is not REQUIRED}
+        self._arguments = {
+            name: (field.argument or _snake_case(name), field.kind, field.kind.json_type)
+            for name, field in fields.items()
+        }
+        self._defaults = {
+            self._arguments[name][0]: field.default
+            for name, field in fields.items()
+            if field.default is not REQUIRED
+        }
+        paired = {name for pair in either for name in pair}
+        self._required = {name for name, field in fields.items() if field.default is REQUIRED} - paired
+        self._pairs = [(first, second, fields[first].default is REQUIRED) for first, second in either]
 
     async def read(self, request: web.Request) -> Made:
         """Return what `make` makes of the fields: those of a POST's body, or of a GET's query.
 
         Raises InvalidRequest, naming the field at fault.
         """
-        fields = await read_fields(request) if request.method == "POST" else read_query(request)
-        if fields.keys() != self._kinds.keys():
+        return self.parse(await read_fields(request) if request.method == "POST" else read_query(request))
+
+    def parse(self, fields: Mapping[str, Any], **more: object) -> Made:
+        """Return what `make` makes of the fields and of `more` arguments. Raises InvalidRequest as `read` does."""
+        if not self._required <= fields.keys() <= self._arguments.keys():
             self._refuse_unknown_and_missing(fields)
-        return self._make(
-            *[
-                _parsed(name, kind, fields[name]) if name in fields else self._defaults[name]
-                for name, kind in self._kinds.items()
-            ]
-        )
+        for first, second, required in self._pairs:
+            if (first in fields) is (second in fields) and (required or first in fields):
+                _refuse_pair(first, second, fields)
+        values = {**self._defaults, **more}
+        for name, value in fields.items():
+            argument, kind, json_type = self._arguments[name]
+            if type(value) is not str and type(value) is not json_type:
+                raise InvalidRequest(f"The field {name} {kind.must_be}.", field=name)
+            try:
+                values[argument] = kind.parse(value)
+            except ValueError as error:
+                raise InvalidRequest(f"The field {name} {error}.", field=name) from None
+        return self._make(**values)
+
+    def names_of(self, argument: str) -> list[str]:
+        """Return the names on the wire of the fields whose value becomes this argument of `make`."""
+        return [name for name, (known, _, _) in self._arguments.items() if known == argument]
 
     def _refuse_unknown_and_missing(self, fields: Mapping[str, Any]) -> None:
         for name in fields:
-            if name not in self._kinds:
+            if name not in self.fields:
                 field = shown(name)
-                known = ", ".join(self._kinds)
+                known = ", ".join(self.fields)
                 raise InvalidRequest(
                     f"There is no field {field!r} here{self._nearest(field)} The fields are {known}.", field=field
                 )
-        for name in self._kinds:
-            if name not in fields and name not in self._defaults:
+        for name in self.fields:
+            if name not in fields and name in self._required:
                 raise InvalidRequest(f"The field {name} is missing.", field=name)
 
     def _nearest(self, name: str) -> str:
-        known = {field.lower(): field for field in self._kinds}
+        known = {field.lower(): field for field in self.fields}
         found = get_close_matches(name.lower(), known, n=1)
         return f": did you mean {known[found[0]]}?" if found else "."
 
 
-def _parsed(name: str, kind: Kind, value: Any) -> Any:
-    if type(value) is not str and type(value) is not kind.json_type:
-        raise InvalidRequest(f"The field {name} {kind.must_be}.", field=name)
-    try:
-        return kind.parse(value)
-    except ValueError as error:
-        raise InvalidRequest(f"The field {name} {error}.", field=name) from None
+def _refuse_pair(first: str, second: str, fields: Mapping[str, Any]) -> NoReturn:
+    if first in fields:
+        raise InvalidRequest(f"Send {first} or {second}, not both.", field=second)
+    raise InvalidRequest(f"Send {first} or {second}.", field=first)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name)

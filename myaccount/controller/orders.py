@@ -1,37 +1,82 @@
-"""Recharges, transfers, and queries of orders."""
+"""Recharges, transfers, withdrawals, refunds, and queries of orders."""
 
 from typing import Final
 
 from aiohttp import web
 
-from ..appkeys import database_key, journal_key, replayed_key
+from ..appkeys import database_key
 from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
 from ..journal.order_query import query_order
-from ..ledger.commands import Command, Recharge, Transfer
-from ..ledger.money import format_amount
-from ..ledger.refusals import BalanceTooLarge, InsufficientFunds, OrderMismatch, SameAccount
-from .common_fields import MONEY, ORDER_ID, USER_ID
+from ..journal.order_rows import OrderDescription
+from ..ledger.commands import Capture, Extend, Recharge, Refund, Release, Transfer, Withdraw
+from ..ledger.order_rules import REFUNDABLE
+from ..ledger.records import POSTED
+from ..ledger.refusals import (
+    AccountClosed,
+    AccountFrozen,
+    AccountNotFound,
+    BalanceTooLarge,
+    CurrencyMismatch,
+    InsufficientFunds,
+    NotRefundable,
+    OrderMismatch,
+    RefundExceedsOrder,
+    SameAccount,
+)
+from .common_fields import (
+    ACCOUNT_CURRENCY,
+    MONEY,
+    ORDER_ID,
+    PAYEE,
+    PAYEE_ACCOUNT,
+    PAYER,
+    PAYER_ACCOUNT,
+    REMARKS,
+    USER_OR_ACCOUNT,
+)
 from .operation import Operation, Texts
+from .rendering import money_text
+from .submitting import in_currency
 
-_ORDER_ERRORS: Final = (UserNotFound, BalanceTooLarge, OrderMismatch)
+PARTY_ERRORS: Final = (
+    UserNotFound,
+    AccountNotFound,
+    CurrencyMismatch,
+    AccountFrozen,
+    AccountClosed,
+    OrderMismatch,
+)
+_ABOUT_HOLDS: Final = frozenset(kind.order_type for kind in (Capture, Release, Extend))
 
 RECHARGE: Final = Operation(
     "/recharge",
-    Recharge,
-    {"orderId": ORDER_ID, "userId": USER_ID, "amount": MONEY},
+    in_currency(Recharge),
+    {
+        "orderId": ORDER_ID,
+        "userId": PAYEE._replace(chinese="用户ID", english="User id", example="u1"),
+        "accountId": PAYEE_ACCOUNT._replace(chinese="账户ID", english="Account id", example="a1"),
+        "amount": MONEY,
+        "currency": ACCOUNT_CURRENCY,
+        **REMARKS,
+    },
     Texts("充值", "Recharge (top up)", "把钱充入用户的账户。", "Puts money into a user's account."),
     scope="money:in",
-    errors=_ORDER_ERRORS,
+    either=(USER_OR_ACCOUNT,),
+    errors=(*PARTY_ERRORS, BalanceTooLarge),
 )
 TRANSFER: Final = Operation(
     "/transfer",
-    Transfer,
+    in_currency(Transfer),
     {
         "orderId": ORDER_ID._replace(example="t1"),
-        "fromuserId": USER_ID._replace(chinese="付款方", english="Payer"),
-        "touserId": USER_ID._replace(chinese="收款方", english="Payee", example="u2"),
+        "fromuserId": PAYER,
+        "fromaccountId": PAYER_ACCOUNT,
+        "touserId": PAYEE,
+        "toaccountId": PAYEE_ACCOUNT,
         "amount": MONEY,
+        "currency": ACCOUNT_CURRENCY,
+        **REMARKS,
     },
     Texts(
         "转账",
@@ -40,16 +85,65 @@ TRANSFER: Final = Operation(
         "Moves money from one user to another, if the balance covers it.",
     ),
     scope="money:move",
-    errors=(SameAccount, InsufficientFunds, *_ORDER_ERRORS),
+    either=(("fromuserId", "fromaccountId"), ("touserId", "toaccountId")),
+    errors=(SameAccount, InsufficientFunds, *PARTY_ERRORS, BalanceTooLarge),
 )
-QUERY_ORDER: Final = Operation(
+WITHDRAW: Final = Operation(
+    "/withdraw",
+    in_currency(Withdraw),
+    {
+        "orderId": ORDER_ID._replace(example="w1"),
+        "userId": PAYER._replace(chinese="用户ID", english="User id"),
+        "accountId": PAYER_ACCOUNT._replace(chinese="账户ID", english="Account id"),
+        "amount": MONEY,
+        "currency": ACCOUNT_CURRENCY,
+        **REMARKS,
+    },
+    Texts(
+        "提现",
+        "Withdraw",
+        "记录一笔从用户账户付出的钱；余额不足则交易失败。",
+        "Records money that is paid out of a user's account, if the balance covers it.",
+    ),
+    scope="money:out",
+    either=(USER_OR_ACCOUNT,),
+    errors=(InsufficientFunds, *PARTY_ERRORS, BalanceTooLarge),
+)
+REFUND: Final = Operation(
+    "/refund",
+    Refund,
+    {
+        "orderId": ORDER_ID._replace(example="f1"),
+        "originalOrderId": ORDER_ID._replace(chinese="原订单号", english="Original order id", fresh=False),
+        "amount": MONEY._replace(default=None),
+        **REMARKS,
+    },
+    Texts(
+        "退款",
+        "Refund",
+        "把一笔订单的钱退还付款方，可分多次；不填金额则退还全部剩余金额。",
+        "Gives an order's money back, in parts if you like; without an amount, all that is left.",
+    ),
+    scope="money:move",
+    errors=(
+        OrderNotFound,
+        NotRefundable,
+        RefundExceedsOrder,
+        InsufficientFunds,
+        BalanceTooLarge,
+        AccountFrozen,
+        AccountClosed,
+        OrderMismatch,
+    ),
+)
+QUERY_ORDER: Final[Operation[str]] = Operation(
     "/querorder",
-    str,
+    lambda order_id: order_id,
     {"orderId": ORDER_ID._replace(fresh=False)},
     Texts(
         "订单查询",
         "Query an order",
-        "查看一笔充值或转账的结果。",
+        "查看一笔订单的结果。",
         "Shows what became of an order.",
     ),
     scope="orders:read",
@@ -57,32 +151,32 @@ QUERY_ORDER: Final = Operation(
 )
 
 
-async def recharge(request: web.Request) -> dict[str, object]:
-    return await _submit(request, await RECHARGE.read(request))
-
-
-async def transfer(request: web.Request) -> dict[str, object]:
-    return await _submit(request, await TRANSFER.read(request))
-
-
 async def querorder(request: web.Request) -> dict[str, object]:
-    order = await query_order(request.app[database_key], await QUERY_ORDER.read(request))
+    return _row(await query_order(request.app[database_key], await QUERY_ORDER.read(request)))
+
+
+def _row(order: OrderDescription) -> dict[str, object]:
+    currency, hold = order.currency, order.hold
+    refundable = order.status == POSTED and order.order_type in REFUNDABLE
     return {
         "ORDER_ID": order.order_id,
         "ORDER_TYPE": order.order_type,
         "FROM_USER_ID": order.from_user_id,
         "TO_USER_ID": order.to_user_id,
-        "AMOUNT": format_amount(order.amount),
-        "CURRENCY": order.currency,
-        "STATUS": order.status,
+        "FROM_ACCOUNT_ID": order.from_account_id if order.from_user_id is not None else None,
+        "TO_ACCOUNT_ID": order.to_account_id if order.to_user_id is not None else None,
+        "AMOUNT": money_text(order.amount, currency),
+        "CURRENCY": currency,
+        "STATUS": order.status if hold is None else hold.status,
         "REASON": order.reason,
         "CREATE_TIME": iso_time(order.created_at),
+        "NOTE": order.note,
+        "REFERENCE": order.reference,
+        "BULK_ID": order.bulk_id,
+        "REFUNDED": money_text(order.refunded, currency) if refundable else None,
+        "ORIGINAL_ORDER_ID": order.target if order.order_type == Refund.order_type else None,
+        "HOLD_ORDER_ID": order.target if order.order_type in _ABOUT_HOLDS else None,
+        "CAPTURED": None if hold is None else money_text(hold.captured, currency),
+        "LEFT": None if hold is None else money_text(hold.left, currency),
+        "EXPIRES_AT": None if hold is None else iso_time(hold.expires_at),
     }
-
-
-async def _submit(request: web.Request, command: Command) -> dict[str, object]:
-    outcome = await request.app[journal_key].submit(command)
-    request[replayed_key] = outcome.replayed
-    if outcome.error is not None:
-        raise outcome.error
-    return {"result": 1}

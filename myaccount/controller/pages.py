@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ..problems import PROBLEMS
 from ..settings.paths import resource
-from . import accounts, orders
+from . import account_settings, accounts, holds, orders
 from .common_fields import USER_ID
 from .operation import REQUIRED, Field, Operation
 
@@ -39,22 +39,64 @@ class Page(NamedTuple):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """The required fields. The optional ones are for programs."""
-        return {name: field for name, field in self.operation.fields.items() if field.default is REQUIRED}
+        """The required fields and, of each pair, the first. The optional ones are for programs."""
+        seconds = {second for _, second in self.operation.either}
+        return {
+            name: field
+            for name, field in self.operation.fields.items()
+            if field.default is REQUIRED and name not in seconds
+        }
 
 
-# In the order in which a new user tries them.
-PAGES: Final = (
+class Group(NamedTuple):
+    """Pages that belong together."""
+
+    chinese: str
+    english: str
+    pages: tuple[Page, ...]
+
+
+# In the order in which a new user tries them. Every page has links to these.
+FIRST_PAGES: Final = (
     Page(("/openacctest",), accounts.OPEN_ACCOUNT),
     Page(("/rechargetest",), orders.RECHARGE),
     Page(("/transfertest",), orders.TRANSFER),
     Page(("/queryacctest",), accounts.QUERY_ACCOUNTS),
     Page(("/orderquerytest", "/ordertest"), orders.QUERY_ORDER),
 )
+GROUPS: Final = (
+    Group(
+        "付款与退款",
+        "Paying out and back",
+        (Page(("/withdrawtest",), orders.WITHDRAW), Page(("/refundtest",), orders.REFUND)),
+    ),
+    Group(
+        "预授权",
+        "Holds",
+        (
+            Page(("/holdtest",), holds.HOLD),
+            Page(("/capturetest",), holds.CAPTURE),
+            Page(("/releasetest",), holds.RELEASE),
+            Page(("/extendtest",), holds.EXTEND),
+        ),
+    ),
+    Group(
+        "账户管理",
+        "Accounts",
+        (
+            Page(("/addaccounttest",), accounts.ADD_ACCOUNT),
+            Page(("/freezetest",), account_settings.FREEZE),
+            Page(("/limittest",), account_settings.LIMIT),
+            Page(("/closetest",), account_settings.CLOSE),
+            Page(("/accountlogtest",), account_settings.ACCOUNT_LOG),
+        ),
+    ),
+)
+PAGES: Final = (*FIRST_PAGES, *[page for group in GROUPS for page in group.pages])
 
 
 async def index(request: web.Request) -> web.Response:
-    return _render(request, "index.html", origin=_origin(request))
+    return _render(request, "index.html", groups=GROUPS, origin=_origin(request))
 
 
 async def form(page: Page, request: web.Request) -> web.Response:
@@ -90,6 +132,8 @@ def _origin(request: web.Request) -> str:
 
 
 def _render(request: web.Request, template: str, **context: object) -> web.Response:
-    response = aiohttp_jinja2.render_template(template, request, {"pages": PAGES, "path": request.path, **context})
+    response = aiohttp_jinja2.render_template(
+        template, request, {"pages": FIRST_PAGES, "path": request.path, **context}
+    )
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

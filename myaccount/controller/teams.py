@@ -16,7 +16,7 @@ CHANGE_TEAM: Final = Operation(
     ChangeTeam,
     {
         "teamId": TEAM_ID,
-        "teamName": Field(text(), "团队名称", "Team name", "Staff", default=None),
+        "teamName": Field(text(), "团队名称", "Team name", "Staff", default=None, argument="name"),
         "add": Field(IDENTIFIERS, "加入的用户", "Users to add", "u1 u2", default=()),
         "remove": Field(IDENTIFIERS, "移出的用户", "Users to remove", "u3", default=()),
     },
@@ -33,7 +33,7 @@ WRITE_NOTE: Final = Operation(
         "text": Field(text(2000, lines=True), "正文", "Text", "The shop is open."),
         "userId": USER_ID._replace(chinese="发送人", english="Writer", default=""),
         "receiverId": USER_ID._replace(chinese="接收人", english="Receiver", example="u2", default=""),
-        "messageId": Field(IDENTIFIER, "消息ID", "Message id", "note-1", default=None),
+        "messageId": Field(IDENTIFIER, "消息ID", "Message id", "note-1", default=None, argument="note_id"),
     },
     Texts("团队消息", "Team message", "给团队每位成员写消息。", "Writes a message to each member of a team."),
     scope="messages:write",

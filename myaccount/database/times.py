@@ -4,9 +4,11 @@ The tables have UTC times without a time zone, so all times inside are such.
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, func, literal
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import DateTime
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 
 def utc_now() -> datetime:
@@ -25,10 +27,19 @@ def iso_time(time: datetime) -> str:
     return time.isoformat(timespec="microseconds") + "Z"
 
 
-def server_time(connection: AsyncConnection) -> ColumnElement[datetime]:
-    """Return the SQL of the database's time, whatever the clocks of the service's hosts say.
+class server_time(FunctionElement[datetime]):  # noqa: N801 - as SQLAlchemy's own functions
+    """The database's time in SQL, whatever the clocks of the service's hosts say. SQLite's has milliseconds."""
 
-    An embedded file has its process's, since SQLite's own has no microseconds.
-    """
-    sqlite = connection.dialect.name == "sqlite"
-    return literal(utc_now(), DateTime()) if sqlite else func.utc_timestamp(6, type_=DateTime())
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(server_time, "sqlite")
+def _on_sqlite(element: server_time, compiler: Any, **options: Any) -> str:
+    # As long as the texts that it is compared with.
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+@compiles(server_time)
+def _on_mysql(element: server_time, compiler: Any, **options: Any) -> str:
+    return "UTC_TIMESTAMP(6)"

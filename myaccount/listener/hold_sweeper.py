@@ -63,7 +63,7 @@ async def _find_accounts(connection: AsyncConnection) -> list[str]:
     """Return the payer's account id of each hold that has expired, oldest first, up to SWEEP_LIMIT."""
     expired = (
         select(hold.c.payer)
-        .where(hold.c.due_at <= server_time(connection))
+        .where(hold.c.due_at <= server_time())
         .order_by(hold.c.due_at)
         .limit(SWEEP_LIMIT)
         .subquery()

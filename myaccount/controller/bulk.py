@@ -1,0 +1,81 @@
+"""Many orders in one request: all or none of them, or each as if it came alone."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from ..appkeys import journal_key, refusals_key, replayed_key
+from ..errors import RequestError
+from ..journal.writer import Journal
+from ..ledger.commands import AtomicBulk, NameBulk, OrderCommand
+from ..ledger.outcomes import Outcome
+from ..observability.log_setup import request_id
+from ..problems import STATUS_BY_CODE
+from .body import read_json
+from .bulk_orders import BULK, SentBulk, field_at
+from .submitting import on_wire
+
+BODY_LIMIT_BYTES: Final = 1024 * 1024
+
+
+async def bulk(request: web.Request) -> dict[str, object]:
+    sent = BULK.parse(await read_json(request, BODY_LIMIT_BYTES))
+    outcomes = await (_submit_atomic if sent.atomic else _submit_each)(request, sent)
+    return {
+        "result": 0 if any(outcome.error for outcome in outcomes) else 1,
+        "ORDERS": [
+            {
+                "ORDER_ID": order.order_id,
+                "RESULT": 0 if outcome.error else 1,
+                "CODE": outcome.error.code if outcome.error else None,
+                "REPLAYED": outcome.replayed,
+            }
+            for order, outcome in zip(sent.orders, outcomes, strict=True)
+        ],
+    }
+
+
+async def _submit_atomic(request: web.Request, sent: SentBulk) -> Sequence[Outcome]:
+    """Return the orders' outcomes, if all are posted. Raises the error of the first that is not."""
+    outcome = await request.app[journal_key].submit(AtomicBulk(sent.bulk_id, sent.orders))
+    request[replayed_key] = outcome.replayed
+    if outcome.error is None:
+        return outcome.parts
+    if outcome.failed is None:
+        raise on_wire(outcome.error, BULK, sent)
+    place = outcome.failed
+    error = on_wire(outcome.error, sent.operations[place], sent.orders[place])
+    error.failed = place
+    if error.field is not None:
+        error.field = field_at(place, error.field)
+    raise error
+
+
+async def _submit_each(request: web.Request, sent: SentBulk) -> Sequence[Outcome]:
+    """Return the outcome of each order, whatever becomes of it. Raises OrderMismatch."""
+    journal = request.app[journal_key]
+    named = await journal.submit(NameBulk(sent.bulk_id, sent.orders))
+    if named.error is not None:
+        raise on_wire(named.error, BULK, sent)
+    # Tasks begin in the order in which they are made, so the journal gets the orders in theirs.
+    outcomes = await asyncio.gather(*[_outcome(journal, order) for order in sent.orders])
+    for cause in {error.cause for error in map(_unavailable, outcomes) if error}:
+        request.app[refusals_key].note(cause, request_id.get())
+    request[replayed_key] = named.replayed and all(outcome.replayed for outcome in outcomes)
+    return outcomes
+
+
+async def _outcome(journal: Journal, order: OrderCommand) -> Outcome:
+    try:
+        return await journal.submit(order)
+    except RequestError as error:
+        return Outcome(error)
+
+
+def _unavailable(outcome: Outcome) -> RequestError | None:
+    """Return the error of an order that was not taken on, or whose outcome is unknown."""
+    error = outcome.error
+    return error if error and STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE else None

@@ -1,0 +1,9 @@
+"""Amounts as replies have them."""
+
+from ..ledger.currencies import CURRENCIES
+from ..ledger.money import format_amount
+
+
+def money_text(units: int, currency: str) -> str:
+    """Return an amount in the currency's smallest unit as text, with the currency's decimals."""
+    return format_amount(units, CURRENCIES[currency])

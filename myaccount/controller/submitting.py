@@ -1,0 +1,48 @@
+"""Hands commands to the journal, and raises the errors of their outcomes with the names of the wire."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from ..appkeys import journal_key, replayed_key
+from ..errors import RequestError
+from ..ledger.commands import Command
+from ..ledger.references import AccountId, UserCurrency
+from .operation import Operation
+
+Made = TypeVar("Made")
+
+
+async def submit(operation: Operation[Any], request: web.Request) -> dict[str, object]:
+    """Have the operation's command decided. Raises the error of its outcome."""
+    command: Command = await operation.read(request)
+    outcome = await request.app[journal_key].submit(command)
+    request[replayed_key] = outcome.replayed
+    if outcome.error is not None:
+        raise on_wire(outcome.error, operation, command)
+    return {"result": 1}
+
+
+def on_wire(error: RequestError, operation: Operation[Any], command: object) -> RequestError:
+    """Return the error of the command's outcome; its field, an attribute of the command, gets its wire name."""
+    names = operation.names_of(error.field) if error.field is not None else []
+    if names:
+        # The first name of a party is that of a user, the second that of an account.
+        is_account = isinstance(getattr(command, error.field or ""), AccountId)
+        error.field = names[-1] if is_account else names[0]
+    return error
+
+
+def in_currency(make: Callable[..., Made]) -> Callable[..., Made]:
+    """Return `make` such that, where the order names a currency, a user means the user's account in that."""
+
+    def made(**values: Any) -> Made:
+        currency = values["currency"]
+        if currency is not None:
+            for role in ("payer", "payee"):
+                if isinstance(user_id := values.get(role), str):
+                    values[role] = UserCurrency(user_id, currency)
+        return make(**values)
+
+    return made
