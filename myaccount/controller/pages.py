@@ -66,8 +66,8 @@ FIRST_PAGES: Final = (
 )
 GROUPS: Final = (
     Group(
-        "付款与退款",
-        "Paying out and back",
+        "提现与退款",
+        "Paying out, giving back",
         (Page(("/withdrawtest",), orders.WITHDRAW), Page(("/refundtest",), orders.REFUND)),
     ),
     Group(

@@ -74,7 +74,14 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
 
 @pytest.mark.parametrize(
     ("path", "times"),
-    [("/transfer", 4), ("/recharge", 4), ("/queryacc", 4), ("/openacc", 1), ("/teammessage", 1)],
+    [
+        ("/transfer", 4),
+        ("/recharge", 4),
+        ("/queryacc", 4),
+        ("/openacc", 1),
+        ("/addaccount", 1),
+        ("/teammessage", 1),
+    ],
 )
 async def test_nginx_retries_only_idempotent_requests(
     nginx_before: NginxBefore, session: aiohttp.ClientSession, path: str, times: int
@@ -112,6 +119,11 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
             assert (response.status, problem["code"]) == (413, "payload_too_large")
             assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
             await eventually(lambda: f"[{problem['request_id']}] 413\n" in nginx.refusals())  # noqa: B023
+    # A bulk may have 1 MiB.
+    content = {"Content-Type": JSON}
+    for size, status in ((2**20, 400), (2**20 + 1, 413)):
+        async with session.post(f"{nginx.address}/bulk", data=b" " * size, headers=content) as response:
+            assert response.status == status
     for path, status, code in [
         (f"/{'x' * 9000}", 400, "invalid_request"),
         ("/metrics", 404, "not_found"),

@@ -1,30 +1,42 @@
 """Each operation has one definition, and routes, scopes, error codes and examples agree with it."""
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from myaccount.controller import accounts, messages, orders, stream, teams
-from myaccount.controller.operation import Operation
+from myaccount.controller import account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams
+from myaccount.controller.common_fields import ORDER_ID, USER_ID
+from myaccount.controller.operation import Operation, Texts
+from myaccount.errors import InvalidRequest
+from myaccount.ledger.commands import Hold, Recharge, Transfer
+from myaccount.ledger.money import Amount
+from myaccount.ledger.references import AccountId, UserCurrency
 from myaccount.problems import STATUS_BY_CODE
-from myaccount.routes import setup_routes
+from myaccount.routes import OPERATIONS, setup_routes
 from myaccount.settings.loading import LISTENER_TEST_PATH
 
-OPERATIONS = [
-    value
-    for module in (accounts, messages, orders, stream, teams)
-    for value in vars(module).values()
-    if isinstance(value, Operation)
-]
-
-# The contract's scopes of today's operations.
+# The contract's scopes. Those of a refund, a hold and a bulk depend on their content as well.
 SCOPES = {
     "/openacc": "accounts:open",
+    "/addaccount": "accounts:open",
     "/queryacc": "accounts:read",
+    "/freeze": "accounts:manage",
+    "/close": "accounts:manage",
+    "/limit": "accounts:manage",
+    "/accountlog": "accounts:read",
     "/recharge": "money:in",
     "/transfer": "money:move",
+    "/withdraw": "money:out",
+    "/refund": "money:move",
+    "/hold": "money:move",
+    "/capture": "money:move",
+    "/release": "money:move",
+    "/extend": "money:move",
+    "/bulk": "money:move",
     "/querorder": "orders:read",
     "/messages": "messages:read",
     "/teammessages": "messages:read",
@@ -44,6 +56,12 @@ def _paths(method: str) -> set[str]:
     setup_routes(app)
     resources = [route.resource for route in app.router.routes() if route.method == method]
     return {resource.canonical for resource in resources if resource is not None}
+
+
+def test_every_operation_is_registered() -> None:
+    modules = (account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams)
+    defined = [value for module in modules for value in vars(module).values() if isinstance(value, Operation)]
+    assert {id(operation) for operation in defined} == {id(operation) for operation in OPERATIONS}
 
 
 def test_each_post_route_but_the_listener_test_is_an_operation_and_each_operation_has_a_route() -> None:
@@ -66,6 +84,9 @@ def test_each_error_has_a_code_that_is_explained(operation: Operation[Any]) -> N
 def test_the_examples_pass_the_operations_own_checks(operation: Operation[Any]) -> None:
     for name, field in operation.fields.items():
         assert field.example, name
+        if name == "orders":
+            field.kind.parse(json.loads(field.example))
+            continue
         # Some examples show several values, or one for each language: "F, M / 男, 女".
         for value in re.split(" / |, ", field.example):
             # Raises ValueError if the value is refused.
@@ -83,3 +104,80 @@ def test_each_operation_and_field_is_named_in_both_languages(operation: Operatio
         assert chinese
         assert english
         assert english.isascii()
+
+
+PAYMENT = {"orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "1.50"}
+AMOUNT = Amount(150, 2)
+
+
+def _order(**changes: str | None) -> dict[str, str]:
+    return {name: value for name, value in {**PAYMENT, **changes}.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "command"),
+    [
+        (_order(), Transfer("t1", "u1", "u2", AMOUNT)),
+        (
+            _order(currency="CNY"),
+            Transfer("t1", UserCurrency("u1", "CNY"), UserCurrency("u2", "CNY"), AMOUNT, currency="CNY"),
+        ),
+        (
+            _order(fromuserId=None, fromaccountId="a1", currency="CNY"),
+            Transfer("t1", AccountId("a1"), UserCurrency("u2", "CNY"), AMOUNT, currency="CNY"),
+        ),
+        (
+            _order(touserId=None, toaccountId="a2", note="Two coffees", reference="7"),
+            Transfer("t1", "u1", AccountId("a2"), AMOUNT, note="Two coffees", reference="7"),
+        ),
+    ],
+)
+def test_an_order_names_users_or_accounts(fields: Mapping[str, str], command: Transfer) -> None:
+    assert orders.TRANSFER.parse(fields) == command
+
+
+def test_a_hold_may_have_no_payee() -> None:
+    fields = {"orderId": "h1", "fromuserId": "u1", "amount": "1.50"}
+    assert holds.HOLD.parse(fields) == Hold("h1", "u1", None, AMOUNT)
+    assert holds.HOLD.parse(fields | {"touserId": "u2"}) == Hold("h1", "u1", "u2", AMOUNT)
+
+
+@pytest.mark.parametrize(
+    ("operation", "changes", "field", "detail"),
+    [
+        (orders.TRANSFER, {"fromuserId": None}, "fromuserId", "Send fromuserId or fromaccountId."),
+        (orders.TRANSFER, {"toaccountId": "a2"}, "toaccountId", "Send touserId or toaccountId, not both."),
+        (holds.HOLD, {"toaccountId": "a2"}, "toaccountId", "Send touserId or toaccountId, not both."),
+        (holds.HOLD, {"touserId": None, "fromuserId": None}, "fromuserId", "Send fromuserId or fromaccountId."),
+        (orders.TRANSFER, {"amount": None}, "amount", "The field amount is missing."),
+        (
+            orders.TRANSFER,
+            {"fromUserId": "u1"},
+            "fromUserId",
+            "There is no field 'fromUserId' here: did you mean fromuserId? The fields are orderId, fromuserId, "
+            "fromaccountId, touserId, toaccountId, amount, currency, note, reference.",
+        ),
+    ],
+)
+def test_of_a_pair_one_field_is_sent(
+    operation: Operation[Any], changes: dict[str, str | None], field: str, detail: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        operation.parse(_order(**changes))
+    assert (refused.value.field, str(refused.value)) == (field, detail)
+
+
+def test_more_arguments_may_be_given_that_no_client_can_send() -> None:
+    fields = {"orderId": "r1", "userId": "u1", "amount": "1.50"}
+    assert orders.RECHARGE.parse(fields, bulk_id="b1") == Recharge("r1", "u1", AMOUNT, bulk_id="b1")
+
+
+def test_a_value_becomes_the_argument_with_the_fields_name_or_the_one_that_is_given() -> None:
+    fields = {
+        "orderId": ORDER_ID,
+        "userId": USER_ID._replace(argument="payer"),
+        "note": USER_ID._replace(default=7),
+    }
+    made: Operation[dict[str, object]] = Operation("/x", dict, fields, Texts("", "", "", ""), scope="")
+    assert made.parse({"userId": "u1", "orderId": "o1"}) == {"order_id": "o1", "payer": "u1", "note": 7}
+    assert (made.names_of("payer"), made.names_of("user_id")) == (["userId"], [])

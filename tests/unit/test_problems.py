@@ -12,7 +12,9 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 def _codes(error: type[RequestError]) -> Iterator[str]:
     for kind in error.__subclasses__():
-        yield kind.code
+        # The declines' common class has none.
+        if hasattr(kind, "code"):
+            yield kind.code
         yield from _codes(kind)
 
 

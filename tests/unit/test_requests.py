@@ -5,17 +5,12 @@ from typing import Any
 
 import pytest
 
-from myaccount.controller import accounts, messages, orders, stream, teams
+from myaccount import routes
 from myaccount.controller.operation import REQUIRED, Operation
 
 from ..helpers.services import CHECKOUT
 
-OPERATIONS = {
-    operation.path: operation
-    for module in (accounts, messages, orders, stream, teams)
-    for operation in vars(module).values()
-    if isinstance(operation, Operation)
-}
+OPERATIONS = {operation.path: operation for operation in routes.OPERATIONS}
 READMES = ("README.rst", "README.zh-CN.rst")
 
 
@@ -35,17 +30,19 @@ def _rows(readme: str) -> dict[str, str]:
     return rows
 
 
-def _required_and_optional(fields: str) -> tuple[list[str], list[str]]:
+def _written(fields: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    """Return the required fields, the optional ones, and the pairs of which one is sent."""
     required, _, optional = fields.partition("[")
     assert not optional or optional.endswith("]"), fields
-    return re.findall(r"\w+", required), re.findall(r"\w+", optional)
+    return re.findall(r"\w+", required), re.findall(r"\w+", optional), re.findall(r"(\w+) \| (\w+)", fields)
 
 
-def _defined(operation: Operation[Any]) -> tuple[list[str], list[str]]:
+def _defined(operation: Operation[Any]) -> tuple[list[str], list[str], list[tuple[str, str]]]:
     fields = operation.fields.items()
     return (
         [name for name, field in fields if field.default is REQUIRED],
         [name for name, field in fields if field.default is not REQUIRED],
+        list(operation.either),
     )
 
 
@@ -57,4 +54,4 @@ def test_the_readme_has_a_row_for_each_operation(readme: str) -> None:
 @pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize("path", OPERATIONS)
 def test_a_row_has_the_fields_in_their_order_and_the_optional_ones_in_brackets(readme: str, path: str) -> None:
-    assert _required_and_optional(_rows(readme)[path]) == _defined(OPERATIONS[path])
+    assert _written(_rows(readme)[path]) == _defined(OPERATIONS[path])
