@@ -3,17 +3,38 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Final
 
-from ..ledger.changes import ACCOUNT_OPENED, TRANSFER, Change
-from ..ledger.money import CNY, format_amount
+from ..ledger.change_fields import account_fields, held_amount, order_details
+from ..ledger.changes import (
+    ACCOUNT_CHANGES,
+    CAPTURE,
+    HOLD,
+    HOLD_CAPTURED,
+    HOLD_EXPIRED,
+    HOLD_EXTENDED,
+    HOLD_RELEASED,
+    REFUND,
+    TRANSFER,
+    Change,
+)
+from ..ledger.currencies import CURRENCIES, Currency
+from ..ledger.money import format_amount
 from ..ledger.references import OUTSIDE_WORLD
 from .team_rows import Team
 from .writing import NewMessage
 
-TRANSFER_OUT: Final = "transfer_out"
-TRANSFER_IN: Final = "transfer_in"
+# The types of the messages to the payer and to the payee. Any other change has one message of its own type, to the
+# payer or, if that is the outside world, to the payee.
+_BOTH_SIDES: Final = {
+    TRANSFER: ("transfer_out", "transfer_in"),
+    REFUND: ("refund_out", "refund_in"),
+    CAPTURE: ("capture_out", "capture_in"),
+}
+# Messages of these types say who the other side is.
+_WITH_NAMES: Final = frozenset((*_BOTH_SIDES, HOLD, HOLD_EXTENDED, HOLD_RELEASED, HOLD_EXPIRED))
+# The message about its last capture says how much is still held.
+_WITHOUT_MESSAGE: Final = frozenset((HOLD_CAPTURED,))
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -21,49 +42,65 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 def messages_about(
     change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]
 ) -> Iterator[NewMessage]:
-    """Yield the messages about a change: to the account's user, and to each member of the watching team."""
+    """Yield the messages about a change: to the user of each account, and to the members of the watching teams.
+
+    `names` are by user id, `teams` by account id.
+    """
     actor = change.payee if change.payer == OUTSIDE_WORLD else change.payer
-    for message_type, user_id, receiver_id, balance in _affected_accounts(change, actor):
-        write = partial(
-            NewMessage,
-            message_type=message_type,
-            source_id=change.source_id,
-            user_id=actor,
-            user_name=names.get(actor, ""),
-            receiver_id=receiver_id,
-            body=_body(change, balance, names),
-            created_at=created_at,
-        )
-        yield write(user_id)
-        team = teams.get(user_id)
-        # Teams watch money, and an opening moves none.
-        if team is not None and change.change_type != ACCOUNT_OPENED:
+    actor_name = names.get(actor, "")
+    # An account's setting may change often, so each change has an id of its own.
+    source_id = change.change_id or change.source_id
+    for message_type, user_id, account_id, receiver_id, body in _sides(change, actor, names):
+        message = NewMessage(user_id, message_type, source_id, actor, actor_name, receiver_id, body, created_at)
+        yield message
+        team = teams.get(account_id)
+        # Teams watch money. Why an account was frozen is told to its user only.
+        if team is not None and change.change_type not in ACCOUNT_CHANGES:
             for member in team.members:
-                yield write(member, team_id=team.team_id, team_name=team.name)
+                yield message._replace(reader_id=member, team_id=team.team_id, team_name=team.name)
 
 
-def _affected_accounts(change: Change, actor: str) -> list[tuple[str, str, str, int]]:
-    """Return, for each account to write about, the message type, the user, the receiver, and the balance."""
-    if change.change_type == TRANSFER:
-        return [
-            (TRANSFER_OUT, change.payer, change.payee, change.from_balance),
-            (TRANSFER_IN, change.payee, change.payee, change.to_balance),
-        ]
-    balance = change.to_balance if actor == change.payee else change.from_balance
-    return [(change.change_type, actor, actor, balance)]
+def _sides(change: Change, actor: str, names: Mapping[str, str]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield, for each account to write about, the message type, the user, the account, the receiver, the body."""
+    change_type, payer, payee = change.change_type, change.payer, change.payee
+    if change_type in ACCOUNT_CHANGES:
+        yield change_type, actor, change.source_id, actor, _encode(account_fields(change))
+        return
+    if change_type in _WITHOUT_MESSAGE:
+        return
+    both = _BOTH_SIDES.get(change_type)
+    to_payer, to_payee = both or (change_type, change_type)
+    receiver = actor if both is None or payee == OUTSIDE_WORLD else payee
+    currency = CURRENCIES[change.currency]
+    fields = _shared_fields(change, currency, names)
+    if payer != OUTSIDE_WORLD:
+        account_id = change.from_account_id or ""
+        own = _own_fields(account_id, change.from_entry, format_amount(change.from_balance, currency))
+        yield to_payer, payer, account_id, receiver, _encode({**fields, **own, **held_amount(change)})
+    if payee != OUTSIDE_WORLD and (both is not None or payer == OUTSIDE_WORLD):
+        account_id = change.to_account_id or ""
+        own = _own_fields(account_id, change.to_entry, format_amount(change.to_balance, currency))
+        yield to_payee, payee, account_id, receiver, _encode({**fields, **own})
 
 
-def _body(change: Change, balance: int, names: Mapping[str, str]) -> str:
-    if change.change_type == ACCOUNT_OPENED:
-        return _encode({"accountId": change.source_id})
-    fields = {
+def _shared_fields(change: Change, currency: Currency, names: Mapping[str, str]) -> dict[str, object]:
+    """Return what the messages to both sides say."""
+    fields: dict[str, object] = {
         "orderId": change.source_id,
-        "amount": format_amount(change.amount),
-        "currency": CNY.code,
-        "balance": format_amount(balance),
+        "amount": format_amount(change.amount, currency),
+        "currency": currency.code,
     }
-    if change.change_type == TRANSFER:
-        fields |= {"fromUserName": names.get(change.payer, ""), "toUserName": names.get(change.payee, "")}
-    if change.reason is not None:
-        fields["reason"] = change.reason
-    return _encode(fields)
+    if change.change_type in _WITH_NAMES:
+        if change.payer != OUTSIDE_WORLD:
+            fields["fromUserName"] = names.get(change.payer, "")
+        if change.payee != OUTSIDE_WORLD:
+            fields["toUserName"] = names.get(change.payee, "")
+    fields |= order_details(change)
+    return fields
+
+
+def _own_fields(account_id: str, entry: int | None, balance: str) -> dict[str, object]:
+    """Return what a message says of its reader's account. Events of earlier versions have no entry numbers."""
+    if entry is None:
+        return {"accountId": account_id, "balance": balance}
+    return {"accountId": account_id, "entry": entry, "balance": balance}

@@ -12,7 +12,7 @@ from ..database.statements import placeholders
 from ..model.inbox import team, team_member
 from ..model.ledger import account, user
 
-# How many users one query reads, so that neither query nor reply exceeds a max_allowed_packet of 64 KiB.
+# How many accounts one query reads, so that neither query nor reply exceeds a max_allowed_packet of 64 KiB.
 PARTIES_LIMIT: Final = 100
 
 
@@ -59,26 +59,29 @@ async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> 
     return {row.user_id: row.user_name for row in await connection.execute(names)}
 
 
-async def find_parties(connection: AsyncConnection, user_ids: Collection[str]) -> tuple[dict[str, str], set[str]]:
-    """Return the names of users by their ids, and the ids of those with an account that a team watches."""
-    ids = list(user_ids)
+async def find_parties(
+    connection: AsyncConnection, account_ids: Collection[str]
+) -> tuple[dict[str, str], set[str]]:
+    """Return the names of the accounts' users by user id, and which of the accounts a team watches."""
     array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
-    rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, team_id IS NOT NULL)) FROM user"
-    joined = f"{rows} JOIN account ON account.user_id = user.user_id WHERE user.user_id IN"
-    parts = [ids[start : start + PARTIES_LIMIT] for start in range(0, len(ids), PARTIES_LIMIT)]
-    answers = await run_pipeline(connection, *[(f"{joined} ({placeholders(part)})", part) for part in parts])
+    watched = "CASE WHEN team_id IS NOT NULL THEN account_id END"
+    rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, {watched})) FROM account"
+    joined = f"{rows} JOIN user ON user.user_id = account.user_id WHERE account_id IN"
+    answers = await run_pipeline(
+        connection, *[(f"{joined} ({placeholders(part)})", part) for part in _parts(account_ids)]
+    )
     found = [row for answer in answers for row in answer]
-    return {user_id: name for user_id, name, _ in found}, {user_id for user_id, _, watched in found if watched}
+    return {user_id: name for user_id, name, _ in found}, {account for *_, account in found if account is not None}
 
 
-async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Team]:
-    """Return by user id the team that watches the user's account. Users without one are left out."""
-    if not user_ids:
+async def find_watching_teams(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, Team]:
+    """Return by account id the team that watches the account. Accounts without one are left out."""
+    if not account_ids:
         return {}
     watched = (
-        select(account.c.user_id, team.c.team_id, team.c.team_name)
+        select(account.c.account_id, team.c.team_id, team.c.team_name)
         .join_from(account, team, team.c.team_id == account.c.team_id)
-        .where(account.c.user_id.in_(user_ids))
+        .where(account.c.account_id.in_(account_ids))
     )
     rows = list(await connection.execute(watched))
     # Members are read once for each team, since many accounts may have the same one.
@@ -86,4 +89,20 @@ async def find_watching_teams(connection: AsyncConnection, user_ids: Collection[
     members = select(team_member.c.team_id, team_member.c.user_id).where(team_member.c.team_id.in_(teams))
     for team_id, member in await connection.execute(members.order_by(team_member.c.user_id)):
         teams[team_id].members.append(member)
-    return {row.user_id: teams[row.team_id] for row in rows}
+    return {row.account_id: teams[row.team_id] for row in rows}
+
+
+async def find_first_accounts(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, str]:
+    """Return by user id the id of the account that the user opened first."""
+    first: dict[str, str] = {}
+    for part in _parts(user_ids):
+        accounts = select(account.c.user_id, account.c.account_id).where(account.c.user_id.in_(part))
+        for user_id, account_id in await connection.execute(accounts.order_by(account.c.id)):
+            first.setdefault(user_id, account_id)
+    return first
+
+
+def _parts(ids: Collection[str]) -> list[list[str]]:
+    """Divide the ids into those of one query each."""
+    all_ids = list(ids)
+    return [all_ids[start : start + PARTIES_LIMIT] for start in range(0, len(all_ids), PARTIES_LIMIT)]

@@ -14,7 +14,27 @@ from .queries import Message
 LANGUAGES: Final = ("zh", "en")
 
 # Each type has a macro in the templates, except `note`, whose text its writer chose.
-MESSAGE_TYPES: Final = ("account_opened", "recharge", "transfer_out", "transfer_in", "decline", "note")
+MESSAGE_TYPES: Final = (
+    "account_opened",
+    "account_added",
+    "account_frozen",
+    "account_closed",
+    "limit_changed",
+    "recharge",
+    "transfer_out",
+    "transfer_in",
+    "withdraw",
+    "refund_out",
+    "refund_in",
+    "hold",
+    "capture_out",
+    "capture_in",
+    "hold_extended",
+    "hold_released",
+    "hold_expired",
+    "decline",
+    "note",
+)
 
 # Plain text. Pages escape it themselves.
 _templates: Final = jinja2.Environment(

@@ -99,4 +99,6 @@ def opening(command: OpenAccount | AddAccount) -> Change:
         from_entry=0,
         to_entry=0,
         currency=command.currency,
+        from_account_id=command.account_id,
+        to_account_id=command.account_id,
     )

@@ -68,6 +68,8 @@ def largest_amount(currency: Currency) -> int:
 
 def format_amount(amount: int, currency: Currency = CNY) -> str:
     """Return the amount with exactly the currency's decimals, such as `-0.50` or, in yen, `100`."""
-    sign = "-" if amount < 0 else ""
-    whole, decimals = divmod(abs(amount), 10**currency.decimals)
-    return f"{sign}{whole}.{decimals:0{currency.decimals}}" if currency.decimals else f"{sign}{whole}"
+    decimals = currency.decimals
+    if not decimals:
+        return str(amount)
+    text = str(amount) if amount >= 10**decimals else f"{amount:0{decimals + 1 + (amount < 0)}}"
+    return f"{text[:-decimals]}.{text[-decimals:]}"

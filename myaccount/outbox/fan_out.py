@@ -12,9 +12,9 @@ from ..inbox.recipients import messages_about
 from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
 from ..ledger.changes import Change
-from ..ledger.references import OUTSIDE_WORLD
 from ..webhooks.deliveries import disabled_endpoints, insert_deliveries
 from ..webhooks.payloads import request_bodies
+from .earlier_events import add_accounts
 from .events import Event, keep_changes, lock_events
 
 # How many changes one transaction dispatches, unless a single event has more.
@@ -49,9 +49,9 @@ async def fan_out(
     inserted as dead letters. Events that are dispatched already, or locked by another transaction, are skipped.
     """
     pending = await lock_events(connection, event_ids)
-    events = _within_limit(pending)
-    parties = {user for event in events for c in event.changes for user in (c.payer, c.payee)} - {OUTSIDE_WORLD}
-    names, watched = await find_parties(connection, parties)
+    events = await add_accounts(connection, _within_limit(pending))
+    accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
+    names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
     teams = await find_watching_teams(connection, watched)
     disabled = await disabled_endpoints(connection) if subscriptions else set()
     messages: list[NewMessage] = []

@@ -5,13 +5,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from ..database.times import iso_time
-from ..ledger.changes import ACCOUNT_OPENED, DECLINE, RECHARGE, TRANSFER, Change
-from ..ledger.money import CNY, format_amount
+from ..ledger.change_fields import account_fields, held_amount, order_details
+from ..ledger.changes import ACCOUNT_CHANGES, REFUND, WITHDRAW, Change
+from ..ledger.currencies import CURRENCIES
+from ..ledger.money import format_amount
 from ..ledger.references import OUTSIDE_WORLD
 
-# Even with the longest ids, such a body fits into a max_allowed_packet of 64 KiB.
 REQUEST_CHANGES_LIMIT: Final = 64
+# Even escaped in a statement, such a body fits into a max_allowed_packet of 64 KiB.
+BODY_LIMIT_BYTES: Final = 60_000
+
+# The names of an account's user, of the account, of its last entry, and of its balance.
+_ONLY: Final = ("userId", "accountId", "entry", "balance")
+_FROM: Final = ("fromuserId", "fromaccountId", "fromEntry", "fromBalance")
+_TO: Final = ("touserId", "toaccountId", "toEntry", "toBalance")
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -21,37 +28,80 @@ def request_bodies(
 ) -> Iterator[tuple[str, str]]:
     """Yield pairs of endpoint and body, with the changes that each endpoint subscribes to, in order.
 
-    A body has at most REQUEST_CHANGES_LIMIT changes. The same change may stand in the bodies of several endpoints.
+    A body has at most REQUEST_CHANGES_LIMIT changes, fewer if they are long. The same change may stand in the
+    bodies of several endpoints.
     """
-    timestamp = iso_time(created_at)
+    timestamp = created_at.isoformat(timespec="microseconds") + "Z"
     for endpoint, types in subscriptions.items():
         selected = [_fields(change) for change in changes if change.change_type in types]
         for start in range(0, len(selected), REQUEST_CHANGES_LIMIT):
-            data = selected[start : start + REQUEST_CHANGES_LIMIT]
-            yield endpoint, _encode({"type": "changes", "timestamp": timestamp, "data": data})
+            for body in _bodies(selected[start : start + REQUEST_CHANGES_LIMIT], timestamp):
+                yield endpoint, body
+
+
+def _bodies(data: Sequence[dict[str, object]], timestamp: str) -> Iterator[str]:
+    """Yield one body with the data or, if that is too long, the bodies of its halves."""
+    body = _encode({"type": "changes", "timestamp": timestamp, "data": data})
+    if len(data) == 1 or _fits(body):
+        yield body
+    else:
+        middle = len(data) // 2
+        yield from _bodies(data[:middle], timestamp)
+        yield from _bodies(data[middle:], timestamp)
+
+
+def _fits(body: str) -> bool:
+    # Nearly always an upper bound is enough: two bytes for an escaped ASCII character, four for any other.
+    return len(body) * (2 if body.isascii() else 4) <= BODY_LIMIT_BYTES or _escaped_bytes(body) <= BODY_LIMIT_BYTES
+
+
+def _escaped_bytes(body: str) -> int:
+    """Return the length of the body with a backslash before each quote and each backslash."""
+    return len(body.encode()) + sum(map(body.count, "\"'\\"))
 
 
 def _fields(change: Change) -> dict[str, object]:
     """Return the change's fields under the names that the requests use for them."""
-    if change.change_type == ACCOUNT_OPENED:
-        return {"type": ACCOUNT_OPENED, "userId": change.payee, "accountId": change.source_id, "entry": 0}
-    fields: dict[str, object] = {"type": change.change_type, "orderId": change.source_id}
-    if change.payer == OUTSIDE_WORLD:
-        fields |= {"userId": change.payee}
-        entries = {"entry": change.to_entry}
-    else:
-        fields |= {"fromuserId": change.payer, "touserId": change.payee}
-        entries = {"fromEntry": change.from_entry, "toEntry": change.to_entry}
-    if change.to_entry is not None:
-        fields |= entries
-    fields |= {"amount": format_amount(change.amount), "currency": CNY.code}
-    if change.change_type == RECHARGE:
-        fields["balance"] = format_amount(change.to_balance)
-    elif change.change_type == TRANSFER:
-        fields |= {
-            "fromBalance": format_amount(change.from_balance),
-            "toBalance": format_amount(change.to_balance),
-        }
-    elif change.change_type == DECLINE:
-        fields["reason"] = change.reason
+    if change.change_type in ACCOUNT_CHANGES:
+        fields = {"type": change.change_type, "userId": change.payee, **account_fields(change)}
+        if change.change_id is not None:
+            fields["changeId"] = change.change_id
+        return fields
+    currency = CURRENCIES[change.currency]
+    fields = {
+        "type": change.change_type,
+        "orderId": change.source_id,
+        "amount": format_amount(change.amount, currency),
+        "currency": currency.code,
+    }
+    # A recharge and a withdrawal have one account. Everything else has a payer and a payee, and either may be the
+    # outside world.
+    if change.payer != OUTSIDE_WORLD:
+        names = _ONLY if change.order_name == WITHDRAW else _FROM
+        balance = format_amount(change.from_balance, currency)
+        _add_account(fields, names, change.payer, change.from_account_id, change.from_entry, balance)
+    if change.payee != OUTSIDE_WORLD:
+        names = _ONLY if change.payer == OUTSIDE_WORLD and change.order_name != REFUND else _TO
+        balance = format_amount(change.to_balance, currency)
+        _add_account(fields, names, change.payee, change.to_account_id, change.to_entry, balance)
+    fields |= order_details(change)
+    fields |= held_amount(change)
     return fields
+
+
+def _add_account(
+    fields: dict[str, object],
+    names: tuple[str, str, str, str],
+    user_id: str,
+    account_id: str | None,
+    entry: int | None,
+    balance: str,
+) -> None:
+    """Add an account to the fields. Events of earlier versions have no account ids and no entries."""
+    user_name, account_name, entry_name, balance_name = names
+    fields[user_name] = user_id
+    if account_id is not None:
+        fields[account_name] = account_id
+    if entry is not None:
+        fields[entry_name] = entry
+    fields[balance_name] = balance

@@ -33,6 +33,9 @@ LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
 CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
 FAN_OUT: Final = "myaccount/outbox/fan_out.py"
+PAYLOADS: Final = "myaccount/webhooks/payloads.py"
+CHANGE_FIELDS: Final = "myaccount/ledger/change_fields.py"
+EARLIER_EVENTS: Final = "myaccount/outbox/earlier_events.py"
 RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
 INBOX: Final = "myaccount/inbox/queries.py"
@@ -120,8 +123,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(CALLBACKS, "allow_redirects=False", "allow_redirects=True", "tests/service/test_callbacks.py"),
     Mutation(CALLBACKS, "now, 1 if gone else ATTEMPTS, same", "now, ATTEMPTS, same", "tests/service/test_callbacks.py"),
     # The inbox and the teams.
-    Mutation(RECIPIENTS, "if team is not None and change.change_type != ACCOUNT_OPENED:", "if team is not None:", "tests/service/test_teams.py"),
-    Mutation(RECIPIENTS, "(TRANSFER_OUT, change.payer, change.payee, change.from_balance)", "(TRANSFER_OUT, change.payer, change.payee, change.to_balance)", "tests/service/test_inbox.py"),
+    Mutation(RECIPIENTS, "if team is not None and change.change_type not in ACCOUNT_CHANGES:", "if team is not None:", "tests/unit/test_recipients.py"),
+    Mutation(RECIPIENTS, "change.from_entry, format_amount(change.from_balance, currency)", "change.from_entry, format_amount(change.to_balance, currency)", "tests/unit/test_recipients.py"),
+    Mutation(RECIPIENTS, "change.change_id or change.source_id", "change.source_id", "tests/unit/test_recipients.py"),
+    Mutation(RECIPIENTS, "_encode({**fields, **own})\n", "_encode({**fields, **own, **held_amount(change)})\n", "tests/unit/test_recipients.py"),
+    Mutation(PAYLOADS, "and change.order_name != REFUND", "", "tests/unit/test_payloads.py"),
+    Mutation(PAYLOADS, "if len(data) == 1 or _fits(body):", "if True:", "tests/unit/test_payloads.py"),
+    Mutation(CHANGE_FIELDS, "if change.held or change.change_type in _OF_HOLDS:", "if change.held:", "tests/unit/test_payloads.py"),
+    Mutation(EARLIER_EVENTS, "accounts.get(change.payee)", "None", "tests/service/test_teams.py"),
     Mutation(MESSAGES, "message.c.reader_id == reader_id, message.c.unread == true()", "message.c.unread == true()", "tests/service/test_inbox_marks.py"),
     Mutation(MESSAGES, " FOR UPDATE", "", "tests/service/test_inbox_model.py"),
     Mutation(INBOX, "ORDER BY unread DESC, id DESC LIMIT", "ORDER BY id DESC LIMIT", "tests/service/test_inbox.py"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.settings.loading import (
     DEFAULT_FILE,
     WrongConfiguration,
@@ -134,7 +135,7 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("callbacks: no\n", "/config.yaml:1: callbacks: expected a list"),
         ("callbacks:\n- events: [transfer]\n", "/config.yaml:2: callbacks[0].url: is required"),
         ("callbacks:\n- url: http://a\n  events: [x]\n",
-         "/config.yaml:2: callbacks[0].events[0]: expected account_opened, recharge, transfer or decline"),
+         f"/config.yaml:2: callbacks[0].events[0]: expected {', '.join(CHANGE_TYPES[:-1])} or decline"),
         ("callbacks:\n- url: http://a\n  name: '1'\n- url: http://b\n  name: '1'\n",
          "/config.yaml:1: callbacks: expected each name once"),
         ("callbacks:\n- url: http://a\n  name: all\n", "/config.yaml:2: callbacks[0].name: expected 1 to 16"),

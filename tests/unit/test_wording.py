@@ -1,4 +1,4 @@
-"""Chinese messages speak to their reader, and to a team in the third person; amounts have their unit."""
+"""Messages in both languages: to their reader, or to a team in the third person; amounts have their unit."""
 
 import json
 from datetime import datetime
@@ -6,18 +6,209 @@ from datetime import datetime
 import pytest
 
 from myaccount.inbox.queries import Message
-from myaccount.inbox.wording import message_row
+from myaccount.inbox.recipients import messages_about
+from myaccount.inbox.wording import LANGUAGES, MESSAGE_TYPES, message_row
+from myaccount.ledger.changes import DECLINE, ORDER_NAMES, Change
+from myaccount.ledger.refusals import Decline
+
+from ..helpers.every_change import NAMES, NOW, every_change
+
+# Of every message: its source and type, and the Chinese and English texts.
+TEXTS = {
+    ("a1", "account_opened"): ("您的账户 a1 已开通。", "Your account a1 is open."),
+    ("yen", "account_added"): ("您的账户 yen 已开通，币种为 JPY。", "Your account yen in JPY is open."),
+    ("n1", "account_frozen"): (
+        "您的账户 a1 已冻结，只收不付。原因：a check",
+        "Your account a1 can receive, but not pay. Reason: a check",
+    ),
+    ("n2", "account_frozen"): (
+        "您的账户 a1 已解冻，可正常收付。原因：all is well",
+        "Your account a1 can pay and receive again. Reason: all is well",
+    ),
+    ("n4", "account_closed"): (
+        "您的账户 a2 已销户。原因：the user's wish",
+        "Your account a2 is closed. Reason: the user's wish",
+    ),
+    ("n3", "limit_changed"): (
+        "您的账户 yen 的透支额度现为 500 JPY。原因：a good customer",
+        "The credit limit of your account yen is now 500 JPY. Reason: a good customer",
+    ),
+    ("r1", "recharge"): (
+        "您的账户充值到账 100.00 元，当前余额 100.00 元。",
+        "张三 topped up 100.00 CNY. The balance is 100.00 CNY.",
+    ),
+    ("r2", "recharge"): (
+        "您的账户充值到账 1500 JPY，当前余额 1500 JPY。",
+        "张三 topped up 1500 JPY. The balance is 1500 JPY.",
+    ),
+    ("t1", "transfer_out"): (
+        "您的账户向 李四 转账 25.00 元，当前余额 75.00 元。",
+        "张三 paid 25.00 CNY to 李四. The balance is 75.00 CNY.",
+    ),
+    ("t1", "transfer_in"): (
+        "您的账户收到 张三 转账 25.00 元，当前余额 25.00 元。",
+        "李四 received 25.00 CNY from 张三. The balance is 25.00 CNY.",
+    ),
+    ("w1", "withdraw"): (
+        "您的账户提现 5.00 元，当前余额 70.00 元。",
+        "张三 withdrew 5.00 CNY. The balance is 70.00 CNY.",
+    ),
+    ("f1", "refund_out"): (
+        "您的账户向 张三 退款 10.00 元（原订单号 t1），当前余额 15.00 元。",
+        "李四 refunded 10.00 CNY to 张三 (order t1). The balance is 15.00 CNY.",
+    ),
+    ("f1", "refund_in"): (
+        "您的账户收到 李四 退款 10.00 元（原订单号 t1），当前余额 80.00 元。",
+        "张三 received a refund of 10.00 CNY from 李四 (order t1). The balance is 80.00 CNY.",
+    ),
+    ("f2", "refund_in"): (
+        "您的账户收到退款 5.00 元（原订单号 w1），当前余额 85.00 元。",
+        "张三 received a refund of 5.00 CNY (order w1). The balance is 85.00 CNY.",
+    ),
+    ("f3", "refund_out"): (
+        "您的账户退款 1.00 元（原订单号 r1），当前余额 84.00 元。",
+        "张三 refunded 1.00 CNY (order r1). The balance is 84.00 CNY.",
+    ),
+    ("h1", "hold"): (
+        "您的账户预授权 30.00 元（收款方 李四），该金额已冻结，2026-01-03 03:04（UTC）到期。"
+        "当前余额 84.00 元，冻结金额 30.00 元。",
+        "30.00 CNY of 张三's balance is held for 李四 until 2026-01-03 03:04 UTC."
+        " The balance is 84.00 CNY; 30.00 CNY is held.",
+    ),
+    ("h2", "hold"): (
+        "您的账户预授权 4.00 元，该金额已冻结，2026-01-09 03:04（UTC）到期。当前余额 64.00 元，冻结金额 4.00 元。",
+        "4.00 CNY of 张三's balance is held until 2026-01-09 03:04 UTC."
+        " The balance is 64.00 CNY; 4.00 CNY is held.",
+    ),
+    ("h3", "hold"): (
+        "您的账户预授权 6.00 元（收款方 李四），该金额已冻结，2026-01-02 04:04（UTC）到期。"
+        "当前余额 60.00 元，冻结金额 6.00 元。",
+        "6.00 CNY of 张三's balance is held for 李四 until 2026-01-02 04:04 UTC."
+        " The balance is 60.00 CNY; 6.00 CNY is held.",
+    ),
+    ("c1", "capture_out"): (
+        "您的账户因预授权完成向 李四 支出 20.00 元，当前余额 64.00 元，冻结金额 10.00 元。",
+        "张三 paid 20.00 CNY to 李四 from a hold. The balance is 64.00 CNY; 10.00 CNY is held.",
+    ),
+    ("c1", "capture_in"): (
+        "您的账户收到 张三 预授权完成款 20.00 元，当前余额 35.00 元。",
+        "李四 received 20.00 CNY from a hold of 张三. The balance is 35.00 CNY.",
+    ),
+    ("c2", "capture_out"): (
+        "您的账户因预授权完成支出 4.00 元，当前余额 60.00 元。",
+        "张三 paid 4.00 CNY from a hold. The balance is 60.00 CNY.",
+    ),
+    ("x1", "hold_extended"): (
+        "您的账户预授权 30.00 元（收款方 李四），到期时间改为 2026-01-04 03:04（UTC）。"
+        "当前余额 84.00 元，冻结金额 30.00 元。",
+        "30.00 CNY of 张三's balance is held for 李四 until 2026-01-04 03:04 UTC."
+        " The balance is 84.00 CNY; 30.00 CNY is held.",
+    ),
+    ("h1", "hold_released"): (
+        "您的账户的预授权（收款方 李四）已撤销，剩余金额 10.00 元已解冻。当前余额 64.00 元。",
+        "10.00 CNY of 张三's balance is no longer held for 李四: the hold was released. The balance is 64.00 CNY.",
+    ),
+    ("h3", "hold_expired"): (
+        "您的账户的预授权（收款方 李四）已到期，剩余金额 6.00 元已自动解冻。当前余额 60.00 元。",
+        "6.00 CNY of 张三's balance is no longer held for 李四: the hold has expired. The balance is 60.00 CNY.",
+    ),
+    ("t2", "decline"): (
+        "可用余额不足，资金未变动。您的账户当前余额 60.00 元，冻结金额 6.00 元。",
+        "No money moved: the available balance does not cover the amount."
+        " The balance is 60.00 CNY; 6.00 CNY is held.",
+    ),
+    ("w2", "decline"): (
+        "可用余额不足，资金未变动。您的账户当前余额 35.00 元。",
+        "No money moved: the available balance does not cover the amount. The balance is 35.00 CNY.",
+    ),
+    ("f4", "decline"): (
+        "金额超出订单的可退金额，资金未变动。您的账户当前余额 35.00 元。",
+        "No money moved: the amount is more than what is left of the order to refund. The balance is 35.00 CNY.",
+    ),
+    ("f5", "decline"): (
+        "金额超出订单的可退金额，资金未变动。您的账户当前余额 60.00 元。",
+        "No money moved: the amount is more than what is left of the order to refund. The balance is 60.00 CNY.",
+    ),
+    ("c3", "decline"): (
+        "预授权已完成或已撤销，资金未变动。您的账户当前余额 60.00 元，冻结金额 6.00 元。",
+        "No money moved: the hold was captured or released already. The balance is 60.00 CNY; 6.00 CNY is held.",
+    ),
+}
+TITLES = {
+    "account_opened": ("欢迎，张三", "Welcome, 张三"),
+    "account_added": ("新账户已开通", "New account"),
+    "account_closed": ("账户已销户", "Account closed"),
+    "limit_changed": ("透支额度已调整", "Credit limit changed"),
+    "transfer_out": ("转账支出 25.00 元", "Paid 25.00 CNY"),
+    "transfer_in": ("转账收入 25.00 元", "Received 25.00 CNY"),
+    "withdraw": ("提现 5.00 元", "Withdrawal of 5.00 CNY"),
+    "capture_in": ("预授权到账 20.00 元", "Received 20.00 CNY"),
+    "hold_extended": ("预授权延期 30.00 元", "Hold of 30.00 CNY extended"),
+    "hold_released": ("预授权撤销 10.00 元", "Hold of 10.00 CNY released"),
+    "hold_expired": ("预授权到期 6.00 元", "Hold of 6.00 CNY expired"),
+}
 
 
-def _text(message_type: str, team_id: str, **body: str) -> str:
+def _rows(language: str, team_id: str = "") -> list[tuple[str, str, str, str]]:
+    """Return the source, type, title and text of each message about every change."""
+    rows = []
+    for change in every_change():
+        for written in messages_about(change, NOW, NAMES, {}):
+            message = Message(
+                1, written.message_type, written.reader_id, written.user_id, written.user_name,
+                written.receiver_id, team_id, "店员", "", written.body, NOW, True,
+            )  # fmt: skip
+            row = message_row(message, language)
+            rows.append((written.source_id, written.message_type, row["TITLE"], row["BODY"]["text"]))
+    return rows
+
+
+def _message(message_type: str, team_id: str = "", **body: str) -> Message:
     money = {"orderId": "t1", "amount": "2.50", "currency": "CNY", "balance": "7.50", "fromUserName": "张三",
              "toUserName": "李四", **body}  # fmt: skip
-    message = Message(
+    return Message(
         id=1, message_type=message_type, user_id="u1", user_name="张三", team_id=team_id, team_name="店员",
         reader_id="u3", receiver_id="u1", title="", body=json.dumps(money), created_at=datetime(2026, 11, 21, 10),
         unread=True,
     )  # fmt: skip
-    return str(message_row(message, "zh")["BODY"]["text"])
+
+
+def _text(message_type: str, team_id: str = "", language: str = "zh", **body: str) -> str:
+    return str(message_row(_message(message_type, team_id, **body), language)["BODY"]["text"])
+
+
+def _title(message_type: str, language: str = "zh", **body: str) -> str:
+    return str(message_row(_message(message_type, **body), language)["TITLE"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_message_has_a_title_and_a_text(language: str) -> None:
+    rows = _rows(language)
+    place = LANGUAGES.index(language)
+    assert {(source, type_): text for source, type_, _, text in rows} == {
+        key: texts[place] for key, texts in TEXTS.items()
+    }
+    titles = {type_: title for _, type_, title, _ in rows}
+    assert {type_: titles[type_] for type_ in TITLES} == {type_: both[place] for type_, both in TITLES.items()}
+    assert titles.keys() == set(MESSAGE_TYPES) - {"note"}
+    assert all(title and "\n" not in title + text for *_, title, text in rows)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_title_says_what_happened_to_how_much(language: str) -> None:
+    for _, type_, title, _ in _rows(language):
+        if not type_.startswith(("account", "limit")):
+            assert ("元" if language == "zh" else "CNY") in title or "JPY" in title
+    frozen = [title for _, type_, title, _ in _rows(language) if type_ == "account_frozen"]
+    assert frozen == (["账户已冻结", "账户已解冻"] if language == "zh" else ["Account frozen", "Account unfrozen"])
+
+
+def test_messages_to_a_team_say_whose_account_it_is() -> None:
+    of_accounts = ("account_opened", "account_added", "account_frozen", "account_closed", "limit_changed")
+    for _, type_, _, text in _rows("zh", "staff"):
+        if type_ not in of_accounts:
+            assert "您" not in text
+            assert "张三 的账户" in text or "李四 的账户" in text
 
 
 @pytest.mark.parametrize(
@@ -29,16 +220,67 @@ def _text(message_type: str, team_id: str, **body: str) -> str:
     ],
 )
 def test_a_message_says_whose_account_it_is(message_type: str, to_reader: str, to_team: str) -> None:
-    assert _text(message_type, "") == f"{to_reader}当前余额 7.50 元。"
+    assert _text(message_type) == f"{to_reader}当前余额 7.50 元。"
     assert _text(message_type, "staff") == f"{to_team}当前余额 7.50 元。"
 
 
 def test_a_decline_says_why_and_that_no_money_moved() -> None:
-    insufficient = _text("decline", "", reason="insufficient_funds")
-    assert insufficient == "余额不足，资金未变动。您的账户当前余额 7.50 元。"
+    insufficient = _text("decline", reason="insufficient_funds")
+    assert insufficient == "可用余额不足，资金未变动。您的账户当前余额 7.50 元。"
     too_large = _text("decline", "staff", reason="balance_too_large")
     assert too_large == "入账后余额将超出上限，资金未变动。张三 的账户当前余额 7.50 元。"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_reason_to_decline_has_a_text(language: str) -> None:
+    reasons = [kind.code for kind in Decline.__subclasses__()]
+    texts = {_text("decline", language=language, reason=reason) for reason in reasons}
+    assert len(texts) == len(reasons) == 9
+    assert not any(reason in text for reason in reasons for text in texts)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_decline_says_which_kind_of_order_it_was(language: str) -> None:
+    names = list(ORDER_NAMES.values())
+    titles = [_title("decline", language, reason="account_frozen", orderName=name) for name in names]
+    assert len(set(titles)) == len(names)
+    assert all(title.startswith(("交易失败：", "Declined: ")) and "2.50" in title for title in titles)
+    # Messages of an earlier version do not have it.
+    assert _title("decline", language, reason="account_frozen") in ("交易失败：2.50 元", "Declined: 2.50 CNY")
+
+
+@pytest.mark.parametrize(
+    ("frozen", "chinese", "english"),
+    [
+        ("none", "已解冻，可正常收付", "can pay and receive again"),
+        ("debits", "已冻结，只收不付", "can receive, but not pay"),
+        ("credits", "已冻结，只付不收", "can pay, but not receive"),
+        ("all", "已冻结，不收不付", "can neither pay nor receive"),
+    ],
+)
+def test_a_frozen_account_says_what_it_can_still_do(frozen: str, chinese: str, english: str) -> None:
+    assert chinese in _text("account_frozen", accountId="a1", frozen=frozen, reason="x")
+    assert english in _text("account_frozen", language="en", accountId="a1", frozen=frozen, reason="x")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_held_amount_of_zero_is_left_out(language: str) -> None:
+    held = {
+        amount: _text("transfer_out", language=language, held=amount) for amount in ("0", "0.00", "0.01", "10")
+    }
+    assert held["0"] == held["0.00"] == _text("transfer_out", language=language)
+    assert "0.01" in held["0.01"]
+    assert "10 " in held["10"]
+
+
 def test_other_currencies_keep_their_code() -> None:
-    assert _text("recharge", "", currency="USD") == "您的账户充值到账 2.50 USD，当前余额 7.50 USD。"
+    assert _text("recharge", currency="USD") == "您的账户充值到账 2.50 USD，当前余额 7.50 USD。"
+
+
+def test_a_message_about_a_change_of_an_earlier_version_is_complete() -> None:
+    change = Change(DECLINE, "d", "u1", "u2", 900, 400, 100, "insufficient_funds", 3, 4)
+    (written,) = messages_about(change._replace(from_account_id="a1", to_account_id="a2"), NOW, NAMES, {})
+    assert json.loads(written.body) == {
+        "orderId": "d", "amount": "9.00", "currency": "CNY", "accountId": "a1", "entry": 3, "balance": "4.00",
+        "reason": "insufficient_funds",
+    }  # fmt: skip
