@@ -65,9 +65,15 @@ function showUnread(count) {
   }, SPEAK_MILLISECONDS);
 }
 
+function showId(item, selector, id) {
+  const place = item.querySelector(selector);
+  place.hidden = !id;
+  place.querySelector("code").textContent = id;
+}
+
 function itemOf(message, language) {
   const item = template.content.firstElementChild.cloneNode(true);
-  const [title, button, text, time, order] = ["h3", "button", ".text", "time", ".order"].map((selector) =>
+  const [title, button, text, time] = ["h3", "button", ".text", "time"].map((selector) =>
     item.querySelector(selector),
   );
   item.dataset.nid = message.NID;
@@ -78,9 +84,9 @@ function itemOf(message, language) {
   title.lang = text.lang = language === "zh" ? "zh-Hans" : language;
   time.dateTime = message.CREATE_TIME;
   time.textContent = new Date(message.CREATE_TIME).toLocaleString(language);
-  // The opening of an account is no order.
-  order.hidden = !message.BODY.orderId;
-  order.querySelector("code").textContent = message.BODY.orderId;
+  // Messages of earlier versions do not name their account, and those about an account have no order.
+  showId(item, ".account", message.BODY.accountId);
+  showId(item, ".order", message.BODY.orderId);
   return item;
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trafaret as t
 
+from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.settings.schema import CONFIGURATION
 
 from ..helpers.services import CHECKOUT
@@ -53,6 +54,12 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for name, said in documented.items():
         if said not in ("(required)", "none", "all", "(see README)"):
             assert said.lower() == _default(name), name
+
+
+@pytest.mark.parametrize("file", ["README.rst", "README.zh-CN.rst", "docs/operations.rst", "config/config.yaml"])
+def test_every_type_of_change_is_documented(file: str) -> None:
+    text = (CHECKOUT / file).read_text("utf-8")
+    assert [type_ for type_ in CHANGE_TYPES if not re.search(rf"\b{type_}\b", text)] == []
 
 
 def test_every_file_to_deploy_is_named() -> None:

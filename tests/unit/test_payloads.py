@@ -1,6 +1,9 @@
 """The bodies of callbacks: each type of change has its fields, and no body is too long."""
 
 import json
+import re
+import textwrap
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from myaccount.ledger.changes import CHANGE_TYPES, TRANSFER, Change
 from myaccount.webhooks.payloads import REQUEST_CHANGES_LIMIT, request_bodies
 
 from ..helpers.every_change import NOW, every_change
+from ..helpers.services import CHECKOUT
 
 CNY = {"currency": "CNY"}
 JPY = {"currency": "JPY"}
@@ -124,6 +128,24 @@ def test_each_change_has_its_fields_under_the_names_of_the_requests() -> None:
         found[type_, id_] = change
     assert found == EXPECTED
     assert {type_ for type_, _ in EXPECTED} == set(CHANGE_TYPES)
+
+
+@pytest.mark.parametrize("readme", ["README.rst", "README.zh-CN.rst"])
+def test_the_receiver_of_the_readme_orders_changes_that_arrive_in_any_order(
+    readme: str,
+) -> None:
+    text = (CHECKOUT / readme).read_text("utf-8")
+    (code,) = re.findall(r"^    def update\(.*?\n(?=\S)", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(code), names)  # noqa: S102
+    # The last of these accounts is as it was before the orders: another batch closed it.
+    changes = [change for change in _data(*every_change()) if change["type"] != "account_closed"]
+    randomness = Random(1)
+    for _ in range(20):
+        balances: dict[str, tuple[int, str]] = {}
+        for change in randomness.choices(changes, k=20) + randomness.sample(changes, len(changes)):
+            names["update"](balances, change)
+        assert balances == {"a1": (8, "60.00"), "a2": (3, "35.00"), "yen": (1, "1500")}
 
 
 @pytest.mark.parametrize("change_type", CHANGE_TYPES)
