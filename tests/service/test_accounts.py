@@ -1,12 +1,10 @@
 """Opening and querying accounts, on both backends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.accounts.opening import open_account
 from myaccount.database.database import Database
@@ -17,6 +15,7 @@ from myaccount.model.ledger import account, user
 
 from ..conftest import Client
 from ..helpers.actions import open_users, send
+from ..helpers.wallets import Forgetful
 
 ALICE = {
     "userId": "u1", "userName": "Alice", "sex": "F",
@@ -29,6 +28,7 @@ async def test_an_opened_account_is_shown_with_its_balance(client: Client) -> No
     await send(client, "/recharge", orderId="r1", userId="u1", amount="1.5")
     _, body, _ = await send(client, "/queryacc", userId="u1")
     assert isinstance(body["result"][0].pop("ID"), int)
+    assert body["result"][0]["ACCOUNTS"][0].pop("CREATE_TIME").endswith("Z")
     assert body == {
         "result": [
             {
@@ -43,6 +43,11 @@ async def test_an_opened_account_is_shown_with_its_balance(client: Client) -> No
                         "TEAM_ID": None,
                         "CURRENCY": "CNY",
                         "BALANCE": "1.50",
+                        "HELD": "0.00",
+                        "AVAILABLE": "1.50",
+                        "FLOOR": "0.00",
+                        "FROZEN": "none",
+                        "STATUS": "open",
                     }
                 ],
             }
@@ -132,16 +137,8 @@ async def test_an_opening_whose_commit_got_no_answer_is_not_refused_as_taken(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The retry after a successful commit must recognise its own row."""
-
-    class Forgetful(Database):
-        def __init__(self) -> None:
-            pass
-
-        async def write(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
-            await database.write(work)
-            return await database.write(work)
-
-    await open_account(Forgetful(), lambda event_id: None, OpenAccount("u1", "Alice", "F", "62", "a1", "01"))
+    opening = OpenAccount("u1", "Alice", "F", "62", "a1", "01")
+    await open_account(Forgetful(database), lambda event_id: None, opening)
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(user))) == 1
     # Another opening is refused, even with the same timestamp.
     (opened_at,) = await database.read(lambda connection: connection.scalars(select(user.c.created_at)))
