@@ -1,8 +1,9 @@
 """The rules of bulks: all orders or none, and one bulk id for one list of orders."""
 
-from .commands import AtomicBulk, NameBulk, OrderCommand, Refund
+from ..errors import RequestError
+from .commands import AtomicBulk, Hold, NameBulk, OrderCommand, Refund
 from .fingerprints import bulk_fingerprint
-from .order_rules import decide_order
+from .order_rules import REFUNDABLE, decide_order
 from .outcomes import Outcome
 from .parties import units_of
 from .recording import order_row, record
@@ -47,13 +48,8 @@ def _decide_all(command: AtomicBulk, state: State) -> tuple[list[Outcome], int |
     outcomes: list[Outcome] = []
     declined = None
     for place, order in enumerate(command.orders):
-        about = state.orders.get(order.target or "")
-        if about is not None and about.status == DECLINED and about.bulk_id == command.bulk_id:
-            # An order about one that is declined with this bulk is declined with it.
-            record(_declined_row(order, about, state), state)
-            outcomes.append(Outcome(BulkDeclined("")))
-            continue
-        outcome = decide_order(order, state)
+        about = _declined_target(order, command.bulk_id, state)
+        outcome = decide_order(order, state) if about is None else _decline_with(order, about, state)
         outcomes.append(outcome)
         if outcome.error is not None and not isinstance(outcome.error, Decline):
             return outcomes, place
@@ -69,7 +65,7 @@ def _decline_all(command: AtomicBulk, failed: int, *, decided: State, state: Sta
     for place, order in enumerate(command.orders):
         row = decided.orders[order.order_id]
         reason = row.reason if place == failed else BulkDeclined.code
-        record(row._replace(status=DECLINED, reason=reason), state)
+        record(row._replace(status=DECLINED, reason=reason, refunded=0), state)
         parts.append(Outcome(decline_error(reason)))
     return Outcome(parts[failed].error, parts=tuple(parts), failed=failed)
 
@@ -105,10 +101,24 @@ def _used(order: OrderCommand) -> OrderMismatch:
     )
 
 
-def _declined_row(order: OrderCommand, about: Order, state: State) -> Order:
-    payer, payee = state.account(about.from_account), state.account(about.to_account)
+def _declined_target(order: OrderCommand, bulk_id: str, state: State) -> Order | None:
+    """Return the order that this one is about, if it is of the right kind and was declined with this bulk."""
+    target = state.orders.get(order.target or "")
+    if target is None or target.status != DECLINED or target.bulk_id != bulk_id:
+        return None
+    kinds = REFUNDABLE if isinstance(order, Refund) else (Hold.order_type,)
+    return target if target.order_type in kinds else None
+
+
+def _decline_with(order: OrderCommand, target: Order, state: State) -> Outcome:
+    """Decline the order because the one that it is about was declined, unless its amount is refused."""
+    payer, payee = state.account(target.from_account), state.account(target.to_account)
     if isinstance(order, Refund):
         payer, payee = payee, payer
     sent = getattr(order, "amount", None)
-    amount = about.amount if sent is None else units_of(sent, payer)
-    return order_row(order, payer, payee, amount, BulkDeclined.code, about.order_id)
+    try:
+        amount = target.amount if sent is None else units_of(sent, payer)
+    except RequestError as error:
+        return Outcome(error)
+    record(order_row(order, payer, payee, amount, BulkDeclined.code, target.order_id), state)
+    return Outcome(decline_error(BulkDeclined.code))

@@ -35,7 +35,7 @@ def decide(commands: Iterable[Command], known: Known) -> tuple[list[Outcome], St
     What is known is not changed.
     """
     state = State(known)
-    end_expired_holds(state, known.holds)
+    end_expired_holds(state, known.holds.values())
     outcomes = []
     for command in commands:
         outcome, state = _decide(command, state)

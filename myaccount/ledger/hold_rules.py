@@ -80,8 +80,7 @@ def release(command: Release, state: State) -> Order:
         return record(row, state)
     freed = held.remaining
     _end(held, RELEASED, payer, state)
-    state.orders[row.order_id] = row
-    state.new_orders.append(row)
+    state.add_order(row)
     record_end(held, HOLD_RELEASED, freed, state, row.order_id)
     return row
 
@@ -95,11 +94,14 @@ def extend(command: Extend, state: State) -> Order:
     return record(row, state, HOLD_EXTENDED, held)
 
 
-def end_expired_holds(state: State, holds: Iterable[str]) -> None:
-    """End those of the holds that have expired: their money is available from that moment on."""
-    for order_id in holds:
-        held = state.hold(order_id)
-        if held.status == HELD and held.expires_at <= state.now:
+def end_expired_holds(state: State, holds: Iterable[HoldState]) -> None:
+    """End those of the holds that have expired: their money is available from that moment on.
+
+    A hold whose payer's account is not known, since another transaction has locked it, stays as it is.
+    """
+    for known in holds:
+        if known.status == HELD and known.expires_at <= state.now and state.knows_account(known.payer):
+            held = state.hold(known.order_id)
             freed = held.remaining
             _end(held, EXPIRED, state.account(held.payer), state)
             record_end(held, HOLD_EXPIRED, freed, state)

@@ -35,8 +35,7 @@ def order_row(
 
 def record(order: Order, state: State, change_type: str | None = None, hold: HoldState | None = None) -> Order:
     """Record the order and its change, of the order's own type unless another is given; return the order."""
-    state.orders[order.order_id] = order
-    state.new_orders.append(order)
+    state.add_order(order)
     name = ORDER_NAMES[order.order_type]
     change_type = DECLINE if order.status == DECLINED else change_type or name
     payer, payee = state.account(order.from_account), state.account(order.to_account)
@@ -67,23 +66,30 @@ def record(order: Order, state: State, change_type: str | None = None, hold: Hol
 
 
 def record_end(hold: HoldState, change_type: str, amount: int, state: State, ended_by: str | None = None) -> None:
-    """Record that a hold has ended; `amount` is what was captured by the end, or is available again."""
-    payer, payee = state.account(hold.payer), state.account(hold.payee)
-    state.changes.append(
-        Change(
-            change_type,
-            hold.order_id,
-            payer.user_id or OUTSIDE_WORLD,
-            payee.user_id or OUTSIDE_WORLD,
-            amount,
-            payer.balance,
-            payee.balance,
-            from_entry=payer.last_entry,
-            to_entry=payee.last_entry,
-            currency=payer.currency,
-            from_account_id=payer.account_id,
-            to_account_id=payee.account_id if payee.user_id else None,
-            target=ended_by,
-            held=payer.held,
-        )
+    """Record that a hold has ended; `amount` is what was captured by the end, or is available again.
+
+    If no order has ended it, the payee's account may not be locked. Then the payer's side alone is told.
+    """
+    payer = state.account(hold.payer)
+    change = Change(
+        change_type,
+        hold.order_id,
+        payer.user_id or OUTSIDE_WORLD,
+        OUTSIDE_WORLD,
+        amount,
+        payer.balance,
+        from_entry=payer.last_entry,
+        currency=payer.currency,
+        from_account_id=payer.account_id,
+        target=ended_by,
+        held=payer.held,
     )
+    if ended_by is not None:
+        payee = state.account(hold.payee)
+        change = change._replace(
+            payee=payee.user_id or OUTSIDE_WORLD,
+            to_balance=payee.balance,
+            to_entry=payee.last_entry,
+            to_account_id=payee.account_id if payee.user_id else None,
+        )
+    state.changes.append(change)

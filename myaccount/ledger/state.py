@@ -69,6 +69,9 @@ class State:
         )
         return fork
 
+    def knows_account(self, key: int) -> bool:
+        return key in self._known_accounts
+
     def account(self, key: int) -> Account:
         """Return the account, to be changed in place."""
         account = self._accounts.get(key)
