@@ -1,0 +1,166 @@
+"""Random commands of every kind, as the HTTP edge makes them. Most of them can be done."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from myaccount.ledger.commands import (
+    AtomicBulk,
+    Capture,
+    Close,
+    Command,
+    EndHolds,
+    Extend,
+    Freeze,
+    Hold,
+    Limit,
+    NameBulk,
+    OrderCommand,
+    Recharge,
+    Refund,
+    Release,
+    Transfer,
+    Withdraw,
+)
+from myaccount.ledger.money import MAX_AMOUNT, Amount
+from myaccount.ledger.references import AccountId, Party, UserCurrency
+
+# The account, user and currency of each account, in the order in which they are opened.
+ACCOUNTS = [
+    ("ann-1", "ann", "CNY"),
+    ("ann-2", "ann", "CNY"),
+    ("ann-yen", "ann", "JPY"),
+    ("bob-yen", "bob", "JPY"),
+    ("bob-1", "bob", "CNY"),
+    ("cem-1", "cem", "CNY"),
+    ("dee-dinar", "dee", "KWD"),
+    ("dee-dinar-2", "dee", "KWD"),
+]
+ORDERS = [Recharge, Transfer, Transfer, Withdraw, Refund, Refund, Hold, Hold, Capture, Capture, Release, Extend]
+WORDS: list[dict[str, Any]] = [{}, {}, {}, {"note": "rent"}, {"reference": "rent"}, {"note": "", "reference": "7"}]
+
+
+def with_fields(order: OrderCommand, values: Mapping[str, object]) -> OrderCommand:
+    """Return the order with these fields changed."""
+    changed: Any = order
+    return replace(changed, **values)  # type: ignore[no-any-return]
+
+
+class RandomCommands:
+    """Draws commands from `random`. New ones may be about `recorded` orders, and most are about posted ones."""
+
+    def __init__(
+        self, random: Random, recorded: Iterable[OrderCommand] = (), posted: Iterable[OrderCommand] = ()
+    ) -> None:
+        self.random = random
+        self.earlier = list(recorded)
+        self.posted = list(posted)
+
+    def batch(self, size: int) -> list[Command]:
+        return [self.command() for _ in range(size)]
+
+    def command(self) -> Command:
+        match self.random.randrange(20):
+            case 0 | 1 | 2:
+                return self.bulk()
+            case 3 | 4:
+                return self.account_change()
+            case 5:
+                return EndHolds(self._account_id(None))
+        return self.order()
+
+    def order(self, strange: float = 0.05) -> OrderCommand:
+        """Return an order that is new, but for so many, and about one of the right kind, but for as many."""
+        used = self.earlier and self.random.random() < strange
+        order_id = self.random.choice(self.earlier).order_id if used else f"o{self.random.randrange(10**9)}"
+        any_target = self.random.random() < strange
+        order = with_fields(self._order(order_id, any_target=any_target), self.random.choice(WORDS))
+        self.earlier.append(order)
+        self.posted.append(order)
+        return order
+
+    def bulk(self) -> AtomicBulk | NameBulk:
+        """Return a bulk of orders whose ids differ. Its own id may be a used one."""
+        bulk_id = f"b{self.random.randrange(100)}"
+        if self.random.random() < 0.2:
+            # Its orders are not sent with it.
+            return NameBulk(bulk_id, (Release(bulk_id, self.random.choice("xyz")),))
+        parts: dict[str, OrderCommand] = {}
+        for _ in range(self.random.randint(1, 5)):
+            order = with_fields(self.order(strange=0.01), {"bulk_id": bulk_id})
+            parts.setdefault(order.order_id, order)
+        return AtomicBulk(bulk_id, tuple(parts.values()))
+
+    def account_change(self) -> Freeze | Limit | Close:
+        change_id, account = f"c{self.random.randrange(10**9)}", self._account_id(None)
+        match self.random.randrange(10):
+            case 0:
+                return Close(change_id, account, "fraud")
+            case 1 | 2 | 3:
+                return Limit(change_id, account, self.random.choice([None, self.amount()]), "vip")
+        frozen = self.random.choice(["none", "none", "none", "debits", "credits", "all"])
+        return Freeze(change_id, account, frozen, "court")  # type: ignore[arg-type]
+
+    def amount(self) -> Amount:
+        match self.random.randrange(40):
+            case 0:
+                return Amount(MAX_AMOUNT + self.random.randrange(2))
+            case 1:
+                return Amount(99_999_999_999_999 + self.random.randrange(2), 2)
+            case 2:
+                return Amount(self.random.randint(1, 3000), 3)
+            case 3 | 4 | 5 | 6:
+                return Amount(self.random.randint(1, 3000), self.random.randint(1, 2))
+        return Amount(self.random.randint(1, 20))
+
+    def more(self, amount: Amount) -> Amount:
+        """Return a multiple of it, so that there is something to spend."""
+        return Amount(amount.digits * 4, amount.decimals)
+
+    def _order(self, order_id: str, *, any_target: bool) -> OrderCommand:
+        currency = self.random.choice([None, None, None, "CNY", "CNY", "JPY", "KWD"])
+        amount, some = self.amount(), self.random.choice([None, self.amount()])
+        seconds = self.random.choice([None, 1, 5, 60])
+        life = None if seconds is None else timedelta(seconds=seconds)
+        kind = self.random.choice(ORDERS)
+        if kind is Recharge:
+            return Recharge(order_id, self._party(currency), self.more(amount), currency=currency)
+        if kind is Transfer:
+            return Transfer(order_id, self._party(currency), self._party(currency), amount, currency=currency)
+        if kind is Withdraw:
+            return Withdraw(order_id, self._party(currency), amount, currency=currency)
+        if kind is Hold:
+            payee = self.random.choice([None, self._party(currency)])
+            return Hold(order_id, self._party(currency), payee, amount, life, currency=currency)
+        if kind is Refund:
+            return Refund(order_id, self._target(Recharge, Transfer, Withdraw, Capture, any_kind=any_target), some)
+        hold = self._target(Hold, any_kind=any_target)
+        if kind is Capture:
+            return Capture(order_id, hold, some, self.random.choice([None, None, None, True, False]))
+        return Release(order_id, hold) if kind is Release else Extend(order_id, hold, life or timedelta(seconds=9))
+
+    def _target(self, *kinds: type[OrderCommand], any_kind: bool) -> str:
+        orders = self.earlier if any_kind else self.posted
+        fit = [order.order_id for order in orders if any_kind or isinstance(order, kinds)]
+        return self.random.choice(fit[-6:] or ["none"])
+
+    def _party(self, currency: str | None) -> Party:
+        if self.random.random() < 0.4:
+            return self._account_id(currency or "CNY")
+        # Nobody opened an account for zoe.
+        user = (
+            "zoe"
+            if self.random.random() < 0.03
+            else self.random.choice(["ann", "ann", "cem", "cem", "bob", "dee"])
+        )
+        return user if currency is None else UserCurrency(user, currency)
+
+    def _account_id(self, currency: str | None) -> AccountId:
+        if self.random.random() < 0.03:
+            return AccountId("nobodys")
+        fits = [account_id for account_id, _, its in ACCOUNTS if its == currency]
+        if not fits or self.random.random() < 0.1:
+            fits = [account_id for account_id, _, _ in ACCOUNTS]
+        return AccountId(self.random.choice(fits))
