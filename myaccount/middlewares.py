@@ -158,6 +158,9 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     code = _CODE_BY_STATUS.get(error.status, "invalid_request" if error.status < 500 else "internal_error")
     # aiohttp's default text only repeats the status.
     detail = error.text if error.text != f"{error.status}: {error.reason}" else None
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        *others, last = sorted(error.allowed_methods)
+        detail = f"This address takes {', '.join(others)} and {last}." if others else f"This address takes {last}."
     reply = _problem(code, HTTPStatus(error.status).phrase, detail or DETAIL_BY_CODE[code], status=error.status)
     if "Allow" in error.headers:
         reply.headers["Allow"] = error.headers["Allow"]

@@ -44,7 +44,7 @@ async def _check(config: Config) -> int:
             print(f"Warning: {warning}")
         async for warning in _warnings(config):
             print(f"Warning: {warning}")
-        later = " once it can use each port" if refused else ""
+        later = " once it can use each port, which a running service may have" if refused else ""
         print(f"A service can start on this configuration{later}.")
     return 0
 

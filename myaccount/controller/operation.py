@@ -89,6 +89,8 @@ class Operation(Generic[Made]):
     def _refuse_unknown_and_missing(self, fields: Mapping[str, Any]) -> None:
         for name in fields:
             if name not in self._kinds:
+                if name.lstrip().startswith("{"):
+                    raise InvalidRequest("This looks like JSON: send it with Content-Type: application/json.")
                 field = shown(name)
                 known = ", ".join(self._kinds)
                 raise InvalidRequest(

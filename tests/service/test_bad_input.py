@@ -188,6 +188,14 @@ async def alice(client: Client, database: Database) -> Client:
     return client
 
 
+async def test_json_that_is_sent_as_a_form_is_told_its_content_type(alice: Client) -> None:
+    text = '{"orderId": "r1", "userId": "u1", "amount": "1&2=3"}'
+    async with alice.post("/recharge", data=text, headers={"Content-Type": FORM}) as response:
+        problem = json.loads(await response.text())
+    assert problem["detail"] == "This looks like JSON: send it with Content-Type: application/json."
+    assert "field" not in problem
+
+
 async def test_each_bad_request_is_refused_with_its_code_and_changes_nothing(
     alice: Client, database: Database
 ) -> None:
@@ -356,6 +364,13 @@ async def test_a_wrong_address_or_method_is_refused(
 ) -> None:
     async with client.request(method, URL(path, encoded=True)) as response:
         assert (response.status, (await response.json(content_type=None))["code"]) == (status, code)
+
+
+async def test_a_wrong_method_is_told_the_right_one(client: Client) -> None:
+    async with client.get("/recharge") as response:
+        assert (await response.json(content_type=None))["detail"] == "This address takes POST."
+    async with client.put("/messages") as response:
+        assert (await response.json(content_type=None))["detail"] == "This address takes GET, HEAD and POST."
 
 
 async def test_a_page_is_shown_for_any_host_header(client: Client) -> None:
