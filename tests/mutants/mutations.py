@@ -72,7 +72,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "            for party in stale:\n                self._first_accounts.pop(party, None)\n", "            return Locked(keys, accounts, orders, missing)\n", "tests/faults/test_stale_keys.py"),
     Mutation(POSTING, "if len(self._first_accounts) > REMEMBERED_USERS_LIMIT:", "if False:", "tests/service/test_journal.py"),
     Mutation(POSTING, "return command.payer not in blocked and command.payee not in blocked", "return command.payer not in blocked", "tests/faults/test_locked_rows.py"),
-    Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_listener.py"),
+    Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
     Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/faults/test_writer.py"),
     Mutation(SETTLING, "            await self._settle_parts(batch, self._halve_limit(batch), error, wait=wait)\n", "            self._fail_all(error)\n", "tests/database/test_pipeline.py"),
