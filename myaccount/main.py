@@ -60,7 +60,6 @@ from .webhooks.endpoint import open_endpoints
 
 _logger = logging.getLogger(__name__)
 
-BODY_LIMIT_BYTES: Final = 16 * 1024
 # Hundreds of concurrent orders are many young objects. With Python's default of 700 the garbage collector scans
 # them again and again and frees next to nothing, for 8% of the processor time and a third of the 99th percentile.
 YOUNG_OBJECTS_LIMIT: Final = 10_000
@@ -74,7 +73,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
     # No body is decompressed, not even one that is discarded: a small one could become huge.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
-    app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
+    app = web.Application(middlewares=MIDDLEWARES, handler_args=protocol)
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)

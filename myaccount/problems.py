@@ -83,7 +83,12 @@ PROBLEMS: Final = (
         "A balance would be more than an account can hold. The order is recorded as declined, which is final.",
         "入账后余额将超出账户上限。交易失败，已落单，为终态。",
     ),
-    Problem("payload_too_large", 413, "The body is over the limit, 16 KiB.", "请求体超过上限 16 KiB。"),
+    Problem(
+        "payload_too_large",
+        413,
+        "The body is over the limit: 16 KiB, for `/teammessage` 64 KiB.",
+        "请求体超过上限：16 KiB，`/teammessage` 为 64 KiB。",
+    ),
     Problem(
         "unsupported_media_type",
         415,

@@ -16,6 +16,7 @@ from .field_kinds import Kind
 Made = TypeVar("Made")
 
 REQUIRED: Final = object()
+BODY_LIMIT_BYTES: Final = 16 * 1024
 
 
 class Field(NamedTuple):
@@ -48,7 +49,7 @@ class Operation(Generic[Made]):
 
     `fields` has the fields by their names on the wire. `make` takes their values in this order. `scope` is what an
     API key needs for this operation. `errors` are its own errors. Every operation may also reply invalid_request,
-    overloaded, unavailable, and the errors of HTTP.
+    overloaded, unavailable, and the errors of HTTP. Longer bodies than `body_limit_bytes` are refused.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Operation(Generic[Made]):
         *,
         scope: str,
         errors: tuple[type[RequestError], ...] = (),
+        body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
         self.path = path
         self.texts = texts
         self.scope = scope
         self.errors = errors
         self.fields = fields
+        self.body_limit_bytes = body_limit_bytes
         self._make = make
         # Every request needs these, so they are computed once.
         self._kinds = {name: field.kind for name, field in fields.items()}
@@ -76,7 +79,11 @@ class Operation(Generic[Made]):
 
         Raises InvalidRequest, naming the field at fault.
         """
-        fields = await read_fields(request) if request.method == "POST" else read_query(request)
+        fields: dict[str, Any] = read_query(request)
+        if request.method == "POST":
+            for name in fields:
+                raise InvalidRequest("Send the fields in the body, not in the address.", field=shown(name))
+            fields = await read_fields(request, self.body_limit_bytes)
         if fields.keys() != self._kinds.keys():
             self._refuse_unknown_and_missing(fields)
         return self._make(

@@ -112,6 +112,10 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
             assert (response.status, problem["code"]) == (413, "payload_too_large")
             assert (response.headers["X-Request-ID"] == given) == (problem["request_id"] == given) == kept
             await eventually(lambda: f"[{problem['request_id']}] 413\n" in nginx.refusals())  # noqa: B023
+    # A long note reaches the service.
+    note = {"teamId": "t", "title": "T", "text": "张" * 2000}
+    async with session.post(f"{nginx.address}/teammessage", data=note) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (404, "team_not_found")
     for path, status, code in [
         (f"/{'x' * 9000}", 400, "invalid_request"),
         ("/metrics", 404, "not_found"),

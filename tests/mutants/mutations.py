@@ -131,7 +131,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/service/test_log.py"),
     Mutation(KINDS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
-    Mutation(BODY, "            if len(body) > request.client_max_size:\n", "            if False:\n", "tests/service/test_bad_input.py"),
+    Mutation(BODY, "    if len(body) > limit_bytes:\n", "    if False:\n", "tests/service/test_bad_input.py"),
     Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
     Mutation("myaccount/database/probe.py", "asyncio.timeout(PROBE_SECONDS)", "asyncio.timeout(None)", "tests/service/test_health.py"),
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/service/test_health.py"),
