@@ -1,4 +1,4 @@
-"""Chinese messages speak to their reader, and to a team in the third person; amounts have their unit."""
+"""Messages speak to their reader, and to a team in the third person; Chinese amounts have their unit."""
 
 import json
 from datetime import datetime
@@ -9,7 +9,7 @@ from myaccount.inbox.queries import Message
 from myaccount.inbox.wording import message_row
 
 
-def _text(message_type: str, team_id: str, **body: str) -> str:
+def _text(message_type: str, team_id: str, language: str = "zh", **body: str) -> str:
     money = {"orderId": "t1", "amount": "2.50", "currency": "CNY", "balance": "7.50", "fromUserName": "张三",
              "toUserName": "李四", **body}  # fmt: skip
     message = Message(
@@ -17,7 +17,7 @@ def _text(message_type: str, team_id: str, **body: str) -> str:
         reader_id="u3", receiver_id="u1", title="", body=json.dumps(money), created_at=datetime(2026, 11, 21, 10),
         unread=True,
     )  # fmt: skip
-    return str(message_row(message, "zh")["BODY"]["text"])
+    return str(message_row(message, language)["BODY"]["text"])
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,25 @@ def _text(message_type: str, team_id: str, **body: str) -> str:
 def test_a_message_says_whose_account_it_is(message_type: str, to_reader: str, to_team: str) -> None:
     assert _text(message_type, "") == f"{to_reader}当前余额 7.50 元。"
     assert _text(message_type, "staff") == f"{to_team}当前余额 7.50 元。"
+
+
+@pytest.mark.parametrize(
+    ("message_type", "to_reader", "to_team"),
+    [
+        ("recharge", "Your account was topped up with 2.50 CNY. ", "张三's account was topped up with 2.50 CNY. "),
+        ("transfer_out", "You paid 2.50 CNY to 李四. ", "张三 paid 2.50 CNY to 李四. "),
+        ("transfer_in", "You received 2.50 CNY from 张三. ", "李四 received 2.50 CNY from 张三. "),
+    ],
+)
+def test_an_english_message_says_whose_account_it_is(message_type: str, to_reader: str, to_team: str) -> None:
+    assert _text(message_type, "", "en") == f"{to_reader}The balance is 7.50."
+    assert _text(message_type, "staff", "en") == f"{to_team}The balance is 7.50."
+
+
+def test_an_english_decline_says_whose_balance_it_is() -> None:
+    why = "No money moved: the balance does not cover the amount. "
+    assert _text("decline", "", "en", reason="insufficient_funds") == f"{why}Your balance is 7.50."
+    assert _text("decline", "staff", "en", reason="insufficient_funds") == f"{why}张三's balance is 7.50."
 
 
 def test_a_decline_says_why_and_that_no_money_moved() -> None:
