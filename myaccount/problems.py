@@ -28,7 +28,7 @@ PROBLEMS: Final = (
         "same_account",
         400,
         "Payer and payee are the same account. Nothing was recorded.",
-        "付款方与收款方是同一个账户。请求被拒绝，未落单。",
+        "付款方与收款方是同一个账户。请求被拒绝，未记录订单。",
     ),
     Problem(
         "not_a_member",
@@ -40,13 +40,13 @@ PROBLEMS: Final = (
         "user_not_found",
         404,
         "There is no user by that id. Nothing was recorded.",
-        "用户不存在。请求被拒绝，未落单。",
+        "用户不存在。请求被拒绝，未记录订单。",
     ),
     Problem(
         "account_not_found",
         404,
         "There is no account by that id. Nothing was recorded.",
-        "账户不存在。请求被拒绝，未落单。",
+        "账户不存在。请求被拒绝，未记录订单。",
     ),
     Problem(
         "team_not_found",
@@ -75,13 +75,13 @@ PROBLEMS: Final = (
         409,
         "The payer's balance would go below its floor. The order is recorded as declined, which is final: "
         "to try again, use a new order id.",
-        "余额不足：付款方余额将低于下限。交易失败，已落单，为终态；如需重试，请换新的订单号。",
+        "余额不足：付款方余额将低于下限。已记为一笔失败订单（declined），结果不再改变；如需重试，请换新的订单号。",
     ),
     Problem(
         "balance_too_large",
         409,
         "A balance would be more than an account can hold. The order is recorded as declined, which is final.",
-        "入账后余额将超出账户上限。交易失败，已落单，为终态。",
+        "入账后余额将超出账户上限。已记为一笔失败订单（declined），结果不再改变。",
     ),
     Problem(
         "payload_too_large",
