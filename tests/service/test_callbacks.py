@@ -244,7 +244,15 @@ async def test_an_endpoint_that_answered_410_gets_nothing_until_it_is_enabled_an
 ) -> None:
     receiver.receiver.answers = [410]
     await open_users(client, "u1")
-    await _until_dead_letters(database)
+
+    async def disabled() -> bool:
+        found = await database.read(lambda connection: connection.execute(select(disabled_endpoint)))
+        return found.first() is not None
+
+    await eventually(disabled)
+    # In the same transaction: the request that was answered 410 is not sent again later.
+    refused = await database.read(lambda connection: connection.execute(select(delivery)))
+    assert [row.due_at for row in refused] == [None]
     await open_users(client, "u2", "u3")
     await until_dispatched(database)
     rows = await _until_dead_letters(database)
