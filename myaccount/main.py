@@ -19,7 +19,6 @@ from functools import partial
 from typing import Final
 
 import aiohttp_jinja2
-import jinja2
 from aiohttp import web
 
 from .accounts.opening import account_queries
@@ -54,7 +53,7 @@ from .readiness import Health
 from .routes import setup_routes
 from .serving import end_process
 from .settings.loading import callbacks_of
-from .settings.paths import resource, working_path
+from .settings.paths import template_loader, working_path
 from .settings.schema import Config
 from .webhooks.endpoint import open_endpoints
 
@@ -77,7 +76,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)
-    aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
+    aiohttp_jinja2.setup(app, loader=template_loader("templates"), autoescape=True)
     app[not_found_page_key] = not_found
     setup_routes(app)
     # Each needs the ones before it. They close in reverse order.
@@ -173,6 +172,7 @@ async def notifications_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
+    await app[database_key].open_batch_connection()
     async with Journal(
         app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
     ) as journal:
