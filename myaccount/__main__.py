@@ -9,6 +9,14 @@ if not __package__:
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from myaccount.cli.entry import main
+try:
+    from myaccount.cli.entry import main
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] == "myaccount":
+        raise
+    sys.exit(
+        f"myaccount cannot start: {sys.executable} has no library {error.name}. "
+        "Run  .venv/bin/python myaccount  (`make run` makes .venv), or install MyAccount with pip."
+    )
 
 sys.exit(main())

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Final
 
 import aiohttp_jinja2
-import jinja2
 from aiohttp import web
 
 from .accounts.opening import account_queries
@@ -55,13 +54,12 @@ from .readiness import Health
 from .routes import setup_routes
 from .serving import end_process
 from .settings.loading import callbacks_of
-from .settings.paths import resource, working_path
+from .settings.paths import template_loader, working_path
 from .settings.schema import Config
 from .webhooks.endpoint import open_endpoints
 
 _logger = logging.getLogger(__name__)
 
-BODY_LIMIT_BYTES: Final = 16 * 1024
 # Hundreds of concurrent orders are many young objects. With Python's default of 700 the garbage collector scans
 # them again and again and frees next to nothing, for 8% of the processor time and a third of the 99th percentile.
 YOUNG_OBJECTS_LIMIT: Final = 10_000
@@ -75,11 +73,11 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
     # No body is decompressed, not even one that is discarded: a small one could become huge.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
-    app = web.Application(middlewares=MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES, handler_args=protocol)
+    app = web.Application(middlewares=MIDDLEWARES, handler_args=protocol)
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)
-    aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(resource("templates")), autoescape=True)
+    aiohttp_jinja2.setup(app, loader=template_loader("templates"), autoescape=True)
     app[not_found_page_key] = not_found
     setup_routes(app)
     # Each needs the ones before it. They close in reverse order.
@@ -175,6 +173,7 @@ async def notifications_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
+    await app[database_key].open_batch_connection()
     async with Journal(
         app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
     ) as journal:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Final, NoReturn, cast
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.typedefs import Middleware
 
@@ -41,8 +42,8 @@ _MALFORMED: Final[dict[type[BaseException], str]] = {
     InvalidURLError: "The address is not valid. If it has characters beyond ASCII, write them percent-encoded as "
     "UTF-8: %E5%BC%A0 for 张. curl does it with -G --data-urlencode 'userId=张三'.",
     LineTooLong: "The address or a header field is longer than 8190 bytes.",
-    BadHttpMessage: "The request is not valid HTTP: check its first line, its header (Host is required; at most "
-    "128 fields, 8190 bytes each) and the chunks of its body.",
+    BadHttpMessage: "The request is not valid HTTP/1.1: check its first line, its header (Host is required; at "
+    "most 128 fields, 8190 bytes each) and the chunks of its body.",
 }
 _CODE_BY_STATUS: Final = {
     400: "invalid_request",
@@ -64,7 +65,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> Reply:
     reply = await handler(request)
     assert isinstance(reply, web.StreamResponse)  # noqa: S101 - render_replies stands inside this middleware
     reply.headers["X-Request-ID"] = id_
-    if request.app[ending_key].is_set():
+    # Nothing can follow a body that was cut off.
+    if request.app[ending_key].is_set() or request.content.exception() is not None:
         reply.force_close()
     milliseconds = (time.perf_counter() - began) * 1000
     path = _route_path(request)
@@ -141,6 +143,10 @@ async def complete_headers(request: web.BaseRequest, response: web.StreamRespons
     headers = response.headers
     headers.popall(hdrs.SERVER, None)
     headers["X-Content-Type-Options"] = "nosniff"
+    if request.version < HttpVersion11 and response.content_length is None:
+        # For HTTP/1.0, a body without a length ends with the connection. aiohttp-sse says keep-alive.
+        response.force_close()
+        headers[hdrs.CONNECTION] = "close"
     # aiohttp-sse sets no-cache, which still allows caches to store a copy.
     if headers.get(hdrs.CACHE_CONTROL, "no-cache") == "no-cache":
         headers[hdrs.CACHE_CONTROL] = "no-store"
@@ -158,6 +164,9 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     code = _CODE_BY_STATUS.get(error.status, "invalid_request" if error.status < 500 else "internal_error")
     # aiohttp's default text only repeats the status.
     detail = error.text if error.text != f"{error.status}: {error.reason}" else None
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        *others, last = sorted(error.allowed_methods)
+        detail = f"This address takes {', '.join(others)} and {last}." if others else f"This address takes {last}."
     reply = _problem(code, HTTPStatus(error.status).phrase, detail or DETAIL_BY_CODE[code], status=error.status)
     if "Allow" in error.headers:
         reply.headers["Allow"] = error.headers["Allow"]

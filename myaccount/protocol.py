@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -52,7 +53,13 @@ class Server(web.Server):
 class Connection(RequestHandler):
     """A client's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_last_body", "_last_writer")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # The body of the last request that was received, and the writer of the last reply.
+        self._last_body: StreamReader = EMPTY_PAYLOAD
+        self._last_writer: AbstractStreamWriter | None = None
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, in parts that end where the head of a request ends.
@@ -66,20 +73,43 @@ class Connection(RequestHandler):
                 # The service accepts no upgrade, so more HTTP follows.
                 self._parser.set_upgraded(False)
                 self._upgraded = False
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            if self._messages:
+                self._note_last()
+
+    def _note_last(self) -> None:
+        message, body = self._messages[-1]
+        if not isinstance(message, _ErrInfo):
+            self._last_body = body
+        elif not self._last_body.is_eof():
+            # The body's own request gets the reply. aiohttp would send another one after it.
+            self._messages.pop()
             self._fail_unfinished_body()
 
     def _fail_unfinished_body(self) -> None:
-        """End the handler's wait for the rest of a body that cannot be parsed. aiohttp would let it wait."""
-        if len(self._messages) > 1:
-            body = self._messages[-2][1]
-        elif self._current_request is not None:
-            body = self._current_request.content
+        """End the handler's wait for the rest of a body that does not come. aiohttp would let it wait."""
+        if not self._last_body.is_eof() and self._owes_reply():
+            self._last_body.set_exception(web.RequestPayloadError())
+            self._last_body.feed_eof()
+
+    def _owes_reply(self) -> bool:
+        """Return whether the reply to a request that was received has not begun."""
+        return bool(self._messages) or (self._last_writer is not None and not self._last_writer.output_size)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp's own returns None always
+        """Answer the requests of a client that sends no more, and close then. aiohttp would close at once.
+
+        A stream is closed at once: its client has most likely gone.
+        """
+        if not self._owes_reply():
+            return False
+        self._fail_unfinished_body()
+        if self._messages:
+            message, body = self._messages[-1]
+            if not isinstance(message, _ErrInfo):
+                self._messages[-1] = (message._replace(should_close=True), body)
         else:
-            return
-        if not body.is_eof():
-            body.set_exception(web.RequestPayloadError())
-            body.feed_eof()
+            self.close()
+        return True
 
     def _make_error_handler(
         self, err_info: _ErrInfo
@@ -115,10 +145,15 @@ def _make_request(
     make: Callable[..., web.BaseRequest],
     message: RawRequestMessage,
     payload: StreamReader,
-    protocol: RequestHandler,
+    protocol: Connection,
     writer: AbstractStreamWriter,
     task: Any,
 ) -> web.BaseRequest:
+    protocol._last_writer = writer
+    known_version = message.version in (HttpVersion10, HttpVersion11)
+    if not known_version:
+        # The version of the reply, which refuses the request.
+        message = message._replace(version=HttpVersion11, should_close=True)
     expects = message.headers.get(hdrs.EXPECT)
     if expects is not None:
         # aiohttp refuses unknown expectations before the middlewares run.
@@ -134,6 +169,8 @@ def _make_request(
         # Tells the client to send that data again on a new connection.
         message = message._replace(should_close=True)
     request = make(message, payload, protocol, writer, task)
+    if not known_version:
+        request[malformed_key] = BadHttpMessage("unknown version")
     # HTTP/1.0 has no status 100.
     if expects is not None and expects.lower() == "100-continue" and message.version >= HttpVersion11:
         request[expects_body_key] = True

@@ -72,8 +72,8 @@ def setup_routes(app: web.Application) -> None:
             _get(app, address, partial(form, page))
     # Browsers request the icon by themselves, also for replies that are no pages.
     _get(app, "/favicon.ico", partial(file, ICON))
-    for static in FILES:
-        _get(app, f"/static/{static.name}", partial(file, static))
+    for name in FILES:
+        _get(app, f"/static/{name}", partial(file, name))
 
 
 def setup_operations_routes(app: web.Application) -> None:

@@ -1,6 +1,7 @@
 """Listening, signals and graceful shutdown, for the command line and for gunicorn's workers."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,8 @@ from aiohttp import web
 from . import protocol
 from .appkeys import ending_key
 from .system.addresses import key_at_fault, listening_fault
+
+_logger = logging.getLogger(__name__)
 
 # Much longer than nginx keeps an idle connection (deploy/nginx.conf), so that the service never closes one on
 # which a request is on its way. A connection that takes longer to send a whole request is closed as well.
@@ -42,6 +45,9 @@ async def serve(app: web.Application, addresses: Sequence[tuple[str, int]], star
             await open_site(runner, "", host, port)
         started()
         await ended.wait()
+        _logger.info(
+            "Ending: accepted requests are answered first, and open connections get %s seconds.", DRAIN_SECONDS
+        )
     finally:
         await runner.cleanup()
 

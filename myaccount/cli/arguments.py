@@ -3,9 +3,8 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
-
-from trafaret_config.commandline import standard_argparse_options
 
 from ..settings.loading import default_file
 from ..settings.paths import own_version
@@ -32,6 +31,7 @@ class Commands:
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{parser.prog} [options] [COMMAND] ..."
+        self._parser = parser
         self._parsers = parser.add_subparsers(metavar="COMMAND", title="commands", prog=parser.prog)
 
     def add(
@@ -56,6 +56,15 @@ class Commands:
         )
         return parser
 
+    def refuse_unknown(self, name: str) -> None:
+        """Exit with status 2 if there is no command by that name; name the nearest one."""
+        if name not in self._parsers.choices:
+            nearest = get_close_matches(name, self._parsers.choices, 1)
+            question = f": did you mean {nearest[0]}?" if nearest else "."
+            self._parser.error(
+                f"there is no command {name}{question} The commands are {', '.join(self._parsers.choices)}"
+            )
+
 
 def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], None]) -> Options:
     """Return the options and the command's `run`, `cannot` and `failed`. Exits with status 2 on a wrong line.
@@ -68,8 +77,12 @@ def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], No
         print(f"MyAccount {own_version()}")
         raise SystemExit
     parser = Parser(prog="myaccount", description="A wallet ledger service.", parents=[_common_options()])
-    add_commands(Commands(parser))
-    options = parser.parse_args(_command_first(rest))
+    commands = Commands(parser)
+    add_commands(commands)
+    words = _command_first(rest)
+    if words and not words[0].startswith("-"):
+        commands.refuse_unknown(words[0])
+    options = parser.parse_args(words)
     # A command's parser has set the common options to their defaults.
     vars(options).update(vars(common))
     if options.find_misuse and (misuse := options.find_misuse(options)):
@@ -80,7 +93,20 @@ def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], No
 def _common_options() -> Parser:
     parser = Parser(prog="myaccount", add_help=False)
     group = parser.add_argument_group("options of every command")
-    standard_argparse_options(group, default_config=default_file(os.environ))
+    # As trafaret_config's standard_argparse_options, whose help has another style.
+    default = default_file(os.environ)
+    group.add_argument(
+        "-c", "--config", metavar="FILE", default=default, help="the configuration file (default: %(default)s)"
+    )
+    group.add_argument(
+        "--print-config", action="store_true", help="print the configuration as it is read, and exit"
+    )
+    group.add_argument(
+        "--print-config-vars",
+        action="store_true",
+        help="print the names of the environment variables that the configuration file uses, and exit",
+    )
+    group.add_argument("-C", "--check-config", action="store_true", help="check the configuration, and exit")
     group.add_argument("--version", action="store_true", help="print the version and exit")
     return parser
 

@@ -1,8 +1,6 @@
 """`myaccount check`: whether a service can start, and what would not work yet."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Final
@@ -12,6 +10,7 @@ from ..database.embedded_file import refuse_to_make
 from ..observability.log_setup import set_up_logging
 from ..serving import PortRefused, refuse_taken
 from ..settings.schema import Config
+from ..system.addresses import connection_fault
 from .arguments import Commands
 from .ready_database import new_ledger, ready_database
 
@@ -45,7 +44,7 @@ async def _check(config: Config) -> int:
             print(f"Warning: {warning}")
         async for warning in _warnings(config):
             print(f"Warning: {warning}")
-        later = " once it can use each port" if refused else ""
+        later = " once it can use each port, which a running service may have" if refused else ""
         print(f"A service can start on this configuration{later}.")
     return 0
 
@@ -112,7 +111,4 @@ async def _check_callback(key: str, url: str) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS} seconds"
-    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
-        # asyncio's text is that a call failed.
-        return os.strerror(error.errno).lower()
-    return str(error).rstrip(".") or type(error).__name__
+    return connection_fault(error) or str(error).rstrip(".") or type(error).__name__

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import yaml
 
 from ..database.backup import BackupFailed
-from ..database.start_errors import DatabaseNotReady
+from ..database.start_errors import DatabaseNotReady, MigrationNeeded
 from ..errors import Unavailable
 from ..settings.loading import WrongConfiguration, load_configuration_of, variables_of
 from ..system.output import output_fault, print_any_letters
@@ -73,5 +73,8 @@ def _run(options: Options) -> int:
         yaml.dump(config, sys.stdout, default_flow_style=False)
     if options.print_config or options.check_config:
         return 0
-    status: int = options.run(config, options)
+    try:
+        status: int = options.run(config, options)
+    except MigrationNeeded as error:
+        raise DatabaseNotReady(f"{str(error).removesuffix('FILE')}{options.config}") from None
     return status

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from ..appkeys import expects_body_key
 from ..errors import InvalidRequest
@@ -30,7 +30,7 @@ class _Repeating(dict[str, Any]):
     repeated: str
 
 
-async def read_fields(request: web.Request) -> dict[str, Any]:
+async def read_fields(request: web.Request, limit_bytes: int) -> dict[str, Any]:
     """Return the fields of the body by name. Values of a form are str; those of JSON keep their type.
 
     Numbers of JSON are JsonNumber. Raises InvalidRequest if the body is malformed or repeats a field,
@@ -39,7 +39,7 @@ async def read_fields(request: web.Request) -> dict[str, Any]:
     """
     if not request.body_exists:
         return {}
-    return await _read(request, _parser(request))
+    return await _read(request, _parser(request), limit_bytes)
 
 
 async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
@@ -52,29 +52,44 @@ async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
     parse = _parser(request)
     if parse is not _parse_json:
         raise web.HTTPUnsupportedMediaType(text="Send JSON (Content-Type: application/json).")
-    return await _read(request.clone(client_max_size=limit_bytes), parse)
+    return await _read(request, parse, limit_bytes)
 
 
-async def _read(request: web.Request, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+async def _read(request: web.Request, parse: Callable[[str], dict[str, Any]], limit_bytes: int) -> dict[str, Any]:
+    if (request.content_length or 0) > limit_bytes:
+        raise _too_large(limit_bytes)
     try:
         if request.content.is_eof():
             # The body came with the header, as nearly all do, so no timer is needed.
             body = request.content.read_nowait()
-            if len(body) > request.client_max_size:
-                raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
         else:
             if request.get(expects_body_key) and request.transport is not None:
                 request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                body = await request.read()
+                body = await _read_beyond(request.content, limit_bytes)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="The body did not arrive in time.") from None
     except (web.RequestPayloadError, ConnectionError):
         raise InvalidRequest("The body is cut off, or not in the transfer coding it says.") from None
+    if len(body) > limit_bytes:
+        raise _too_large(limit_bytes)
     try:
         return parse(body.decode())
     except UnicodeDecodeError:
         raise InvalidRequest("The body is not UTF-8.") from None
+
+
+async def _read_beyond(content: StreamReader, limit_bytes: int) -> bytes:
+    """Return the body or, if it is longer than the limit, a beginning that is longer."""
+    body = bytearray()
+    while len(body) <= limit_bytes and (part := await content.readany()):
+        body += part
+    return bytes(body)
+
+
+def _too_large(limit_bytes: int) -> web.HTTPRequestEntityTooLarge:
+    text = f"The body is larger than {limit_bytes // 1024} KiB."
+    return web.HTTPRequestEntityTooLarge(limit_bytes, text=text)
 
 
 def read_query(request: web.Request) -> dict[str, str]:
@@ -89,7 +104,7 @@ def _parser(request: web.Request) -> Callable[[str], dict[str, Any]]:
     if request.headers.get("Content-Type") == _FORM and "Content-Encoding" not in request.headers:
         # The spelling of nearly all clients.
         return _parse_form
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", ())):
         raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
     media_type, charsets = _content_type(request.headers.get("Content-Type", ""))
     if not charsets <= {"utf-8", "utf8"}:

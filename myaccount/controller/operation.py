@@ -17,6 +17,7 @@ from .field_kinds import Kind
 Made = TypeVar("Made")
 
 REQUIRED: Final = object()
+BODY_LIMIT_BYTES: Final = 16 * 1024
 
 
 class Field(NamedTuple):
@@ -52,7 +53,7 @@ class Operation(Generic[Made]):
     `fields` has the fields by their names on the wire. `make` takes their values by name. Of each pair in `either`
     at most one field may be sent or, if they are required, exactly one. `scope` is what an API key needs for this
     operation. `errors` are its own errors. Every operation may also reply invalid_request, overloaded,
-    unavailable, and the errors of HTTP.
+    unavailable, and the errors of HTTP. Longer bodies than `body_limit_bytes` are refused.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Operation(Generic[Made]):
         scope: str,
         either: tuple[tuple[str, str], ...] = (),
         errors: tuple[type[RequestError], ...] = (),
+        body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
         self.path = path
         self.texts = texts
@@ -72,6 +74,7 @@ class Operation(Generic[Made]):
         self.errors = errors
         self.fields = fields
         self.either = either
+        self.body_limit_bytes = body_limit_bytes
         self._make = make
         # Every request needs these, so they are computed once.
         self._arguments = {
@@ -92,7 +95,12 @@ class Operation(Generic[Made]):
 
         Raises InvalidRequest, naming the field at fault.
         """
-        return self.parse(await read_fields(request) if request.method == "POST" else read_query(request))
+        fields: dict[str, Any] = read_query(request)
+        if request.method == "POST":
+            for name in fields:
+                raise InvalidRequest("Send the fields in the body, not in the address.", field=shown(name))
+            fields = await read_fields(request, self.body_limit_bytes)
+        return self.parse(fields)
 
     def parse(self, fields: Mapping[str, Any], **more: object) -> Made:
         """Return what `make` makes of the fields and of `more` arguments. Raises InvalidRequest as `read` does."""
@@ -119,6 +127,8 @@ class Operation(Generic[Made]):
     def _refuse_unknown_and_missing(self, fields: Mapping[str, Any]) -> None:
         for name in fields:
             if name not in self.fields:
+                if name.lstrip().startswith("{"):
+                    raise InvalidRequest("This looks like JSON: send it with Content-Type: application/json.")
                 field = shown(name)
                 known = ", ".join(self.fields)
                 raise InvalidRequest(

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from mimetypes import MimeTypes
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp_jinja2
 from aiohttp import web
 
 from ..problems import PROBLEMS
-from ..settings.paths import resource
+from ..settings.paths import resource_files
 from . import account_settings, accounts, holds, orders
 from .common_fields import USER_ID
 from .operation import REQUIRED, Field, Operation
@@ -25,8 +24,8 @@ CONTENT_SECURITY_POLICY: Final = (
 TYPES: Final = MimeTypes()
 
 # The files that the pages load.
-FILES: Final = tuple(resource("templates/static").iterdir())
-ICON: Final = resource("templates/static/icon.svg")
+FILES: Final = resource_files("templates/static")
+ICON: Final = "icon.svg"
 # Short, so that the pages of a new version soon load its files.
 FILE_AGE_SECONDS: Final = 60
 
@@ -103,11 +102,9 @@ async def form(page: Page, request: web.Request) -> web.Response:
     return _render(request, "form.html", page=page, operation=page.operation, texts=page.operation.texts)
 
 
-async def file(path: Path, request: web.Request) -> web.Response:
-    # The files are a few kilobytes, so they are read without a thread.
-    body = path.read_bytes()  # noqa: ASYNC240
+async def file(name: str, request: web.Request) -> web.Response:
     headers = {"Cache-Control": f"max-age={FILE_AGE_SECONDS}"}
-    return web.Response(body=body, content_type=TYPES.guess_type(path)[0] or "", headers=headers)
+    return web.Response(body=FILES[name], content_type=TYPES.guess_type(name)[0] or "", headers=headers)
 
 
 async def messagestest(request: web.Request) -> web.Response:

@@ -38,6 +38,8 @@ WRITE_NOTE: Final = Operation(
     Texts("团队消息", "Team message", "给团队每位成员写消息。", "Writes a message to each member of a team."),
     scope="messages:write",
     errors=(TeamNotFound, NotAMember),
+    # A character of the text takes up to 12 bytes, percent-encoded or escaped.
+    body_limit_bytes=64 * 1024,
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 SQLITE_CONNECTIONS: Final = 4
 # One to see whether the database takes writes, and one to count what waits in it.
 PROBE_CONNECTIONS: Final = 2
+# A service whose database hangs starts all the same.
+OPENING_SECONDS: Final = 1
 
 
 class DriverConnection(NamedTuple):
@@ -92,6 +94,15 @@ class Database:
                 # Closing the connection ends its transaction and releases its locks.
                 await connection.invalidate()
                 raise
+
+    async def open_batch_connection(self) -> None:
+        """Open the connection of batches, for which no file descriptor may be left later.
+
+        If that fails, the first batch tries again.
+        """
+        with suppress(DBAPIError, self._driver.Error, OSError):
+            async with asyncio.timeout(OPENING_SECONDS), self._driver_connection():
+                pass
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:

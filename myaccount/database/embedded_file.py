@@ -42,7 +42,7 @@ def prepare_file(file: Path) -> None:
         made = make_file(file, lasting=True)
     if made:
         # SQLite gives the files beside this one the same permissions.
-        _logger.warning("There was no ledger in %s: a new, empty one is made there.", file)
+        _logger.info("There was no ledger in %s: a new, empty one is made there.", file)
         return
     if not _may_be_ledger(file):
         # The configuration may name another program's file. Leave it alone: SQLite refuses it later.

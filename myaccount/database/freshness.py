@@ -102,11 +102,8 @@ class Freshness:
 
     def _failed(self, context: ExceptionContext) -> None:
         error = context.original_exception
-        if kind_of(error) is ErrorKind.READ_ONLY:
-            self.replace_all()
-            context.is_disconnect = True
         # The driver's way to say that it has closed the connection. SQLAlchemy alone would keep it in the pool.
-        elif context.dialect.loaded_dbapi and isinstance(error, context.dialect.loaded_dbapi.InterfaceError):
+        if context.dialect.loaded_dbapi and isinstance(error, context.dialect.loaded_dbapi.InterfaceError):
             context.is_disconnect = True
 
     def _check(self, connection: Any) -> None:

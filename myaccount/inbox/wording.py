@@ -7,7 +7,7 @@ from typing import Any, Final
 import jinja2
 
 from ..database.times import iso_time
-from ..settings.paths import resource
+from ..settings.paths import template_loader
 from .queries import Message
 
 # The first is the default.
@@ -38,7 +38,7 @@ MESSAGE_TYPES: Final = (
 
 # Plain text. Pages escape it themselves.
 _templates: Final = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(resource("templates/messages")),
+    loader=template_loader("templates/messages"),
     autoescape=False,  # noqa: S701
 )
 

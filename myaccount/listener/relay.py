@@ -60,10 +60,10 @@ class Relay:
         self._scheduler = Scheduler(limit=None, close_timeout=CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:
-        await self._scheduler.spawn(repeat("listener", self._listen))
-        await self._scheduler.spawn(repeat("sweeper", self._sweep))
+        await self._scheduler.spawn(repeat("dispatch of events", self._listen))
+        await self._scheduler.spawn(repeat("search for events that the queue did not bring", self._sweep))
         for endpoint in self._endpoints.values():
-            await self._scheduler.spawn(repeat(f"sender to {endpoint.key}", endpoint.deliver))
+            await self._scheduler.spawn(repeat(f"delivery to {endpoint.key}", endpoint.deliver))
         return self
 
     async def __aexit__(self, *error: object) -> None:

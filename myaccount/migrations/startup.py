@@ -15,7 +15,7 @@ from ..database.database import Database
 from ..database.embedded_file import refuse_if_served
 from ..database.error_texts import reason_of
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
-from ..database.start_errors import DatabaseAway, DatabaseNotReady
+from ..database.start_errors import DatabaseAway, DatabaseNotReady, MigrationNeeded
 from ..database.writability import find_refusal
 from ..errors import Unavailable
 from ..model.ledger import EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_ID, account
@@ -29,15 +29,15 @@ Result = TypeVar("Result")
 async def prepare_schema(database: Database) -> None:
     """Upgrade the embedded file, or check a server's version; then check that the database takes writes.
 
-    Raises DatabaseNotReady, with the reason why the service cannot start: DatabaseAway, if it may be able to
-    later.
+    Raises DatabaseNotReady, with the reason why the service cannot start: MigrationNeeded, if a migration helps,
+    and DatabaseAway, if it may be able to later.
     """
     version = await schema_version(database)
     if version != head_version() and not database.embedded:
         has = f"is at version {version}" if version else "has no schema yet"
-        raise DatabaseNotReady(
+        raise MigrationNeeded(
             f"the database {database.place} {has}, and this program needs version {head_version()}. "
-            "Run:  myaccount migrate -c FILE  (the same configuration)"
+            "Run:  myaccount migrate -c FILE"
         )
     if version != head_version():
         try:

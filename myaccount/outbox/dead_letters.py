@@ -57,11 +57,18 @@ async def list_undelivered(database: Database) -> AsyncIterator[Undelivered]:
             after = rows[-1].id
 
 
-async def resend_named(database: Database, name: str, to: str | None = None) -> int:
-    """Make the named rows due now and set their attempts to 0; return how many rows there were.
+class Resent(NamedTuple):
+    """How many rows were resent, and whether the name was that of a disabled endpoint, which is enabled now."""
+
+    rows: int
+    enabled: bool
+
+
+async def resend_named(database: Database, name: str, to: str | None = None) -> Resent:
+    """Make the named rows due now and set their attempts to 0.
 
     `all` means the dead letters, and rows that are due later than any attempt can be. With `to`, deliveries move
-    to that endpoint. Disabled endpoints of these deliveries are enabled.
+    to that endpoint. Disabled endpoints of these deliveries are enabled, as is a named one without deliveries.
     """
     now = utc_now()
 
@@ -79,15 +86,15 @@ async def resend_named(database: Database, name: str, to: str | None = None) -> 
         return count
 
     enabled = await database.write(lambda c: _enable_named(c, name))
-    return await _change_named(database, name, selected_by_all, change) or enabled
+    return Resent(await _change_named(database, name, selected_by_all, change), enabled)
 
 
-async def _enable_named(connection: AsyncConnection, name: str) -> int:
-    """Enable the endpoint with that name, which may have no deliveries; return how many endpoints that were."""
+async def _enable_named(connection: AsyncConnection, name: str) -> bool:
+    """Enable the endpoint with that name; return whether it was disabled."""
     if name not in await disabled_endpoints(connection):
-        return 0
+        return False
     await enable_endpoints(connection, [name])
-    return 1
+    return True
 
 
 async def drop_named(database: Database, name: str) -> int:

@@ -12,7 +12,7 @@ from ..inbox.recipients import messages_about
 from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
 from ..ledger.changes import Change
-from ..webhooks.deliveries import disabled_endpoints, insert_deliveries
+from ..webhooks.deliveries import insert_deliveries
 from ..webhooks.payloads import request_bodies
 from .earlier_events import add_accounts
 from .events import Event, keep_changes, lock_events
@@ -45,15 +45,14 @@ async def fan_out(
 ) -> Dispatched:
     """Write the messages and deliveries of the events and delete the events, in one transaction.
 
-    `subscriptions` has, by endpoint, the types of changes to send to it. Deliveries to disabled endpoints are
-    inserted as dead letters. Events that are dispatched already, or locked by another transaction, are skipped.
+    `subscriptions` has, by endpoint, the types of changes to send to it. Events that are dispatched already, or
+    locked by another transaction, are skipped.
     """
     pending = await lock_events(connection, event_ids)
     events = await add_accounts(connection, _within_limit(pending))
     accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
     names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
     teams = await find_watching_teams(connection, watched)
-    disabled = await disabled_endpoints(connection) if subscriptions else set()
     messages: list[NewMessage] = []
     deliveries: list[tuple[str, str]] = []
     left: dict[int, Sequence[Change]] = {}
@@ -68,7 +67,7 @@ async def fan_out(
         left[id_] = changes[count:]
     await run_pipeline(
         connection,
-        *insert_deliveries(deliveries, now, disabled),
+        *insert_deliveries(deliveries, now),
         *[keep_changes(id_, changes) for id_, changes in left.items()],
         *write_messages(connection, messages),
         ("COMMIT", ()),
@@ -76,7 +75,7 @@ async def fan_out(
     return Dispatched(
         len(messages),
         {m.reader_id for m in messages},
-        {endpoint for endpoint, _ in deliveries} - disabled,
+        {endpoint for endpoint, _ in deliveries},
         [event.id for event in pending if left.get(event.id, event.changes)],
     )
 

@@ -3,10 +3,12 @@
 `${NAME}` in a value is replaced by the environment variable of that name.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+import trafaret as t
 import yaml
 from trafaret_config import ConfigError, parse_and_validate
 from trafaret_config.simple import ConfigLoader
@@ -36,6 +38,10 @@ _EXPECTED: Final = {
     "value is not a list": "expected a list",
     "found character that cannot start any token": _SPECIAL,
 }
+
+
+# An empty file: no key is required.
+_or_nothing: Final = t.Call(lambda value: {} if value is None else value)
 
 
 class WrongConfiguration(Exception):
@@ -92,9 +98,9 @@ def load_configuration(file: str | Path, environment: Mapping[str, str]) -> Conf
     """
 
     def check(text: str) -> Any:
-        return parse_and_validate(text, CONFIGURATION, str(file), vars=environment)
+        return parse_and_validate(text, _or_nothing & CONFIGURATION, str(file), vars=environment)
 
-    return cast("Config", _read(file, check))
+    return cast("Config", _read(file, check, environment))
 
 
 def variables_of(file: str | Path, environment: Mapping[str, str]) -> set[str]:
@@ -105,17 +111,17 @@ def variables_of(file: str | Path, environment: Mapping[str, str]) -> set[str]:
         loader.get_single_data()
         return loader.get_expanded_vars()
 
-    return cast("set[str]", _read(file, find))
+    return cast("set[str]", _read(file, find, environment))
 
 
-def _read(file: str | Path, use: Callable[[str], Any]) -> Any:
+def _read(file: str | Path, use: Callable[[str], Any], environment: Mapping[str, str]) -> Any:
     try:
         # UTF-8 on every system. Windows' editors begin a file with a byte order mark.
         return use(Path(file).read_text("utf-8-sig"))
     except ConfigError as error:
         # YAML's scanner adds a line about what it was doing, which does not help.
         faults = [fault for fault in error.errors if not str(fault.message or "while ").startswith("while ")]
-        raise WrongConfiguration("\n".join(_line(file, fault) for fault in faults)) from None
+        raise WrongConfiguration("\n".join(_line(file, fault, environment) for fault in faults)) from None
     except OSError as error:
         raise WrongConfiguration(f"{file}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -138,10 +144,20 @@ def _reason(error: Exception, file: Path, line: int) -> str:
     return f"expected YAML: {str(error.problem).partition(', but')[0]}"
 
 
-def _line(file: str | Path, fault: Any) -> str:
+def _unset_variable(value: str, environment: Mapping[str, str]) -> str:
+    """Return what is wrong with a value that names an environment variable that is not set.
+
+    Only a name within braces is shown: after a dollar sign alone it may be part of a password.
+    """
+    names = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in environment]
+    if names:
+        return f"the environment variable {names[0]} is not set"
+    return "expected, after $, the name of an environment variable that is set"
+
+
+def _line(file: str | Path, fault: Any, environment: Mapping[str, str]) -> str:
     line = fault.start_mark.line + 1 if fault.start_mark else 1
     message = _EXPECTED.get(str(fault.message), str(fault.message))
     if message.startswith("variable "):
-        # Without the name, which may be part of a password that has a dollar sign.
-        message = "expected, after $, the name of an environment variable that is set"
+        message = _unset_variable(str(fault.value), environment)
     return ": ".join(part for part in (f"{file}:{line}", fault.path, message) if part)

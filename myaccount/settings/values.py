@@ -101,8 +101,9 @@ def signing_secrets(value: object) -> list[str]:
 
 def endpoint_name(value: object) -> str:
     # `myaccount events` takes these for other things.
-    taken = re.fullmatch("all|(event|delivery)-[0-9]+", str(value))
-    if isinstance(value, str) and re.fullmatch("[A-Za-z0-9._-]{1,16}", value) and not taken:
+    if re.fullmatch("all|(event|delivery)-[0-9]+", str(value)):
+        raise t.DataError("all, event-NUMBER and delivery-NUMBER are reserved: choose another name")
+    if isinstance(value, str) and re.fullmatch("[A-Za-z0-9._-]{1,16}", value):
         return value
     raise t.DataError("expected 1 to 16 letters, digits, dots, underscores or hyphens, such as shop")
 

@@ -33,21 +33,14 @@ def hosts_by_endpoint(callbacks: Collection[CallbackConfig]) -> dict[str, str]:
     return {endpoint_key(callback): urlsplit(callback["url"]).hostname or "" for callback in callbacks}
 
 
-def insert_deliveries(
-    bodies: Collection[tuple[str, str]], now: datetime, disabled: Collection[str]
-) -> list[Bound]:
-    """Return the statements that insert a delivery, due now, for each pair of endpoint and body.
-
-    For a disabled endpoint it is inserted as a dead letter, kept until it is resent or dropped.
-    """
-    created_at = sql_literal(sql_time(now))
-    due = f"(%s,%s,%s,0,{created_at},NULL,{created_at})"
-    dead_letter = f"(%s,%s,%s,0,NULL,{sql_literal(GONE)},{created_at})"
-    rows = [
-        (dead_letter if endpoint in disabled else due, [endpoint, f"msg_{secrets.token_hex(16)}", body])
+def insert_deliveries(bodies: Collection[tuple[str, str]], now: datetime) -> list[Bound]:
+    """Return the statements that insert a delivery, due now, for each pair of endpoint and body."""
+    time = sql_literal(sql_time(now))
+    rows: list[Bound] = [
+        (f"(%s,%s,%s,0,{time},{time})", [endpoint, f"msg_{secrets.token_hex(16)}", body])
         for endpoint, body in bodies
     ]
-    columns = "endpoint, webhook_id, body, attempts, due_at, error, created_at"
+    columns = "endpoint, webhook_id, body, attempts, due_at, created_at"
     return insert_rows(f"INSERT INTO delivery ({columns})", rows)
 
 

@@ -23,6 +23,7 @@ from ..database.times import utc_now
 from ..model.outbox import delivery
 from ..observability.metrics import count_delivery
 from ..settings.callbacks import CallbackConfig, endpoint_key, url_key
+from ..system.addresses import connection_fault
 from .deliveries import GONE, Delivery, disable_endpoint, take_deliveries, take_over_deliveries
 from .signature import signatures
 
@@ -161,11 +162,20 @@ class Endpoint:
         except Exception as error:
             # Any error fails this request only, not those that are sent with it.
             if status is None:
-                # Without the error's text: it may contain the address, which may hold a password.
-                return f"the request failed: {type(error).__name__}"
+                return f"the request failed: {self._reason(error)}"
         if status == HTTPStatus.GONE:
             return GONE
         return None if status is not None and 200 <= status < 300 else f"the endpoint answered {status}"
+
+    def _reason(self, error: Exception) -> str:
+        # Without the error's text: it may contain the address, which may hold a password.
+        if isinstance(error, TimeoutError):
+            return f"no reply within {self._callback['timeout_seconds']:g} seconds"
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return "the endpoint closed the connection without a reply"
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return f"the proxy answered {error.status}"
+        return connection_fault(error) or type(error).__name__
 
 
 def _as_written(address: str) -> yarl.URL:

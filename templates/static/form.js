@@ -5,6 +5,7 @@ const SHOWN_HEADERS = ["X-Request-ID", "Idempotent-Replayed", "Retry-After"];
 const form = document.querySelector("form");
 const sendButton = form.querySelector("[type=submit]");
 const reply = document.getElementById("reply");
+const nothingSent = [...reply.children];
 
 function element(tag, className, textContent) {
   return Object.assign(document.createElement(tag), { className, textContent });
@@ -40,20 +41,25 @@ function showRequest(fields) {
 
 function showReply(response, text) {
   const json = parsed(text);
-  const outcome = response.ok ? "outcome success" : "outcome refusal";
+  const isOpened = json?.code === "user_exists" && response.headers.get("Idempotent-Replayed") === "true";
+  const outcome = response.ok || isOpened ? "outcome success" : "outcome refusal";
   const headers = SHOWN_HEADERS.filter((name) => response.headers.has(name));
   reply.replaceChildren(
     element("p", outcome, `${response.status} ${response.statusText}`),
     ...headers.map((name) => element("p", "line", `${name}: ${response.headers.get(name)}`)),
     element("pre", "", json === undefined ? text : JSON.stringify(json, null, 2)),
   );
+  if (isOpened) {
+    const done = "此前已用相同信息开户，无需再做什么。This same opening succeeded before: nothing is left to do.";
+    reply.append(element("p", "hint", done));
+  }
   if (json?.result?.length === 0) reply.append(element("p", "hint", form.dataset.nothing));
   if (json?.type?.startsWith?.("/errors#")) {
     const meaning = element("a", "", "该错误码的含义 What this error code means");
     meaning.href = json.type;
     reply.append(meaning);
   }
-  form.elements.namedItem(json?.field ?? "")?.setAttribute("aria-invalid", "true");
+  if (!isOpened) form.elements.namedItem(json?.field ?? "")?.setAttribute("aria-invalid", "true");
 }
 
 function showFailure(failure) {
@@ -81,6 +87,16 @@ form.addEventListener("submit", async (event) => {
   if (document.activeElement === document.body) focused.focus({ preventScroll: true });
   reply.scrollIntoView({ block: "nearest" });
 });
+
+// A field that the browser refuses: nothing is sent, so no earlier request and reply stay beside it.
+form.addEventListener(
+  "invalid",
+  () => {
+    document.getElementById("request").hidden = true;
+    reply.replaceChildren(...nothingSent);
+  },
+  { capture: true },
+);
 
 for (const button of form.querySelectorAll(".fresh")) {
   button.hidden = false;

@@ -12,6 +12,13 @@ const LIVE = ["success", "实时 Live"];
 const RECONNECTING = ["waiting", "重新连接中 Reconnecting"];
 const CLOSED = ["refusal", "未连接 Not connected"];
 
+const MEANINGS = {
+  user_not_found: "没有这个用户ID的用户。",
+  invalid_request: "请求有误，请检查用户ID。",
+  overloaded: "服务繁忙，稍后自动重试。",
+  unavailable: "数据库暂时不可用，稍后自动重试。",
+};
+
 const form = document.querySelector("form");
 const list = document.getElementById("messages");
 const template = document.getElementById("message");
@@ -43,8 +50,10 @@ function showProblem(failure) {
   const { status, told } = failure;
   problem.replaceChildren(
     element("p", "outcome refusal", status ? `${status} ${told.title ?? ""}` : "未收到响应 No reply"),
-    element("p", "", failure.message),
   );
+  const chinese = MEANINGS[told?.code];
+  if (chinese) problem.append(Object.assign(element("p", "", chinese), { lang: "zh-Hans" }));
+  problem.append(element("p", "", failure.message));
   if (told?.type?.startsWith?.("/errors#")) {
     const meaning = element("a", "", "该错误码的含义 What this error code means");
     meaning.href = told.type;
@@ -257,6 +266,8 @@ class Inbox {
     olderButton.hidden = isFull || this.#cursor === null;
   }
 }
+
+if (!navigator.language.startsWith("zh")) form.elements.language.value = "en";
 
 let inbox;
 

@@ -145,6 +145,30 @@ class TestSQLite:
         with pytest.raises(ZeroDivisionError):
             await run_batch(database, lambda batch: _then_fail(batch_work(batch)))
 
+    async def test_writers_take_turns_in_the_order_of_their_arrival(self, database: Database) -> None:
+        """SQLite itself lets any of those that wait go first, and the others may wait until their timeout."""
+        for _ in range(6):
+            order_of_work: list[int] = []
+            free = asyncio.Event()
+
+            async def first(connection: AsyncConnection) -> None:
+                await free.wait()  # noqa: B023
+
+            async def later(number: int) -> None:
+                async def work(connection: AsyncConnection) -> None:
+                    order_of_work.append(number)  # noqa: B023
+
+                await database.write(work)
+
+            writers = [asyncio.ensure_future(database.write(first))]
+            for number in range(3):
+                await asyncio.sleep(0.02)
+                writers.append(asyncio.ensure_future(later(number)))
+            await asyncio.sleep(0.02)
+            free.set()
+            await asyncio.gather(*writers)
+            assert order_of_work == [0, 1, 2]
+
     async def test_a_file_locked_by_another_program_is_a_503_until_it_is_released(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
     ) -> None:

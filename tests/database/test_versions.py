@@ -207,4 +207,4 @@ def test_the_service_refuses_an_unsuitable_schema_in_one_line(
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert line.startswith("myaccount cannot serve: the database test_")
-    assert line.endswith("Run:  myaccount migrate -c FILE  (the same configuration)")
+    assert line.endswith(f"Run:  myaccount migrate -c {file}")

@@ -61,7 +61,7 @@ def test_ports_in_use_are_warnings(tmp_path: Path, settings: dict[str, Any], sta
     assert lines == [
         f"Warning: port: 127.0.0.1:{port_of(service)}: {advice}",
         f"Warning: metrics.port: 127.0.0.1:{port}: {advice}",
-        "A service can start on this configuration once it can use each port.",
+        "A service can start on this configuration once it can use each port, which a running service may have.",
     ]
 
 

@@ -124,6 +124,10 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
     for size, status in ((2**20, 400), (2**20 + 1, 413)):
         async with session.post(f"{nginx.address}/bulk", data=b" " * size, headers=content) as response:
             assert response.status == status
+    # A long note reaches the service.
+    note = {"teamId": "t", "title": "T", "text": "张" * 2000}
+    async with session.post(f"{nginx.address}/teammessage", data=note) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (404, "team_not_found")
     for path, status, code in [
         (f"/{'x' * 9000}", 400, "invalid_request"),
         ("/metrics", 404, "not_found"),

@@ -70,6 +70,16 @@ def test_each_way_from_a_checkout_serves_and_ends_cleanly(
     _ended_cleanly(service, number)
 
 
+@pytest.mark.parametrize("file", ["myaccount", "myaccount/main.py"])
+def test_a_python_without_the_libraries_says_in_a_line_what_to_run(file: str) -> None:
+    # -S leaves the libraries out.
+    done = run_command("python3", "-S", file)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert " has no library " in line
+    assert "Run  .venv/bin/python myaccount  " in line
+
+
 def test_the_folder_may_be_started_from_anywhere(start: Start, tmp_path: Path) -> None:
     service = start("python3", str(CHECKOUT / "myaccount"), folder=tmp_path)
     _use(service)

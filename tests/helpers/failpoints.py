@@ -50,11 +50,11 @@ def main() -> None:
 
     original = BatchConnection.commit
 
-    async def commit(self: BatchConnection, *decided: Any) -> int | None:
+    async def commit(self: BatchConnection, *decided: Any) -> list[int]:
         reached(BEFORE_THE_INSERTS)
-        event_id = await original(self, *decided)
+        event_ids = await original(self, *decided)
         reached(BEFORE_THE_REPLIES)
-        return event_id
+        return event_ids
 
     def one_by_one(run: Callable[..., Awaitable[list[list[Any]]]]) -> Callable[..., Awaitable[list[list[Any]]]]:
         async def _run(self: BatchConnection, *statements: Bound) -> list[list[Any]]:

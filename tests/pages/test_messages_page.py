@@ -94,7 +94,7 @@ async def test_an_inbox_fills_while_orders_run(page: Page, client: Client, peopl
     await expect(_titles(page)).to_have_text(newest_first)
     await _expect_unread(page, 6)
     received = page.locator("#messages li").nth(1)
-    await expect(received.locator(".text")).to_have_text("N received 1.02 CNY from N. The balance is 8.03.")
+    await expect(received.locator(".text")).to_have_text("You received 1.02 CNY from N. The balance is 8.03.")
     await expect(received.locator(".order code")).to_have_text("t2")
     first = (await _inbox(client, "u2"))["result"][0]
     assert await page.locator("#messages time").first.get_attribute("datetime") == first["CREATE_TIME"]
@@ -270,6 +270,7 @@ async def test_for_an_unknown_user_the_page_shows_the_error_of_the_service(page:
     await page.fill("#userId", "nobody")
     await page.click("[type=submit]")
     await expect(page.locator("#problem")).to_contain_text("There is no user 'nobody'.")
+    await expect(page.locator("#problem")).to_contain_text("没有这个用户ID的用户。")
     await expect(page.locator("#connection")).to_have_text("未连接 Not connected")
     assert await page.get_attribute("#userId", "aria-invalid") == "true"
     assert not await page.is_visible("#opened")

@@ -103,6 +103,8 @@ CASES = [
     Case("unknown charset", _amount("1"), "unsupported_media_type", content_type=FORM + "; charset=klingon"),
     Case("other charset", _amount("1"), "unsupported_media_type", content_type=FORM + "; charset=gbk"),
     Case("gzip", b"\x1f\x8b\x08\x00", "unsupported_media_type", headers={"Content-Encoding": "gzip"}),
+    Case("gzip, beside identity", b"\x1f\x8b\x08\x00", "unsupported_media_type",
+         headers={"content-encoding": "identity", "Content-Encoding": "gzip"}),
     # JSON
     Case("JSON array", "[]", "invalid_request", content_type=JSON),
     Case("JSON text", '"orderId"', "invalid_request", content_type=JSON),
@@ -129,6 +131,10 @@ CASES = [
              "invalid_request", "userId", JSON)
         for value in ["1", "1.0", "true", "null", "[]", "{}", '""', '"a b"', '"\\u0000"', '"\\ud800"', "NaN"]
     ],
+    # Fields in the address
+    Case("a field in the address", _amount("1"), "invalid_request", "amount", path="/recharge?amount=99"),
+    Case("a field without a value in the address", _amount("1"), "invalid_request", "x", path="/recharge?x"),
+    Case("a page's field in the address", "userId=u1", "invalid_request", "pageNo", path="/messages?pageNo=2"),
     # Other routes
     Case("same payer and payee", "orderId=t1&fromuserId=u1&touserId=u1&amount=1", "same_account",
          path="/transfer"),
@@ -186,6 +192,14 @@ async def alice(client: Client, database: Database) -> Client:
         assert response.status == 200
     await until_dispatched(database)
     return client
+
+
+async def test_json_that_is_sent_as_a_form_is_told_its_content_type(alice: Client) -> None:
+    text = '{"orderId": "r1", "userId": "u1", "amount": "1&2=3"}'
+    async with alice.post("/recharge", data=text, headers={"Content-Type": FORM}) as response:
+        problem = json.loads(await response.text())
+    assert problem["detail"] == "This looks like JSON: send it with Content-Type: application/json."
+    assert "field" not in problem
 
 
 async def test_each_bad_request_is_refused_with_its_code_and_changes_nothing(
@@ -314,7 +328,7 @@ async def test_a_body_with_invalid_framing_is_refused_and_not_logged(
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
     assert await _tables(database) == before
-    assert "A request was not HTTP: BadHttpMessage" in caplog.text
+    assert "POST /recharge 400" in caplog.text
     assert "6222777777" not in caplog.text
 
 
@@ -325,7 +339,7 @@ async def test_a_client_that_disconnects_within_its_body_is_no_failure(
     before = await _tables(database)
     reader, writer = await _send(alice, b"Content-Length: 500\r\n\r\norderId=r1")
     writer.write_eof()
-    assert await reader.read() == b""
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     writer.close()
 
     async def logged() -> bool:
@@ -334,6 +348,21 @@ async def test_a_client_that_disconnects_within_its_body_is_no_failure(
     await eventually(logged)
     assert await _tables(database) == before
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_length_above_the_limit_is_refused_before_the_body_comes(alice: Client) -> None:
+    reader, writer = await _send(alice, f"Content-Length: {2**63 - 1}\r\n\r\no".encode())
+    async with asyncio.timeout(body.BODY_TIMEOUT_SECONDS / 2):
+        reply = (await reader.readuntil(b"}")).decode()
+    writer.close()
+    assert reply.startswith("HTTP/1.1 413 ")
+    assert '"detail": "The body is larger than 16 KiB."' in reply
+
+
+async def test_a_chunked_body_above_the_limit_is_refused(alice: Client) -> None:
+    reader, writer = await _send(alice, b"Transfer-Encoding: chunked\r\n\r\n4001\r\n" + b"x" * 0x4001 + b"\r\n")
+    assert (await reader.readline()).split()[1] == b"413"
+    writer.close()
 
 
 @pytest.mark.parametrize(
@@ -356,6 +385,13 @@ async def test_a_wrong_address_or_method_is_refused(
 ) -> None:
     async with client.request(method, URL(path, encoded=True)) as response:
         assert (response.status, (await response.json(content_type=None))["code"]) == (status, code)
+
+
+async def test_a_wrong_method_is_told_the_right_one(client: Client) -> None:
+    async with client.get("/recharge") as response:
+        assert (await response.json(content_type=None))["detail"] == "This address takes POST."
+    async with client.put("/messages") as response:
+        assert (await response.json(content_type=None))["detail"] == "This address takes GET, HEAD and POST."
 
 
 async def test_a_page_is_shown_for_any_host_header(client: Client) -> None:

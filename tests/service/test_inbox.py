@@ -29,11 +29,11 @@ from ..helpers.inboxes import (
 
 ENGLISH = [
     ("decline", "Declined: 99.00 CNY", "No money moved: the balance does not cover the amount."
-     " The balance is 7.50."),
-    ("transfer_out", "Paid 2.50 CNY", "Alice paid 2.50 CNY to 小明. The balance is 7.50."),
-    ("recharge", "Top-up of 10.00 CNY", "Alice topped up 10.00 CNY. The balance is 10.00."),
+     " Your balance is 7.50."),
+    ("transfer_out", "Paid 2.50 CNY", "You paid 2.50 CNY to 小明. The balance is 7.50."),
+    ("recharge", "Top-up of 10.00 CNY", "Your account was topped up with 10.00 CNY. The balance is 10.00."),
     ("account_opened", "Welcome, Alice", "Your account a-u1 is open."),
-    ("transfer_in", "Received 2.50 CNY", "小明 received 2.50 CNY from Alice. The balance is 2.50."),
+    ("transfer_in", "Received 2.50 CNY", "You received 2.50 CNY from Alice. The balance is 2.50."),
     ("account_opened", "Welcome, 小明", "Your account a-u2 is open."),
 ]  # fmt: skip
 CHINESE = [

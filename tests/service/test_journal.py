@@ -202,6 +202,25 @@ async def test_while_the_oldest_order_waits_too_long_others_are_refused_and_it_i
         assert await journal.submit(Recharge("r4", "u1", Amount(1, 2))) == Outcome()
 
 
+async def test_the_event_of_each_batch_is_announced_once(client: Client, database: Database) -> None:
+    """The sweeper would find it too, but only seconds later."""
+    await open_users(client, "u1")
+    announced: list[int] = []
+    async with Journal(database, announced.append) as journal:
+        await journal.submit(Recharge("r1", "u1", Amount(1, 2)))
+        assert len(announced) == 1
+        # A replay and a refusal change nothing.
+        await asyncio.gather(
+            journal.submit(Recharge("r1", "u1", Amount(1, 2))),
+            journal.submit(Recharge("r2", "nobody", Amount(1, 2))),
+        )
+        await asyncio.gather(
+            journal.submit(Recharge("r3", "u1", Amount(1, 2))), journal.submit(Recharge("r4", "u1", Amount(1, 2)))
+        )
+    assert len(announced) == 2
+    assert announced == sorted(set(announced))
+
+
 async def test_an_overloaded_service_says_so_at_once_over_http(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

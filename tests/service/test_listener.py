@@ -129,7 +129,7 @@ async def test_an_event_that_always_fails_becomes_a_dead_letter_and_later_ones_a
     assert done == Dispatched(0, set(), set(), [])
     assert [row.id for row in await _events(database)] == [poison]
     await database.write(lambda c: c.execute(event.update().values(body="[]")))
-    assert await resend_named(database, f"event-{poison}") == 1
+    assert (await resend_named(database, f"event-{poison}")).rows == 1
     await _until_dispatched(database)
 
 

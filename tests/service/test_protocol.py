@@ -13,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 from myaccount.protocol import Runner
 
 from ..conftest import Client, Section
+from ..helpers.actions import open_users
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 CHUNKED = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\n" + FORM + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -20,7 +21,6 @@ SECRET = "6222777777"
 
 
 INSIDES = (
-    "_current_request",
     "_make_error_handler",
     "_max_msg_queue_size",
     "_message_tail",
@@ -92,6 +92,8 @@ NOT_HTTP = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTPS"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid HTTP"),
     "HTTP/9": (f"GET /{SECRET} HTTP/9.9\r\n\r\n".encode(), "not valid HTTP"),
+    "HTTP/2 with a header": (_get("/").replace(b"1.1", b"2.0"), "not valid HTTP/1.1"),
+    "HTTP/0.9 with a header": (_get("/").replace(b"1.1", b"0.9"), "not valid HTTP/1.1"),
 }
 
 
@@ -132,6 +134,67 @@ async def test_a_bad_chunk_after_the_head_is_refused_and_not_logged(
     assert (reply.status, reply.problem["code"]) == (400, "invalid_request")
     assert "transfer coding" in reply.problem["detail"]
     assert SECRET not in reply.body + caplog.text
+
+
+@pytest.mark.parametrize("path", [b"/queryacc", b"/nowhere"])
+@pytest.mark.parametrize("first_part", ["", "1\r\nx\r\n"])
+async def test_a_bad_chunk_gets_one_reply_which_closes_the_connection(
+    client: Client, path: bytes, first_part: str
+) -> None:
+    sent = CHUNKED.replace(b"/queryacc", path) + f"{first_part}zz\r\n".encode()
+    replies = await _replies_until_closed(client, _get("/healthz") + sent + _get("/healthz"))
+    assert [reply.status for reply in replies] == [200, 404 if path == b"/nowhere" else 400]
+    assert replies[-1].headers["Connection"] == "close"
+
+
+QUERY = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nContent-Length: 8\r\n" + FORM + b"\r\nuserId=1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (QUERY, [200]),
+        (QUERY * 3, [200] * 3),
+        (QUERY * 40, [200] * 40),
+        (QUERY + b"GARBAGE\r\n\r\n", [200, 400]),
+        # The head of a request is no request.
+        (QUERY + _get("/")[:-2], [200]),
+        # A body that was cut off is refused.
+        (QUERY + QUERY[:-1], [200, 400]),
+        (QUERY[:-1], [400]),
+        (_get("/")[:-2], []),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("pause", [False, True])
+async def test_a_client_that_sends_no_more_gets_its_replies(
+    client: Client, sent: bytes, statuses: list[int], pause: bool
+) -> None:
+    replies = await _replies_until_closed(client, sent, half_close=True, pause=pause)
+    assert [reply.status for reply in replies] == statuses
+
+
+async def _replies_until_closed(
+    client: Client, sent: bytes, *, half_close: bool = False, pause: bool = False
+) -> list[Reply]:
+    """Send, and return the replies that come until the service closes the connection."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    async with asyncio.timeout(5):
+        writer.write(sent)
+        if pause:
+            # The service reads the end apart from the rest.
+            await asyncio.sleep(0)
+        if half_close:
+            writer.write_eof()
+        received = await reader.read()
+    writer.close()
+    all_ = asyncio.StreamReader()
+    all_.feed_data(received)
+    all_.feed_eof()
+    replies = []
+    while not all_.at_eof():
+        replies.append(await _reply(all_))
+    return replies
 
 
 async def test_a_path_that_no_route_has_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,6 +296,26 @@ async def test_no_reply_with_data_may_be_cached_or_names_the_server_software(
     assert "Server" not in reply.headers
     assert reply.headers["Cache-Control"] == "no-store"
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("field", ["Accept: */*", "Connection: keep-alive"])
+async def test_a_stream_for_http_1_0_ends_with_the_connection(client: Client, field: str) -> None:
+    await open_users(client, "u1")
+    request = _get("/messages/stream?userId=u1", field).replace(b"1.1", b"1.0")
+    (reply,) = await _ask(client, request)
+    assert (reply.status, reply.headers["Connection"]) == (200, "close")
+    assert "Transfer-Encoding" not in reply.headers
+
+
+async def test_a_stream_ends_when_its_client_sends_no_more(client: Client) -> None:
+    await open_users(client, "u1")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(_get("/messages/stream?userId=u1"))
+    await reader.readuntil(b"id: ")
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        await reader.read()
+    writer.close()
 
 
 async def test_a_stream_may_not_be_cached(client: Client) -> None:

@@ -151,6 +151,20 @@ async def test_a_note_reaches_each_member_once_and_nobody_else(client: Client, d
     assert await _team_rows(client, "u1", "other") == []
 
 
+@pytest.mark.parametrize("character", ["张", "😀"])
+async def test_the_longest_note_of_any_characters_is_accepted(
+    client: Client, database: Database, character: str
+) -> None:
+    await add_users(database, "u1")
+    await add_team(database, "t", "u1")
+    note = {"teamId": "t", "title": character * 100, "text": character * 2000}
+    assert await send(client, "/teammessage", **note) == (200, {"result": 1}, False)
+    # As JSON, each character is escaped.
+    assert await post_json(client, "/teammessage", note) == (200, {"result": 1})
+    status, problem, _ = await send(client, "/teammessage", **note | {"text": "x" * 65_536})
+    assert (status, problem["detail"]) == (413, "The body is larger than 64 KiB.")
+
+
 async def test_a_note_from_the_service_has_no_writer(client: Client, database: Database) -> None:
     await add_users(database, "u1", "u2")
     await add_team(database, "t", "u1", "u2")

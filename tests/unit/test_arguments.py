@@ -44,7 +44,7 @@ def test_the_help_of_a_command_has_its_own_options_and_the_common_ones(
     printed = capsys.readouterr().out
     assert set(re.findall("--[a-z-]+", printed)) == COMMON | set(own)
     assert printed.startswith(" ".join(["usage: myaccount", *words]))
-    assert ("FILE" in printed) == (words == ["backup"])
+    assert ("\n  FILE " in printed) == (words == ["backup"])
 
 
 def test_the_help_of_all_lists_the_commands_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +117,12 @@ def test_words_that_do_not_go_together_are_refused(words: str, capsys: pytest.Ca
         parse(words.split(), add_commands)
     assert raised.value.code == 2
     assert capsys.readouterr().err.startswith("usage: myaccount")
+
+
+def test_a_mistyped_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["chek", "-c", "other.yaml"], add_commands)
+    assert "there is no command chek: did you mean check? The commands are serve, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["backup"], ["nonsense"], ["events", "resend"]], ids=str)

@@ -101,7 +101,7 @@ async def _request(sent: str, content_type: str) -> web.Request:
     payload.feed_data(sent.encode())
     payload.feed_eof()
     headers = {"Content-Type": content_type}
-    return make_mocked_request("POST", "/", headers=headers, payload=payload, client_max_size=16 * 1024)
+    return make_mocked_request("POST", "/", headers=headers, payload=payload)
 
 
 def _filled(size: int, one: str, *, between: str = "", before: str = "", after: str = "") -> str:

@@ -35,103 +35,102 @@ TEXTS = {
     ),
     ("r1", "recharge"): (
         "您的账户充值到账 100.00 元，当前余额 100.00 元。",
-        "张三 topped up 100.00 CNY. The balance is 100.00 CNY.",
+        "Your account was topped up with 100.00 CNY. The balance is 100.00 CNY.",
     ),
     ("r2", "recharge"): (
         "您的账户充值到账 1500 JPY，当前余额 1500 JPY。",
-        "张三 topped up 1500 JPY. The balance is 1500 JPY.",
+        "Your account was topped up with 1500 JPY. The balance is 1500 JPY.",
     ),
     ("t1", "transfer_out"): (
         "您的账户向 李四 转账 25.00 元，当前余额 75.00 元。",
-        "张三 paid 25.00 CNY to 李四. The balance is 75.00 CNY.",
+        "You paid 25.00 CNY to 李四. The balance is 75.00 CNY.",
     ),
     ("t1", "transfer_in"): (
         "您的账户收到 张三 转账 25.00 元，当前余额 25.00 元。",
-        "李四 received 25.00 CNY from 张三. The balance is 25.00 CNY.",
+        "You received 25.00 CNY from 张三. The balance is 25.00 CNY.",
     ),
     ("w1", "withdraw"): (
         "您的账户提现 5.00 元，当前余额 70.00 元。",
-        "张三 withdrew 5.00 CNY. The balance is 70.00 CNY.",
+        "You withdrew 5.00 CNY. The balance is 70.00 CNY.",
     ),
     ("f1", "refund_out"): (
         "您的账户向 张三 退款 10.00 元（原订单号 t1），当前余额 15.00 元。",
-        "李四 refunded 10.00 CNY to 张三 (order t1). The balance is 15.00 CNY.",
+        "You refunded 10.00 CNY to 张三 (order t1). The balance is 15.00 CNY.",
     ),
     ("f1", "refund_in"): (
         "您的账户收到 李四 退款 10.00 元（原订单号 t1），当前余额 80.00 元。",
-        "张三 received a refund of 10.00 CNY from 李四 (order t1). The balance is 80.00 CNY.",
+        "You received a refund of 10.00 CNY from 李四 (order t1). The balance is 80.00 CNY.",
     ),
     ("f2", "refund_in"): (
         "您的账户收到退款 5.00 元（原订单号 w1），当前余额 85.00 元。",
-        "张三 received a refund of 5.00 CNY (order w1). The balance is 85.00 CNY.",
+        "You received a refund of 5.00 CNY (order w1). The balance is 85.00 CNY.",
     ),
     ("f3", "refund_out"): (
         "您的账户退款 1.00 元（原订单号 r1），当前余额 84.00 元。",
-        "张三 refunded 1.00 CNY (order r1). The balance is 84.00 CNY.",
+        "You refunded 1.00 CNY (order r1). The balance is 84.00 CNY.",
     ),
     ("h1", "hold"): (
         "您的账户预授权 30.00 元（收款方 李四），该金额已冻结，2026-01-03 03:04（UTC）到期。"
         "当前余额 84.00 元，冻结金额 30.00 元。",
-        "30.00 CNY of 张三's balance is held for 李四 until 2026-01-03 03:04 UTC."
+        "30.00 CNY of your balance is held for 李四 until 2026-01-03 03:04 UTC."
         " The balance is 84.00 CNY; 30.00 CNY is held.",
     ),
     ("h2", "hold"): (
         "您的账户预授权 4.00 元，该金额已冻结，2026-01-09 03:04（UTC）到期。当前余额 64.00 元，冻结金额 4.00 元。",
-        "4.00 CNY of 张三's balance is held until 2026-01-09 03:04 UTC."
-        " The balance is 64.00 CNY; 4.00 CNY is held.",
+        "4.00 CNY of your balance is held until 2026-01-09 03:04 UTC. The balance is 64.00 CNY; 4.00 CNY is held.",
     ),
     ("h3", "hold"): (
         "您的账户预授权 6.00 元（收款方 李四），该金额已冻结，2026-01-02 04:04（UTC）到期。"
         "当前余额 60.00 元，冻结金额 6.00 元。",
-        "6.00 CNY of 张三's balance is held for 李四 until 2026-01-02 04:04 UTC."
+        "6.00 CNY of your balance is held for 李四 until 2026-01-02 04:04 UTC."
         " The balance is 60.00 CNY; 6.00 CNY is held.",
     ),
     ("c1", "capture_out"): (
         "您的账户因预授权完成向 李四 支出 20.00 元，当前余额 64.00 元，冻结金额 10.00 元。",
-        "张三 paid 20.00 CNY to 李四 from a hold. The balance is 64.00 CNY; 10.00 CNY is held.",
+        "You paid 20.00 CNY to 李四 from a hold. The balance is 64.00 CNY; 10.00 CNY is held.",
     ),
     ("c1", "capture_in"): (
         "您的账户收到 张三 预授权完成款 20.00 元，当前余额 35.00 元。",
-        "李四 received 20.00 CNY from a hold of 张三. The balance is 35.00 CNY.",
+        "You received 20.00 CNY from a hold of 张三. The balance is 35.00 CNY.",
     ),
     ("c2", "capture_out"): (
         "您的账户因预授权完成支出 4.00 元，当前余额 60.00 元。",
-        "张三 paid 4.00 CNY from a hold. The balance is 60.00 CNY.",
+        "You paid 4.00 CNY from a hold. The balance is 60.00 CNY.",
     ),
     ("x1", "hold_extended"): (
         "您的账户预授权 30.00 元（收款方 李四），到期时间改为 2026-01-04 03:04（UTC）。"
         "当前余额 84.00 元，冻结金额 30.00 元。",
-        "30.00 CNY of 张三's balance is held for 李四 until 2026-01-04 03:04 UTC."
+        "30.00 CNY of your balance is held for 李四 until 2026-01-04 03:04 UTC."
         " The balance is 84.00 CNY; 30.00 CNY is held.",
     ),
     ("h1", "hold_released"): (
         "您的账户的预授权（收款方 李四）已撤销，剩余金额 10.00 元已解冻。当前余额 64.00 元。",
-        "10.00 CNY of 张三's balance is no longer held for 李四: the hold was released. The balance is 64.00 CNY.",
+        "10.00 CNY of your balance is no longer held for 李四: the hold was released. The balance is 64.00 CNY.",
     ),
     ("h3", "hold_expired"): (
         "您的账户的预授权（收款方 李四）已到期，剩余金额 6.00 元已自动解冻。当前余额 60.00 元。",
-        "6.00 CNY of 张三's balance is no longer held for 李四: the hold has expired. The balance is 60.00 CNY.",
+        "6.00 CNY of your balance is no longer held for 李四: the hold has expired. The balance is 60.00 CNY.",
     ),
     ("t2", "decline"): (
         "可用余额不足，资金未变动。您的账户当前余额 60.00 元，冻结金额 6.00 元。",
         "No money moved: the available balance does not cover the amount."
-        " The balance is 60.00 CNY; 6.00 CNY is held.",
+        " Your balance is 60.00 CNY; 6.00 CNY is held.",
     ),
     ("w2", "decline"): (
         "可用余额不足，资金未变动。您的账户当前余额 35.00 元。",
-        "No money moved: the available balance does not cover the amount. The balance is 35.00 CNY.",
+        "No money moved: the available balance does not cover the amount. Your balance is 35.00 CNY.",
     ),
     ("f4", "decline"): (
         "金额超出订单的可退金额，资金未变动。您的账户当前余额 35.00 元。",
-        "No money moved: the amount is more than what is left of the order to refund. The balance is 35.00 CNY.",
+        "No money moved: the amount is more than what is left of the order to refund. Your balance is 35.00 CNY.",
     ),
     ("f5", "decline"): (
         "金额超出订单的可退金额，资金未变动。您的账户当前余额 60.00 元。",
-        "No money moved: the amount is more than what is left of the order to refund. The balance is 60.00 CNY.",
+        "No money moved: the amount is more than what is left of the order to refund. Your balance is 60.00 CNY.",
     ),
     ("c3", "decline"): (
         "预授权已完成或已撤销，资金未变动。您的账户当前余额 60.00 元，冻结金额 6.00 元。",
-        "No money moved: the hold was captured or released already. The balance is 60.00 CNY; 6.00 CNY is held.",
+        "No money moved: the hold was captured or released already. Your balance is 60.00 CNY; 6.00 CNY is held.",
     ),
 }
 TITLES = {
@@ -222,6 +221,25 @@ def test_messages_to_a_team_say_whose_account_it_is() -> None:
 def test_a_message_says_whose_account_it_is(message_type: str, to_reader: str, to_team: str) -> None:
     assert _text(message_type) == f"{to_reader}当前余额 7.50 元。"
     assert _text(message_type, "staff") == f"{to_team}当前余额 7.50 元。"
+
+
+@pytest.mark.parametrize(
+    ("message_type", "to_reader", "to_team"),
+    [
+        ("recharge", "Your account was topped up with 2.50 CNY. ", "张三's account was topped up with 2.50 CNY. "),
+        ("transfer_out", "You paid 2.50 CNY to 李四. ", "张三 paid 2.50 CNY to 李四. "),
+        ("transfer_in", "You received 2.50 CNY from 张三. ", "李四 received 2.50 CNY from 张三. "),
+    ],
+)
+def test_an_english_message_says_whose_account_it_is(message_type: str, to_reader: str, to_team: str) -> None:
+    assert _text(message_type, "", "en") == f"{to_reader}The balance is 7.50 CNY."
+    assert _text(message_type, "staff", "en") == f"{to_team}The balance is 7.50 CNY."
+
+
+def test_an_english_decline_says_whose_balance_it_is() -> None:
+    why = "No money moved: the available balance does not cover the amount. "
+    assert _text("decline", "", "en", reason="insufficient_funds") == f"{why}Your balance is 7.50 CNY."
+    assert _text("decline", "staff", "en", reason="insufficient_funds") == f"{why}张三's balance is 7.50 CNY."
 
 
 def test_a_decline_says_why_and_that_no_money_moved() -> None:
