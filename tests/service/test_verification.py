@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.cli import entry as cli
 from myaccount.database.database import Database
-from myaccount.journal import verification, verification_queries
+from myaccount.journal import account_verification, verification
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
