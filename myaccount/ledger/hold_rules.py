@@ -5,10 +5,19 @@ from collections.abc import Iterable
 from ..errors import OrderNotFound
 from .changes import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_EXTENDED, HOLD_RELEASED
 from .commands import DEFAULT_HOLD, Capture, Extend, Hold, Release
+from .money import MAX_BALANCE
 from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
 from .recording import order_row, record, record_end
 from .records import CAPTURED, CLOSED, DECLINED, EXPIRED, HELD, RELEASED, Account, HoldState, HoldStatus, Order
-from .refusals import AccountClosed, AccountFrozen, CaptureExceedsHold, HoldEnded, HoldExpired, NotAHold
+from .refusals import (
+    AccountClosed,
+    AccountFrozen,
+    BalanceTooLarge,
+    CaptureExceedsHold,
+    HoldEnded,
+    HoldExpired,
+    NotAHold,
+)
 from .state import State
 
 
@@ -25,6 +34,9 @@ def hold(command: Hold, state: State) -> Order:
     reason = why_not_pay(payer, amount)
     if reason is None and payee.status == CLOSED:
         reason = AccountClosed.code
+    # With a credit, more can be available than an account can hold.
+    if reason is None and payer.held + amount > MAX_BALANCE:
+        reason = BalanceTooLarge.code
     row = order_row(command, payer, payee, amount, reason)
     if reason is not None:
         return record(row, state)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from myaccount.ledger.changes import Change
@@ -17,7 +17,8 @@ from myaccount.ledger.state import Known, State
 
 Row = TypeVar("Row")
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+# Of no zone, since all times of the database are UTC.
+START = datetime(2026, 3, 1, 12)
 
 
 class StoredBooks:
@@ -58,6 +59,13 @@ class StoredBooks:
         assert known == unchanged
         self._store(state)
         return outcomes
+
+    def codes(self, *commands: Command) -> list[str | None]:
+        """Return the code of each command's outcome, None for one that is done."""
+        return [None if outcome.error is None else outcome.error.code for outcome in self.send(*commands)]
+
+    def balance(self, account_id: str) -> int:
+        return self.named(account_id).balance
 
     def known(self, commands: Sequence[Command]) -> Known:
         """Return what a batch of these commands may know, and no more."""

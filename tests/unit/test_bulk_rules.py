@@ -1,53 +1,234 @@
-"""The rules of bulks: all or none, in the order given."""
+"""The rules of bulks: all or none, in the order given, and one id for one list of orders."""
 
 from dataclasses import replace
+from datetime import timedelta
 
-from myaccount.ledger.commands import AtomicBulk, Capture, Hold, OrderCommand, Recharge, Refund, Transfer, Withdraw
+import pytest
+
+from myaccount.ledger.changes import DECLINE
+from myaccount.ledger.commands import (
+    AtomicBulk,
+    Capture,
+    Extend,
+    Freeze,
+    Hold,
+    NameBulk,
+    OrderCommand,
+    Recharge,
+    Refund,
+    Release,
+    Transfer,
+    Withdraw,
+)
 from myaccount.ledger.money import Amount
+from myaccount.ledger.references import AccountId
 from tests.helpers.comparison import answer
+from tests.helpers.example_books import books_with, books_with_hold, bulk
 from tests.helpers.plain_ledger import Answer
+from tests.helpers.promises import check_promises
 from tests.helpers.stored_books import StoredBooks
 
-
-def books_with(**balances: int) -> StoredBooks:
-    """Return books where each of these users has an account with this balance."""
-    books = StoredBooks()
-    for user_id, balance in balances.items():
-        books.open(f"{user_id}-1", user_id)
-        if balance:
-            books.send(Recharge(f"first {user_id}", user_id, Amount(balance)))
-    return books
+DONE, DECLINED = Answer(), Answer("bulk_declined")
+ONE = Amount(1)
 
 
-def bulk(*orders: OrderCommand, bulk_id: str = "b") -> AtomicBulk:
-    return AtomicBulk(bulk_id, tuple(replace(order, bulk_id=bulk_id) for order in orders))
+def sent(books: StoredBooks, command: AtomicBulk | NameBulk) -> Answer:
+    (outcome,) = books.send(command)
+    check_promises(books)
+    return answer(outcome)
+
+
+def test_an_order_sees_what_those_before_it_did() -> None:
+    books = books_with(ann=0, bob=0, cem=0)
+    orders = (
+        Recharge("r", "ann", Amount(10)),
+        Transfer("t", "ann", "bob", Amount(10)),
+        Hold("h", "bob", "cem", Amount(10)),
+        Capture("c", "h"),
+        Refund("f", "c", Amount(4)),
+        Withdraw("w", "bob", Amount(4)),
+    )
+    assert sent(books, bulk(*orders)) == Answer(parts=(DONE,) * 6)
+    assert [books.balance(account_id) for account_id in ("ann-1", "bob-1", "cem-1")] == [0, 0, 600]
+    assert {order.bulk_id for order in books.orders.values()} == {"b"}
+
+
+def test_if_one_is_declined_all_are_recorded_as_declined() -> None:
+    books = books_with(ann=10, bob=0)
+    before = [replace(account) for account in books.accounts.values()]
+    orders: list[OrderCommand] = [
+        Hold("h", "ann", "bob", ONE),
+        Withdraw("w", "ann", Amount(10)),
+        Release("l", "h"),
+        Capture("c", "h"),
+    ]
+    answered = sent(books, bulk(*orders))
+    assert answered == Answer(
+        "insufficient_funds", parts=(DECLINED, answered.parts[1], DECLINED, DECLINED), failed=1
+    )
+    assert answered.parts[1].code == "insufficient_funds"
+    assert {order_id: order.reason for order_id, order in books.orders.items()} == {
+        "first ann": None,
+        "h": "bulk_declined",
+        "w": "insufficient_funds",
+        "l": "bulk_declined",
+        "c": "bulk_declined",
+    }
+    assert (list(books.accounts.values()), books.holds) == (before, {})
+    assert [change.change_type for change in books.told[1:]] == [DECLINE] * 4
+
+
+def test_the_first_that_is_declined_is_named_although_others_would_be() -> None:
+    books = books_with(ann=10, bob=0)
+    orders: list[OrderCommand] = [
+        Recharge("r", "bob", ONE),
+        Withdraw("w", "ann", Amount(11)),
+        Transfer("t", "bob", "ann", Amount(2)),
+    ]
+    answered = sent(books, bulk(*orders))
+    assert (answered.code, answered.failed) == ("insufficient_funds", 1)
+    assert books.orders["t"].reason == "bulk_declined"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_if_one_is_refused_nothing_is_recorded_whatever_else_is_declined(place: int) -> None:
+    books = books_with(ann=10, bob=0)
+    orders: list[OrderCommand] = [Transfer("t1", "ann", "bob", ONE), Withdraw("w", "ann", Amount(11))]
+    orders.insert(place, Recharge("r", "zoe", ONE))
+    assert sent(books, bulk(*orders)) == Answer("user_not_found", failed=place)
+    assert books.orders.keys() == {"first ann"}
+    assert not books.bulks
+    # The bulk's id and those of its orders stay free.
+    assert sent(books, bulk(orders[1 if place == 0 else 0])).code is None
+
+
+def test_nobody_spends_what_a_bulk_would_have_moved() -> None:
+    books = books_with(ann=10, bob=0)
+    taken = bulk(Transfer("t1", "ann", "bob", Amount(10)), Transfer("t2", "ann", "bob", ONE))
+    codes = books.codes(taken, Withdraw("w1", "bob", ONE), Withdraw("w2", "ann", Amount(10)))
+    assert codes == ["insufficient_funds", "insufficient_funds", None]
+    check_promises(books)
+
+
+def test_bulks_of_one_batch_see_each_other_as_far_as_they_are_done() -> None:
+    books = books_with(ann=10, bob=0)
+    codes = books.codes(
+        Freeze("c", AccountId("bob-1"), "debits", "court"),
+        bulk(Hold("h", "ann", "bob", Amount(6)), Transfer("t1", "bob", "ann", ONE), bulk_id="b1"),
+        bulk(Hold("h2", "ann", "bob", Amount(6)), bulk_id="b2"),
+        bulk(Capture("c2", "h2", Amount(2)), Extend("e", "h2", timedelta(seconds=9)), bulk_id="b3"),
+        bulk(Capture("c3", "h2", Amount(5)), bulk_id="b4"),
+        Capture("c4", "h2"),
+    )
+    assert codes == [None, "account_frozen", None, None, "capture_exceeds_hold", None]
+    assert (books.balance("bob-1"), books.named("ann-1").held, [*books.holds]) == (600, 0, ["h2"])
+    check_promises(books)
+
+
+# An order about one that is declined with the bulk.
 
 
 def test_an_order_about_one_that_is_declined_with_the_bulk_is_declined_with_it() -> None:
     books = books_with(ann=10, bob=0)
-    sent = bulk(Hold("h", "ann", "bob", Amount(11)), Capture("c", "h"), Refund("f", "c"))
-    (outcome,) = books.send(sent)
-    parts = (Answer("insufficient_funds"), Answer("bulk_declined"), Answer("bulk_declined"))
-    assert answer(outcome) == Answer("insufficient_funds", parts=parts, failed=0)
+    answered = sent(books, bulk(Hold("h", "ann", "bob", Amount(11)), Capture("c", "h", ONE), Refund("f", "c")))
+    assert answered == Answer(
+        "insufficient_funds", parts=(Answer("insufficient_funds"), DECLINED, DECLINED), failed=0
+    )
+    # From the payee of the capture to its payer.
+    assert books.orders["f"][2:5] == (books.named("bob-1").id, books.named("ann-1").id, 100)
 
 
-def test_an_order_of_a_declined_bulk_that_is_refused_whatever_happens_has_the_bulk_refused() -> None:
+@pytest.mark.parametrize(
+    ("first", "other", "code"),
+    [
+        (Hold("o", "ann", "bob", Amount(11)), Refund("f", "o"), "not_refundable"),
+        (Hold("o", "ann", "bob", Amount(11)), Capture("c", "o", Amount(1001, 3)), "invalid_request"),
+        (Hold("o", "ann", "bob", Amount(11)), Capture("c", "x"), "order_not_found"),
+        (Transfer("o", "ann", "bob", Amount(11)), Capture("c", "o"), "not_a_hold"),
+        (Transfer("o", "ann", "bob", Amount(11)), Refund("f", "o", Amount(1001, 3)), "invalid_request"),
+    ],
+)
+def test_it_is_refused_if_it_would_be_whatever_happens(
+    first: OrderCommand, other: OrderCommand, code: str
+) -> None:
     books = books_with(ann=10, bob=0)
-    hold = Hold("h", "ann", "bob", Amount(11))
-    cases = {
-        Refund("f", "h"): "not_refundable",
-        Capture("c", "h", Amount(1001, 3)): "invalid_request",
-        Capture("c", "x"): "order_not_found",
-    }
-    for other, code in cases.items():
-        (outcome,) = books.send(bulk(hold, other))
-        assert answer(outcome) == Answer(code, failed=1)
-    (outcome,) = books.send(bulk(Transfer("t", "ann", "bob", Amount(11)), Capture("c", "t")))
-    assert answer(outcome) == Answer("not_a_hold", failed=1)
+    assert sent(books, bulk(first, other)) == Answer(code, failed=1)
     assert books.orders.keys() == {"first ann"}
 
 
-def test_what_a_declined_bulk_would_have_refunded_is_not_refunded() -> None:
+def test_an_order_about_one_that_was_declined_before_the_bulk_is_refused() -> None:
     books = books_with(ann=10, bob=0)
-    books.send(bulk(Transfer("t", "ann", "bob", Amount(4)), Refund("f", "t"), Withdraw("w", "bob", Amount(1))))
-    assert {order_id: order.refunded for order_id, order in books.orders.items()} == dict.fromkeys(books.orders, 0)
+    books.send(Hold("h", "ann", "bob", Amount(11)))
+    assert sent(books, bulk(Withdraw("w", "ann", Amount(11)), Capture("c", "h"))) == Answer("not_a_hold", failed=1)
+
+
+def test_what_a_declined_bulk_would_have_refunded_or_captured_is_as_before() -> None:
+    books = books_with_hold()
+    books.send(Transfer("t1", "ann", "bob", Amount(4)))
+    held = replace(books.holds["h"])
+    orders: list[OrderCommand] = [
+        Refund("f1", "t1", ONE),
+        Transfer("t2", "bob", "ann", ONE),
+        Refund("f2", "t2"),
+        Capture("c", "h", ONE),
+    ]
+    assert sent(books, bulk(*orders, Withdraw("w", "bob", Amount(100)))).code == "insufficient_funds"
+    assert [books.orders[order_id].refunded for order_id in ("t1", "t2")] == [0, 0]
+    assert books.holds == {"h": held}
+
+
+# Sent again.
+
+
+@pytest.mark.parametrize("amount", [Amount(10), Amount(11)])
+def test_sent_again_it_is_answered_as_before(amount: Amount) -> None:
+    books = books_with(ann=10, bob=0)
+    again = bulk(Recharge("r", "bob", ONE, note="rent"), Withdraw("w", "ann", amount))
+    first = sent(books, again)
+    books.send(Recharge("more", "ann", Amount(50)))
+    orders = dict(books.orders)
+    replayed = Answer(first.code, True, tuple(part._replace(replayed=True) for part in first.parts), first.failed)
+    assert sent(books, again) == replayed
+    assert [answer(outcome) for outcome in books.send(again, again)] == [replayed] * 2
+    # An order of it, sent alone, has its own outcome again.
+    (alone,) = books.send(replace(again.orders[1], bulk_id=None))
+    assert answer(alone) == replayed.parts[1]
+    assert books.orders == orders
+
+
+def test_its_id_does_not_stand_for_other_orders() -> None:
+    books = books_with(ann=10, bob=0)
+    first, second = Recharge("r1", "bob", ONE), Recharge("r2", "bob", Amount(2))
+    books.send(bulk(first, second))
+    others: list[AtomicBulk | NameBulk] = [
+        bulk(first),
+        bulk(second, first),
+        bulk(first, second, Recharge("r3", "bob", ONE)),
+        bulk(first, replace(second, order_id="r3")),
+        bulk(first, replace(second, note="rent")),
+        bulk(first, Recharge("r2", "ann", Amount(2))),
+        NameBulk("b", bulk(first, second).orders),
+    ]
+    assert {sent(books, other).code for other in others} == {"order_mismatch"}
+    assert not {"r3"} & books.orders.keys()
+
+
+def test_a_used_order_id_is_not_part_of_another_bulk() -> None:
+    books = books_with(ann=10, bob=0)
+    used, new = Recharge("r", "bob", ONE), Withdraw("w", "ann", ONE)
+    books.send(used)
+    assert sent(books, bulk(new, used)) == Answer("order_mismatch", failed=1)
+    assert "w" not in books.orders
+    assert sent(books, bulk(new, bulk_id="b1")).code is None
+    assert sent(books, bulk(new, bulk_id="b2")) == Answer("order_mismatch", failed=0)
+
+
+def test_the_id_of_a_bulk_that_is_not_atomic_is_taken_for_its_orders() -> None:
+    books = books_with(ann=10)
+    orders = bulk(Recharge("r1", "ann", ONE), Recharge("r2", "ann", ONE)).orders
+    assert sent(books, NameBulk("b", orders)) == Answer()
+    assert sent(books, NameBulk("b", orders)) == Answer(replayed=True)
+    assert sent(books, NameBulk("b", orders[:1])).code == "order_mismatch"
+    assert sent(books, AtomicBulk("b", orders)).code == "order_mismatch"
+    # Its orders come alone.
+    assert books.orders.keys() == {"first ann"}
