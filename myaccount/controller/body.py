@@ -30,32 +30,19 @@ class _Repeating(dict[str, Any]):
     repeated: str
 
 
-async def read_fields(request: web.Request, limit_bytes: int) -> dict[str, Any]:
+async def read_fields(request: web.Request, limit_bytes: int, *, json_only: bool = False) -> dict[str, Any]:
     """Return the fields of the body by name. Values of a form are str; those of JSON keep their type.
 
-    Numbers of JSON are JsonNumber. Raises InvalidRequest if the body is malformed or repeats a field,
-    HTTPUnsupportedMediaType if it is neither form nor JSON, HTTPRequestEntityTooLarge if it exceeds the limit, and
-    HTTPRequestTimeout if it does not arrive in time.
-    """
-    if not request.body_exists:
-        return {}
-    return await _read(request, _parser(request), limit_bytes)
-
-
-async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
-    """Return the members of a body of up to this size, which must be JSON. Raises as `read_fields` does.
-
-    An object in it may repeat a member: `refuse_repeated` finds that.
+    Numbers of JSON are JsonNumber. An object in a JSON value may repeat a member: `refuse_repeated` finds that.
+    Raises InvalidRequest if the body is malformed or repeats a field, HTTPUnsupportedMediaType if it is neither
+    form nor JSON, HTTPRequestEntityTooLarge if it exceeds the limit, and HTTPRequestTimeout if it does not arrive
+    in time.
     """
     if not request.body_exists:
         return {}
     parse = _parser(request)
-    if parse is not _parse_json:
+    if json_only and parse is not _parse_json:
         raise web.HTTPUnsupportedMediaType(text="Send JSON (Content-Type: application/json).")
-    return await _read(request, parse, limit_bytes)
-
-
-async def _read(request: web.Request, parse: Callable[[str], dict[str, Any]], limit_bytes: int) -> dict[str, Any]:
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     try:

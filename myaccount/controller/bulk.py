@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
 
 from aiohttp import web
 
@@ -14,15 +13,12 @@ from ..ledger.commands import AtomicBulk, NameBulk, OrderCommand
 from ..ledger.outcomes import Outcome
 from ..observability.log_setup import request_id
 from ..problems import STATUS_BY_CODE
-from .body import read_json
 from .bulk_orders import BULK, SentBulk, field_at
 from .submitting import on_wire
 
-BODY_LIMIT_BYTES: Final = 1024 * 1024
-
 
 async def bulk(request: web.Request) -> dict[str, object]:
-    sent = BULK.parse(await read_json(request, BODY_LIMIT_BYTES))
+    sent = await BULK.read(request)
     outcomes = await (_submit_atomic if sent.atomic else _submit_each)(request, sent)
     return {
         "result": 0 if any(outcome.error for outcome in outcomes) else 1,

@@ -106,4 +106,6 @@ BULK: Final = Operation(
     ),
     scope="money:move",
     errors=(OrderMismatch,),
+    body_limit_bytes=1024 * 1024,
+    json_only=True,
 )

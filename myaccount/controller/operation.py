@@ -53,7 +53,8 @@ class Operation(Generic[Made]):
     `fields` has the fields by their names on the wire. `make` takes their values by name. Of each pair in `either`
     at most one field may be sent or, if they are required, exactly one. `scope` is what an API key needs for this
     operation. `errors` are its own errors. Every operation may also reply invalid_request, overloaded,
-    unavailable, and the errors of HTTP. Longer bodies than `body_limit_bytes` are refused.
+    unavailable, and the errors of HTTP. Longer bodies than `body_limit_bytes` are refused, and forms if the
+    operation is `json_only`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Operation(Generic[Made]):
         either: tuple[tuple[str, str], ...] = (),
         errors: tuple[type[RequestError], ...] = (),
         body_limit_bytes: int = BODY_LIMIT_BYTES,
+        json_only: bool = False,
     ) -> None:
         self.path = path
         self.texts = texts
@@ -75,6 +77,7 @@ class Operation(Generic[Made]):
         self.fields = fields
         self.either = either
         self.body_limit_bytes = body_limit_bytes
+        self.json_only = json_only
         self._make = make
         # Every request needs these, so they are computed once.
         self._arguments = {
@@ -99,7 +102,7 @@ class Operation(Generic[Made]):
         if request.method == "POST":
             for name in fields:
                 raise InvalidRequest("Send the fields in the body, not in the address.", field=shown(name))
-            fields = await read_fields(request, self.body_limit_bytes)
+            fields = await read_fields(request, self.body_limit_bytes, json_only=self.json_only)
         return self.parse(fields)
 
     def parse(self, fields: Mapping[str, Any], **more: object) -> Made:

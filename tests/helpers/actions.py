@@ -6,7 +6,7 @@ from sqlalchemy import TextClause, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
-from myaccount.model.ledger import account, order
+from myaccount.model.ledger import account, entry
 
 from ..conftest import Client
 
@@ -46,11 +46,9 @@ async def assert_books_balance(database: Database) -> None:
 
     async def work(connection: Any) -> tuple[dict[int, tuple[int, int | None]], dict[int, int]]:
         held = {row.id: (row.balance, row.floor) for row in await connection.execute(select(account))}
-        posted = select(order).where(order.c.status == "posted")
         moved = dict.fromkeys(held, 0)
-        for row in await connection.execute(posted):
-            moved[row.from_account] -= row.amount
-            moved[row.to_account] += row.amount
+        for row in await connection.execute(select(entry)):
+            moved[row.account] += row.amount
         return held, moved
 
     held, moved = await database.read(work)
