@@ -65,7 +65,8 @@ def _decline_all(command: AtomicBulk, failed: int, *, decided: State, state: Sta
     for place, order in enumerate(command.orders):
         row = decided.orders[order.order_id]
         reason = row.reason if place == failed else BulkDeclined.code
-        record(row._replace(status=DECLINED, reason=reason, refunded=0), state)
+        payer, payee = state.account(row.from_account), state.account(row.to_account)
+        record(row._replace(status=DECLINED, reason=reason, refunded=0), payer, payee, state)
         parts.append(Outcome(decline_error(reason)))
     return Outcome(parts[failed].error, parts=tuple(parts), failed=failed)
 
@@ -120,5 +121,6 @@ def _decline_with(order: OrderCommand, target: Order, state: State) -> Outcome:
         amount = target.amount if sent is None else units_of(sent, payer)
     except RequestError as error:
         return Outcome(error)
-    record(order_row(order, payer, payee, amount, BulkDeclined.code, target.order_id), state)
+    row = order_row(order, payer, payee, amount, BulkDeclined.code, target.order_id)
+    record(row, payer, payee, state)
     return Outcome(decline_error(BulkDeclined.code))

@@ -45,7 +45,7 @@ def decide(commands: Iterable[Command], known: Known) -> tuple[list[Outcome], St
 
 def _decide(command: Command, state: State) -> tuple[Outcome, State]:
     match command:
-        case Recharge() | Transfer() | Withdraw() | Refund() | Hold() | Capture() | Release() | Extend():
+        case Transfer() | Recharge() | Withdraw() | Refund() | Hold() | Capture() | Release() | Extend():
             return decide_order(command, state), state
         case AtomicBulk():
             return decide_bulk(command, state)

@@ -21,8 +21,8 @@ def fingerprint(order: OrderCommand) -> str | None:
     """
     match order:
         case (
-            Recharge(payee=str(), currency=None, reference=None, note=None)
-            | Transfer(payer=str(), payee=str(), currency=None, reference=None, note=None)
+            Transfer(payer=str(), payee=str(), currency=None, reference=None, note=None)
+            | Recharge(payee=str(), currency=None, reference=None, note=None)
             | Withdraw(payer=str(), currency=None, reference=None, note=None)
         ):
             return None

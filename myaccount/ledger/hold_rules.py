@@ -39,7 +39,7 @@ def hold(command: Hold, state: State) -> Order:
         reason = BalanceTooLarge.code
     row = order_row(command, payer, payee, amount, reason)
     if reason is not None:
-        return record(row, state)
+        return record(row, payer, payee, state)
     held = HoldState(
         command.order_id,
         payer.id,
@@ -51,7 +51,7 @@ def hold(command: Hold, state: State) -> Order:
     )
     state.add_hold(held)
     _reserve(payer, amount, state)
-    return record(row, state, hold=held)
+    return record(row, payer, payee, state, hold=held)
 
 
 def capture(command: Capture, state: State) -> Order:
@@ -69,7 +69,7 @@ def capture(command: Capture, state: State) -> Order:
     reason = reason or why_not_receive(payee, amount)
     row = order_row(command, payer, payee, amount, reason, held.order_id)
     if reason is not None:
-        return record(row, state)
+        return record(row, payer, payee, state)
     held.captured += amount
     held.remaining -= amount
     _reserve(payer, -amount, state)
@@ -79,7 +79,7 @@ def capture(command: Capture, state: State) -> Order:
     if ends:
         _end(held, CAPTURED, payer, state)
     state.note_hold(held)
-    record(row, state)
+    record(row, payer, payee, state)
     if ends:
         record_end(held, HOLD_CAPTURED, held.captured, state, command.order_id)
     return row
@@ -87,9 +87,9 @@ def capture(command: Capture, state: State) -> Order:
 
 def release(command: Release, state: State) -> Order:
     """End the hold. This moves nothing, so a frozen account does not matter."""
-    row, held, payer = _about(command, state)
+    row, held, payer, payee = _about(command, state)
     if row.reason is not None:
-        return record(row, state)
+        return record(row, payer, payee, state)
     freed = held.remaining
     _end(held, RELEASED, payer, state)
     state.add_order(row)
@@ -99,11 +99,11 @@ def release(command: Release, state: State) -> Order:
 
 def extend(command: Extend, state: State) -> Order:
     """Let the hold end later, or earlier. This moves nothing, so a frozen account does not matter."""
-    row, held, _ = _about(command, state)
+    row, held, payer, payee = _about(command, state)
     if row.reason is None:
         held.expires_at = state.now + command.expires_in
         state.note_hold(held)
-    return record(row, state, HOLD_EXTENDED, held)
+    return record(row, payer, payee, state, HOLD_EXTENDED, held)
 
 
 def end_expired_holds(state: State, holds: Iterable[HoldState]) -> None:
@@ -119,12 +119,12 @@ def end_expired_holds(state: State, holds: Iterable[HoldState]) -> None:
             record_end(held, HOLD_EXPIRED, freed, state)
 
 
-def _about(command: Release | Extend, state: State) -> tuple[Order, HoldState, Account]:
-    """Return the row of an order that changes a hold and moves nothing, the hold, and its payer."""
+def _about(command: Release | Extend, state: State) -> tuple[Order, HoldState, Account, Account]:
+    """Return the row of an order that changes a hold and moves nothing, the hold, its payer and its payee."""
     order, held = find_hold(command.hold_order_id, state)
     payer, payee = state.account(order.from_account), state.account(order.to_account)
     amount = held.remaining or order.amount
-    return order_row(command, payer, payee, amount, _why_ended(held), held.order_id), held, payer
+    return order_row(command, payer, payee, amount, _why_ended(held), held.order_id), held, payer, payee
 
 
 def find_hold(order_id: str, state: State) -> tuple[Order, HoldState]:

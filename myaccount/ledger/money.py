@@ -30,7 +30,7 @@ class Amount(NamedTuple):
         Raises ValueError, which says what is valid, if it has too many decimals or is too large.
         """
         more = currency.decimals - self.decimals
-        if more >= 0 and self.digits <= largest_amount(currency):
+        if more >= 0:
             units: int = self.digits * 10**more
             if units <= largest_amount(currency):
                 return units

@@ -16,7 +16,7 @@ from .commands import (
 )
 from .fingerprints import fingerprint
 from .hold_rules import capture, extend, hold, release
-from .outcomes import Outcome
+from .outcomes import DONE, Outcome
 from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
 from .recording import order_row, record
 from .records import DECLINED, Account, Order
@@ -33,7 +33,8 @@ def decide_order(command: OrderCommand, state: State) -> Outcome:
         if earlier is not None:
             _check_same(command, earlier, state)
             return Outcome(decline_error(earlier.reason), replayed=True)
-        return Outcome(decline_error(_post(command, state).reason))
+        reason = _post(command, state).reason
+        return DONE if reason is None else Outcome(decline_error(reason))
     except RequestError as error:
         return Outcome(error)
 
@@ -41,7 +42,7 @@ def decide_order(command: OrderCommand, state: State) -> Outcome:
 def _post(command: OrderCommand, state: State) -> Order:
     """Record the order as posted or declined. Raises the error of one that is refused, with nothing changed."""
     match command:
-        case Recharge() | Transfer() | Withdraw():
+        case Transfer() | Recharge() | Withdraw():
             return _move(command, state)
         case Refund():
             return _refund(command, state)
@@ -63,22 +64,22 @@ def _move(command: Recharge | Transfer | Withdraw, state: State) -> Order:
     reason = why_not_pay(payer, amount) or why_not_receive(payee, amount)
     if reason is None:
         state.move(payer, payee, command.order_id, amount)
-    return record(order_row(command, payer, payee, amount, reason), state)
+    return record(order_row(command, payer, payee, amount, reason), payer, payee, state)
 
 
 def _parties(command: Recharge | Transfer | Withdraw, state: State) -> tuple[Account, Account]:
     match command:
-        case Recharge(payee=party):
-            payee = find_account(party, "payee", command.currency, state)
-            return find_outside(payee, state), payee
-        case Withdraw(payer=party):
-            payer = find_account(party, "payer", command.currency, state)
-            return payer, find_outside(payer, state)
         case Transfer():
             payer = find_account(command.payer, "payer", command.currency, state)
             payee = find_account(command.payee, "payee", command.currency, state)
             check_pair(payer, payee)
             return payer, payee
+        case Recharge():
+            payee = find_account(command.payee, "payee", command.currency, state)
+            return find_outside(payee, state), payee
+        case Withdraw():
+            payer = find_account(command.payer, "payer", command.currency, state)
+            return payer, find_outside(payer, state)
 
 
 def _refund(command: Refund, state: State) -> Order:
@@ -101,7 +102,8 @@ def _refund(command: Refund, state: State) -> Order:
         state.move(payer, payee, command.order_id, amount)
         state.refunded[original.order_id] = original.refunded + amount
         state.orders[original.order_id] = original._replace(refunded=original.refunded + amount)
-    return record(order_row(command, payer, payee, amount, reason, original.order_id), state)
+    row = order_row(command, payer, payee, amount, reason, original.order_id)
+    return record(row, payer, payee, state)
 
 
 def _check_same(command: OrderCommand, earlier: Order, state: State) -> None:

@@ -1,6 +1,6 @@
 """The outcome of a command."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import RequestError
 
@@ -16,3 +16,6 @@ class Outcome(NamedTuple):
     replayed: bool = False
     parts: "tuple[Outcome, ...]" = ()
     failed: int | None = None
+
+
+DONE: Final = Outcome()

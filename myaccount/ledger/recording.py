@@ -33,12 +33,18 @@ def order_row(
     )
 
 
-def record(order: Order, state: State, change_type: str | None = None, hold: HoldState | None = None) -> Order:
+def record(
+    order: Order,
+    payer: Account,
+    payee: Account,
+    state: State,
+    change_type: str | None = None,
+    hold: HoldState | None = None,
+) -> Order:
     """Record the order and its change, of the order's own type unless another is given; return the order."""
     state.add_order(order)
     name = ORDER_NAMES[order.order_type]
     change_type = DECLINE if order.status == DECLINED else change_type or name
-    payer, payee = state.account(order.from_account), state.account(order.to_account)
     state.changes.append(
         Change(
             change_type,
