@@ -13,7 +13,8 @@ ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders
 	service/test_inbox.py service/test_inbox_marks.py service/test_inbox_model.py service/test_listener.py \
 	service/test_callbacks.py service/test_entry_numbers.py service/test_verification.py database/test_batches.py \
 	database/test_engines.py database/test_leases.py database/test_mariadb.py database/test_migrations.py \
-	database/test_pipeline.py faults/test_bank.py faults/test_faults.py faults/test_stale_keys.py)
+	database/test_pipeline.py faults/test_bank.py faults/test_money_bank.py faults/test_faults.py \
+	faults/test_stale_keys.py)
 
 .PHONY: run test pythons mutants engines soak bench bench-scale bench-endurance lint sql clean
 
@@ -34,8 +35,9 @@ pythons:
 
 # The long forms of the bank, fault and restart tests: about an hour.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py tests/faults/test_faults.py \
-		tests/faults/test_dispatch.py tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py \
+		tests/faults/test_money_bank.py tests/faults/test_faults.py tests/faults/test_dispatch.py \
+		tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
 
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp

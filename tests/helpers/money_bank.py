@@ -1,0 +1,184 @@
+"""Clients that use the whole life of money at once, over several processes.
+
+They send random orders of every kind, alone and in bulks, while accounts are frozen and holds expire. One request
+in ten is sent to two processes at once. Every reply is recorded, and money_checker compares them with the tables.
+"""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import aiohttp
+
+from .money_accounts import CLOSED, COLD, HOT, TWINS, Account, amount_text
+from .money_history import History, Reply, Sent, SentBulk, Setting
+from .money_orders import SHORT_SECONDS, RandomOrders
+
+START: Final = 2000
+TWICE: Final = 0.1
+BULKS: Final = 0.12
+# One account of each pair is hot.
+FREEZABLE: Final = ((HOT[0], COLD[0]), (HOT[4], COLD[5]))
+CREDITOR: Final = HOT[3]
+CREDIT: Final = 500
+
+
+class MoneyBank:
+    """`addresses` are those of the processes. The first one is never killed."""
+
+    def __init__(self, session: aiohttp.ClientSession, addresses: Sequence[str], seed: int) -> None:
+        self._session = session
+        self._addresses = list(addresses)
+        self._random = random.Random(seed)
+        self._orders = RandomOrders(self._random)
+        self._clock = itertools.count(1)
+        self.history = History()
+        # The codes of all replies.
+        self.codes = Counter[str | None]()
+        # What was wrong with a reply by itself.
+        self.wrong: list[str] = []
+
+    async def open(self) -> None:
+        """Open the accounts, and give each the money to start with."""
+        accounts = [*HOT, *COLD, *TWINS, CLOSED]
+        for account in accounts:
+            await self._open(account)
+        starts = [self._orders.recharge(f"start-{a.account_id}", a, START) for a in accounts[:-1]]
+        await asyncio.gather(*map(self._send, starts))
+        await self._set(CLOSED, "status", "closed")
+        await self._set(CREDITOR, "floor", str(-CREDIT))
+        await self._send(self._orders.hold("start-hold", HOT[0], 1))
+
+    async def run(self, clients: int, steps: int) -> None:
+        stop = asyncio.Event()
+        freezing = asyncio.gather(*[self._freeze(accounts, stop) for accounts in FREEZABLE])
+        await asyncio.gather(*[self._client(number, steps) for number in range(clients)])
+        stop.set()
+        await freezing
+        await self._capture_late()
+
+    async def replay(self, clients: int) -> None:
+        """Send all that was recorded again, the orders of bulks alone as well: the first outcome comes again."""
+        again = iter([sent for sent in self.history.orders if sent.outcome != "refused"])
+
+        async def client() -> None:
+            for sent in again:
+                reply = await self._certain_reply(sent.path, sent.content, self._addresses[0])
+                if not reply.replayed:
+                    self.wrong.append(f"{sent.order_id} was sent again, and not answered as a replay")
+                sent.learn(reply)
+
+        await asyncio.gather(*[client() for _ in range(clients)])
+        for bulk in self.history.bulks:
+            bulk.learn(await self._certain_reply(bulk.path, bulk.content, self._addresses[0]))
+
+    async def _client(self, number: int, steps: int) -> None:
+        for step in range(steps):
+            if self._random.random() < BULKS:
+                await self._send(self._orders.bulk(f"b{number}-{step}"))
+            else:
+                await self._send(self._orders.order(f"o{number}-{step}"))
+            if step % 10 == 0:
+                await self._send_other_content()
+                await asyncio.gather(*map(self._read, ("twin", HOT[0].user, self._random.choice(COLD).user)))
+
+    async def _send(self, sent: Sent | SentBulk) -> None:
+        """Send it until its outcome is known, now and then to two processes at once."""
+        self.history.sent.append(sent)
+        began = next(self._clock)
+        for order in sent.orders:
+            order.began = began
+        times = 2 if self._random.random() < TWICE else 1
+        chosen = self._random.sample(self._addresses, times)
+        await asyncio.gather(*[self._send_to(sent, address) for address in chosen])
+        for order in sent.orders:
+            self._orders.learn(order)
+
+    async def _send_to(self, sent: Sent | SentBulk, address: str) -> None:
+        sent.learn(await self._certain_reply(sent.path, sent.content, address))
+        ended = next(self._clock)
+        for order in sent.orders:
+            order.ended = order.ended or ended
+
+    async def _send_other_content(self) -> None:
+        """Send another order with an id that is used, if the chosen one is."""
+        sent = self._random.choice(self._random.choice(self.history.sent).orders)
+        if sent.outcome in (None, "refused"):
+            return
+        other = replace(sent, fields=sent.fields | {"note": "another"})
+        reply = await self._certain_reply(other.path, other.content, self._random.choice(self._addresses))
+        if (reply.status, reply.code) != (422, "order_mismatch"):
+            self.wrong.append(f"{sent.order_id} was sent with other content, and answered {reply}")
+
+    async def _capture_late(self) -> None:
+        """Capture holds that have expired, swept or not."""
+        await asyncio.sleep(SHORT_SECONDS)
+        short = [hold for hold in self._orders.holds if hold.seconds == SHORT_SECONDS][-20:]
+        await asyncio.gather(*[self._send(self._orders.capture(f"late-{hold.order_id}", hold)) for hold in short])
+
+    async def _freeze(self, accounts: Sequence[Account], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            account = self._random.choice(accounts)
+            await self._set(account, "frozen", self._random.choice(("debits", "credits", "all")))
+            await asyncio.sleep(0.05)
+            await self._set(account, "frozen", "none")
+            await asyncio.sleep(0.05)
+
+    async def _set(self, account: Account, name: str, value: str) -> None:
+        path, fields = {
+            "frozen": ("/freeze", {"frozen": value}),
+            "status": ("/close", {}),
+            "floor": ("/limit", {"floor": "-" + amount_text(CREDIT, account.currency)}),
+        }[name]
+        content = {"data": {"accountId": account.account_id, "reason": "to see what comes of it", **fields}}
+        began = next(self._clock)
+        reply = await self._certain_reply(path, content, self._random.choice(self._addresses))
+        if reply.status != 200:
+            self.wrong.append(f"{path} of {account.account_id} was answered {reply}")
+        self.history.settings.append(Setting(account.account_id, name, value, began, next(self._clock)))
+
+    async def _open(self, account: Account) -> None:
+        fields = {"userId": account.user, "accountId": account.account_id, "accountType": "01"}
+        fields["currency"] = account.currency
+        path = "/addaccount"
+        if account.is_first:
+            path = "/openacc"
+            fields |= {"userName": "N", "sex": "F", "cardNum": "1"}
+        reply = await self._certain_reply(path, {"data": fields}, self._addresses[0])
+        assert reply.status == 200, reply
+
+    async def _read(self, user: str) -> None:
+        reply = await self._certain_reply("/queryacc", {"data": {"userId": user}}, self._addresses[0])
+        accounts = reply.body["result"][0]["ACCOUNTS"]
+        self.wrong += [f"the account {account} was read" for account in accounts if not _is_possible(account)]
+        if user == "twin" and sum(_units(account["BALANCE"]) for account in accounts) != 2 * START:
+            self.wrong.append(f"a part of an atomic bulk was read: {accounts}")
+
+    async def _certain_reply(self, path: str, content: dict[str, Any], address: str) -> Reply:
+        """Return the first reply that tells the outcome; after one that does not, another process is asked."""
+        while True:
+            try:
+                async with self._session.post(address + path, **content) as response:
+                    replayed = response.headers.get("Idempotent-Replayed") == "true"
+                    reply = Reply(response.status, await response.json(content_type=None), replayed)
+            except (aiohttp.ClientError, TimeoutError):
+                reply = None
+            if reply is not None and reply.is_certain:
+                self.codes.update([reply.code, *(order["CODE"] for order in reply.body.get("ORDERS", []))])
+                return reply
+            await asyncio.sleep(0.02)
+            address = self._random.choice(self._addresses)
+
+
+def _is_possible(account: dict[str, Any]) -> bool:
+    """Whether a reply's account adds up, and has no more held than is there."""
+    balance, held, available, floor = (_units(account[k]) for k in ("BALANCE", "HELD", "AVAILABLE", "FLOOR"))
+    return held >= 0 and available >= 0 and available == balance - held - floor
+
+
+def _units(text: str) -> int:
+    return int(text.replace(".", ""))
