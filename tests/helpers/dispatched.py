@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database, open_database
 from myaccount.model.inbox import counter, message
-from myaccount.model.ledger import account, order
+from myaccount.model.ledger import account, account_change, hold, order
 from myaccount.model.outbox import delivery, event
 from myaccount.settings.loading import load_configuration
 
@@ -61,18 +61,7 @@ Messages = Counter[tuple[str, str, str]]
 
 async def _tables(connection: AsyncConnection) -> tuple[Messages, Messages, Counter[Any], Counter[Any]]:
     """Return the messages that should exist, those that do, their numbers, and the numbers of the counters."""
-    users = {row.id: row.user_id for row in await connection.execute(select(account)) if row.user_id}
-    opened = await connection.execute(select(account).where(account.c.user_id.is_not(None)))
-    expected: Messages = Counter((row.user_id, "account_opened", row.account_id) for row in opened)
-    for row in await connection.execute(select(order)):
-        payer, payee = users.get(row.from_account), users[row.to_account]
-        if row.status == "declined":
-            expected[payer or payee, "decline", row.order_id] += 1
-        elif payer is None:
-            expected[payee, "recharge", row.order_id] += 1
-        else:
-            expected[payer, "transfer_out", row.order_id] += 1
-            expected[payee, "transfer_in", row.order_id] += 1
+    expected = await _expected(connection)
     messages = list(await connection.execute(select(message)))
     found = Counter((m.reader_id, m.message_type, m.source_id) for m in messages)
     counted = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
@@ -83,3 +72,42 @@ async def _tables(connection: AsyncConnection) -> tuple[Messages, Messages, Coun
         }
     )
     return expected, found, counted, counters
+
+
+# The message to the user of the account that pays, and to the user of the account that receives.
+_MESSAGES = {
+    "01": (None, "recharge"),
+    "02": ("transfer_out", "transfer_in"),
+    "03": ("withdraw", None),
+    "04": ("refund_out", "refund_in"),
+    "05": ("hold", None),
+    "06": ("capture_out", "capture_in"),
+    "07": (None, None),
+    "08": ("hold_extended", None),
+}
+_SETTINGS = {"frozen": "account_frozen", "status": "account_closed", "floor": "limit_changed"}
+
+
+async def _expected(connection: AsyncConnection) -> Messages:
+    """Return the messages that should exist, from the tables of the money."""
+    expected: Messages = Counter()
+    users: dict[int, str] = {}
+    for row in await connection.execute(
+        select(account).where(account.c.user_id.is_not(None)).order_by(account.c.id)
+    ):
+        opening = "account_added" if row.user_id in users.values() else "account_opened"
+        users[row.id] = row.user_id
+        expected[row.user_id, opening, row.account_id] += 1
+    for row in await connection.execute(select(order)):
+        payer, payee = users.get(row.from_account), users.get(row.to_account)
+        if row.status == "declined":
+            expected[payer or payee or "", "decline", row.order_id] += 1
+            continue
+        for user, message_type in zip((payer, payee), _MESSAGES[row.order_type], strict=True):
+            if user is not None and message_type is not None:
+                expected[user, message_type, row.order_id] += 1
+    for row in await connection.execute(select(hold).where(hold.c.status.in_(["released", "expired"]))):
+        expected[users[row.payer], f"hold_{row.status}", row.order_id] += 1
+    for row in await connection.execute(select(account_change)):
+        expected[users[row.account], _SETTINGS[row.setting], row.change_id] += 1
+    return expected

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -57,9 +57,15 @@ class Receiver:
             await self._called.wait_for(lambda: len(self.calls) >= times)
 
     def received(self) -> Counter[str]:
-        """Return how often each order, or account, came. Repeated requests count once."""
+        """Return how often each order, account, or change of an account came. Repeated requests count once."""
         by_id = {call.webhook_id: call.changes for call in self.calls}
-        return Counter(c.get("orderId") or c["accountId"] for changes in by_id.values() for c in changes)
+        return Counter(source_of(change) for changes in by_id.values() for change in changes)
+
+
+def source_of(change: Mapping[str, Any]) -> str:
+    """Return the id of what a change in a callback is about."""
+    source: str = change.get("orderId") or change.get("changeId") or change["accountId"]
+    return source
 
 
 async def hang(request: web.Request) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from myaccount.appkeys import database_key, health_key
 from myaccount.database import leases as leases_module
 from myaccount.database.database import Database
 from myaccount.database.leases import postpone
-from myaccount.ledger.changes import CHANGE_TYPES
+from myaccount.ledger.changes import ACCOUNT_CHANGES, CHANGE_TYPES
 from myaccount.main import create_app
 from myaccount.model.outbox import delivery, disabled_endpoint, event
 from myaccount.outbox.dead_letters import resend_named
@@ -31,8 +31,9 @@ from myaccount.webhooks.endpoint import Endpoint, open_endpoints
 
 from ..conftest import ClientOf, Section, Server, eventually
 from ..helpers.actions import open_users, send
+from ..helpers.every_change import CALLBACKS, request_every_change
 from ..helpers.inboxes import until_dispatched
-from ..helpers.receivers import Endless, Receiving, hang
+from ..helpers.receivers import Endless, Receiving, hang, source_of
 from ..helpers.servers import free_port
 
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
@@ -93,15 +94,18 @@ async def test_each_change_has_the_field_names_of_the_requests(
 
     await eventually(all_told)
     await _until_delivered(database)
-    assert sorted(changes, key=json.dumps) == [
-        {"type": "account_opened", "userId": "u1", "accountId": "a-u1", "entry": 0},
-        {"type": "account_opened", "userId": "u2", "accountId": "a-u2", "entry": 0},
-        {"type": "decline", "orderId": "t2", "fromuserId": "u1", "touserId": "u2", "amount": "99.00",
-         "currency": "CNY", "reason": "insufficient_funds", "fromEntry": 2, "toEntry": 1},
-        {"type": "recharge", "orderId": "r1", "userId": "u1", "amount": "5.00", "currency": "CNY",
-         "balance": "5.00", "entry": 1},
-        {"type": "transfer", "orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "2.50",
-         "currency": "CNY", "fromBalance": "2.50", "toBalance": "2.50", "fromEntry": 2, "toEntry": 1},
+    sides = {
+        "fromuserId": "u1", "fromaccountId": "a-u1", "fromEntry": 2, "fromBalance": "2.50",
+        "touserId": "u2", "toaccountId": "a-u2", "toEntry": 1, "toBalance": "2.50",
+    }  # fmt: skip
+    assert sorted(changes, key=lambda change: (change["type"], source_of(change))) == [
+        {"type": "account_opened", "userId": "u1", "accountId": "a-u1", "currency": "CNY", "entry": 0},
+        {"type": "account_opened", "userId": "u2", "accountId": "a-u2", "currency": "CNY", "entry": 0},
+        {"type": "decline", "orderId": "t2", "amount": "99.00", "currency": "CNY", **sides,
+         "reason": "insufficient_funds", "orderName": "transfer"},
+        {"type": "recharge", "orderId": "r1", "amount": "5.00", "currency": "CNY", "userId": "u1",
+         "accountId": "a-u1", "entry": 1, "balance": "5.00"},
+        {"type": "transfer", "orderId": "t1", "amount": "2.50", "currency": "CNY", **sides},
     ]  # fmt: skip
     for call in receiver.receiver.calls:
         body = json.loads(call.text)
@@ -122,20 +126,42 @@ async def test_without_callbacks_the_service_calls_itself_at_each_opening(
         await eventually(lambda: "POST /opeacclistentest 200" in caplog.text)
 
 
-@pytest.mark.parametrize("change_type", CHANGE_TYPES)
-async def test_an_endpoint_gets_the_types_of_changes_that_it_subscribes_to(
-    backend: Section, tmp_path: Path, receiver: Receiving, change_type: str
+async def test_each_endpoint_gets_every_change_of_the_types_that_it_subscribes_to(
+    backend: Section, tmp_path: Path, receiving: Callable[..., Awaitable[Receiving]]
 ) -> None:
-    config = _config(backend, tmp_path, [{"url": receiver.url, "events": [change_type]}])
-    async with Server(create_app(config)) as server, ClientOf(server) as client:
-        await open_users(client, "u1", "u2")
-        await send(client, "/recharge", orderId="r1", userId="u1", amount="5")
-        await send(client, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="2.50")
-        await send(client, "/transfer", orderId="t2", fromuserId="u1", touserId="u2", amount="99")
-        times = 2 if change_type == "account_opened" else 1
-        await receiver.receiver.until_called(1)
-        await eventually(lambda: receiver.receiver.received().total() == times)
-    assert {change["type"] for call in receiver.receiver.calls for change in call.changes} == {change_type}
+    receivers = {change_type: await receiving() for change_type in CHANGE_TYPES}
+    endpoints: list[dict[str, object]] = [
+        {"url": receiver.url, "events": [change_type]} for change_type, receiver in receivers.items()
+    ]
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    async def all_told() -> bool:
+        for change_type, receiver in receivers.items():
+            found[change_type] = [change for call in receiver.receiver.calls for change in call.changes]
+        return sum(map(len, found.values())) >= len(CALLBACKS)
+
+    app = create_app(_config(backend, tmp_path, endpoints))
+    async with Server(app) as server, ClientOf(server) as client:
+        await request_every_change(client)
+        await eventually(all_told, 20)
+        await _until_delivered(app[database_key])
+    assert all({change["type"] for change in found[change_type]} == {change_type} for change_type in CHANGE_TYPES)
+    changes = [change for of_type in found.values() for change in of_type]
+    settings = [change.pop("changeId") for change in changes if "changeId" in change]
+    assert len(set(settings)) == len(settings) == 4
+    expected = [
+        {"type": change_type} | fields | ({} if change_type in ACCOUNT_CHANGES else {"orderId": source})
+        for (change_type, source), fields in CALLBACKS.items()
+    ]
+    assert _without_times(changes) == _without_times(expected)
+
+
+def _without_times(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the changes in one order, without the ends of holds."""
+    return sorted(
+        ({name: value for name, value in change.items() if name != "expiresAt"} for change in changes),
+        key=lambda change: json.dumps(change, sort_keys=True),
+    )
 
 
 class TestSigned:

@@ -12,7 +12,7 @@ from myaccount.inbox.writing import NewMessage
 from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.model.inbox import message
 
-from ..helpers.every_change import NAMES, NOW, every_change
+from ..helpers.every_change import MESSAGES, NAMES, NOW, every_change
 
 STAFF = Team("staff", "店员", ["u2", "u3"])
 
@@ -29,39 +29,7 @@ def _body(message_type: str, source_id: str) -> dict[str, Any]:
 
 def test_each_change_writes_to_the_users_whose_accounts_it_is_about() -> None:
     found = {(m.message_type, m.source_id): (m.user_id, m.receiver_id, m.reader_id) for m in _messages()}
-    assert found == {
-        ("account_opened", "a1"): ("u1", "u1", "u1"),
-        ("account_added", "yen"): ("u1", "u1", "u1"),
-        # Each change of an account has an id of its own: it may be frozen twice.
-        ("account_frozen", "n1"): ("u1", "u1", "u1"),
-        ("account_frozen", "n2"): ("u1", "u1", "u1"),
-        ("limit_changed", "n3"): ("u1", "u1", "u1"),
-        ("account_closed", "n4"): ("u2", "u2", "u2"),
-        ("recharge", "r1"): ("u1", "u1", "u1"),
-        ("recharge", "r2"): ("u1", "u1", "u1"),
-        ("transfer_out", "t1"): ("u1", "u2", "u1"),
-        ("transfer_in", "t1"): ("u1", "u2", "u2"),
-        ("withdraw", "w1"): ("u1", "u1", "u1"),
-        ("refund_out", "f1"): ("u2", "u1", "u2"),
-        ("refund_in", "f1"): ("u2", "u1", "u1"),
-        ("refund_in", "f2"): ("u1", "u1", "u1"),
-        ("refund_out", "f3"): ("u1", "u1", "u1"),
-        ("hold", "h1"): ("u1", "u1", "u1"),
-        ("hold", "h2"): ("u1", "u1", "u1"),
-        ("hold", "h3"): ("u1", "u1", "u1"),
-        ("hold_extended", "x1"): ("u1", "u1", "u1"),
-        ("capture_out", "c1"): ("u1", "u2", "u1"),
-        ("capture_in", "c1"): ("u1", "u2", "u2"),
-        # The outside world has no inbox. That the hold has ended, the message about its capture says.
-        ("capture_out", "c2"): ("u1", "u1", "u1"),
-        ("hold_released", "h1"): ("u1", "u1", "u1"),
-        ("hold_expired", "h3"): ("u1", "u1", "u1"),
-        ("decline", "t2"): ("u1", "u1", "u1"),
-        ("decline", "w2"): ("u2", "u2", "u2"),
-        ("decline", "f4"): ("u2", "u2", "u2"),
-        ("decline", "f5"): ("u1", "u1", "u1"),
-        ("decline", "c3"): ("u1", "u1", "u1"),
-    }
+    assert found == MESSAGES
     assert len(_messages()) == len(found)
     assert {type_ for type_, _ in found} == set(MESSAGE_TYPES) - {"note"}
 

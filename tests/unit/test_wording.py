@@ -16,6 +16,8 @@ from ..helpers.every_change import NAMES, NOW, every_change
 # Of every message: its source and type, and the Chinese and English texts.
 TEXTS = {
     ("a1", "account_opened"): ("您的账户 a1 已开通。", "Your account a1 is open."),
+    ("a2", "account_opened"): ("您的账户 a2 已开通。", "Your account a2 is open."),
+    ("spare", "account_added"): ("您的账户 spare 已开通，币种为 CNY。", "Your account spare in CNY is open."),
     ("yen", "account_added"): ("您的账户 yen 已开通，币种为 JPY。", "Your account yen in JPY is open."),
     ("n1", "account_frozen"): (
         "您的账户 a1 已冻结，只收不付。原因：a check",
@@ -26,8 +28,8 @@ TEXTS = {
         "Your account a1 can pay and receive again. Reason: all is well",
     ),
     ("n4", "account_closed"): (
-        "您的账户 a2 已销户。原因：the user's wish",
-        "Your account a2 is closed. Reason: the user's wish",
+        "您的账户 spare 已销户。原因：the user's wish",
+        "Your account spare is closed. Reason: the user's wish",
     ),
     ("n3", "limit_changed"): (
         "您的账户 yen 的透支额度现为 500 JPY。原因：a good customer",
@@ -103,6 +105,12 @@ TEXTS = {
         "30.00 CNY of your balance is held for 李四 until 2026-01-04 03:04 UTC."
         " The balance is 84.00 CNY; 30.00 CNY is held.",
     ),
+    ("x2", "hold_extended"): (
+        "您的账户预授权 6.00 元（收款方 李四），到期时间改为 2026-01-02 03:04（UTC）。"
+        "当前余额 60.00 元，冻结金额 6.00 元。",
+        "6.00 CNY of 张三's balance is held for 李四 until 2026-01-02 03:04 UTC."
+        " The balance is 60.00 CNY; 6.00 CNY is held.",
+    ),
     ("h1", "hold_released"): (
         "您的账户的预授权（收款方 李四）已撤销，剩余金额 10.00 元已解冻。当前余额 64.00 元。",
         "10.00 CNY of your balance is no longer held for 李四: the hold was released. The balance is 64.00 CNY.",
@@ -134,7 +142,7 @@ TEXTS = {
     ),
 }
 TITLES = {
-    "account_opened": ("欢迎，张三", "Welcome, 张三"),
+    "account_opened": ("欢迎，李四", "Welcome, 李四"),
     "account_added": ("新账户已开通", "New account"),
     "account_closed": ("账户已销户", "Account closed"),
     "limit_changed": ("透支额度已调整", "Credit limit changed"),
@@ -142,7 +150,7 @@ TITLES = {
     "transfer_in": ("转账收入 25.00 元", "Received 25.00 CNY"),
     "withdraw": ("提现 5.00 元", "Withdrawal of 5.00 CNY"),
     "capture_in": ("预授权到账 20.00 元", "Received 20.00 CNY"),
-    "hold_extended": ("预授权延期 30.00 元", "Hold of 30.00 CNY extended"),
+    "hold_extended": ("预授权延期 6.00 元", "Hold of 6.00 CNY extended"),
     "hold_released": ("预授权撤销 10.00 元", "Hold of 10.00 CNY released"),
     "hold_expired": ("预授权到期 6.00 元", "Hold of 6.00 CNY expired"),
 }
