@@ -221,9 +221,9 @@ CALLBACKS: dict[tuple[str, str], dict[str, Any]] = {
         "holdOrderId": "h3", "amount": "6.00", "held": "6.00", "expiresAt": "2026-01-02T03:04:06.000000Z",
         "fromEntry": 8, "toEntry": 3, "fromBalance": "60.00", "toBalance": "35.00",
     },
-    ("hold_expired", "h3"): FROM_U1 | TO_U2 | CNY | {
-        "amount": "6.00", "held": "0.00", "fromEntry": 8, "toEntry": 3, "fromBalance": "60.00",
-        "toBalance": "35.00",
+    # What ends by itself names the payer alone.
+    ("hold_expired", "h3"): FROM_U1 | CNY | {
+        "amount": "6.00", "held": "0.00", "fromEntry": 8, "fromBalance": "60.00",
     },
     ("decline", "t2"): FROM_U1 | TO_U2 | CNY | {
         "orderName": "transfer", "reason": "insufficient_funds", "amount": "99.00", "held": "6.00",

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox.writing import NewMessage, write_messages
+from myaccount.model.inbox import message, team_member
 from myaccount.model.inbox import team as team_table
-from myaccount.model.inbox import team_member
 from myaccount.model.ledger import user
 from myaccount.model.outbox import event
 
@@ -39,6 +39,17 @@ async def until_dispatched(database: Database) -> None:
         return await database.read(lambda connection: connection.scalar(waiting)) == 0
 
     await eventually(dispatched)
+
+
+async def eventually_told(database: Database, count: int) -> None:
+    """Wait until there are so many messages, and no event is left."""
+
+    async def told() -> bool:
+        found = select(func.count()).select_from(message)
+        return await database.read(lambda connection: connection.scalar(found)) == count
+
+    await eventually(told)
+    await until_dispatched(database)
 
 
 async def read_page(client: Client, path: str = "/messages", **query: str) -> Page:

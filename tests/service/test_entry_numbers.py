@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from myaccount.appkeys import database_key
-from myaccount.ledger.changes import Change
+from myaccount.ledger.changes import CHANGE_TYPES, Change
 from myaccount.main import create_app
 from myaccount.migrations import runner as migrations
 from myaccount.model.ledger import account
@@ -21,25 +21,38 @@ from myaccount.webhooks.payloads import request_bodies
 from ..conftest import ClientOf, Server, eventually
 from ..helpers import migrating
 from ..helpers.actions import open_users, send
+from ..helpers.every_change import CALLBACKS, request_every_change
 from ..helpers.migrating import both, migrate, run
-from ..helpers.receivers import Receiver, Receiving
+from ..helpers.receivers import Receiver, Receiving, source_of
 
 migrating_config, engine, file = migrating.config, migrating.engine, migrating.file
 
 
+# The changes that make entries, and the names of an account, its last entry and its balance.
+MOVES = ("recharge", "transfer", "withdraw", "refund", "capture")
+SIDES = (
+    ("accountId", "entry", "balance"),
+    ("fromaccountId", "fromEntry", "fromBalance"),
+    ("toaccountId", "toEntry", "toBalance"),
+)
+
+
 def _entries(receiver: Receiver) -> dict[str, dict[int, str]]:
-    """Return, by user and entry number, the balance that the callbacks report. Repeated changes count once."""
+    """Return, by account and entry number, the balance that the callbacks report. Repeated changes count once.
+
+    A change that moves no money has the number and the balance of an entry that another change made.
+    """
     entries: dict[str, dict[int, str]] = defaultdict(dict)
-    changes = {c["orderId"]: c for call in receiver.calls for c in call.changes if "orderId" in c}
-    for change in changes.values():
-        sides = []
-        if change["type"] == "recharge":
-            sides = [("userId", "entry", "balance")]
-        elif change["type"] == "transfer":
-            sides = [("fromuserId", "fromEntry", "fromBalance"), ("touserId", "toEntry", "toBalance")]
-        for user, entry, balance in sides:
-            assert change[entry] not in entries[change[user]]
-            entries[change[user]][change[entry]] = change[balance]
+    changes = {(c["type"], source_of(c)): c for call in receiver.calls for c in call.changes}
+    for is_move in (True, False):
+        for change in changes.values():
+            if (change["type"] in MOVES) != is_move:
+                continue
+            for account_id, entry, balance in SIDES:
+                if balance in change:
+                    of_account = entries[change[account_id]]
+                    assert (change[entry] not in of_account) == is_move or change[entry] == 0
+                    assert of_account.setdefault(change[entry], change[balance]) == change[balance]
     return entries
 
 
@@ -47,8 +60,7 @@ class TestNumbers:
     @pytest.fixture
     def config(self, config: Config, receiver: Receiving) -> Config:
         config["callbacks"] = [
-            {"url": receiver.url, "events": ["recharge", "transfer", "decline"], "timeout_seconds": 5,
-             "trust_env": False}
+            {"url": receiver.url, "events": list(CHANGE_TYPES), "timeout_seconds": 5, "trust_env": False}
         ]  # fmt: skip
         return config
 
@@ -69,18 +81,29 @@ class TestNumbers:
                     for n, client in enumerate([second, first] * 10)
                 ]
                 await asyncio.gather(*recharges, *transfers)
-            await eventually(lambda: receiver.receiver.received().total() == 40)
+            await eventually(lambda: receiver.receiver.received().total() == 42)
             rows = await app[database_key].read(lambda c: c.execute(select(account)))
             last = {row.user_id: row for row in rows}
         entries = _entries(receiver.receiver)
-        for user in ("u1", "u2"):
-            numbers = sorted(entries[user])
-            assert numbers == list(range(1, last[user].last_entry + 1))
-            assert float(entries[user][numbers[-1]]) * 100 == last[user].balance
-            steps = [float(entries[user][n]) - float(entries[user].get(n - 1, "0")) for n in numbers]
+        for user, account_id in (("u1", "a-u1"), ("u2", "a-u2")):
+            balances = {0: "0.00"} | entries[account_id]
+            assert sorted(balances) == list(range(last[user].last_entry + 1))
+            assert float(balances[last[user].last_entry]) * 100 == last[user].balance
+            steps = [float(balances[n]) - float(balances[n - 1]) for n in range(1, len(balances))]
             assert set(steps) <= {1, -2, 2}
         assert last[None].last_entry == 20
-        assert len(entries["u1"]) == 20 + len(entries["u2"])
+        assert last["u1"].last_entry == 20 + last["u2"].last_entry
+
+    async def test_each_kind_of_order_is_numbered_in_the_accounts_whose_money_it_moves(
+        self, config: Config, receiver: Receiving
+    ) -> None:
+        async with Server(create_app(config)) as server, ClientOf(server) as client:
+            await request_every_change(client)
+            await eventually(lambda: receiver.receiver.received().total() == len(CALLBACKS))
+        entries = _entries(receiver.receiver)
+        assert {account_id: sorted(of_account) for account_id, of_account in entries.items()} == {
+            "a1": [1, 2, 3, 4, 5, 6, 7, 8], "a2": [1, 2, 3], "yen": [1], "spare": [0],
+        }  # fmt: skip
 
 
 def test_an_event_of_an_earlier_version_has_no_numbers() -> None:
@@ -117,7 +140,7 @@ class TestMigration:
         self, config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now, before = migrations.MIGRATIONS, tmp_path / "before"
-        shutil.copytree(now, before, ignore=shutil.ignore_patterns("0002*", "__pycache__"))
+        shutil.copytree(now, before, ignore=shutil.ignore_patterns("0002*", "0003*", "__pycache__"))
         monkeypatch.setattr(migrations, "MIGRATIONS", before)
         await migrate(config)
         run(engine, *ROWS)

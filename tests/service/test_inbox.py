@@ -1,6 +1,7 @@
 """Pages of an inbox: content, order, filters, counts and cursors, on both backends."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,12 @@ from myaccount.model.ledger import account
 
 from ..conftest import Client
 from ..helpers.actions import open_users, send, transfer
+from ..helpers.every_change import MESSAGES, request_every_change
 from ..helpers.inboxes import (
     TYPES,
     Row,
     add_users,
+    eventually_told,
     mark,
     mixed_inbox,
     new_message,
@@ -28,16 +31,16 @@ from ..helpers.inboxes import (
 )
 
 ENGLISH = [
-    ("decline", "Declined: 99.00 CNY", "No money moved: the balance does not cover the amount."
-     " Your balance is 7.50."),
-    ("transfer_out", "Paid 2.50 CNY", "You paid 2.50 CNY to 小明. The balance is 7.50."),
-    ("recharge", "Top-up of 10.00 CNY", "Your account was topped up with 10.00 CNY. The balance is 10.00."),
+    ("decline", "Declined: transfer of 99.00 CNY", "No money moved: the available balance does not cover"
+     " the amount. Your balance is 7.50 CNY."),
+    ("transfer_out", "Paid 2.50 CNY", "You paid 2.50 CNY to 小明. The balance is 7.50 CNY."),
+    ("recharge", "Top-up of 10.00 CNY", "Your account was topped up with 10.00 CNY. The balance is 10.00 CNY."),
     ("account_opened", "Welcome, Alice", "Your account a-u1 is open."),
-    ("transfer_in", "Received 2.50 CNY", "You received 2.50 CNY from Alice. The balance is 2.50."),
+    ("transfer_in", "Received 2.50 CNY", "You received 2.50 CNY from Alice. The balance is 2.50 CNY."),
     ("account_opened", "Welcome, 小明", "Your account a-u2 is open."),
 ]  # fmt: skip
 CHINESE = [
-    ("decline", "交易失败：99.00 元", "余额不足，资金未变动。您的账户当前余额 7.50 元。"),
+    ("decline", "交易失败：转账 99.00 元", "可用余额不足，资金未变动。您的账户当前余额 7.50 元。"),
     ("transfer_out", "转账支出 2.50 元", "您的账户向 小明 转账 2.50 元，当前余额 7.50 元。"),
     ("recharge", "充值到账 10.00 元", "您的账户充值到账 10.00 元，当前余额 10.00 元。"),
     ("account_opened", "欢迎，Alice", "您的账户 a-u1 已开通。"),
@@ -64,7 +67,7 @@ async def _money_moves(client: Client, database: Database) -> None:
     await until_dispatched(database)
 
 
-def _expected(kind: str, reader: str, user: tuple[str, str], receiver: str, body: dict[str, str]) -> Row:
+def _expected(kind: str, reader: str, user: tuple[str, str], receiver: str, body: dict[str, Any]) -> Row:
     user_id, user_name = user
     return {
         "KIND": "account", "MESSAGE_TYPE": kind, "USER_ID": user_id, "USERNAME": user_name, "TEAM_ID": None,
@@ -78,20 +81,22 @@ async def test_each_change_writes_messages_to_those_whom_it_concerns_and_to_nobo
     began = datetime.now(UTC)
     await _money_moves(client, database)
     alice, ming = ("u1", "Alice"), ("u2", "小明")
-    money = {"orderId": "t1", "amount": "2.50", "currency": "CNY", "fromUserName": "Alice", "toUserName": "小明"}
-    declined = {"orderId": "t2", "amount": "99.00", "currency": "CNY", "balance": "7.50",
-                "reason": "insufficient_funds"}  # fmt: skip
-    topped_up = {"orderId": "r1", "amount": "10.00", "currency": "CNY", "balance": "10.00"}
+    u1: dict[str, Any] = {"accountId": "a-u1", "currency": "CNY"}
+    u2 = u1 | {"accountId": "a-u2"}
+    money = {"orderId": "t1", "amount": "2.50", "fromUserName": "Alice", "toUserName": "小明"}
+    declined = u1 | {"orderId": "t2", "amount": "99.00", "balance": "7.50", "entry": 2,
+                     "reason": "insufficient_funds", "orderName": "transfer"}  # fmt: skip
+    topped_up = u1 | {"orderId": "r1", "amount": "10.00", "balance": "10.00", "entry": 1}
     inboxes = {
         "u1": [
             _expected("decline", "u1", alice, "u1", declined),
-            _expected("transfer_out", "u1", alice, "u2", money | {"balance": "7.50"}),
+            _expected("transfer_out", "u1", alice, "u2", money | u1 | {"balance": "7.50", "entry": 2}),
             _expected("recharge", "u1", alice, "u1", topped_up),
-            _expected("account_opened", "u1", alice, "u1", {"accountId": "a-u1"}),
+            _expected("account_opened", "u1", alice, "u1", u1 | {"entry": 0}),
         ],
         "u2": [
-            _expected("transfer_in", "u2", alice, "u2", money | {"balance": "2.50"}),
-            _expected("account_opened", "u2", ming, "u2", {"accountId": "a-u2"}),
+            _expected("transfer_in", "u2", alice, "u2", money | u2 | {"balance": "2.50", "entry": 1}),
+            _expected("account_opened", "u2", ming, "u2", u2 | {"entry": 0}),
         ],
     }
     ids = []
@@ -122,6 +127,36 @@ async def test_each_message_has_a_title_and_text_in_the_readers_language(
     assert [(row["MESSAGE_TYPE"], row["TITLE"], row["BODY"]["text"]) for row in rows] == expected
 
 
+async def test_every_change_writes_its_messages_and_each_has_texts_in_both_languages(
+    client: Client, database: Database
+) -> None:
+    await request_every_change(client)
+    await eventually_told(database, len(MESSAGES))
+    for reader in ("u1", "u2"):
+        pages = {language: (await read_page(client, userId=reader, pageSize="100", language=language))["result"]
+                 for language in LANGUAGES}  # fmt: skip
+        # Changes of an account have random ids.
+        found = Counter(
+            (row["MESSAGE_TYPE"], row["BODY"].get("orderId", ""), row["USER_ID"], row["RECEIVER_ID"])
+            for row in pages["zh"]
+        )
+        assert found == Counter(
+            (type_, "" if type_.startswith(("account", "limit")) else source, user, receiver)
+            for (type_, source), (user, receiver, read_by) in MESSAGES.items()
+            if read_by == reader
+        )
+        for rows in pages.values():
+            assert all(row["TITLE"] and row["BODY"]["text"] for row in rows)
+        for chinese, english in zip(*pages.values(), strict=True):
+            assert chinese["NID"] == english["NID"]
+            assert chinese["BODY"]["text"] != english["BODY"]["text"]
+    # Each type selects its own.
+    for type_ in {type_ for type_, _ in MESSAGES}:
+        rows = [row for reader in ("u1", "u2")
+                for row in (await read_page(client, userId=reader, messageType=type_))["result"]]  # fmt: skip
+        assert {row["MESSAGE_TYPE"] for row in rows} == {type_}
+
+
 async def test_a_decline_for_a_balance_too_large_is_written_to_the_user_who_sent_the_order(
     client: Client, database: Database
 ) -> None:
@@ -132,9 +167,9 @@ async def test_a_decline_for_a_balance_too_large_is_written_to_the_user_who_sent
     assert (await send(client, "/recharge", orderId="r1", userId="rich", amount="1"))[0] == 409
     assert await transfer(client, "t1", "poor", "rich", "2") == (409, "balance_too_large", False)
     await until_dispatched(database)
-    for reader, order_id, amount, balance in [
-        ("rich", "r1", "1.00", "92233720368547758.07"),
-        ("poor", "t1", "2.00", "5.00"),
+    for reader, order_id, name, amount, balance in [
+        ("rich", "r1", "recharge", "1.00", "92233720368547758.07"),
+        ("poor", "t1", "transfer", "2.00", "5.00"),
     ]:
         for language, why in zip(
             LANGUAGES, ("入账后余额将超出上限", "a balance would become too large"), strict=True
@@ -145,7 +180,9 @@ async def test_a_decline_for_a_balance_too_large_is_written_to_the_user_who_sent
             text = row["BODY"].pop("text")
             assert why in text
             assert balance in text
+            assert row["BODY"].pop("entry") in (0, 1)
             assert row["BODY"] == {"orderId": order_id, "amount": amount, "currency": "CNY", "balance": balance,
+                                   "accountId": f"a-{reader}", "orderName": name,
                                    "reason": "balance_too_large"}  # fmt: skip
     assert (await read_page(client, userId="rich"))["total"] == 2
 
@@ -244,7 +281,7 @@ async def test_an_unknown_message_type_is_refused(client: Client) -> None:
         async with client.get("/messages", params={"userId": "u1", "messageType": other}) as response:
             problem = await response.json(content_type=None)
         assert (problem["code"], problem["field"]) == ("invalid_request", "messageType")
-        assert "must be one of account_opened, recharge" in problem["detail"]
+        assert "must be one of account_opened, account_added, " in problem["detail"]
 
 
 async def test_pages_by_cursor_return_every_message_once_while_new_ones_arrive(

@@ -108,7 +108,7 @@ TEXTS = {
     ("x2", "hold_extended"): (
         "您的账户预授权 6.00 元（收款方 李四），到期时间改为 2026-01-02 03:04（UTC）。"
         "当前余额 60.00 元，冻结金额 6.00 元。",
-        "6.00 CNY of 张三's balance is held for 李四 until 2026-01-02 03:04 UTC."
+        "6.00 CNY of your balance is held for 李四 until 2026-01-02 03:04 UTC."
         " The balance is 60.00 CNY; 6.00 CNY is held.",
     ),
     ("h1", "hold_released"): (
@@ -116,8 +116,8 @@ TEXTS = {
         "10.00 CNY of your balance is no longer held for 李四: the hold was released. The balance is 64.00 CNY.",
     ),
     ("h3", "hold_expired"): (
-        "您的账户的预授权（收款方 李四）已到期，剩余金额 6.00 元已自动解冻。当前余额 60.00 元。",
-        "6.00 CNY of your balance is no longer held for 李四: the hold has expired. The balance is 60.00 CNY.",
+        "您的账户的预授权已到期，剩余金额 6.00 元已自动解冻。当前余额 60.00 元。",
+        "6.00 CNY of your balance is no longer held: the hold has expired. The balance is 60.00 CNY.",
     ),
     ("t2", "decline"): (
         "可用余额不足，资金未变动。您的账户当前余额 60.00 元，冻结金额 6.00 元。",
