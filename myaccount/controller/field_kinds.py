@@ -13,7 +13,7 @@ from .characters import check_id, check_name, check_text
 
 TEXT_LIMIT: Final = 45
 # Nearly all ids match this. The others are checked character by character, which is slower.
-_is_plain_id: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}").fullmatch
+_PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
 _ZERO: Final = re.compile(r"0(?:\.0{1,4})?")
 
 
@@ -82,7 +82,7 @@ def one_of(known: Sequence[str]) -> Kind:
 
 
 def _identifier(value: str) -> str:
-    if not _is_plain_id(value):
+    if not _PLAIN_ID.fullmatch(value):
         if len(value) > TEXT_LIMIT:
             raise ValueError(f"must be at most {TEXT_LIMIT} characters long")
         check_id(value)

@@ -12,7 +12,7 @@ from yarl import URL
 from myaccount.controller import body
 from myaccount.database.database import Database
 from myaccount.model.inbox import message, team
-from myaccount.model.ledger import account, order, user
+from myaccount.model.ledger import account, account_change, bulk, entry, hold, order, user
 from myaccount.model.outbox import event
 
 from ..conftest import Client, eventually
@@ -157,6 +157,76 @@ CASES = [
     ],
 ]  # fmt: skip
 
+PAIRS = [("userId", "accountId"), ("fromuserId", "fromaccountId"), ("touserId", "toaccountId")]
+# Where an account id names no party.
+ACCOUNTS = ("/addaccount", "/freeze", "/close", "/limit", "/accountlog")
+OPTIONAL = {"currency", "note", "reference", "teamId", "final", "pageSize", "before"}
+OPTIONAL_OF = {
+    ("/refund", "amount"), ("/capture", "amount"), ("/hold", "expiresIn"), ("/hold", "touserId"),
+    ("/hold", "toaccountId"),
+}  # fmt: skip
+# A valid request of each operation on money and accounts, with every optional field. The id of each order is new.
+_REMARKS = {"note": "n", "reference": "f"}
+_PARTY = {"orderId": "o1", "userId": "u1", "amount": "1", "currency": "CNY", **_REMARKS}
+_PARTIES = {"orderId": "o1", "fromuserId": "u1", "touserId": "u2", "amount": "1", "currency": "CNY", **_REMARKS}
+_HELD = {"orderId": "o1", "holdOrderId": "h1", **_REMARKS}
+VALID: list[tuple[str, dict[str, str]]] = [
+    ("/addaccount", {"userId": "u1", "accountId": "a2", "accountType": "01", "currency": "JPY", "teamId": "t"}),
+    ("/freeze", {"accountId": "a1", "frozen": "all", "reason": "why"}),
+    ("/close", {"accountId": "a1", "reason": "why"}),
+    ("/limit", {"accountId": "a1", "floor": "-1.00", "reason": "why"}),
+    ("/accountlog", {"accountId": "a1", "pageSize": "1", "before": "1"}),
+    ("/recharge", _PARTY),
+    ("/recharge", {name: value for name, value in _PARTY.items() if name != "userId"} | {"accountId": "a1"}),
+    ("/transfer", _PARTIES),
+    ("/transfer", {"orderId": "o1", "fromaccountId": "a1", "toaccountId": "a2", "amount": "1"}),
+    ("/withdraw", _PARTY),
+    ("/withdraw", {"orderId": "o1", "accountId": "a1", "amount": "1"}),
+    ("/refund", {"orderId": "o1", "originalOrderId": "r1", "amount": "1", **_REMARKS}),
+    ("/hold", {**_PARTIES, "expiresIn": "60"}),
+    ("/hold", {"orderId": "o1", "fromaccountId": "a1", "toaccountId": "a2", "amount": "1"}),
+    ("/capture", {**_HELD, "amount": "1", "final": "true"}),
+    ("/release", _HELD),
+    ("/extend", {**_HELD, "expiresIn": "60"}),
+]
+_BAD_ID = ["", "a" * 46, "a b", "a\u200bb", "a\n"]
+_BAD_TEXT = ["", " ", "\u3164", "a\u202eb", "a\nb", "a\x00"]
+# Values that a field refuses, in a form and as text in JSON.
+BAD_VALUES = {
+    "currency": ["", "cny", "CN", "CNYY", "XAU", "XXX", "CNY ", "\uff23NY", "USDT"],
+    "amount": ["", "0", "-1", "1e3", "1.00000", "9" * 16, "NaN", "\uff11"],
+    "frozen": ["", "ALL", "debit", "all ", "credits,debits"],
+    "floor": [
+        "",
+        "1",
+        "+1",
+        "-0",
+        "-0.00",
+        "--1",
+        "- 1",
+        "-1e3",
+        "-.5",
+        "0.00000",
+        "-" + "9" * 16,
+        "\u22121",
+        "NaN",
+    ],
+    "expiresIn": ["", "0", "-1", "31536001", "1.5", "1e3", "9" * 30, "\uff11", " 1"],
+    "final": ["", "True", "1", "yes", "null"],
+    "pageSize": ["", "0", "101", "1.0", "x"],
+    "before": ["", "-1", "x", "9" * 20, "1.0", "unread-1"],
+    "note": [*_BAD_TEXT, "n" * 201],
+    "reference": [*_BAD_TEXT, "n" * 65],
+    "reason": [*_BAD_TEXT, "n" * 201],
+    "accountType": [*_BAD_TEXT, "n" * 46],
+}
+# Values of JSON that a field refuses, but for those of its own type.
+BAD_JSON: list[object] = [None, True, 1, 1.5, -1, [], {}, ["u1"]]
+FITTING_JSON: dict[str, list[object]] = {
+    # True == 1, but the service tells them apart.
+    "amount": [1, 1.5], "floor": [-1], "expiresIn": [1], "pageSize": [1], "final": [True],
+}  # fmt: skip
+
 STATUS = {
     "invalid_request": 400,
     "same_account": 400,
@@ -171,7 +241,7 @@ async def _tables(database: Database) -> list[Any]:
     async def work(connection: Any) -> list[Any]:
         return [
             list((await connection.execute(select(table))).all())
-            for table in (user, account, order, team, message, event)
+            for table in (user, account, order, entry, hold, bulk, account_change, team, message, event)
         ]
 
     return await database.read(work)
@@ -222,6 +292,46 @@ async def test_each_bad_request_is_refused_with_its_code_and_changes_nothing(
         assert problem["result"] == 0, case.name
         assert problem["request_id"] == response.headers["X-Request-ID"], case.name
         assert await _tables(database) == before, case.name
+
+
+async def test_each_field_of_each_operation_refuses_bad_values_and_changes_nothing(
+    alice: Client, database: Database
+) -> None:
+    before = await _tables(database)
+    for path, valid in VALID:
+        for field in valid:
+            for value in BAD_VALUES.get(field, _BAD_ID):
+                await _refused(alice, path, field, data=valid | {field: value})
+                await _refused(alice, path, field, json=valid | {field: value})
+            for wrong in BAD_JSON:
+                if not any(wrong == fits and type(wrong) is type(fits) for fits in FITTING_JSON.get(field, ())):
+                    await _refused(alice, path, field, json={**valid, field: wrong})
+        await _refused(alice, path, "balance", data=valid | {"balance": "1"})
+    assert await _tables(database) == before
+
+
+async def _refused(client: Client, path: str, field: str, **body: Any) -> None:
+    async with client.post(path, **body) as response:
+        problem = await response.json(content_type=None)
+    refused = (response.status, problem["code"], problem.get("field"))
+    assert refused == (400, "invalid_request", field), (path, body)
+
+
+async def test_each_required_field_is_missed_by_name(alice: Client) -> None:
+    for path, valid in VALID:
+        firsts = {} if path in ACCOUNTS else {second: first for first, second in PAIRS}
+        for name in valid:
+            if name not in OPTIONAL and (path, name) not in OPTIONAL_OF:
+                sent = {field: value for field, value in valid.items() if field != name}
+                # Of a pair, the first is named.
+                await _refused(alice, path, firsts.get(name, name), data=sent)
+
+
+async def test_of_a_pair_only_one_is_sent(alice: Client) -> None:
+    for path, valid in VALID:
+        for user_id, account_id in PAIRS:
+            if user_id in valid and path not in ACCOUNTS:
+                await _refused(alice, path, account_id, data=valid | {account_id: "a1"})
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,13 @@ from yarl import URL
 
 from myaccount import middlewares
 from myaccount.controller import (
+    account_settings,
     accounts,
     body,
+    bulk_orders,
     characters,
     field_kinds,
+    holds,
     messages,
     operation,
     orders,
@@ -111,6 +114,13 @@ def _filled(size: int, one: str, *, between: str = "", before: str = "", after: 
     return before + between.join(one.replace("#", f"{10_000 + n}") for n in range(count)) + after
 
 
+_RECHARGE = '{"type":"recharge","orderId":"#","userId":"u","amount":1.5}'
+
+
+def _bulk(size: int, order: str) -> str:
+    return _filled(size, order, between=",", before='{"bulkId":"b","orders":[', after="]}")
+
+
 Filler = Callable[[int], str]
 BODIES: dict[str, tuple[str, Filler]] = {
     "a form of one field again and again": (FORM, lambda size: _filled(size, "a", between="&")),
@@ -140,9 +150,28 @@ BODIES: dict[str, tuple[str, Filler]] = {
         JSON, lambda size: _filled(size, "#", between=",", before='{"userId":"u","nids":[', after="]}")),
     "JSON of many ids": (
         JSON, lambda size: _filled(size, '"#"', between=",", before='{"teamId":"t","add":[', after="]}")),
+    "JSON of a bulk of one order id": (JSON, lambda size: _bulk(size, _RECHARGE.replace("#", "r"))),
+    "JSON of a bulk of many orders": (JSON, lambda size: _bulk(size, _RECHARGE)),
+    "JSON of a bulk of unknown types": (JSON, lambda size: _bulk(size, '{"type":"#"}')),
+    "JSON of a long note": (JSON, lambda size: '{"orderId":"r","note":"' + "名" * (size // 3) + '"}'),
+    "JSON of a long reason": (JSON, lambda size: '{"accountId":"a","reason":"' + "\u0301" * (size // 2) + '"}'),
+    "JSON of a long limit": (JSON, lambda size: '{"accountId":"a","reason":"r","floor":-' + "9" * size + "}"),
+    "JSON of a long duration": (
+        JSON, lambda size: '{"orderId":"e","holdOrderId":"h","expiresIn":' + "9" * size + "}"),
     "JSON of white space": (JSON, lambda size: "{" + "\n" * size + "!"),
 }  # fmt: skip
-FORMS = (orders.TRANSFER, accounts.OPEN_ACCOUNT, messages.MARK_MESSAGES, teams.CHANGE_TEAM, teams.WRITE_NOTE)
+FORMS = (
+    orders.TRANSFER,
+    orders.RECHARGE,
+    holds.EXTEND,
+    bulk_orders.BULK,
+    accounts.OPEN_ACCOUNT,
+    account_settings.FREEZE,
+    account_settings.LIMIT,
+    messages.MARK_MESSAGES,
+    teams.CHANGE_TEAM,
+    teams.WRITE_NOTE,
+)
 
 CONTENT_TYPES: dict[str, Filler] = {
     "semicolons": lambda size: "a/b" + ";" * size,
