@@ -41,7 +41,8 @@ function showRequest(fields) {
 
 function showReply(response, text) {
   const json = parsed(text);
-  const isOpened = json?.code === "user_exists" && response.headers.get("Idempotent-Replayed") === "true";
+  const exists = ["user_exists", "account_exists"].includes(json?.code);
+  const isOpened = exists && response.headers.get("Idempotent-Replayed") === "true";
   const outcome = response.ok || isOpened ? "outcome success" : "outcome refusal";
   const headers = SHOWN_HEADERS.filter((name) => response.headers.has(name));
   reply.replaceChildren(

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from myaccount.controller.pages import PAGES
+
 from ..conftest import Client, Section
 from ..helpers.browsers import Chromium
 
@@ -42,7 +44,10 @@ async def _submit(page: Page, path: str, **fields: str) -> tuple[str, dict[str, 
     """Fill in and send a page's form; return what it shows of the reply: the status line and the JSON."""
     await page.goto(path)
     for name, value in fields.items():
-        await page.fill(f"input[name={name}]", value)
+        if await page.locator(f"select[name={name}]").count():
+            await page.select_option(f"select[name={name}]", value)
+        else:
+            await page.fill(f"input[name={name}]", value)
     await page.click("button[type=submit]")
     status = await page.inner_text("#reply .outcome")
     assert page.url.endswith(path)
@@ -69,6 +74,33 @@ async def test_the_five_pages_move_money_without_leaving_them(page: Page) -> Non
         assert (await _submit(page, path, orderId="t1"))[1]["AMOUNT"] == "30.50"
     _, reply = await _submit(page, "/queryacctest", userId="u2")
     assert '"BALANCE": "30.50"' in json.dumps(reply)
+
+
+async def test_the_other_pages_pay_out_give_back_hold_and_manage_accounts(page: Page) -> None:
+    done = ("200 OK", {"result": 1})
+    reason = {"reason": "涉嫌欺诈"}
+    for path, fields in [
+        ("/openacctest", _opening("u1")),
+        ("/rechargetest", {"orderId": "r1", "userId": "u1", "amount": "100"}),
+        ("/withdrawtest", {"orderId": "w1", "userId": "u1", "amount": "30"}),
+        ("/refundtest", {"orderId": "f1", "originalOrderId": "w1"}),
+        ("/holdtest", {"orderId": "h1", "fromuserId": "u1", "amount": "60"}),
+        ("/extendtest", {"orderId": "e1", "holdOrderId": "h1", "expiresIn": "3600"}),
+        ("/capturetest", {"orderId": "c1", "holdOrderId": "h1"}),
+        ("/holdtest", {"orderId": "h2", "fromuserId": "u1", "amount": "40"}),
+        ("/releasetest", {"orderId": "v1", "holdOrderId": "h2"}),
+        ("/addaccounttest", {"userId": "u1", "accountId": "b-u1", "accountType": "02"}),
+        ("/freezetest", {"accountId": "b-u1", "frozen": "all", **reason}),
+        ("/limittest", {"accountId": "b-u1", "floor": "-500.00", **reason}),
+        ("/closetest", {"accountId": "b-u1", **reason}),
+    ]:
+        assert await _submit(page, path, **fields) == done, path
+    _, log = await _submit(page, "/accountlogtest", accountId="b-u1")
+    assert [row["CHANGE"] for row in log["result"]] == ["status", "floor", "frozen"]  # type: ignore[attr-defined]
+    _, account = await _submit(page, "/queryacctest", userId="u1")
+    assert '"BALANCE": "40.00"' in json.dumps(account)
+    await _submit(page, "/accountlogtest", accountId="a-u1")
+    assert "Nothing was changed." in await page.inner_text("#reply")
 
 
 async def test_a_refusal_is_shown_beside_the_form_and_leads_to_its_meaning(page: Page) -> None:
@@ -112,7 +144,7 @@ async def test_the_pages_work_without_javascript(browser: Browser, client: Clien
 async def test_the_front_page_leads_to_every_page_in_both_languages(page: Page) -> None:
     await page.goto("/")
     links = await page.eval_on_selector_all("main li a", "links => links.map(a => a.getAttribute('href'))")
-    assert links == ["/openacctest", "/rechargetest", "/transfertest", "/queryacctest", "/orderquerytest"]
+    assert links == [each.paths[0] for each in PAGES]
     for link in links:
         await page.goto(link)
         for label in await page.locator("label").all_inner_texts():
@@ -147,10 +179,10 @@ async def test_the_pages_check_the_characters_that_the_service_checks(page: Page
 async def test_on_a_phone_nothing_is_cut_off_and_the_header_keeps_its_height(page: Page) -> None:
     await page.set_viewport_size({"width": 320, "height": 640})
     heights = set()
-    for path in ("/", "/messagestest", "/errors", "/transfertest", "/nowhere"):
+    for path in ("/", "/messagestest", "/errors", "/transfertest", "/freezetest", "/limittest", "/nowhere"):
         await page.goto(path)
         for name in await page.eval_on_selector_all("form[action] input[required]", "all => all.map(i => i.name)"):
-            await page.fill(f"input[name={name}]", "1" * 45 if name != "amount" else "1")
+            await page.fill(f"input[name={name}]", {"amount": "1", "floor": "-1"}.get(name, "1" * 45))
         if path == "/transfertest":
             await page.click("button[type=submit]")
             await page.wait_for_selector("#reply pre")
@@ -175,7 +207,7 @@ async def test_a_repeated_opening_is_no_fault(page: Page) -> None:
 
 async def test_a_field_that_the_browser_refuses_clears_the_earlier_reply(page: Page) -> None:
     await _submit(page, "/rechargetest", orderId="r1", userId="nobody", amount="1")
-    await page.fill("input[name=amount]", "1.234")
+    await page.fill("input[name=amount]", "1.23456")
     await page.click("button[type=submit]")
     await page.wait_for_selector("text=It appears here once you send.")
     assert not await page.is_visible("#request")
