@@ -27,15 +27,14 @@ WHERE fits = 0 OR remaining + captured > amount
 _CAPTURES: Final = text("""\
 SELECT taken.order_id, taken.captured, taken.captures, account.currency
 FROM (
-    SELECT order_id, SUM(captured) AS captured, SUM(capture) AS captures
+    SELECT order_id, MIN(account) AS account, SUM(captured) AS captured, SUM(capture) AS captures
     FROM (
-        SELECT order_id, captured, 0 AS capture FROM hold WHERE captured <> 0
+        SELECT order_id, payer AS account, captured, 0 AS capture FROM hold WHERE captured <> 0
         UNION ALL
-        SELECT target_order_id, 0, amount FROM `order` WHERE order_type = '06' AND status = 'posted'
+        SELECT target_order_id, from_account, 0, amount FROM `order` WHERE order_type = '06' AND status = 'posted'
     ) AS part GROUP BY order_id HAVING SUM(captured) <> SUM(capture)
 ) AS taken
-LEFT JOIN hold ON hold.order_id = taken.order_id
-LEFT JOIN account ON account.id = hold.payer""")
+LEFT JOIN account ON account.id = taken.account""")
 
 
 async def hold_differences(connection: AsyncConnection) -> AsyncIterator[str]:

@@ -33,15 +33,15 @@ FROM (
 _REFUNDS: Final = text("""\
 SELECT given.order_id, given.refunded, given.refunds, original.amount, account.currency
 FROM (
-    SELECT order_id, SUM(refunded) AS refunded, SUM(refund) AS refunds
+    SELECT order_id, MIN(account) AS account, SUM(refunded) AS refunded, SUM(refund) AS refunds
     FROM (
-        SELECT order_id, refunded, 0 AS refund FROM `order` WHERE refunded <> 0
+        SELECT order_id, from_account AS account, refunded, 0 AS refund FROM `order` WHERE refunded <> 0
         UNION ALL
-        SELECT target_order_id, 0, amount FROM `order` WHERE order_type = '04' AND status = 'posted'
+        SELECT target_order_id, to_account, 0, amount FROM `order` WHERE order_type = '04' AND status = 'posted'
     ) AS part GROUP BY order_id
 ) AS given
 LEFT JOIN `order` AS original ON original.order_id = given.order_id
-LEFT JOIN account ON account.id = original.from_account
+LEFT JOIN account ON account.id = given.account
 WHERE given.refunded <> given.refunds OR original.amount < given.refunds""")
 
 

@@ -148,8 +148,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/unit/test_probe.py"),
     Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),
     Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/database/test_versions.py tests/database/test_demo.py"),
-    Mutation("myaccount/journal/verification_queries.py", "posted = (account_of_order == account.c.id, order.c.status == POSTED)", "posted = (account_of_order == account.c.id,)", "tests/service/test_verification.py"),
-    Mutation("myaccount/journal/verification_queries.py", ".where(account.c.id > bindparam(\"after\"))", ".where(account.c.id >= bindparam(\"after\"))", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/account_verification.py", "made_by.status = 'posted' AND", "", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/account_verification.py", "account WHERE id > :after ORDER", "account WHERE id >= :after ORDER", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/account_verification.py", "if book.held != book.reserved:", "if book.held < book.reserved:", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/order_verification.py", "SELECT order_id, to_account, amount FROM `order`", "SELECT order_id, from_account, -amount FROM `order`", "tests/service/test_verification.py"),
+    Mutation("myaccount/journal/hold_verification.py", "hold.due_at = hold.expires_at, 0", "hold.due_at IS NOT NULL, 0", "tests/service/test_verification.py"),
     Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/deploy/test_workers_metrics.py"),
     Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
 )  # fmt: skip

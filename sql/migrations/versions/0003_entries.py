@@ -20,7 +20,7 @@ revision = "0003"
 down_revision = "0002"
 
 # Orders are read in parts of this many.
-PAGE_SIZE: Final = 10_000
+PAGE_SIZE: Final = 50_000
 REPORT_SECONDS: Final = 5
 # At most this many deviations of one kind are reported.
 SHOWN: Final = 20
@@ -244,6 +244,8 @@ def _create_tables(connection: sa.Connection | None) -> None:
 
 
 def _upgrade_sqlite(connection: sa.Connection | None) -> None:
+    # 64 MiB instead of 2: entries are inserted all over their table. It ends with the connection.
+    op.execute("PRAGMA cache_size = -65536")
     _make_entries(connection, "order")
     _rebuild("order", SQLITE_ORDER, ORDER_COLUMNS)
     # Only now, when no order refers to it.
