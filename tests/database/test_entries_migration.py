@@ -1,12 +1,14 @@
 """Migration 0003: orders of version 0002 get their entries, once each, whatever interrupts it."""
 
+import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+import yaml
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from myaccount.cli import entry as cli
@@ -90,12 +92,15 @@ async def _check(config: Config, engine: Engine) -> None:
     with engine.connect() as connection:
         assert read_version(connection) == "0003"
         assert connection.execute(text("SELECT * FROM entry ORDER BY account, number")).all() == ENTRIES
-        assert connection.execute(
-            text(
-                "SELECT id, order_id, order_type, from_account, to_account, amount, status, reason"
-                " FROM `order` ORDER BY id"
-            )
-        ).all() == ORDERS
+        assert (
+            connection.execute(
+                text(
+                    "SELECT id, order_id, order_type, from_account, to_account, amount, status, reason"
+                    " FROM `order` ORDER BY id"
+                )
+            ).all()
+            == ORDERS
+        )
         accounts = text("SELECT id, balance, floor, last_entry, held, frozen, status FROM account ORDER BY id")
         assert connection.execute(accounts).all() == [
             (1, -5000, None, 2, 0, "none", "open"),
@@ -116,8 +121,8 @@ def small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(runner.MIGRATIONS, folder)
     (script,) = folder.glob("versions/0003_*.py")
     content = script.read_text("utf-8")
-    assert content.count("PAGE_SIZE: Final = 50_000") == 1
-    script.write_text(content.replace("PAGE_SIZE: Final = 50_000", "PAGE_SIZE: Final = 2"), "utf-8")
+    assert content.count("PAGE_SIZE: Final = 20_000") == 1
+    script.write_text(content.replace("PAGE_SIZE: Final = 20_000", "PAGE_SIZE: Final = 2"), "utf-8")
     monkeypatch.setattr(runner, "MIGRATIONS", folder)
 
 
@@ -151,42 +156,135 @@ async def test_orders_get_their_entries_in_parts(config: Config, engine: Engine,
 
 @both
 async def test_an_interruption_anywhere_leaves_each_entry_once(
-    backend: dict[str, Any], config: Config, engine: Engine, mariadb: MariaDB, tmp_path: Path, small_pages: None
+    config: Config, mariadb: MariaDB, tmp_path: Path, small_pages: None
 ) -> None:
     number, cut, parts = 0, True, set[int]()
-    await _fill(config, engine)
     while cut:
         # Each change of a table takes OceanBase half a second.
-        number += 3 if runs_on("oceanbase") else 1
-        copy, copy_engine = await _copy(config, mariadb, tmp_path, number)
-        async with open_database(copy, Path(copy["sqlite_file"])) as database:
-            cut = await cut_off(database, number)
-        if cut:
-            with copy_engine.connect() as connection:
-                assert read_version(connection) == "0002"
-            if "entry" in tables_of(copy_engine):
-                with copy_engine.connect() as connection:
-                    parts.add(connection.scalar(text("SELECT COUNT(*) FROM entry")) or 0)
-        await migrate(copy)
-        await _check(copy, copy_engine)
-        copy_engine.dispose()
-        if "mysql" in copy:
-            mariadb.drop_database(copy["mysql"]["db"])
-    if "mysql" in config and not runs_on("oceanbase"):
-        assert parts == {0, 4, 6, 10}
+        number += 4 if runs_on("oceanbase") else 1
+        async with _database_of_version_0002(config, mariadb, tmp_path / f"{number}.db") as (copy, engine):
+            async with open_database(copy, Path(copy["sqlite_file"])) as database:
+                cut = await cut_off(database, number)
+            if cut:
+                with engine.connect() as connection:
+                    assert read_version(connection) == "0002"
+                    if "entry" in tables_of(engine):
+                        parts.add(connection.scalar(text("SELECT COUNT(*) FROM entry")) or 0)
+            await migrate(copy)
+            await _check(copy, engine)
+    # SQLite has one transaction.
+    if not runs_on("oceanbase"):
+        assert parts == ({0, 4, 6, 10} if "mysql" in config else set())
 
 
-async def _copy(config: Config, mariadb: MariaDB, folder: Path, number: int) -> tuple[Config, Engine]:
-    """Return a further database of version 0002 with the rows."""
-    from sqlalchemy import create_engine
-
-    copy: Any
+@asynccontextmanager
+async def _database_of_version_0002(
+    config: Config, mariadb: MariaDB, sqlite_file: Path
+) -> AsyncIterator[tuple[Config, Engine]]:
+    """Give the configuration of a further database of version 0002 with the rows, and an engine on it."""
     if "mysql" in config:
-        copy = config | {"mysql": config["mysql"] | {"db": mariadb.new_database()}}
-        copy_engine = mysql_engine(mariadb, copy["mysql"]["db"])
-        await _fill(copy, copy_engine)
+        config = config | {"mysql": config["mysql"] | {"db": mariadb.new_database()}}
+        engine = mysql_engine(mariadb, config["mysql"]["db"])
     else:
-        copy = config | {"sqlite_file": f"{folder}/copy-{number}.db"}
-        shutil.copy(config["sqlite_file"], copy["sqlite_file"])
-        copy_engine = create_engine(f"sqlite:///{copy['sqlite_file']}")
-    return copy, copy_engine
+        config = config | {"sqlite_file": str(sqlite_file)}
+        engine = create_engine(f"sqlite:///{sqlite_file}")
+    await _fill(config, engine)
+    yield config, engine
+    engine.dispose()
+    if "mysql" in config:
+        mariadb.drop_database(config["mysql"]["db"])
+
+
+@only_mariadb
+async def test_an_older_program_cannot_write_into_a_migration_that_was_interrupted(
+    config: Config, engine: Engine, small_pages: None
+) -> None:
+    """Else it would write orders without entries."""
+    await _fill(config, engine)
+    order = (
+        "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance, to_balance,"
+        " status, created_at) VALUES ('t9', '02', 2, 3, 1, 6998, 3002, 'posted', '2026-01-01')"
+    )
+    unfinished = 0
+    for number in range(1, 100):
+        async with open_database(config, Path()) as database:
+            if not await cut_off(database, number):
+                break
+        with engine.connect() as connection:
+            entries = "entry" in tables_of(engine) and connection.scalar(text("SELECT COUNT(*) FROM entry"))
+        if entries:
+            unfinished += 1
+            with pytest.raises(DBAPIError):
+                run(engine, order)
+    assert unfinished > 1
+
+
+@both
+async def test_a_wrong_number_of_the_last_entry_is_reported_and_corrected(config: Config, engine: Engine) -> None:
+    await _fill(config, engine)
+    run(engine, "UPDATE account SET last_entry = 3 WHERE account_id = 'a1'")
+    report = await migrate(config)
+    assert report[1] == "account 'a1': it had 3 as the number of its last entry: that is 5 now"
+    await _check(config, engine)
+
+
+@both
+async def test_another_programs_table_is_left_alone(config: Config, engine: Engine) -> None:
+    await _fill(config, engine)
+    run(engine, "CREATE TABLE hold (id INTEGER PRIMARY KEY, words VARCHAR(10))")
+    before = tables_of(engine)
+    with pytest.raises(DatabaseNotReady, match=r"has a table hold, .* Nothing was changed\. Rename that table"):
+        await migrate(config)
+    assert tables_of(engine) == before
+    run(engine, "DROP TABLE hold")
+    await migrate(config)
+    await _check(config, engine)
+
+
+@both
+async def test_the_script_makes_the_entries(
+    file: Path,
+    config: Config,
+    engine: Engine,
+    mariadb: MariaDB,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await _fill(config, engine)
+    assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
+    script = tmp_path / "script.sql"
+    script.write_text(capsys.readouterr().out, "utf-8")
+    if "mysql" in config:
+        mariadb.run_script(config["mysql"]["db"], script)
+    else:
+        connection = engine.raw_connection()
+        connection.executescript(script.read_text("utf-8"))
+        connection.close()
+    await _check(config, engine)
+
+
+@only_mariadb
+async def test_the_script_completes_an_interrupted_migration(
+    file: Path,
+    config: Config,
+    mariadb: MariaDB,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    small_pages: None,
+) -> None:
+    """From wherever it was interrupted."""
+    script = tmp_path / "script.sql"
+    settings = yaml.safe_load(file.read_text())
+    number, cut = 0, True
+    while cut:
+        number += 5
+        async with _database_of_version_0002(config, mariadb, Path()) as (copy, engine):
+            async with open_database(copy, Path()) as database:
+                if not (cut := await cut_off(database, number)):
+                    break
+            file.write_text(yaml.safe_dump(settings | {"mysql": copy["mysql"]}))
+            assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
+            script.write_text(capsys.readouterr().out, "utf-8")
+            mariadb.run_script(copy["mysql"]["db"], script)
+            await _check(copy, engine)
+    assert number >= 30

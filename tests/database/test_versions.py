@@ -24,6 +24,7 @@ from ..helpers.migrating import (
     engine,
     file,
     migrate,
+    migrate_to,
     only_mariadb,
     only_sqlite,
     prepare,
@@ -51,8 +52,8 @@ NEXT = '''
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
@@ -63,12 +64,12 @@ def upgrade():
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make the program need version 0003, whose last statement is given."""
+    """Make the program need version 0004, whose last statement is given."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrations.MIGRATIONS, folder)
 
     def write(last: str) -> None:
-        (folder / "versions" / "0003_closed.py").write_text(NEXT.format(last=last).lstrip())
+        (folder / "versions" / "0004_closed.py").write_text(NEXT.format(last=last).lstrip())
         monkeypatch.setattr(migrations, "MIGRATIONS", folder)
 
     return write
@@ -91,16 +92,16 @@ async def test_an_older_schema_is_upgraded_or_refused_and_keeps_its_data(
     for words in ("--status", "--sql"):
         assert await asyncio.to_thread(cli.main, ["migrate", words, "-c", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert "The database's version: 0002. This program's: 0003.\nTo run: 0003: A folder may be closed." in printed
-    assert "UPDATE alembic_version SET version_num='0003'" in printed
+    assert "The database's version: 0003. This program's: 0004.\nTo run: 0004: A folder may be closed." in printed
+    assert "UPDATE alembic_version SET version_num='0004'" in printed
     assert "CREATE TABLE" not in printed
     if "mysql" in config:
-        with pytest.raises(DatabaseNotReady, match="is at version 0002, and this program needs version 0003"):
+        with pytest.raises(DatabaseNotReady, match="is at version 0003, and this program needs version 0004"):
             await prepare(config)
         await migrate(config)
     await prepare(config)
     with engine.connect() as connection:
-        assert read_version(connection) == "0003"
+        assert read_version(connection) == "0004"
         assert connection.exec_driver_sql("SELECT team_id, closed FROM team").all() == [("t", 0)]
 
 
@@ -114,7 +115,7 @@ async def test_a_failed_migration_leaves_the_embedded_file_unchanged(
         await prepare(config)
     assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
     with engine.connect() as connection:
-        assert read_version(connection) == "0002"
+        assert read_version(connection) == "0003"
 
 
 @both
@@ -124,7 +125,7 @@ async def test_a_newer_schema_is_refused_everywhere(
     await migrate(config)
     run(engine, f"UPDATE {VERSION} SET version_num = '0999'")
     with pytest.raises(
-        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0002\. Install"
+        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0003\. Install"
     ):
         await prepare(config)
     for words in ([], ["--status"], ["--sql"]):
@@ -136,7 +137,7 @@ async def test_a_newer_schema_is_refused_everywhere(
 async def test_a_schema_that_an_earlier_checkout_made_is_kept(
     file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await migrate(config)
+    await migrate_to(config, "0001")
     run(
         engine,
         f"DROP TABLE {VERSION}",
@@ -144,7 +145,7 @@ async def test_a_schema_that_an_earlier_checkout_made_is_kept(
     )
     assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
     script = capsys.readouterr().out
-    assert script.count("CREATE TABLE") == 1
+    assert script.count("CREATE TABLE user") == 0
     assert "-- The tables are there already" in script
     if "mysql" in config:
         assert "they are kept as they are" in (await migrate(config))[0]
@@ -169,7 +170,7 @@ async def test_a_schema_that_an_earlier_checkout_made_is_kept(
 async def test_a_different_schema_is_refused_with_what_it_lacks(
     file: Path, config: Config, engine: Engine, spoil: list[str], lacks: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await migrate(config)
+    await migrate_to(config, "0001")
     run(engine, f"DROP TABLE {VERSION}", *spoil)
     before = tables_of(engine)
     with pytest.raises(DatabaseNotReady, match=f"lacks {lacks}.*Move it elsewhere"):

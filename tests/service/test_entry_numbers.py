@@ -1,10 +1,8 @@
 """Entry numbers of an account, by which receivers put its changes in order."""
 
 import asyncio
-import shutil
 from collections import defaultdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from sqlalchemy import Engine, select, text
 from myaccount.appkeys import database_key
 from myaccount.ledger.changes import CHANGE_TYPES, Change
 from myaccount.main import create_app
-from myaccount.migrations import runner as migrations
 from myaccount.model.ledger import account
 from myaccount.settings.schema import Config
 from myaccount.webhooks.payloads import request_bodies
@@ -22,7 +19,7 @@ from ..conftest import ClientOf, Server, eventually
 from ..helpers import migrating
 from ..helpers.actions import open_users, send
 from ..helpers.every_change import CALLBACKS, request_every_change
-from ..helpers.migrating import both, migrate, run
+from ..helpers.migrating import both, migrate, migrate_to, run
 from ..helpers.receivers import Receiver, Receiving, source_of
 
 migrating_config, engine, file = migrating.config, migrating.engine, migrating.file
@@ -137,14 +134,10 @@ class TestMigration:
 
     @both
     async def test_the_migration_numbers_the_orders_of_the_version_before(
-        self, config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, config: Config, engine: Engine
     ) -> None:
-        now, before = migrations.MIGRATIONS, tmp_path / "before"
-        shutil.copytree(now, before, ignore=shutil.ignore_patterns("0002*", "0003*", "__pycache__"))
-        monkeypatch.setattr(migrations, "MIGRATIONS", before)
-        await migrate(config)
+        await migrate_to(config, "0001")
         run(engine, *ROWS)
-        monkeypatch.setattr(migrations, "MIGRATIONS", now)
         if "mysql" in config:
             # As if the migration had been interrupted after its first statement.
             run(engine, "ALTER TABLE account ADD COLUMN last_entry BIGINT NOT NULL DEFAULT 0")

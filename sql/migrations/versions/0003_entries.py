@@ -19,8 +19,8 @@ from myaccount.migrations.legacy_2018.unversioned import column_names
 revision = "0003"
 down_revision = "0002"
 
-# Orders are read in parts of this many.
-PAGE_SIZE: Final = 50_000
+# The orders of each part. MariaDB sorts the entries of this many in memory.
+PAGE_SIZE: Final = 20_000
 REPORT_SECONDS: Final = 5
 # At most this many deviations of one kind are reported.
 SHOWN: Final = 20
