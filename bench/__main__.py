@@ -13,11 +13,13 @@ from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
 from . import endurance, inbox, scale
+from .compare import Load, compare
 from .dispatch import dispatching_service
-from .load import SYSBENCH_THREADS, sysbench, wrk
+from .load import SCRIPTS, SYSBENCH_THREADS, sysbench, wrk
 from .report import Samples, write_report
 from .servers import (
     CHECKOUT,
+    WITHOUT_LISTENER,
     BenchMariaDB,
     database_and_queue,
     fill_embedded,
@@ -31,8 +33,7 @@ ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
 TURNS = 16
 TURN_SECONDS = 3
-# Events are written and not dispatched: dispatch is measured separately.
-WITHOUT_LISTENER = {"listener": {"enabled": False}}
+BULKS = "bulks of 500"
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
 
@@ -80,6 +81,7 @@ class Bench:
         """Measure everything once, close in time, because a machine's speed varies."""
         self._database_alone("statement", "statements", "uniform")
         self._load("MyAccount", "uniform")
+        self._load("MyAccount", BULKS, "bulk")
         self._database_alone("procedure", "procedure", "uniform")
         note(self.samples, "MyAccount, dispatch", "uniform", self._dispatching.load(self._seconds))
         self._load("aiohttp's ceiling", "uniform")
@@ -89,6 +91,10 @@ class Bench:
         self._load("MyAccount", "recharges", "recharge")
         self._load("MyAccount", "balance queries", "query")
         self._load("MyAccount, embedded", "uniform")
+        self._load("MyAccount, embedded", BULKS, "bulk")
+        for who in ("MyAccount", "MyAccount, embedded"):
+            self._load(who, "withdrawals", "withdraw")
+            self._load(who, "hold + capture", "hold")
         for who in PEERS:
             self._load(who, "uniform")
             self._load(who, "hot", pattern="hot")
@@ -158,9 +164,10 @@ class Bench:
         note(self.samples, f"database, by {by}", pattern, best)
 
     def _load(self, who: str, what: str, script: str = "transfer", **options: Any) -> None:
-        result = wrk(self._addresses[who], script, self._seconds, **options)
-        if who == "MyAccount":
-            result["worker_mib"] = resident_mib(processes(self._process))
+        workers = processes(self._process) if who == "MyAccount" else []
+        result = wrk(self._addresses[who], script, self._seconds, workers=workers, **options)
+        if workers:
+            result["worker_mib"] = resident_mib(workers)
         note(self.samples, who, what, result)
 
 
@@ -180,7 +187,7 @@ def note(samples: Samples, who: str, what: str, result: dict[str, Any]) -> None:
     print(f"{who:24} {what:16} {result['rate']:9.0f}", flush=True)
 
 
-def compare(seconds: int, workers: int, rounds: int) -> None:
+def measure_all(seconds: int, workers: int, rounds: int) -> None:
     with (
         database_and_queue() as (folder, mariadb, redis),
         Bench(folder, mariadb, redis, seconds, workers) as bench,
@@ -195,21 +202,35 @@ def compare(seconds: int, workers: int, rounds: int) -> None:
     write_report(bench.samples, workers)
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("compare", "scale", "endurance"), default="compare")
+    parser.add_argument("what", nargs="?", choices=("all", "compare", "scale", "endurance"), default="all")
+    parser.add_argument("other", nargs="?", type=Path, help="compare: the folder of another checkout")
     parser.add_argument("--seconds", type=int, default=5, help="how long each row is measured, each round")
     parser.add_argument("--rounds", type=int, default=5, help="how often all rows are measured")
     parser.add_argument(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="processes of each service"
     )
-    options = parser.parse_args()
+    parser.add_argument("--load", choices=SCRIPTS, default="transfer", help="compare: what is sent")
+    parser.add_argument("--hot", action="store_true", help="compare: every transfer pays one account")
+    parser.add_argument("--embedded", action="store_true", help="compare: on the embedded file, one process")
+    return parser
+
+
+def main() -> None:
+    parser = arguments()
+    options = parser.parse_intermixed_args()
     if options.what == "compare":
-        compare(options.seconds, options.workers, options.rounds)
+        if options.other is None or not (options.other / "myaccount").is_dir():
+            parser.error("compare needs the folder of another checkout")
+        load = Load(options.load, "hot" if options.hot else "uniform", options.seconds)
+        compare(options.other.resolve(), load, options.rounds, options.workers, embedded=options.embedded)
     elif options.what == "scale":
         scale.measure(options.seconds, options.workers, options.rounds)
-    else:
+    elif options.what == "endurance":
         endurance.measure(options.workers)
+    else:
+        measure_all(options.seconds, options.workers, options.rounds)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ SELECT 'u1', IF(seq MOD 2, '', 'T'), ELT(1 + seq DIV 2 MOD 5, 'recharge', 'trans
        '{{"orderId": "o", "amount": "1.00", "currency": "CNY", "balance": "1.00"}}', UTC_TIMESTAMP(6)
 FROM seq_1_to_{messages};
 INSERT INTO folder SELECT reader_id, team_id, message_type, own, COUNT(*), SUM(unread) FROM message
-GROUP BY reader_id, team_id, message_type, own
+GROUP BY reader_id, team_id, message_type, own;
+ANALYZE TABLE message
 """
 
 ACCOUNT = MessageFilter("u1")
@@ -45,10 +46,7 @@ PAGES: dict[str, tuple[MessageFilter, Cursor | None, int]] = {
 def measure(folder: Path, mariadb: BenchMariaDB) -> dict[str, dict[str, Any]]:
     """Return, by page, how many were read a second by one reader, and their latency in milliseconds."""
     name = mariadb.filled_database(10)
-    with mariadb.connect(database=name) as connection, connection.cursor() as cursor:
-        for statement in FILL.format(messages=MESSAGES).split(";"):
-            cursor.execute(statement)
-        cursor.execute("ANALYZE TABLE message")
+    mariadb.run(name, FILL.format(messages=MESSAGES))
     return asyncio.run(_read(folder, mariadb.mysql_section(name)))
 
 

@@ -4,15 +4,20 @@ import itertools
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from tests.helpers.servers import program
 
-from .servers import CHECKOUT, BenchMariaDB
+from .servers import CHECKOUT, BenchMariaDB, cpu_seconds
 
 CONNECTIONS = 256
+# A process accepts 10,000 orders at once, and each bulk has 500.
+BULK_CONNECTIONS = 8
 WARM_UP_SECONDS = 1
 SYSBENCH_THREADS = (16, 32, 64)
+
+SCRIPTS = ("transfer", "recharge", "withdraw", "hold", "bulk", "query")
 
 _runs = itertools.count(1)
 
@@ -24,22 +29,29 @@ def wrk(
     *,
     pattern: str = "uniform",
     accounts: int = 10_000,
-    connections: int = CONNECTIONS,
+    connections: int | None = None,
     refusals: bool = False,
+    workers: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return the results of a run, after a short warm-up: the rate a second, and the latency in milliseconds.
 
+    With `workers`, `cpu_us` is the processor time that these processes used for an operation, in microseconds.
     Raises RuntimeError if any request failed or, unless `refusals` are what is measured, was refused.
     """
+    connections = connections or (BULK_CONNECTIONS if script == "bulk" else CONNECTIONS)
     for duration in (WARM_UP_SECONDS, seconds):
         run = next(_runs)
+        used_before = cpu_seconds(workers)
         words = [program("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "10s"]
         words += ["-s", f"bench/load/{script}.lua", address, "--", pattern, str(accounts), f"run{run}-", str(run)]
         printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
     result: dict[str, Any] = json.loads(printed.splitlines()[-1])
     if result["failed"] or (result["refused"] and not refusals):
         raise RuntimeError(f"{script} {pattern}: {result}")
-    return {**result, "rate": result["requests"] / result["seconds"]}
+    operations = result["requests"] * result["per_reply"]
+    if workers:
+        result["cpu_us"] = (cpu_seconds(workers) - used_before) / operations * 1e6
+    return {**result, "rate": operations / result["seconds"]}
 
 
 def sysbench(

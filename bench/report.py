@@ -28,6 +28,13 @@ RATIOS = (
     ("hot payee / uniform", ("MyAccount", "hot"), ("MyAccount", "uniform"), 0.8),
     ("uniform transfers / the best naive peer", ("MyAccount", "uniform"), ("FastAPI", "uniform"), 10.0),
     ("uniform transfers / aiohttp's ceiling", ("MyAccount", "uniform"), ("aiohttp's ceiling", "uniform"), 0.3),
+    ("orders in bulks / uniform transfers", ("MyAccount", "bulks of 500"), ("MyAccount", "uniform"), 5.0),
+    (
+        "embedded, orders in bulks / uniform transfers",
+        ("MyAccount, embedded", "bulks of 500"),
+        ("MyAccount, embedded", "uniform"),
+        5.0,
+    ),
     (
         "embedded, one process / the best naive peer",
         ("MyAccount, embedded", "uniform"),

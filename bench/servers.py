@@ -10,10 +10,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.helpers.servers import MariaDB, Redis, free_port, wait_until
 
@@ -21,20 +21,33 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 40
 
-# Each account begins with a million, by a recharge of its own, so that the books balance.
-FILL = """
+# Events are written and not dispatched: dispatch is measured separately.
+WITHOUT_LISTENER = {"listener": {"enabled": False}}
+
+# For both engines. Each account begins with a million, by a recharge of its own, so that the books balance.
+FILL_ACCOUNTS = """
 INSERT INTO user (user_id, user_name, sex, card_num, created_at)
-SELECT CONCAT('u', seq), 'N', 'F', '6222', UTC_TIMESTAMP(6) FROM seq_1_to_{accounts};
-INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, last_entry, created_at)
-SELECT seq + 1, CONCAT('a', seq), '01', CONCAT('u', seq), 'CNY', 100000000, 0, 1, UTC_TIMESTAMP(6)
-FROM seq_1_to_{accounts};
-INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, from_balance, to_balance, status,
-                     created_at)
-SELECT CONCAT('opening-', seq), '01', 1, seq + 1, 100000000, -100000000 * CAST(seq AS SIGNED), 100000000,
-       'posted', UTC_TIMESTAMP(6)
-FROM seq_1_to_{accounts};
-UPDATE account SET balance = -100000000 * {accounts}, last_entry = {accounts} WHERE id = 1;
+SELECT 'u' || seq, 'N', 'F', '6222', {now} FROM {numbers};
+INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, created_at)
+SELECT seq + 1, 'a' || seq, '01', 'u' || seq, 'CNY', 100000000, 0, {now} FROM {numbers};
+UPDATE account SET balance = -100000000 * {accounts} WHERE id = 1;
 """
+FILL_ORDERS = """
+INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)
+SELECT 'opening-' || seq, '01', 1, seq + 1, 100000000, 'posted', {now} FROM {numbers};
+INSERT INTO entry (account, number, order_id, amount, balance)
+SELECT 1, seq, 'opening-' || seq, -100000000, -100000000 * CAST(seq AS SIGNED) FROM {numbers};
+INSERT INTO entry (account, number, order_id, amount, balance)
+SELECT seq + 1, 1, 'opening-' || seq, 100000000, 100000000 FROM {numbers};
+UPDATE account SET last_entry = CASE id WHEN 1 THEN {accounts} ELSE 1 END;
+"""
+
+
+class Service(NamedTuple):
+    """A running service: its address, and its process, whose children may be the workers."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
 
 
 class BenchMariaDB(MariaDB):
@@ -54,11 +67,31 @@ class BenchMariaDB(MariaDB):
     def filled_database(self, accounts: int) -> str:
         """Return the name of a new database with so many accounts, u1 and up, a million on each."""
         name = self.new_ledger()
-        with self.connect(database=name) as connection, connection.cursor() as cursor:
-            for statement in FILL.format(accounts=accounts).split(";"):
+        self._fill(name, FILL_ACCOUNTS + FILL_ORDERS, accounts)
+        return name
+
+    def database_of(self, checkout: Path, accounts: int) -> str:
+        """Return the name of a new database with the tables of another checkout.
+
+        It has so many accounts, u1 and up, a million on each, but no orders: their tables differ from version to
+        version.
+        """
+        name = self.new_database()
+        self.run_script(name, checkout / "sql" / "sql.sql")
+        self._fill(name, FILL_ACCOUNTS, accounts)
+        return name
+
+    def _fill(self, database: str, script: str, accounts: int) -> None:
+        numbers = f"seq_1_to_{accounts}"
+        self.run(database, script.format(accounts=accounts, numbers=numbers, now="UTC_TIMESTAMP(6)"))
+
+    def run(self, database: str, script: str) -> None:
+        """Run the statements, in which || concatenates."""
+        with self.connect(database=database) as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')")
+            for statement in script.split(";"):
                 if statement.strip():
                     cursor.execute(statement)
-        return name
 
     def mysql_section(self, database: str) -> dict[str, Any]:
         return {
@@ -89,37 +122,28 @@ def database_and_queue() -> Iterator[tuple[Path, BenchMariaDB, Redis]]:
             redis.kill()
 
 
-def fill_embedded(file: Path, accounts: int) -> None:
-    """Fill the embedded file of a running service with what `FILL` gives MariaDB."""
-    numbers = (
-        f"WITH RECURSIVE numbers (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers WHERE seq < {accounts})"
+def fill_embedded(file: Path, accounts: int, script: str = FILL_ACCOUNTS + FILL_ORDERS) -> None:
+    """Fill the embedded file of a running service with what MariaDB gets."""
+    statements = script.format(
+        accounts=accounts,
+        numbers="(WITH RECURSIVE numbers (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers"
+        f" WHERE seq < {accounts}) SELECT seq FROM numbers)",
+        now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
     )
-    time_ = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     connection = sqlite3.connect(file)
-    connection.executescript(f"""
-        BEGIN IMMEDIATE;
-        INSERT INTO user (user_id, user_name, sex, card_num, created_at)
-        {numbers} SELECT 'u' || seq, 'N', 'F', '6222', {time_} FROM numbers;
-        INSERT INTO account (id, account_id, account_type, user_id, currency, balance, floor, last_entry,
-                             created_at)
-        {numbers} SELECT seq + 1, 'a' || seq, '01', 'u' || seq, 'CNY', 100000000, 0, 1, {time_} FROM numbers;
-        INSERT INTO "order" (order_id, order_type, from_account, to_account, amount, from_balance, to_balance,
-                             status, created_at)
-        {numbers} SELECT 'opening-' || seq, '01', 1, seq + 1, 100000000, -100000000 * seq, 100000000,
-                         'posted', {time_} FROM numbers;
-        UPDATE account SET balance = -100000000 * {accounts}, last_entry = {accounts} WHERE id = 1;
-        COMMIT;
-        """)
+    connection.executescript(f"BEGIN IMMEDIATE; {statements} COMMIT;")
     connection.close()
 
 
 @contextmanager
-def service(command: list[str], probe: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a service from the checkout, from when its probe answers until it has ended."""
+def service(
+    command: list[str], probe: str, environment: dict[str, str], checkout: Path = CHECKOUT
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a service from a checkout, from when its probe answers until it has ended."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
-        cwd=CHECKOUT,
-        env={**os.environ, **environment, "PYTHONPATH": str(CHECKOUT)},
+        cwd=checkout,
+        env={**os.environ, **environment, "PYTHONPATH": str(checkout)},
         stdout=subprocess.DEVNULL,
         # A group of its own, so that its workers end with it.
         start_new_session=True,
@@ -146,9 +170,9 @@ def service(command: list[str], probe: str, environment: dict[str, str]) -> Iter
 
 @contextmanager
 def my_account(
-    folder: Path, workers: int, module: str = "myaccount", /, **sections: Any
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run this service, under gunicorn where there is more than one worker to run; give its address."""
+    folder: Path, workers: int, module: str = "myaccount", checkout: Path = CHECKOUT, /, **sections: Any
+) -> Iterator[Service]:
+    """Run the service, under gunicorn where there is more than one worker to run."""
     port = free_port()
     file = folder / f"config-{port}.yaml"
     settings = {"port": port, "log_level": "WARNING", "log_folder": str(folder), **sections}
@@ -158,8 +182,9 @@ def my_account(
     if workers > 1:
         command = ["gunicorn", module, "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
         command += ["--log-level", "warning", "--worker-class", "aiohttp.GunicornWebWorker"]
-    with service(command, f"{address}/opeacclistentest", {"MYACCOUNT_CONFIG": str(file)}) as process:
-        yield address, process
+    probe = f"{address}/opeacclistentest"
+    with service(command, probe, {"MYACCOUNT_CONFIG": str(file)}, checkout) as process:
+        yield Service(address, process)
 
 
 def processes(process: subprocess.Popen[bytes]) -> list[int]:
@@ -168,7 +193,7 @@ def processes(process: subprocess.Popen[bytes]) -> list[int]:
     return [int(child) for child in children] or [process.pid]
 
 
-def cpu_seconds(pids: list[int]) -> float:
+def cpu_seconds(pids: Sequence[int]) -> float:
     """Return the processor time that the processes have used so far."""
     ticks = 0
     for pid in pids:
@@ -177,7 +202,7 @@ def cpu_seconds(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mib(pids: list[int]) -> float:
+def resident_mib(pids: Sequence[int]) -> float:
     """Return the resident memory of the largest of the processes."""
     pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,14 +1,6 @@
--- Balance queries. Arguments as those of transfer.lua.
-require "bench.load.done"
-
-local form = {["Content-Type"] = "application/x-www-form-urlencoded"}
-local accounts
-
-function init(arguments)
-  accounts = tonumber(arguments[2])
-  math.randomseed(tonumber(arguments[4]))
-end
+-- Balance queries.
+require "bench.load.common"
 
 function request()
-  return wrk.format("POST", "/queryacc", form, "userId=u" .. math.random(accounts))
+  return post("/queryacc", "userId=" .. draw_user())
 end
