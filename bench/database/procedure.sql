@@ -1,35 +1,24 @@
 -- One transfer in one call: the least that the database alone can be asked for, with the service's guarantees.
 -- An order id that was used before is found by its unique key. No row is read that is not written: balances and
--- numbers are caught as they are set. The lower key is locked first, as every writer does.
+-- numbers are caught as they are set. The two accounts are locked in the order of their keys, as every writer does.
 
 DELIMITER //
 
 CREATE PROCEDURE transfer (IN new_order_id VARCHAR(45), IN payer BIGINT, IN payee BIGINT, IN moved BIGINT)
 BEGIN
-    DECLARE changed INT;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
         RESIGNAL;
     END;
-    IF payer < payee THEN
-        UPDATE account SET balance = (@from_balance := balance - moved), last_entry = (@from_entry := last_entry + 1)
-        WHERE id = payer AND (@held := held) <= balance - moved - floor AND frozen IN ('none', 'credits')
-            AND status = 'open';
-        SET changed = ROW_COUNT();
-        UPDATE account SET balance = (@to_balance := balance + moved), last_entry = (@to_entry := last_entry + 1)
-        WHERE id = payee AND frozen IN ('none', 'debits') AND status = 'open';
-        SET changed = changed + ROW_COUNT();
-    ELSE
-        UPDATE account SET balance = (@to_balance := balance + moved), last_entry = (@to_entry := last_entry + 1)
-        WHERE id = payee AND frozen IN ('none', 'debits') AND status = 'open';
-        SET changed = ROW_COUNT();
-        UPDATE account SET balance = (@from_balance := balance - moved), last_entry = (@from_entry := last_entry + 1)
-        WHERE id = payer AND (@held := held) <= balance - moved - floor AND frozen IN ('none', 'credits')
-            AND status = 'open';
-        SET changed = changed + ROW_COUNT();
-    END IF;
-    IF changed = 2 THEN
+    UPDATE account SET
+        balance = IF(id = payer, @from_balance := balance - moved, @to_balance := balance + moved),
+        last_entry = IF(id = payer, @from_entry := last_entry + 1, @to_entry := last_entry + 1)
+    WHERE id IN (payer, payee) AND status = 'open'
+        AND IF(id = payer,
+               balance - (@held := held) - moved >= floor AND frozen IN ('none', 'credits'),
+               frozen IN ('none', 'debits'));
+    IF ROW_COUNT() = 2 THEN
         INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)
         VALUES (new_order_id, '02', payer, payee, moved, 'posted', UTC_TIMESTAMP(6));
         INSERT INTO entry (account, number, order_id, amount, balance)

@@ -14,9 +14,9 @@ VALUES (%d, %d, '%s', -1, %d), (%d, %d, '%s', 1, %d)]]
 local write_balances = [[UPDATE account SET balance = IF(id = %d, %d, %d), last_entry = last_entry + 1
 WHERE id IN (%d, %d)]]
 -- The change as the service's events have it.
-local insert_event = [[INSERT INTO event (body, attempts, due_at, created_at) VALUES (
+local insert_event = [=[INSERT INTO event (body, attempts, due_at, created_at) VALUES (
 '[["transfer","%s","u%d","u%d",1,%d,%d,null,%d,%d,"CNY","a%d","a%d","transfer",null,null,null,%d,null,null,null]]',
-0, UTC_TIMESTAMP(6) + INTERVAL 3 SECOND, UTC_TIMESTAMP(6))]]
+0, UTC_TIMESTAMP(6) + INTERVAL 3 SECOND, UTC_TIMESTAMP(6))]=]
 
 local function run(statement, ...)
   return connection:query(string.format(statement, ...))
