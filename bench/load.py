@@ -36,7 +36,8 @@ def wrk(
     """Return the results of a run, after a short warm-up: the rate a second, and the latency in milliseconds.
 
     With `workers`, `cpu_us` is the processor time that these processes used for an operation, in microseconds.
-    Raises RuntimeError if any request failed or, unless `refusals` are what is measured, was refused.
+    Raises RuntimeError if nothing was answered, or if any request failed or, unless `refusals` are what is
+    measured, was refused.
     """
     connections = connections or (BULK_CONNECTIONS if script == "bulk" else CONNECTIONS)
     for duration in (WARM_UP_SECONDS, seconds):
@@ -46,7 +47,7 @@ def wrk(
         words += ["-s", f"bench/load/{script}.lua", address, "--", pattern, str(accounts), f"run{run}-", str(run)]
         printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
     result: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    if result["failed"] or (result["refused"] and not refusals):
+    if not result["requests"] or result["failed"] or (result["refused"] and not refusals):
         raise RuntimeError(f"{script} {pattern}: {result}")
     operations = result["requests"] * result["per_reply"]
     if workers:
