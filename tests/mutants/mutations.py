@@ -45,6 +45,14 @@ COALESCING: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
 KINDS: Final = "myaccount/controller/field_kinds.py"
 BODY: Final = "myaccount/controller/body.py"
+OPERATION: Final = "myaccount/controller/operation.py"
+SUBMITTING: Final = "myaccount/controller/submitting.py"
+BULK: Final = "myaccount/controller/bulk.py"
+BULK_ORDERS: Final = "myaccount/controller/bulk_orders.py"
+OPENING: Final = "myaccount/accounts/opening.py"
+BALANCES: Final = "myaccount/accounts/balances.py"
+CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
+ORDER_ROWS: Final = "myaccount/journal/order_rows.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The money rules.
@@ -143,6 +151,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(KINDS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
     Mutation(BODY, "    if len(body) > limit_bytes:\n", "    if False:\n", "tests/service/test_bad_input.py"),
+    Mutation(BODY, "if json_only and parse is not _parse_json:", "if False:", "tests/service/test_bulk.py"),
+    Mutation(OPERATION, "if (first in fields) is (second in fields) and", "if first in fields and second in fields and", "tests/unit/test_operations.py"),
+    Mutation(OPERATION, " and (required or first in fields):", " and required:", "tests/unit/test_operations.py"),
+    Mutation(SUBMITTING, "values[role] = UserCurrency(user_id, currency)", "pass", "tests/unit/test_operations.py"),
+    Mutation(SUBMITTING, "names[-1] if is_account else names[0]", "names[0]", "tests/service/test_further_accounts.py"),
+    Mutation(BULK_ORDERS, "if command.order_id in seen:", "if False:", "tests/service/test_bulk.py"),
+    Mutation(BULK_ORDERS, "operation.parse(fields, bulk_id=bulk_id)", "operation.parse(fields)", "tests/service/test_bulk.py"),
+    Mutation(BULK_ORDERS, "1 <= len(value) <= ORDERS_LIMIT", "0 <= len(value) <= ORDERS_LIMIT", "tests/service/test_bulk.py"),
+    Mutation(BULK_ORDERS, "    refuse_repeated(item)\n", "", "tests/service/test_bulk.py"),
+    Mutation(BULK, "named.replayed and all(", "all(", "tests/service/test_bulk.py"),
+    Mutation(BULK, "error.failed = place", "pass", "tests/service/test_bulk.py"),
+    Mutation(OPENING, "return account.created_at == found.user.created_at", "return True", "tests/service/test_further_accounts.py"),
+    Mutation(BALANCES, "account.c.held - cast(_EXPIRED, BigInteger)", "account.c.held", "tests/service/test_holds.py"),
+    Mutation(BALANCES, "if not await account_exists(connection, outside_id):", "if False:", "tests/service/test_further_accounts.py"),
+    Mutation(CHANGE_LOG, ', account_change.c.id < bindparam("before")', "", "tests/service/test_account_settings.py"),
+    Mutation(ORDER_ROWS, "    if is_due:\n", "    if False:\n", "tests/service/test_holds.py"),
     Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
     Mutation("myaccount/database/probe.py", "asyncio.timeout(PROBE_SECONDS)", "asyncio.timeout(None)", "tests/unit/test_probe.py"),
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/unit/test_probe.py"),

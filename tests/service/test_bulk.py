@@ -217,6 +217,12 @@ class TestEachOnItsOwn:
         answer = await _send(shop, "b1", _pay("t1", "u1", "u2", "2"), _pay("t2", "u1", "u2", "2"))
         assert [row[:3] for row in _outcomes(answer)] == [("t1", 0, "order_mismatch"), ("t2", 1, None)]
 
+    async def test_a_new_bulk_of_orders_that_were_done_before_is_no_replay_itself(self, shop: Client) -> None:
+        await post(shop, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="1")
+        answer = await _send(shop, "b1", _pay("t1", "u1", "u2", "1"))
+        assert (_outcomes(answer), answer.replayed) == ([("t1", 1, None, True)], False)
+        assert (await _send(shop, "b1", _pay("t1", "u1", "u2", "1"))).replayed
+
     async def test_all_replayed_is_a_replay(self, shop: Client) -> None:
         sent = [_pay("t1", "u1", "u2", "60"), _pay("t2", "u1", "u2", "60")]
         first, again = await _send(shop, "b1", *sent), await _send(shop, "b1", *sent)
