@@ -171,12 +171,13 @@ class TestMariaDB:
         lost = 0
         original = MysqlBatch.commit
 
-        async def commit(self: MysqlBatch, *decided: Any) -> None:
+        async def commit(self: MysqlBatch, *decided: Any) -> list[int]:
             nonlocal lost
-            await original(self, *decided)
+            event_ids = await original(self, *decided)
             lost += 1
             if lost == 1:
                 raise ConnectionResetError("the answer never came")
+            return event_ids
 
         monkeypatch.setattr(MysqlBatch, "commit", commit)
         status, _, replayed = await send(client, "/recharge", orderId="r1", userId="u1", amount="1")

@@ -88,7 +88,7 @@ async def test_an_inbox_fills_while_orders_run(page: Page, client: Client, peopl
         await transfer(client, f"t{n}", "u1", "u2", f"1.0{n}")
     await transfer(client, "t9", "u2", "u1", "999")
     newest_first = [
-        "Declined: 999.00 CNY", "Received 1.02 CNY", "Received 1.01 CNY", "Received 1.00 CNY",
+        "Declined: transfer of 999.00 CNY", "Received 1.02 CNY", "Received 1.01 CNY", "Received 1.00 CNY",
         "Top-up of 5.00 CNY", "Welcome, N",
     ]  # fmt: skip
     await expect(_titles(page)).to_have_text(newest_first)
