@@ -70,7 +70,7 @@ class AccountExists(RequestError):
 
 
 class Overloaded(RequestError):
-    """More orders are waiting than the service takes on."""
+    """The service has more to do than it takes on."""
 
     code = "overloaded"
 
