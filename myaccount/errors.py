@@ -76,7 +76,7 @@ class AddedBefore(AccountExists):
 
 
 class Overloaded(RequestError):
-    """More orders are waiting than the service takes on."""
+    """The service has more to do than it takes on."""
 
     code = "overloaded"
 

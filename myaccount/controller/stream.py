@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp_sse import sse_response
 from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound
 from ..inbox.feed import FeedPosition
-from ..inbox.queries import FEED_LIMIT, Message
+from ..inbox.queries import Feed, Message
 from ..inbox.wording import message_row
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
@@ -52,18 +53,22 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 while response.is_connected() and not notifications.closed:
                     notified.clear()
                     found = await _next(position)
-                    for message in found:
-                        row = json.dumps(message_row(message, language), ensure_ascii=False)
-                        await response.send(row, id=str(message.id))
-                    # A full page may not be all: read again at once.
-                    if len(found) < FEED_LIMIT:
+                    for message in found.messages:
+                        await response.send(_encoded(message, language), id=str(message.id))
+                    if not found.more:
                         await notified.wait()
     return response
 
 
-async def _next(position: FeedPosition) -> list[Message]:
+# Several streams may follow one inbox.
+@lru_cache(1000)
+def _encoded(message: Message, language: str) -> str:
+    return json.dumps(message_row(message, language), ensure_ascii=False)
+
+
+async def _next(position: FeedPosition) -> Feed:
     """Return the new messages, or none while the database is away: a reply that has begun cannot become a 503."""
     try:
         return await position.next()
     except RequestError:
-        return []
+        return Feed([], more=False)

@@ -1,13 +1,18 @@
 """New messages in inboxes, for live streams."""
 
+import asyncio
 from collections import deque
 from collections.abc import Collection
 from functools import partial
+from typing import Final
 
 from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..errors import UserNotFound
-from .queries import FEED_LIMIT, Message, find_feeds, find_latest, find_newest_ids
+from .queries import FEED_LIMIT, Feed, Message, find_feeds, find_latest, find_newest_ids
+
+# After this many messages of streams, all other requests have their turn: a few milliseconds of work.
+TURN_LIMIT: Final = 100
 
 
 class MessageFeed:
@@ -20,12 +25,13 @@ class MessageFeed:
         async def latest(reader_ids: Collection[str]) -> dict[str, list[Message]]:
             return {id_: await database.read(partial(find_latest, reader_id=id_)) for id_ in reader_ids}
 
-        async def feeds(positions: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[Message]]:
+        async def feeds(positions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Feed]:
             return await database.read(partial(find_feeds, positions=positions))
 
         self._newest_ids = Coalescer(newest_ids)
         self._latest = Coalescer(latest)
         self._feeds = Coalescer(feeds)
+        self._turn_left = TURN_LIMIT
 
     async def newest_id(self, reader_id: str) -> int:
         """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
@@ -34,13 +40,28 @@ class MessageFeed:
             raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
         return newest
 
-    async def starting_with(self, reader_id: str, message_id: int) -> list[Message]:
+    async def starting_with(self, reader_id: str, message_id: int) -> Feed:
         """Return the reader's message with that id, if there is one, and at most FEED_LIMIT after it, in order."""
-        return await self._feeds.fetch((reader_id, message_id)) or []
+        return await self._feeds.fetch((reader_id, message_id)) or Feed([], more=False)
 
     async def latest(self, reader_id: str) -> list[Message]:
         """Return the reader's newest messages, at most FEED_LIMIT, oldest first."""
         return await self._latest.fetch(reader_id) or []
+
+    async def turn(self, count: int) -> None:
+        """Wait until a stream may process so many messages: about TURN_LIMIT in each iteration of the event loop.
+
+        Otherwise, hundreds of streams that resume at the same time would hold up all other requests.
+        """
+        # The next iteration is all that this waits for.
+        while self._turn_left <= 0:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if self._turn_left == TURN_LIMIT:
+            asyncio.get_running_loop().call_soon(self._renew_turn)
+        self._turn_left -= count
+
+    def _renew_turn(self) -> None:
+        self._turn_left = TURN_LIMIT
 
     async def close(self) -> None:
         """Wait for the queries under way."""
@@ -64,11 +85,12 @@ class FeedPosition:
         self.message_id = message_id
         self._sent: deque[Message] = deque(maxlen=FEED_LIMIT)
 
-    async def next(self) -> list[Message]:
-        """Return the new messages, at most FEED_LIMIT."""
-        found = await self._feed.starting_with(self._reader_id, self.message_id)
+    async def next(self) -> Feed:
+        """Return new messages, at most FEED_LIMIT or, from the beginning of the inbox, one more."""
+        found, more = await self._feed.starting_with(self._reader_id, self.message_id)
+        await self._feed.turn(len(found))
         if self.message_id == 0:
-            new = found = found[:FEED_LIMIT]
+            new = found
         elif found and self._is_last(found[0]):
             new = found[1:]
             # On the first read, the message that the stream begins after counts as sent.
@@ -76,14 +98,16 @@ class FeedPosition:
         else:
             self.message_id = 0
             found = await self._feed.latest(self._reader_id)
-            known = [_content(message) in self._sent for message in found]
+            await self._feed.turn(len(found))
+            sent = set(self._sent)
+            known = [_content(message) in sent for message in found]
             # Messages before the first known one are older than this stream.
             first = known.index(True) if True in known else 0
             new = [message for message, was_sent in list(zip(found, known, strict=True))[first:] if not was_sent]
         self._sent.extend(map(_content, found))
         if found:
             self.message_id = found[-1].id
-        return new
+        return Feed(new, more)
 
     def _is_last(self, message: Message) -> bool:
         return message.id == self.message_id and (not self._sent or _content(message) == self._sent[-1])

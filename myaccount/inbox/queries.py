@@ -14,6 +14,8 @@ from ..model.ledger import user
 
 # How many new messages one read of a feed returns.
 FEED_LIMIT: Final = 100
+# How many messages one query returns for all feeds. Turning rows into messages holds up all other requests.
+FEED_ROWS_LIMIT: Final = 1000
 
 
 class Message(NamedTuple):
@@ -31,6 +33,13 @@ class Message(NamedTuple):
     body: str
     created_at: datetime
     unread: bool
+
+
+class Feed(NamedTuple):
+    """Some messages, oldest first, and whether more may follow."""
+
+    messages: list[Message]
+    more: bool
 
 
 class MessageFilter(NamedTuple):
@@ -153,24 +162,31 @@ async def find_latest(connection: AsyncConnection, reader_id: str) -> list[Messa
 
 async def find_feeds(
     connection: AsyncConnection, positions: Collection[tuple[str, int]]
-) -> dict[tuple[str, int], list[Message]]:
-    """Return by reader and message id that message and at most FEED_LIMIT after it, oldest first."""
-    feeds: dict[tuple[str, int], list[Message]] = {}
+) -> dict[tuple[str, int], Feed]:
+    """Return by reader and message id that message and at most FEED_LIMIT after it.
+
+    For many positions there are fewer after it, so that all together are about FEED_ROWS_LIMIT.
+    """
+    found: dict[tuple[str, int], list[Message]] = {}
     keys = list(positions)
+    limit = 1 + max(1, min(FEED_LIMIT, FEED_ROWS_LIMIT // len(keys)))
     parameters: dict[str, object] = {}
     for n, (reader, first) in enumerate(keys):
         parameters |= {f"reader{n}": reader, f"first{n}": first}
-    for n, *row in await connection.execute(_feed_query(len(keys)), parameters):
-        feeds.setdefault(keys[n], []).append(Message(*row))
-    return feeds
+    for n, *row in await connection.execute(_feed_query(len(keys), limit), parameters):
+        found.setdefault(keys[n], []).append(Message(*row))
+    return {key: Feed(messages, more=len(messages) == limit) for key, messages in found.items()}
 
 
 @lru_cache(256)
-def _feed_query(count: int) -> TextualSelect:
-    """Return the query for `count` positions as text: SQLAlchemy Core takes milliseconds for hundreds of parts."""
+def _feed_query(count: int, limit: int) -> TextualSelect:
+    """Return the query for `count` positions, with at most `limit` messages each.
+
+    It is text, because SQLAlchemy Core takes milliseconds for hundreds of parts.
+    """
     parts = [
         f"SELECT * FROM (SELECT {n} AS n, {', '.join(Message._fields)} FROM message"
-        f" WHERE reader_id = :reader{n} AND id >= :first{n} ORDER BY id LIMIT {FEED_LIMIT + 1}) AS part{n}"
+        f" WHERE reader_id = :reader{n} AND id >= :first{n} ORDER BY id LIMIT {limit}) AS part{n}"
         for n in range(count)
     ]
     return text(" UNION ALL ".join(parts)).columns(**_TYPES)

@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Self
 
+from ..errors import Overloaded
 from .repeating import repeat
 
 # Notifications between processes may be lost, so all streams are notified at this interval as well.
 NOTIFY_ALL_SECONDS: Final = 30
+# Of one process: about 200 MiB.
+STREAMS_LIMIT: Final = 10_000
 
 
 class LiveNotifications:
@@ -20,6 +23,7 @@ class LiveNotifications:
 
     def __init__(self) -> None:
         self._subscribers: dict[str, set[asyncio.Event]] = {}
+        self._streams = 0
         self.closed = False
 
     async def __aenter__(self) -> Self:
@@ -41,12 +45,19 @@ class LiveNotifications:
 
     @contextmanager
     def subscribe(self, reader_id: str) -> Iterator[asyncio.Event]:
-        """Give an event that is set when the inbox may have new messages, and when the service closes."""
+        """Give an event that is set when the inbox may have new messages, and when the service closes.
+
+        Raises Overloaded beyond STREAMS_LIMIT.
+        """
+        if self._streams >= STREAMS_LIMIT:
+            raise Overloaded("Too many streams are open. Send the same request again in a moment.")
+        self._streams += 1
         notified = asyncio.Event()
         self._subscribers.setdefault(reader_id, set()).add(notified)
         try:
             yield notified
         finally:
+            self._streams -= 1
             self._subscribers[reader_id].discard(notified)
             if not self._subscribers[reader_id]:
                 del self._subscribers[reader_id]
