@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -122,7 +123,7 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
     # A bulk may have 1 MiB.
     content = {"Content-Type": JSON}
     for size, status in ((2**20, 400), (2**20 + 1, 413)):
-        async with session.post(f"{nginx.address}/bulk", data=b" " * size, headers=content) as response:
+        async with session.post(f"{nginx.address}/bulk", data=BytesIO(b" " * size), headers=content) as response:
             assert response.status == status
     # A long note reaches the service.
     note = {"teamId": "t", "title": "T", "text": "张" * 2000}
