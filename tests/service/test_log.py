@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.accounts import balances as balances_module
 from myaccount.database.database import Database
 from myaccount.observability import once_a_minute as onceaminute
 from myaccount.observability.log_setup import RequestIdFilter, set_up_logging
@@ -107,9 +109,11 @@ async def test_no_card_number_or_password_reaches_the_log(
     await send(client, "/openacc", **ALICE | {"cardNum": card})
     await send(client, "/openacc", **ALICE | {"cardNum": card})
     await send(client, "/openacc", **ALICE | {"cardNum": card * 5})
-    monkeypatch.setattr(
-        "myaccount.accounts.balances._INSERT_ACCOUNT", text("INSERT INTO nowhere VALUES (:user_id)")
-    )
+
+    async def fail(connection: AsyncConnection, *others: object) -> None:
+        await connection.execute(text("INSERT INTO nowhere VALUES (:card_num)"), {"card_num": card})
+
+    monkeypatch.setattr(balances_module, "_insert", fail)
     status, _, _ = await send(client, "/openacc", **ALICE | {"userId": "u9", "accountId": "a9", "cardNum": card})
     assert status >= 500
     log = log_file.read_text("utf-8")
