@@ -1,6 +1,8 @@
 """Teams: members, notes, and messages about the accounts that a team watches."""
 
 import asyncio
+import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from myaccount.database.database import Database
 from myaccount.inbox import team_commands as teams_module
 from myaccount.model.inbox import counter, message, team, team_member
 from myaccount.model.ledger import account, user
+from myaccount.model.outbox import event
 
 from ..conftest import Client
 from ..helpers.actions import send, transfer
@@ -291,6 +294,67 @@ async def test_a_transfer_within_a_team_writes_two_messages_to_each_member(
         found = {(row["MESSAGE_TYPE"], row["USER_ID"], row["RECEIVER_ID"], row["BODY"]["balance"]) for row in rows}
         assert found == {("transfer_out", "a", "b", "6.00"), ("transfer_in", "a", "b", "4.00")}
         assert len(rows) == 2
+
+
+@pytest.mark.usefixtures("watched")
+async def test_a_team_watches_one_of_its_users_accounts_and_all_that_happens_to_its_money(
+    client: Client, database: Database
+) -> None:
+    """Not why it was frozen: that is between the shop and the account's user."""
+    await send(client, "/addaccount", userId="c", accountId="c2", accountType="1", teamId="t")
+    await send(client, "/recharge", orderId="r1", accountId="c", amount="50")
+    for path, fields in [
+        ("/recharge", {"orderId": "r2", "accountId": "c2", "amount": "20"}),
+        ("/withdraw", {"orderId": "w1", "accountId": "c2", "amount": "1"}),
+        ("/hold", {"orderId": "h1", "fromaccountId": "c2", "touserId": "a", "amount": "5"}),
+        ("/capture", {"orderId": "p1", "holdOrderId": "h1", "amount": "2"}),
+        ("/release", {"orderId": "x1", "holdOrderId": "h1"}),
+        ("/refund", {"orderId": "f1", "originalOrderId": "p1"}),
+        ("/freeze", {"accountId": "c2", "frozen": "debits", "reason": "a check"}),
+        ("/withdraw", {"orderId": "w2", "accountId": "c2", "amount": "1"}),
+    ]:
+        status, body, _ = await send(client, path, **fields)
+        assert status == (409 if fields.get("orderId") == "w2" else 200), body
+        await until_dispatched(database)
+    for reader in ("w1", "w2"):
+        rows = [(row["MESSAGE_TYPE"], row["BODY"]["accountId"]) for row in await _team_rows(client, reader)]
+        # The team watches a's account as well, which is the other side of the hold.
+        assert rows == [
+            ("decline", "c2"), ("refund_in", "c2"), ("refund_out", "a-a"), ("hold_released", "c2"),
+            ("capture_in", "a-a"), ("capture_out", "c2"), ("hold", "c2"), ("withdraw", "c2"), ("recharge", "c2"),
+        ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("watched")
+async def test_an_event_of_an_earlier_version_is_dispatched_as_one_about_the_users_first_accounts(
+    client: Client, database: Database
+) -> None:
+    """Such an event has fewer fields, and no account ids."""
+    await send(client, "/addaccount", userId="a", accountId="a2", accountType="1")
+    await until_dispatched(database)
+    changes = [
+        ["recharge", "r1", "", "a", 100, -100, 100, None],
+        ["transfer", "t1", "a", "c", 60, 40, 60, None, 2, 1],
+        ["decline", "t2", "c", "a", 900, 60, 40, "insufficient_funds", 1, 2],
+        ["account_opened", "old", "c", "c", 0, 0, 0, None, 0, 0],
+    ]
+    now = datetime(2026, 1, 1)
+    row = {"body": json.dumps(changes), "attempts": 0, "due_at": now, "created_at": now}
+    await database.write(lambda connection: connection.execute(event.insert(), row))
+    await until_dispatched(database)
+    told = [
+        (row["MESSAGE_TYPE"], row["BODY"].get("accountId"), row["BODY"].get("entry"), row["BODY"].get("balance"))
+        for reader in ("a", "c")
+        for row in (await read_page(client, userId=reader))["result"]
+        if row["CREATE_TIME"].startswith("2026-01-01")
+    ]
+    assert told == [
+        ("transfer_out", "a-a", 2, "0.40"), ("recharge", "a-a", None, "1.00"),
+        ("account_opened", "old", 0, None), ("decline", "c", 1, "0.60"), ("transfer_in", "c", 1, "0.60"),
+    ]  # fmt: skip
+    assert [(row["MESSAGE_TYPE"], row["BODY"]["accountId"]) for row in await _team_rows(client, "w1")] == [
+        ("transfer_out", "a-a"), ("recharge", "a-a"),
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("watched")
