@@ -94,7 +94,8 @@ async def test_an_inbox_fills_while_orders_run(page: Page, client: Client, peopl
     await expect(_titles(page)).to_have_text(newest_first)
     await _expect_unread(page, 6)
     received = page.locator("#messages li").nth(1)
-    await expect(received.locator(".text")).to_have_text("You received 1.02 CNY from N. The balance is 8.03.")
+    await expect(received.locator(".text")).to_have_text("You received 1.02 CNY from N. The balance is 8.03 CNY.")
+    await expect(received.locator(".account code")).to_have_text("a-u2")
     await expect(received.locator(".order code")).to_have_text("t2")
     first = (await _inbox(client, "u2"))["result"][0]
     assert await page.locator("#messages time").first.get_attribute("datetime") == first["CREATE_TIME"]
