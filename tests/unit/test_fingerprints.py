@@ -1,7 +1,6 @@
 """What makes it the same order: the same route, and the same values in every field (promise 1)."""
 
 from datetime import timedelta
-from itertools import combinations
 
 from myaccount.ledger.commands import (
     Capture,
@@ -68,14 +67,14 @@ DIFFERENT: list[OrderCommand] = [
 
 
 def test_orders_that_differ_in_anything_that_was_sent_are_not_the_same() -> None:
-    for first, second in combinations(DIFFERENT, 2):
-        for sent, again in ((first, second), (second, first)):
-            books = books_with(ann=10, bob=10)
-            books.send(Hold("a", "ann", "bob", TWO))
-            books.send(Transfer("b", "ann", "bob", TWO))
-            books.send(Hold("b2", "ann", "bob", TWO))
-            if books.codes(sent)[0] in (None, "hold_ended", "insufficient_funds"):
-                assert books.codes(again) == ["order_mismatch"], (sent, again)
+    for sent in DIFFERENT:
+        books = books_with(ann=10, bob=10)
+        books.open("ann", "cem")
+        about = Transfer if isinstance(sent, Refund) else Hold
+        books.send(about("a", "ann", "bob", TWO), about("b", "ann", "bob", TWO))
+        assert books.codes(sent) == [None]
+        others = [order for order in DIFFERENT if order is not sent]
+        assert set(books.codes(*others)) == {"order_mismatch"}, sent
 
 
 def test_an_order_is_the_same_whatever_bulk_it_came_in_and_however_its_amount_is_spelt() -> None:
