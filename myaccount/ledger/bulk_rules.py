@@ -4,7 +4,7 @@ from ..errors import RequestError
 from .commands import AtomicBulk, Hold, NameBulk, OrderCommand, Refund
 from .fingerprints import bulk_fingerprint
 from .order_rules import REFUNDABLE, decide_order
-from .outcomes import Outcome
+from .outcomes import DONE, Outcome
 from .parties import units_of
 from .recording import order_row, record
 from .records import DECLINED, Bulk, Order
@@ -14,7 +14,12 @@ from .state import State
 
 def name_bulk(command: NameBulk, state: State) -> Outcome:
     """Take the bulk's id for this content, or find that it was taken for the same."""
-    return _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=False), state)
+    bulk = Bulk(command.bulk_id, bulk_fingerprint(command.orders, atomic=False))
+    earlier = _earlier(bulk, state)
+    if earlier is not None:
+        return earlier
+    state.add_bulk(bulk)
+    return DONE
 
 
 def decide_bulk(command: AtomicBulk, state: State) -> tuple[Outcome, State]:
@@ -22,22 +27,23 @@ def decide_bulk(command: AtomicBulk, state: State) -> tuple[Outcome, State]:
 
     If one is refused, nothing is recorded. If one is declined, all are recorded as declined.
     """
-    before, state = state, state.fork()
-    outcome = _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=True), state)
-    if outcome.error is not None:
-        return outcome, before
-    if outcome.replayed:
-        return _replay(command, state), before
+    bulk = Bulk(command.bulk_id, bulk_fingerprint(command.orders, atomic=True))
+    earlier = _earlier(bulk, state)
+    if earlier is not None:
+        return _replay(command, state) if earlier.replayed else earlier, state
     for place, order in enumerate(command.orders):
         if order.order_id in state.orders:
-            return Outcome(_used(order), failed=place), before
-    outcomes, failed = _decide_all(command, state)
+            return Outcome(_used(order), failed=place), state
+    decided = state.fork()
+    outcomes, failed = _decide_all(command, decided)
+    error = None if failed is None else outcomes[failed].error
+    if error is not None and not isinstance(error, Decline):
+        return Outcome(error, failed=failed), state
     if failed is None:
-        return Outcome(parts=tuple(outcomes)), state
-    error = outcomes[failed].error
-    if not isinstance(error, Decline):
-        return Outcome(error, failed=failed), before
-    return _decline_all(command, failed, decided=state, state=before), before
+        decided.add_bulk(bulk)
+        return Outcome(parts=tuple(outcomes)), decided
+    state.add_bulk(bulk)
+    return _decline_all(command, failed, decided=decided, state=state), state
 
 
 def _decide_all(command: AtomicBulk, state: State) -> tuple[list[Outcome], int | None]:
@@ -60,7 +66,6 @@ def _decide_all(command: AtomicBulk, state: State) -> tuple[list[Outcome], int |
 
 def _decline_all(command: AtomicBulk, failed: int, *, decided: State, state: State) -> Outcome:
     """Record each order as declined: the one at `failed` with its reason, the others with the bulk's."""
-    _take_id(command.bulk_id, bulk_fingerprint(command.orders, atomic=True), state)
     parts = []
     for place, order in enumerate(command.orders):
         row = decided.orders[order.order_id]
@@ -82,13 +87,12 @@ def _replay(command: AtomicBulk, state: State) -> Outcome:
     return Outcome(replayed=True, parts=tuple(parts))
 
 
-def _take_id(bulk_id: str, content: str, state: State) -> Outcome:
-    taken = state.bulks.get(bulk_id)
+def _earlier(bulk: Bulk, state: State) -> Outcome | None:
+    """Return None if the bulk's id is free, else whether it was taken for the same content."""
+    taken = state.bulks.get(bulk.bulk_id)
     if taken is None:
-        state.bulks[bulk_id] = bulk = Bulk(bulk_id, content)
-        state.new_bulks.append(bulk)
-        return Outcome()
-    if taken.fingerprint != content:
+        return None
+    if taken != bulk:
         return Outcome(
             OrderMismatch("Another bulk was sent with this id. Use a new id for a new bulk.", field="bulk_id")
         )

@@ -58,9 +58,7 @@ def capture(command: Capture, state: State) -> Order:
     """Move what was reserved to the payee. The funds are there, so only the two accounts' states matter."""
     order, held = find_hold(command.hold_order_id, state)
     payer, payee = state.account(order.from_account), state.account(order.to_account)
-    amount = order.amount if command.amount is None else units_of(command.amount, payer)
-    if command.amount is None and held.remaining:
-        amount = held.remaining
+    amount = (held.remaining or order.amount) if command.amount is None else units_of(command.amount, payer)
     reason = _why_ended(held)
     if reason is None and amount > held.remaining:
         reason = CaptureExceedsHold.code
@@ -74,8 +72,8 @@ def capture(command: Capture, state: State) -> Order:
     held.remaining -= amount
     _reserve(payer, -amount, state)
     state.move(payer, payee, command.order_id, amount)
-    final = command.amount is None if command.final is None else command.final
-    ends = final or not held.remaining
+    # Without an amount, nothing remains.
+    ends = command.final or not held.remaining
     if ends:
         _end(held, CAPTURED, payer, state)
     state.note_hold(held)

@@ -98,6 +98,10 @@ class State:
         self.orders[order.order_id] = order
         self.new_orders.append(order)
 
+    def add_bulk(self, bulk: Bulk) -> None:
+        self.bulks[bulk.bulk_id] = bulk
+        self.new_bulks.append(bulk)
+
     def move(self, payer: Account, payee: Account, order_id: str, amount: int) -> None:
         """Move the amount, with an entry in each of the two accounts."""
         payer.balance -= amount

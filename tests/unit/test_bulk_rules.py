@@ -105,8 +105,25 @@ def test_if_one_is_refused_nothing_is_recorded_whatever_else_is_declined(place: 
 def test_nobody_spends_what_a_bulk_would_have_moved() -> None:
     books = books_with(ann=10, bob=0)
     taken = bulk(Transfer("t1", "ann", "bob", Amount(10)), Transfer("t2", "ann", "bob", ONE))
-    codes = books.codes(taken, Withdraw("w1", "bob", ONE), Withdraw("w2", "ann", Amount(10)))
-    assert codes == ["insufficient_funds", "insufficient_funds", None]
+    spend = [Withdraw("w1", "bob", ONE), Withdraw("w2", "ann", Amount(10))]
+    assert books.codes(Withdraw("w0", "ann", Amount(1, 2)), Recharge("r", "ann", Amount(1, 2)), taken, *spend) == [
+        None,
+        None,
+        "insufficient_funds",
+        "insufficient_funds",
+        None,
+    ]
+    check_promises(books)
+
+
+def test_a_hold_is_after_a_declined_bulk_as_it_was_before_in_the_batch() -> None:
+    books = books_with_hold()
+    taken = bulk(Capture("c2", "h", Amount(2)), Withdraw("w", "ann", Amount(10)))
+    assert books.codes(Capture("c1", "h", ONE), taken, Capture("c3", "h", Amount(5))) == [
+        None,
+        "insufficient_funds",
+        None,
+    ]
     check_promises(books)
 
 

@@ -84,6 +84,14 @@ def test_what_an_expired_hold_reserved_is_available_from_that_moment_on() -> Non
     assert ends_told(books) == [(HOLD_EXPIRED, 1000)]
 
 
+def test_a_hold_that_was_ended_does_not_expire() -> None:
+    books = books_with_hold(seconds=5)
+    books.send(Release("l", "h"))
+    books.wait(5)
+    assert books.codes(Capture("c", "h")) == ["hold_ended"]
+    assert ends_told(books) == [(HOLD_RELEASED, 600)]
+
+
 def test_only_what_is_left_of_a_hold_expires() -> None:
     books = books_with_hold(seconds=5)
     books.send(Capture("c", "h", Amount(2)))
