@@ -13,6 +13,8 @@ from ..errors import InvalidRequest
 
 # Enough for 16 KiB over a slow line. A client that sends nothing does not occupy a handler for longer.
 BODY_TIMEOUT_SECONDS: Final = 10
+# 1 MiB of JSON can take half a second. So larger bodies than this are decoded in a thread: other requests go on.
+LARGE_BYTES: Final = 64 * 1024
 SHOWN_LIMIT: Final = 45
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -60,6 +62,12 @@ async def read_fields(request: web.Request, limit_bytes: int, *, json_only: bool
         raise InvalidRequest("The body is cut off, or not in the transfer coding it says.") from None
     if len(body) > limit_bytes:
         raise _too_large(limit_bytes)
+    if len(body) > LARGE_BYTES:
+        return await asyncio.to_thread(_decode, body, parse)
+    return _decode(body, parse)
+
+
+def _decode(body: bytes, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     try:
         return parse(body.decode())
     except UnicodeDecodeError:

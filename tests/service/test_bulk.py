@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from io import BytesIO
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.controller import body
 from myaccount.controller.bulk_orders import BULK
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
@@ -346,7 +348,7 @@ async def test_any_fault_of_form_is_refused_by_its_place_and_nothing_is_done(
 ) -> None:
     repeating = f'{{"bulkId": "b1", "orders": [{json.dumps(RECHARGE)}, {{"orderId": "r8", "orderId": "r8"}}]}}'
     for text, field in [
-        *[(json.dumps({"atomic": atomic} | body), field) for atomic in (True, False) for _, body, field in WRONG],
+        *[(json.dumps({"atomic": atomic} | sent), field) for atomic in (True, False) for _, sent, field in WRONG],
         (repeating, "orders[1].orderId"),
         ('{"bulkId": "b1", "bulkId": "b1", "orders": []}', "bulkId"),
         ('{"bulkId": "b1", "orders": [', None),
@@ -362,12 +364,12 @@ async def test_any_fault_of_form_is_refused_by_its_place_and_nothing_is_done(
 
 
 async def test_a_bulk_is_json_of_up_to_1_mib(shop: Client) -> None:
-    body = json.dumps({"bulkId": "b1", "orders": [RECHARGE]})
+    sent = json.dumps({"bulkId": "b1", "orders": [RECHARGE]})
     for text, content_type, status in [
-        (body.ljust(BULK.body_limit_bytes + 1), "application/json", 413),
-        (body.ljust(BULK.body_limit_bytes), "application/json", 200),
+        (sent.ljust(BULK.body_limit_bytes + 1), "application/json", 413),
+        (sent.ljust(BULK.body_limit_bytes), "application/json", 200),
         ("bulkId=b1&orders=", "application/x-www-form-urlencoded", 415),
-        (body, "text/plain", 415),
+        (sent, "text/plain", 415),
     ]:
         headers = {"Content-Type": content_type}
         async with shop.post("/bulk", data=BytesIO(text.encode()), headers=headers) as response:
@@ -380,3 +382,20 @@ async def test_a_bulk_is_json_of_up_to_1_mib(shop: Client) -> None:
             assert response.status == status
     async with shop.get("/bulk") as response:
         assert response.status == 405
+
+
+async def test_a_large_body_is_decoded_in_a_thread(shop: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    decode = body._decode
+
+    def noting(*arguments: Any) -> dict[str, Any]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decode(*arguments)
+
+    monkeypatch.setattr(body, "_decode", noting)
+    text = json.dumps({"bulkId": "b1", "orders": [RECHARGE]})
+    for size in (body.LARGE_BYTES, body.LARGE_BYTES + 1):
+        headers = {"Content-Type": "application/json"}
+        async with shop.post("/bulk", data=text.ljust(size), headers=headers) as response:
+            assert response.status == 200
+    assert threads == [True, False]
