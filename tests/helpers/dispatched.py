@@ -37,7 +37,7 @@ async def assert_all_dispatched(service: Service, *receivers: Receiver, dead_let
         await eventually(nothing_is_pending, DISPATCH_SECONDS)
         # Without the transaction timeout, since reading everything takes long after a soak test.
         async with database.snapshot() as connection:
-            expected, messages, counted, counters = await _tables(connection)
+            expected, messages, counted, counters = await message_tables(connection)
         assert messages == expected
         assert counted == counters
         errors = await database.read(lambda c: c.execute(select(event.c.error).where(event.c.due_at.is_(None))))
@@ -59,7 +59,7 @@ async def _pending(database: Database) -> tuple[int, int]:
 Messages = Counter[tuple[str, str, str]]
 
 
-async def _tables(connection: AsyncConnection) -> tuple[Messages, Messages, Counter[Any], Counter[Any]]:
+async def message_tables(connection: AsyncConnection) -> tuple[Messages, Messages, Counter[Any], Counter[Any]]:
     """Return the messages that should exist, those that do, their numbers, and the numbers of the counters."""
     expected = await _expected(connection)
     messages = list(await connection.execute(select(message)))

@@ -15,6 +15,7 @@ from myaccount.model.ledger import account
 
 from ..conftest import Client
 from ..helpers.actions import open_users, send, transfer
+from ..helpers.dispatched import message_tables
 from ..helpers.every_change import MESSAGES, request_every_change
 from ..helpers.inboxes import (
     TYPES,
@@ -150,6 +151,9 @@ async def test_every_change_writes_its_messages_and_each_has_texts_in_both_langu
         for chinese, english in zip(*pages.values(), strict=True):
             assert chinese["NID"] == english["NID"]
             assert chinese["BODY"]["text"] != english["BODY"]["text"]
+    expected, messages, counted, counters = await database.read(message_tables)
+    assert messages == expected
+    assert counted == counters
     # Each type selects its own.
     for type_ in {type_ for type_, _ in MESSAGES}:
         rows = [row for reader in ("u1", "u2")
