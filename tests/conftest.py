@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
+from hypothesis import HealthCheck, settings
 
 from myaccount import serving
 from myaccount.database.database import Database, open_database
@@ -49,6 +50,10 @@ __all__ = [
     "receiving",
     "start",
 ]
+
+# The machine may be busy with other tests: how long an example takes says nothing.
+settings.register_profile("no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no deadline")
 
 Client = TestClient[web.Request, web.Application]
 Section = dict[str, Any]

@@ -83,7 +83,7 @@ ROWS_READ_LIMIT = 1000
 
 class TestModel:
     @settings(
-        max_examples=60, deadline=None, derandomize=True, database=None,
+        max_examples=60, derandomize=True, database=None,
         # All examples share one database; each has its own readers and teams.
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myaccount.ledger.commands import Command, Limit, Recharge, Transfer, Withdraw
@@ -175,7 +175,6 @@ def test_what_can_never_be_different_is_refused_and_leaves_nothing(
     assert books.codes(Recharge("o", "bob", ONE)) == [None]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_a_batch_is_decided_as_its_commands_would_be_one_by_one(seed: int, size: int) -> None:
     batch, one_by_one = StoredBooks(), StoredBooks()

@@ -142,4 +142,4 @@ def _other_values(value: Any, name: str) -> list[Any]:
 
 
 TestRulesAgainstModel = RulesAgainstModel.TestCase
-TestRulesAgainstModel.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRulesAgainstModel.settings = settings(max_examples=60, stateful_step_count=25)
