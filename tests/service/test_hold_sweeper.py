@@ -1,0 +1,124 @@
+"""Holds that expire while no order touches their account: they end by themselves, once, and their end is told."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
+from myaccount.journal import batches as batches_module
+from myaccount.listener import hold_sweeper as sweeper_module
+from myaccount.main import create_app
+from myaccount.model.ledger import account, hold, order
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, ClientOf, Server, eventually
+from ..helpers.actions import assert_books_balance
+from ..helpers.wallets import accounts_of, open_account, post, query_order
+
+
+async def _holds(database: Database, status: str) -> int:
+    count = select(func.count()).select_from(hold).where(hold.c.status == status)
+    return await database.read(lambda connection: connection.scalar(count)) or 0
+
+
+async def _messages(client: Any, user_id: str) -> list[str]:
+    async with client.get("/messages", params={"userId": user_id, "messageType": "hold_expired"}) as response:
+        return [row["BODY"]["orderId"] for row in (await response.json())["result"]]
+
+
+async def _make_expired_holds(client: Client, database: Database, count: int) -> None:
+    """Make holds of 0.01 of one account, which have expired already."""
+    await open_account(client, "u1", "a1")
+    await post(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    moment = utc_now() - timedelta(seconds=1)
+
+    async def work(connection: AsyncConnection) -> None:
+        key = await connection.scalar(select(account.c.id).where(account.c.account_id == "a1"))
+        money = {"amount": 1, "order_type": "05", "from_account": key, "to_account": 1, "status": "posted"}
+        ids = [f"h{n}" for n in range(count)]
+        await connection.execute(insert(order), [{"order_id": id_, "created_at": moment, **money} for id_ in ids])
+        left = {"payer": key, "payee": 1, "remaining": 1, "captured": 0, "status": "held"}
+        ends = {"expires_at": moment, "due_at": moment}
+        await connection.execute(insert(hold), [{"order_id": id_, **left, **ends} for id_ in ids])
+        await connection.execute(update(account).where(account.c.id == key).values(held=count))
+
+    await database.write(work)
+
+
+async def test_a_hold_that_nobody_touches_ends_once_and_is_told_by_one_of_several_processes(
+    client: Client, config: Config, database: Database
+) -> None:
+    config = {**config, "sqlite_file": config["sqlite_file"]}
+    async with Server(create_app(config)) as other, ClientOf(other):
+        await open_account(client, "u1", "a1")
+        await post(client, "/recharge", orderId="r1", userId="u1", amount="100")
+        for name in ("h1", "h2"):
+            await post(client, "/hold", orderId=name, fromuserId="u1", amount="60" if name == "h1" else "1",
+                       expiresIn=1 if name == "h1" else 3600)  # fmt: skip
+
+        async def told() -> bool:
+            return await _messages(client, "u1") == ["h1"]
+
+        await eventually(told)
+    assert (await query_order(client, "h1"))["STATUS"] == "expired"
+    assert (await query_order(client, "h2"))["STATUS"] == "held"
+    assert (await _holds(database, "expired"), await _holds(database, "held")) == (1, 1)
+    row = (await accounts_of(client, "u1"))["a1"]
+    assert (row["HELD"], row["AVAILABLE"]) == ("1.00", "99.00")
+    assert await _messages(client, "u1") == ["h1"]
+    await assert_books_balance(database)
+
+
+async def test_many_holds_of_one_account_end_page_by_page(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that touches the account has all of their money at once."""
+    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 40)
+    monkeypatch.setattr(sweeper_module, "SWEEP_LIMIT", 10)
+    await _make_expired_holds(client, database, 100)
+    answer = await post(client, "/withdraw", orderId="w1", userId="u1", amount="100")
+    assert answer.status == 200
+
+    async def ended() -> bool:
+        return await _holds(database, "expired") == 100
+
+    await eventually(ended)
+    await assert_books_balance(database)
+
+
+async def test_the_sweeper_goes_on_page_after_page(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper_module, "SWEEP_LIMIT", 2)
+    await _make_expired_holds(client, database, 7)
+
+    async def told() -> bool:
+        return len(await _messages(client, "u1")) == 7
+
+    await eventually(told)
+    assert await _holds(database, "expired") == 7
+    await assert_books_balance(database)
+
+
+def test_a_hold_ends_within_five_seconds() -> None:
+    """A sweep each second finds it; dispatch without a queue takes up to four more, and with one a moment."""
+    assert sweeper_module.SWEEP_SECONDS <= 1
+
+
+async def test_the_money_is_available_without_any_sweeper(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sleep_for_ever(self: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sweeper_module.HoldSweeper, "_sweep", sleep_for_ever)
+    await _make_expired_holds(client, database, 3)
+    row = (await accounts_of(client, "u1"))["a1"]
+    assert (row["HELD"], row["AVAILABLE"]) == ("0.00", "100.00")
+    assert (await query_order(client, "h1"))["STATUS"] == "expired"
+    assert (await post(client, "/capture", orderId="c1", holdOrderId="h1")).code == "hold_expired"
