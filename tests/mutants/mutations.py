@@ -90,7 +90,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(ACCOUNT_RULES, "account.balance - account.held < floor", "account.balance < floor", "tests/unit/test_account_rules.py"),
     Mutation(BULK_RULES, "    decided = state.fork()\n", "    decided = state\n", "tests/unit/test_bulk_rules.py"),
     Mutation(BULK_RULES, "reason=reason, refunded=0)", "reason=reason)", "tests/unit/test_bulk_rules.py"),
-    Mutation(BULK_RULES, "        if order.order_id in state.orders:\n", "        if False:\n", "tests/unit/test_bulk_rules.py"),
+    Mutation(BULK_RULES, "        if order.order_id in state.orders:\n", "        if False:\n", "tests/unit/test_bulk_replays.py"),
     Mutation(BULK_RULES, "target if target.order_type in kinds else None", "target", "tests/unit/test_bulk_rules.py"),
     Mutation(STATE, "            _accounts={},\n", "", "tests/unit/test_bulk_rules.py"),
     Mutation(STATE, "copy(self._known_holds[order_id])", "self._known_holds[order_id]", "tests/unit/test_hold_ends.py"),
