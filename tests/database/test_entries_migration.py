@@ -131,7 +131,7 @@ async def test_orders_get_their_entries(config: Config, engine: Engine) -> None:
     await _fill(config, engine)
     assert await migrate(config) == [
         "The orders have 10 entries. The tables of orders and accounts are changed now.",
-        "1 orders had the type '05', which means something else now: they are transfers, '02'",
+        "order type '05' means something else now: its orders (1) are transfers, '02'",
     ]
     await _check(config, engine)
     run(

@@ -203,6 +203,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/unit/test_probe.py"),
     Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),
     Mutation("myaccount/migrations/runner.py", "        if check := getattr(", "        if check := None and getattr(", "tests/database/test_versions.py tests/database/test_demo.py"),
+    Mutation("sql/migrations/versions/0003_entries.py", "OFFSET {done - 1}", "OFFSET {done}", "tests/database/test_entries_migration.py"),
+    Mutation("sql/migrations/versions/0003_entries.py", "        if name not in names:\n", "        if True:\n", "tests/database/test_entries_migration.py"),
     Mutation("myaccount/journal/account_verification.py", "made_by.status = 'posted' AND", "", "tests/service/test_verification.py"),
     Mutation("myaccount/journal/account_verification.py", "account WHERE id > :after ORDER", "account WHERE id >= :after ORDER", "tests/service/test_verification.py"),
     Mutation("myaccount/journal/account_verification.py", "if book.held != book.reserved:", "if book.held < book.reserved:", "tests/service/test_verification.py"),

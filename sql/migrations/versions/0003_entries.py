@@ -334,9 +334,7 @@ def _report_corrections(connection: sa.Connection, orders: str) -> None:
         report(f"account {account_id!r}: it had {last_entry} as the number of its last entry: that is {count} now")
     query = f"SELECT order_type, COUNT(*) FROM `{orders}` WHERE {OTHER_TYPES} GROUP BY order_type"
     for order_type, count in connection.execute(sa.text(query)):
-        report(
-            f"{count} orders had the type {order_type!r}, which means something else now: they are transfers, '02'"
-        )
+        report(f"order type {order_type!r} means something else now: its orders ({count}) are transfers, '02'")
 
 
 def _names(connection: sa.Connection | None, table: str, drops: Mapping[str, str]) -> set[str]:
