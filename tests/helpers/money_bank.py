@@ -15,14 +15,16 @@ from typing import Any, Final
 import aiohttp
 
 from .money_accounts import CLOSED, COLD, HOT, TWINS, Account, amount_text
+from .money_forms import SHORT_SECONDS
 from .money_history import History, Reply, Sent, SentBulk, Setting
-from .money_orders import SHORT_SECONDS, RandomOrders
+from .money_orders import RandomOrders
 
 START: Final = 2000
 TWICE: Final = 0.1
 BULKS: Final = 0.12
-# One account of each pair is hot.
-FREEZABLE: Final = ((HOT[0], COLD[0]), (HOT[4], COLD[5]))
+# The accounts that are frozen now and then.
+FROZEN: Final = (HOT[0], HOT[4])
+PAUSE_SECONDS: Final = 0.1
 CREDITOR: Final = HOT[3]
 CREDIT: Final = 500
 
@@ -55,7 +57,7 @@ class MoneyBank:
 
     async def run(self, clients: int, steps: int) -> None:
         stop = asyncio.Event()
-        freezing = asyncio.gather(*[self._freeze(accounts, stop) for accounts in FREEZABLE])
+        freezing = asyncio.gather(*[self._freeze(account, stop) for account in FROZEN])
         await asyncio.gather(*[self._client(number, steps) for number in range(clients)])
         stop.set()
         await freezing
@@ -120,13 +122,17 @@ class MoneyBank:
         short = [hold for hold in self._orders.holds if hold.seconds == SHORT_SECONDS][-20:]
         await asyncio.gather(*[self._send(self._orders.capture(f"late-{hold.order_id}", hold)) for hold in short])
 
-    async def _freeze(self, accounts: Sequence[Account], stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            account = self._random.choice(accounts)
-            await self._set(account, "frozen", self._random.choice(("debits", "credits", "all")))
-            await asyncio.sleep(0.05)
+    async def _freeze(self, account: Account, stop: asyncio.Event) -> None:
+        """Freeze the account again and again; meanwhile send orders that want it, besides those of the clients."""
+        for number, frozen in enumerate(itertools.cycle(("debits", "credits", "all"))):
+            before = self._orders.before_freeze(f"f{number}-{account.account_id}", account)
+            await asyncio.gather(*map(self._send, before))
+            await self._set(account, "frozen", frozen)
+            await asyncio.gather(*map(self._send, self._orders.under_freeze(account, *before)))
             await self._set(account, "frozen", "none")
-            await asyncio.sleep(0.05)
+            if stop.is_set():
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _set(self, account: Account, name: str, value: str) -> None:
         path, fields = {

@@ -5,23 +5,22 @@ from collections.abc import Callable, Sequence
 from itertools import count, pairwise
 from typing import Final
 
-from .money_accounts import CLOSED, COLD, HOT, NOBODY, NOWHERE, TWINS, Account, amount_text
+from .money_accounts import CLOSED, COLD, HOT, NOBODY, NOWHERE, TWINS, Account
+from .money_forms import OrderForms
 from .money_history import Sent, SentBulk
 
 AMOUNTS: Final = (1, 50, 700, 1999)
-SHORT_SECONDS: Final = 1
-LONG_SECONDS: Final = 3600
 # An order about another one is mostly about one of the newest, so that several clients come to the same one.
 NEW: Final = 8
 NEW_SHARE: Final = 0.7
 TOO_MUCH: Final = 999_999_999
 
 
-class RandomOrders:
+class RandomOrders(OrderForms):
     """Makes orders. `learn` gets those with a known outcome, so that others can be about them."""
 
     def __init__(self, source: random.Random) -> None:
-        self._random = source
+        super().__init__(source)
         self._faulty_number = count()
         self._moved: list[Sent] = []
         self.holds: list[Sent] = []
@@ -58,7 +57,9 @@ class RandomOrders:
     def _chain(self, bulk_id: str) -> list[Sent]:
         """The amount goes from account to account, hot ones among them."""
         currency, amount = self._random.choice(("CNY", "JPY")), self._random.choice(AMOUNTS)
-        way = list(dict.fromkeys(self._pick(currency) for _ in range(8)))[:5]
+        first = self._pick(currency)
+        others = [self._pick_other(first), *(self._pick(currency) for _ in range(4))]
+        way = list(dict.fromkeys([first, *others]))
         return [
             self.transfer(f"{bulk_id}.{n}", payer, payee, amount) for n, (payer, payee) in enumerate(pairwise(way))
         ]
@@ -74,24 +75,29 @@ class RandomOrders:
 
     def _whole_hold(self, bulk_id: str) -> list[Sent]:
         hold = self._hold(f"{bulk_id}.hold")
-        capture = self._about(hold, "capture", f"{bulk_id}.capture", amount=1)
-        refund = self._about(capture, "refund", f"{bulk_id}.refund", amount=1)
-        return [hold, capture, refund, self._about(hold, "release", f"{bulk_id}.release")]
+        capture = self.about(hold, "capture", f"{bulk_id}.capture", amount=1)
+        refund = self.about(capture, "refund", f"{bulk_id}.refund", amount=1)
+        return [hold, capture, refund, self.about(hold, "release", f"{bulk_id}.release")]
 
-    def recharge(self, order_id: str, payee: Account, amount: int) -> Sent:
-        return self._move("recharge", order_id, amount, payee.currency, None, ("", payee))
+    def before_freeze(self, prefix: str, account: Account) -> list[Sent]:
+        """Return a hold and a withdrawal of the account, for orders under the freeze to be about."""
+        return [self.hold(f"{prefix}-hold", account, 1), self.withdraw(f"{prefix}-withdraw", account, 1)]
 
-    def transfer(self, order_id: str, payer: Account, payee: Account, amount: int) -> Sent:
-        return self._move("transfer", order_id, amount, payer.currency, ("from", payer), ("to", payee))
-
-    def withdraw(self, order_id: str, payer: Account, amount: int) -> Sent:
-        return self._move("withdraw", order_id, amount, payer.currency, ("", payer), None)
-
-    def hold(self, order_id: str, payer: Account, amount: int) -> Sent:
-        return self._lasting(self._move("hold", order_id, amount, payer.currency, ("from", payer), None))
-
-    def capture(self, order_id: str, hold: Sent) -> Sent:
-        return self._about(hold, "capture", order_id)
+    def under_freeze(self, account: Account, hold: Sent, withdrawal: Sent) -> list[Sent]:
+        """Return an order of each kind that wants the account."""
+        start = next(sent for sent in self._moved if sent.payee == account.account_id)
+        other = self._pick_other(account)
+        prefix = f"{hold.order_id}-frozen"
+        return [
+            self.recharge(f"{prefix}-recharge", account, 1),
+            self.withdraw(f"{prefix}-withdraw", account, 1),
+            self.transfer(f"{prefix}-out", account, other, 1),
+            self.transfer(f"{prefix}-in", other, account, 1),
+            self.hold(f"{prefix}-hold", account, 1),
+            self.capture(f"{prefix}-capture", hold),
+            self.about(start, "refund", f"{prefix}-refund-out", amount=1),
+            self.about(withdrawal, "refund", f"{prefix}-refund-in"),
+        ]
 
     def _recharge(self, order_id: str) -> Sent:
         payee = CLOSED if self._random.random() < 0.2 else self._pick()
@@ -106,27 +112,22 @@ class RandomOrders:
     def _hold(self, order_id: str) -> Sent:
         payer, payee = self._pick_two()
         amount, to = self._random.choice(AMOUNTS[1:]), self._random.choice((("to", payee), None))
-        return self._lasting(self._move("hold", order_id, amount, payer.currency, ("from", payer), to))
-
-    def _lasting(self, sent: Sent) -> Sent:
-        sent.seconds = self._random.choice((SHORT_SECONDS, SHORT_SECONDS, LONG_SECONDS))
-        sent.fields["expiresIn"] = str(sent.seconds)
-        return sent
+        return self.lasting(self.move("hold", order_id, amount, payer.currency, ("from", payer), to))
 
     def _refund(self, order_id: str) -> Sent:
-        return self._about(self._choose(self._moved), "refund", order_id, self._some_amount())
+        return self.about(self._choose(self._moved), "refund", order_id, self._some_amount())
 
     def _capture(self, order_id: str) -> Sent:
-        sent = self._about(self._choose(self.holds), "capture", order_id, self._some_amount())
+        sent = self.about(self._choose(self.holds), "capture", order_id, self._some_amount())
         if final := self._random.choice(("", "", "true", "false")):
             sent.fields["final"] = final
         return sent
 
     def _release(self, order_id: str) -> Sent:
-        return self._about(self._choose(self.holds), "release", order_id)
+        return self.about(self._choose(self.holds), "release", order_id)
 
     def _extend(self, order_id: str) -> Sent:
-        return self._lasting(self._about(self._choose(self.holds), "extend", order_id))
+        return self.lasting(self.about(self._choose(self.holds), "extend", order_id))
 
     def _faulty(self, order_id: str) -> Sent:
         """Return an order that can never be done, of each kind in turn."""
@@ -137,46 +138,14 @@ class RandomOrders:
             self.transfer(order_id, cny, cny, 1),
             self.transfer(order_id, cny, yen, 1),
             self.recharge(order_id, yen, 1),
-            self._about(self._choose(self.holds), "refund", order_id),
-            self._about(self._choose(self._moved), "capture", order_id),
+            self.about(self._choose(self.holds), "refund", order_id),
+            self.about(self._choose(self._moved), "capture", order_id),
             Sent("release", order_id, {"holdOrderId": "never"}, "CNY"),
         )
         sent = faulty[next(self._faulty_number) % len(faulty)]
         if sent.kind == "recharge":
             sent.fields["amount"] = "1.5"
         return sent
-
-    def _move(
-        self,
-        kind: str,
-        order_id: str,
-        amount: int,
-        currency: str,
-        payer: tuple[str, Account] | None,
-        payee: tuple[str, Account] | None,
-    ) -> Sent:
-        """Return an order with new parties, each with the prefix of its fields; None is the outside world."""
-        parties = [party for party in (payer, payee) if party is not None]
-        fields = {"amount": amount_text(amount, currency)}
-        with_currency = self._random.random() < 0.3
-        if with_currency:
-            fields["currency"] = currency
-        for prefix, account in parties:
-            has_user = account.is_meant_by_user(currency if with_currency else None)
-            if not account.account_id or (has_user and self._random.random() < 0.6):
-                fields[f"{prefix}userId"] = account.user
-            else:
-                fields[f"{prefix}accountId"] = account.account_id
-        outside = f"outside {currency}"
-        from_id, to_id = (outside if party is None else party[1].account_id for party in (payer, payee))
-        return Sent(kind, order_id, fields, currency, from_id, to_id, amount)
-
-    def _about(self, target: Sent, kind: str, order_id: str, amount: int | None = None) -> Sent:
-        """Return an order about another one; without an amount, about all that is left of it."""
-        fields = {"originalOrderId" if kind == "refund" else "holdOrderId": target.order_id}
-        if amount is not None:
-            fields["amount"] = amount_text(amount, target.currency)
-        return Sent(kind, order_id, fields, target.currency, amount=amount, target=target.order_id)
 
     def _some_amount(self) -> int | None:
         return self._random.choice((None, 1, 50, 400))
@@ -190,6 +159,9 @@ class RandomOrders:
 
     def _pick_two(self) -> tuple[Account, Account]:
         payer = self._pick()
-        while (payee := self._pick(payer.currency)) == payer:
+        return payer, self._pick_other(payer)
+
+    def _pick_other(self, account: Account) -> Account:
+        while (other := self._pick(account.currency)) == account:
             pass
-        return payer, payee
+        return other
