@@ -156,6 +156,20 @@ async def test_each_change_is_kept_with_its_reason_newest_first(rich: Client) ->
     }
 
 
+async def test_a_reason_has_up_to_200_characters(rich: Client) -> None:
+    reason = "名" * 200
+    assert (await _freeze(rich, "a1", "all", reason)).status == 200
+    (row,) = (await post(rich, "/accountlog", accountId="a1")).body["result"]
+    assert row["REASON"] == reason
+
+
+async def test_the_log_has_a_floor_in_the_decimals_of_the_currency(client: Client) -> None:
+    await open_account(client, "u1", "a1", "JPY")
+    assert (await _limit(client, "a1", "-500")).status == 200
+    (row,) = (await post(client, "/accountlog", accountId="a1")).body["result"]
+    assert (row["CHANGE"], row["VALUE"]) == ("floor", "-500")
+
+
 async def test_pages_of_the_log_joined_together_are_the_whole_once_each(rich: Client) -> None:
     for n in range(5):
         await _freeze(rich, "a1", "all" if n % 2 == 0 else "none", reason=str(n))

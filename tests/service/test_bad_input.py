@@ -159,7 +159,7 @@ CASES = [
 
 PAIRS = [("userId", "accountId"), ("fromuserId", "fromaccountId"), ("touserId", "toaccountId")]
 # Where an account id names no party.
-ACCOUNTS = ("/addaccount", "/freeze", "/close", "/limit", "/accountlog")
+ACCOUNTS = ("/openacc", "/addaccount", "/freeze", "/close", "/limit", "/accountlog")
 OPTIONAL = {"currency", "note", "reference", "teamId", "final", "pageSize", "before"}
 OPTIONAL_OF = {
     ("/refund", "amount"), ("/capture", "amount"), ("/hold", "expiresIn"), ("/hold", "touserId"),
@@ -171,6 +171,18 @@ _PARTY = {"orderId": "o1", "userId": "u1", "amount": "1", "currency": "CNY", **_
 _PARTIES = {"orderId": "o1", "fromuserId": "u1", "touserId": "u2", "amount": "1", "currency": "CNY", **_REMARKS}
 _HELD = {"orderId": "o1", "holdOrderId": "h1", **_REMARKS}
 VALID: list[tuple[str, dict[str, str]]] = [
+    (
+        "/openacc",
+        {
+            "userId": "u2",
+            "userName": "N",
+            "sex": "F",
+            "cardNum": "62",
+            "accountId": "a2",
+            "accountType": "01",
+            "currency": "JPY",
+        },
+    ),
     ("/addaccount", {"userId": "u1", "accountId": "a2", "accountType": "01", "currency": "JPY", "teamId": "t"}),
     ("/freeze", {"accountId": "a1", "frozen": "all", "reason": "why"}),
     ("/close", {"accountId": "a1", "reason": "why"}),
@@ -219,6 +231,9 @@ BAD_VALUES = {
     "reference": [*_BAD_TEXT, "n" * 65],
     "reason": [*_BAD_TEXT, "n" * 201],
     "accountType": [*_BAD_TEXT, "n" * 46],
+    "userName": [*_BAD_TEXT, "n" * 46],
+    "sex": [*_BAD_TEXT, "abc"],
+    "cardNum": [*_BAD_TEXT, "9" * 46],
 }
 # Values of JSON that a field refuses, but for those of its own type.
 BAD_JSON: list[object] = [None, True, 1, 1.5, -1, [], {}, ["u1"]]

@@ -153,6 +153,24 @@ class TestAtomic:
         )  # fmt: skip
         assert await _both(shop) == ("98.00", "2.00")
 
+    @pytest.mark.parametrize("amount", ["1", "1000"])
+    async def test_an_order_id_that_it_used_stands_for_nothing_else(self, shop: Client, amount: str) -> None:
+        """Posted or declined."""
+        await _send(shop, "b1", _pay("t1", "u1", "u2", amount), atomic=True)
+        before = await _both(shop), await query_order(shop, "t1")
+        other = _pay("t1", "u1", "u2", "2")
+        alone = await post(shop, "/transfer", **{name: other[name] for name in other if name != "type"})
+        assert (alone.status, alone.code, alone.field, alone.replayed) == (
+            422, "order_mismatch", "orderId", False,
+        )  # fmt: skip
+        refused = await _send(shop, "b2", _pay("t2", "u1", "u2", "1"), other, atomic=True)
+        assert (refused.status, refused.code, refused.field, refused.body["failed"]) == (
+            422, "order_mismatch", "orders[1].orderId", 1,
+        )  # fmt: skip
+        assert (await post(shop, "/querorder", orderId="t2")).status == 404
+        assert _outcomes(await _send(shop, "b3", other)) == [("t1", 0, "order_mismatch", False)]
+        assert (await _both(shop), await query_order(shop, "t1")) == before
+
     async def test_nobody_sees_a_part_of_it(self, shop: Client) -> None:
         """u2 has money only inside of the bulk, and so nobody else can spend it."""
         bulks = [

@@ -192,6 +192,15 @@ REFUSED: list[tuple[str, dict[str, str], int, str, str | None]] = [
     ("/hold", {"fromaccountId": "x"}, 404, "account_not_found", "fromaccountId"),
     ("/hold", {"fromuserId": "u1", "toaccountId": "u1-cny"}, 400, "same_account", None),
     ("/hold", {"fromuserId": "u1", "touserId": "u2"}, 409, "currency_mismatch", "currency"),
+    *[
+        (path, parties | {"currency": "CNY"}, 404, "account_not_found", field)
+        for path, parties, field in [
+            ("/transfer", {"fromuserId": "u1", "touserId": "u3"}, "touserId"),
+            ("/hold", {"fromuserId": "u1", "touserId": "u3"}, "touserId"),
+            ("/hold", {"fromuserId": "u3", "touserId": "u1"}, "fromuserId"),
+            ("/hold", {"fromuserId": "u3"}, "fromuserId"),
+        ]
+    ],
 ]
 
 
@@ -200,12 +209,13 @@ class TestParties:
 
     @pytest.fixture
     async def parties(self, client: Client) -> Client:
-        """u1 has CNY, JPY and more CNY; u2 has JPY and CNY."""
+        """u1 has CNY, JPY and more CNY; u2 has JPY and CNY; u3 has KWD."""
         await open_account(client, "u1", "u1-cny")
         await add_account(client, "u1", "u1-jpy", "JPY")
         await add_account(client, "u1", "u1-cny2")
         await open_account(client, "u2", "u2-jpy", "JPY")
         await add_account(client, "u2", "u2-cny")
+        await open_account(client, "u3", "u3-kwd", "KWD")
         for account_id in ("u1-cny", "u1-jpy", "u1-cny2"):
             assert (
                 await post(client, "/recharge", orderId=f"r-{account_id}", accountId=account_id, amount="100")

@@ -1,12 +1,14 @@
 """Holds and how they end, on both backends."""
 
 import asyncio
+import sys
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
 from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.model import ledger
 
 from ..conftest import Client, Section, eventually
@@ -159,7 +161,8 @@ async def test_a_release_frees_what_is_left_once(shop: Client) -> None:
     assert await _release(shop, "v1", "h1") == (200, {"result": 1}, False)
     assert await _money(shop) == ("90.00", "0.00", "90.00")
     assert await _state(shop, "h1") == ("released", "10.00", "0.00")
-    assert (await query_order(shop, "v1"))["HOLD_ORDER_ID"] == "h1"
+    described = await query_order(shop, "v1")
+    assert (described["ORDER_TYPE"], described["HOLD_ORDER_ID"]) == ("07", "h1")
     assert (await _release(shop, "v1", "h1")).replayed
     for n, answer in enumerate([
         await _release(shop, "v2", "h1"), await _capture(shop, "c2", "h1"), await _extend(shop, "e1", "h1", 60),
@@ -174,10 +177,27 @@ async def test_an_extension_counts_from_now(shop: Client) -> None:
     assert datetime.fromisoformat(made["EXPIRES_AT"]) - datetime.fromisoformat(
         extended["CREATE_TIME"]
     ) == timedelta(hours=2)
-    assert (extended["HOLD_ORDER_ID"], extended["EXPIRES_AT"]) == ("h1", None)
+    assert [extended[name] for name in ("ORDER_TYPE", "HOLD_ORDER_ID", "EXPIRES_AT")] == ["08", "h1", None]
     assert (await _extend(shop, "e1", "h1", 7200)).replayed
     assert (await _extend(shop, "e1", "h1", 7201)).code == "order_mismatch"
     assert await _money(shop) == ("100.00", "60.00", "40.00")
+
+
+async def test_a_hold_lasts_up_to_a_year(shop: Client) -> None:
+    await _hold(shop, "h1", "1", expiresIn=31536000)
+    assert await _lifetime(shop, "h1") == timedelta(days=365)
+    await _hold(shop, "h2", "1")
+    await _extend(shop, "e1", "h2", 31536000)
+    assert await _lifetime(shop, "h2") >= timedelta(days=365)
+
+
+async def test_a_hold_in_a_currency_has_its_decimals(client: Client) -> None:
+    await open_account(client, "u1", "a1", "JPY")
+    await post(client, "/recharge", orderId="r1", userId="u1", amount="100")
+    await post(client, "/hold", orderId="h1", fromuserId="u1", amount="60")
+    await _capture(client, "c1", "h1", "20")
+    assert await _state(client, "h1") == ("held", "20", "40")
+    assert await _money(client) == ("80", "40", "40")
 
 
 async def test_an_expired_hold_is_available_and_cannot_be_captured(shop: Client) -> None:
@@ -216,6 +236,55 @@ class TestWithoutASweeper:
         # The next order ends it.
         assert (await post(shop, "/withdraw", orderId="w1", userId="u1", amount="70")).status == 200
         assert await _money(shop) == ("30.00", "30.00", "0.00")
+
+    @pytest.mark.parametrize(
+        ("path", "parties"),
+        [("/recharge", {"userId": "u1"}), ("/transfer", {"fromuserId": "u2", "touserId": "u1"})],
+    )
+    async def test_an_order_that_pays_the_account_ends_it(
+        self, shop: Client, database: Database, path: str, parties: dict[str, str]
+    ) -> None:
+        await post(shop, "/recharge", orderId="r2", userId="u2", amount="1")
+        await _hold(shop, "h1", "60", expiresIn=1)
+        await _expire(shop, "h1")
+        assert (await post(shop, path, orderId="in", amount="1", **parties)).status == 200
+        rows = await database.read(lambda connection: connection.execute(select(ledger.hold)))
+        assert [(row.status, row.remaining, row.due_at) for row in rows] == [("expired", 0, None)]
+        held = select(ledger.account.c.held).where(ledger.account.c.account_id == "a1")
+        assert await database.read(lambda connection: connection.scalar(held)) == 0
+
+
+class TestAClockThatIsWrong:
+    """The database's time decides, whatever this process's clock says."""
+
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    @pytest.fixture(autouse=True, params=[-1, 1])
+    def hours(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+        """Set the service's clock so many hours ahead."""
+        hours: int = request.param
+        for name, module in sys.modules.items():
+            if name.startswith("myaccount.") and hasattr(module, "utc_now"):
+                monkeypatch.setattr(module, "utc_now", lambda: utc_now() + timedelta(hours=hours))
+        return hours
+
+    async def test_a_hold_ends_by_the_database_s_time(self, shop: Client, hours: int) -> None:
+        # The clock is really wrong: the time of an opening is the process's.
+        opened_at = datetime.fromisoformat((await accounts_of(shop, "u1"))["a1"]["CREATE_TIME"])
+        assert abs(opened_at.replace(tzinfo=None) - utc_now()) > timedelta(minutes=59)
+        await _hold(shop, "h1", "60", expiresIn=1)
+        await _hold(shop, "h2", "40", expiresIn=600)
+        made_at = datetime.fromisoformat((await query_order(shop, "h1"))["CREATE_TIME"])
+        assert abs(made_at.replace(tzinfo=None) - utc_now()) < timedelta(minutes=1)
+        await _expire(shop, "h1")
+        assert await _state(shop, "h2") == ("held", "0.00", "40.00")
+        assert await _money(shop) == ("100.00", "40.00", "60.00")
+        assert (await _capture(shop, "c1", "h1")).code == "hold_expired"
+        assert (await _extend(shop, "e1", "h2", 600)).status == 200
+        assert (await _capture(shop, "c2", "h2")).status == 200
+        assert (await post(shop, "/withdraw", orderId="w1", userId="u1", amount="60")).status == 200
 
 
 async def test_a_freeze_stops_new_holds_and_only_a_whole_one_stops_captures(shop: Client) -> None:

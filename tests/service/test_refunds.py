@@ -137,8 +137,9 @@ async def test_only_money_that_was_moved_is_refunded(shop: Client) -> None:
     await _refund(shop, "f1", "t1")
     await post(shop, "/hold", orderId="h1", fromuserId="u1", touserId="u2", amount="10")
     await post(shop, "/transfer", orderId="t2", fromuserId="u2", touserId="u1", amount="10")
+    await post(shop, "/extend", orderId="e1", holdOrderId="h1", expiresIn=60)
     await post(shop, "/release", orderId="v1", holdOrderId="h1")
-    for n, original in enumerate(("f1", "h1", "t2", "v1")):
+    for n, original in enumerate(("f1", "h1", "t2", "e1", "v1")):
         answer = await _refund(shop, f"x{n}", original)
         assert (answer.status, answer.code, answer.field) == (409, "not_refundable", "originalOrderId"), original
         assert (await post(shop, "/querorder", orderId=f"x{n}")).status == 404

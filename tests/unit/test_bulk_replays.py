@@ -67,7 +67,8 @@ def test_a_used_order_id_is_not_part_of_another_bulk() -> None:
     assert sent(books, bulk(new, used)) == Answer("order_mismatch", failed=1)
     assert "w" not in books.orders
     assert sent(books, bulk(new, bulk_id="b1")).code is None
-    assert sent(books, bulk(new, bulk_id="b2")) == Answer("order_mismatch", failed=0)
+    for other in (new, Withdraw("w", "ann", Amount(2)), Recharge("w", "bob", ONE)):
+        assert sent(books, bulk(other, bulk_id="b2")) == Answer("order_mismatch", failed=0)
 
 
 def test_the_id_of_a_bulk_that_is_not_atomic_is_taken_for_its_orders() -> None:
