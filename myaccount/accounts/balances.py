@@ -39,6 +39,7 @@ _FIND_ACCOUNTS = (
     .where(user.c.user_id.in_(bindparam("user_ids", expanding=True)))
     .order_by(account.c.id)
 )
+_LOCK_USER = select(user.c.id).where(user.c.user_id == bindparam("user_id")).with_for_update()
 _FIND_ACCOUNT_ID = select(account.c.id).where(account.c.account_id == bindparam("account_id"))
 
 
@@ -83,6 +84,11 @@ async def find_accounts(connection: AsyncConnection, user_ids: Collection[str]) 
         if row.account_id is not None:
             user.accounts.append(AccountBalance(*row[len(_USER) :]))
     return found
+
+
+async def lock_user(connection: AsyncConnection, user_id: str) -> None:
+    """Lock the user's row, if there is one, until the transaction ends."""
+    await connection.execute(_LOCK_USER, {"user_id": user_id})
 
 
 async def account_exists(connection: AsyncConnection, account_id: str) -> bool:

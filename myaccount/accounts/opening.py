@@ -13,7 +13,15 @@ from ..inbox.team_rows import find_team
 from ..ledger.changes import opening
 from ..ledger.commands import AddAccount, OpenAccount
 from ..outbox.events import insert_event
-from .balances import AccountBalance, UserAccounts, account_exists, find_accounts, insert_account, insert_user
+from .balances import (
+    AccountBalance,
+    UserAccounts,
+    account_exists,
+    find_accounts,
+    insert_account,
+    insert_user,
+    lock_user,
+)
 
 
 async def open_account(database: Database, announce: Callable[[int], None], command: OpenAccount) -> None:
@@ -59,6 +67,9 @@ async def add_account(database: Database, announce: Callable[[int], None], comma
     added_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
+        # One addition to a user at a time, so that the ids of the user's accounts are in the order of the commits:
+        # the account opened first is the one with the least id.
+        await lock_user(connection, command.user_id)
         account_is_taken = await account_exists(connection, command.account_id)
         found = (await find_accounts(connection, [command.user_id])).get(command.user_id)
         if found is None:

@@ -1,12 +1,17 @@
 """Further accounts of a user, and accounts in other currencies, on both backends."""
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.accounts import opening
 from myaccount.accounts.opening import add_account as add_account_to
 from myaccount.database.database import Database
+from myaccount.ledger.changes import Change
 from myaccount.ledger.commands import AddAccount
 from myaccount.model.ledger import account
 from myaccount.model.outbox import event
@@ -121,6 +126,34 @@ async def test_exactly_one_of_many_additions_of_one_account_at_once_succeeds(cli
 
     answers = await asyncio.gather(*[add() for _ in range(8)])
     assert sorted(answers) == [(200, False)] + [(409, True)] * 7
+
+
+async def test_additions_to_one_user_wait_for_each_other(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So an account with a lesser id cannot be committed later, and take over as the first of its currency."""
+    await open_account(client, "u1", "a1")
+    inserted, may_commit = asyncio.Event(), asyncio.Event()
+    insert_event = opening.insert_event
+
+    async def pause(connection: AsyncConnection, changes: Sequence[Change], at: datetime) -> int:
+        if changes[0].source_id == "b1":
+            inserted.set()
+            await may_commit.wait()
+        return await insert_event(connection, changes, at)
+
+    monkeypatch.setattr(opening, "insert_event", pause)
+    additions = []
+    for account_id in ("b1", "b2"):
+        added = add_account_to(database, lambda event_id: None, AddAccount("u1", account_id, "02"))
+        additions.append(asyncio.create_task(added))
+        await inserted.wait()
+    await asyncio.wait(additions, timeout=0.3)
+    accounts = list(await balances(client, "u1"))
+    may_commit.set()
+    await asyncio.gather(*additions)
+    assert accounts == ["a1"]
+    assert list(await balances(client, "u1")) == ["a1", "b1", "b2"]
 
 
 async def test_an_addition_whose_commit_got_no_answer_is_not_refused_as_taken(
