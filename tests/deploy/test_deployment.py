@@ -81,6 +81,9 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
         ("/queryacc", 4),
         ("/openacc", 1),
         ("/addaccount", 1),
+        ("/freeze", 1),
+        ("/limit", 1),
+        ("/close", 1),
         ("/teammessage", 1),
     ],
 )
