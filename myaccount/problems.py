@@ -108,9 +108,9 @@ PROBLEMS: Final = (
     Problem(
         "insufficient_funds",
         409,
-        "The payer's balance would go below its floor. The order is recorded as declined, which is final: "
-        "to try again, use a new order id.",
-        "余额不足：付款方余额将低于下限。已记为一笔失败订单（declined），结果不再改变；如需重试，请换新的订单号。",
+        "The payer's available balance does not cover the amount. The order is recorded as declined, which is "
+        "final: to try again, use a new order id.",
+        "付款方的可用余额不足。已记为一笔失败订单（declined），结果不再改变；如需重试，请换新的订单号。",
     ),
     Problem(
         "account_frozen",

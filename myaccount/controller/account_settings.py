@@ -66,7 +66,7 @@ FREEZE: Final = Operation(
 CLOSE: Final = Operation(
     "/close",
     _with_change_id(Close),
-    {"accountId": ACCOUNT_ID, "reason": _REASON},
+    {"accountId": ACCOUNT_ID, "reason": _REASON._replace(example="The user asked for it / 用户申请销户")},
     Texts(
         "销户",
         "Close an account",
@@ -82,7 +82,7 @@ LIMIT: Final = Operation(
     {
         "accountId": ACCOUNT_ID,
         "floor": Field(FLOOR, "余额下限", "Least balance", "-500.00", argument="credit"),
-        "reason": _REASON,
+        "reason": _REASON._replace(example="Credit agreed / 已授信"),
     },
     Texts(
         "余额下限",

@@ -45,7 +45,7 @@ OPEN_ACCOUNT: Final = Operation(
 ADD_ACCOUNT: Final = Operation(
     "/addaccount",
     AddAccount,
-    {"userId": USER_ID, **_NEW_ACCOUNT, "accountId": _NEW_ACCOUNT["accountId"]._replace(example="a1-usd")},
+    {"userId": USER_ID, **_NEW_ACCOUNT, "accountId": _NEW_ACCOUNT["accountId"]._replace(example="a3")},
     Texts(
         "增开账户",
         "Add an account",

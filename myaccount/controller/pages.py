@@ -38,13 +38,19 @@ class Page(NamedTuple):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """The required fields and, of each pair, the first. The optional ones are for programs."""
+        """The required fields: the form has these."""
+        return {name: field for name, field in self.sendable.items() if field.default is REQUIRED}
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The names of the optional fields: the page only lists them."""
+        return tuple(name for name in self.sendable if name not in self.fields)
+
+    @property
+    def sendable(self) -> Mapping[str, Field]:
+        """The fields that may be sent together: of each pair only the first."""
         seconds = {second for _, second in self.operation.either}
-        return {
-            name: field
-            for name, field in self.operation.fields.items()
-            if field.default is REQUIRED and name not in seconds
-        }
+        return {name: field for name, field in self.operation.fields.items() if name not in seconds}
 
 
 class Group(NamedTuple):

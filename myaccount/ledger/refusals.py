@@ -120,7 +120,7 @@ class BulkDeclined(Decline):
 _DECLINES: Final[dict[str, tuple[type[Decline], str, str | None]]] = {
     kind.code: (kind, f"{detail} No money moved.", field)
     for kind, detail, field in (
-        (InsufficientFunds, "The payer's balance would go below its floor.", "amount"),
+        (InsufficientFunds, "The payer's available balance does not cover the amount.", "amount"),
         (BalanceTooLarge, "A balance would be more than an account can hold.", "amount"),
         (AccountFrozen, "The payer's or the payee's account is frozen.", None),
         (AccountClosed, "The payer's or the payee's account is closed.", None),

@@ -103,6 +103,14 @@ async def test_the_other_pages_pay_out_give_back_hold_and_manage_accounts(page: 
     assert "Nothing was changed." in await page.inner_text("#reply")
 
 
+async def test_a_page_names_the_fields_that_its_form_leaves_out(page: Page) -> None:
+    await page.goto("/holdtest")
+    listed = "可选字段 Optional fields: touserId, currency, expiresIn, note, reference"
+    assert listed in await page.inner_text("#exchange")
+    await page.goto("/queryacctest")
+    assert "Optional fields" not in await page.inner_text("#exchange")
+
+
 async def test_a_refusal_is_shown_beside_the_form_and_leads_to_its_meaning(page: Page) -> None:
     status, problem = await _submit(page, "/rechargetest", orderId="r1", userId="nobody", amount="1")
     assert (status, problem["code"]) == ("404 Not Found", "user_not_found")
