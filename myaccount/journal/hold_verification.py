@@ -22,7 +22,7 @@ SELECT * FROM (
     LEFT JOIN account ON account.id = hold.payer
 ) AS known
 WHERE fits = 0 OR remaining + captured > amount
-    OR (status = 'held' AND (remaining = 0 OR is_due = 0))
+    OR (status = 'held' AND (remaining = 0 OR is_due = 0 OR remaining + captured < amount))
     OR (status <> 'held' AND (remaining <> 0 OR due_at IS NOT NULL))""")
 _CAPTURES: Final = text("""\
 SELECT taken.order_id, taken.captured, taken.captures, account.currency
@@ -57,6 +57,9 @@ def _differences(row: Row[Any]) -> list[str]:
     elif row.remaining + row.captured > row.amount:
         amount = amount_text(row.amount, row.currency)
         found.append(f"{left} left and {captured} captured are more than its amount {amount}")
+    elif row.status == "held" and row.remaining and row.remaining + row.captured < row.amount:
+        amount = amount_text(row.amount, row.currency)
+        found.append(f"it is open, and {left} left and {captured} captured are less than its amount {amount}")
     if row.status == "held" and not row.remaining:
         found.append("it is open, with nothing left")
     if row.status == "held" and not row.is_due:

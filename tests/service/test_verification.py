@@ -212,8 +212,16 @@ PLANTED = {
         "Account a-u1: 15.00 is held, but its open holds have 16.00 left.",
         "Hold 'h1': 16.00 left and 5.00 captured are more than its amount 20.00.",
     ),
+    "an open hold lost a part of its amount": _fault(
+        _sql(
+            "UPDATE hold SET remaining = 1400 WHERE order_id = 'h1'",
+            "UPDATE account SET held = 1400 WHERE user_id = 'u1'",
+        ),
+        "Hold 'h1': it is open, and 14.00 left and 5.00 captured are less than its amount 20.00.",
+    ),
     "a hold has less captured than its captures": _fault(
         _sql("UPDATE hold SET captured = 400 WHERE order_id = 'h1'"),
+        "Hold 'h1': it is open, and 15.00 left and 4.00 captured are less than its amount 20.00.",
         "Hold 'h1': 4.00 is captured, but its captures add up to 5.00.",
     ),
     "a hold that ended has something left": _fault(
