@@ -131,7 +131,7 @@ async def test_orders_get_their_entries(config: Config, engine: Engine) -> None:
     await _fill(config, engine)
     assert await migrate(config) == [
         "The orders have 10 entries. The tables of orders and accounts are changed now.",
-        "order type '05' means something else now: its orders (1) are transfers, '02'",
+        "order type '05' means something else now: its orders (1) are transfers, '02': 'odd'",
     ]
     await _check(config, engine)
     run(
@@ -239,6 +239,40 @@ async def test_another_programs_table_is_left_alone(config: Config, engine: Engi
     run(engine, "DROP TABLE hold")
     await migrate(config)
     await _check(config, engine)
+
+
+@both
+async def test_a_copy_of_the_orders_under_the_name_it_needs_is_left_alone(
+    file: Path, config: Config, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _fill(config, engine)
+    run(engine, "CREATE TABLE order_0002 AS SELECT * FROM `order`")
+    before = tables_of(engine)
+    with pytest.raises(DatabaseNotReady, match=r"has a table order_0002 beside the table order, .*Rename that"):
+        await migrate(config)
+    assert tables_of(engine) == before
+    if "mysql" in config:
+        # Nor is there a script that would alter it.
+        assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) != 0
+        assert "order_0002 beside the table order" in capsys.readouterr().err
+    run(engine, "DROP TABLE order_0002")
+    await migrate(config)
+    await _check(config, engine)
+
+
+@both
+async def test_at_most_20_orders_of_another_type_are_listed(config: Config, engine: Engine) -> None:
+    await _fill(config, engine)
+    rows = [f"({100 + n}, 'x{n}', '04', 2, 3, 1, 0, 0, 'declined', '2026-01-01')" for n in range(21)]
+    run(
+        engine,
+        "INSERT INTO `order` (id, order_id, order_type, from_account, to_account, amount, from_balance, to_balance,"
+        f" status, created_at) VALUES {', '.join(rows)}",
+    )
+    ids = ", ".join(f"'x{n}'" for n in range(20))
+    assert (await migrate(config))[1] == (
+        f"order type '04' means something else now: its orders (21) are transfers, '02': {ids} and 1 more"
+    )
 
 
 @both

@@ -205,7 +205,8 @@ ACCOUNT_COLUMNS: Final = (
 
 
 def check(connection: sa.Connection) -> None:
-    """Raise CommandError if another program has a table with one of the new names."""
+    """Raise CommandError if a table that is not this program's has one of the names that it needs."""
+    _is_renamed(connection)
     for table in TABLES.tables.values():
         if not sa.inspect(connection).has_table(table.name):
             continue
@@ -216,6 +217,19 @@ def check(connection: sa.Connection) -> None:
                 f"the database {connection.engine.url.database} has a table {table.name}, which is another "
                 "program's, and this program needs the name. Nothing was changed. Rename that table."
             )
+
+
+def _is_renamed(connection: sa.Connection) -> bool:
+    """Whether an interrupted migration left the orders under the other name. Raises CommandError for a copy."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(UNFINISHED):
+        return False
+    if inspector.has_table("order"):
+        raise CommandError(
+            f"the database {connection.engine.url.database} has a table {UNFINISHED} beside the table order, and "
+            "this program needs the name. Nothing was changed. Rename that table."
+        )
+    return True
 
 
 def upgrade() -> None:
@@ -265,7 +279,7 @@ def _rebuild(table: str, create: str, columns: str) -> None:
 
 
 def _upgrade_server(connection: sa.Connection | None) -> None:
-    is_renamed = connection is not None and sa.inspect(connection).has_table(UNFINISHED)
+    is_renamed = connection is not None and _is_renamed(connection)
     if is_renamed or connection is None or _has_column(connection, "order", "from_balance"):
         names = _names(connection, UNFINISHED if is_renamed else "order", DROP_OF_ORDER)
         if not is_renamed:
@@ -333,8 +347,14 @@ def _report_corrections(connection: sa.Connection, orders: str) -> None:
     for account_id, last_entry, count in connection.execute(sa.text(f"{wrong} ORDER BY id LIMIT {SHOWN}")):
         report(f"account {account_id!r}: it had {last_entry} as the number of its last entry: that is {count} now")
     query = f"SELECT order_type, COUNT(*) FROM `{orders}` WHERE {OTHER_TYPES} GROUP BY order_type"
-    for order_type, count in connection.execute(sa.text(query)):
-        report(f"order type {order_type!r} means something else now: its orders ({count}) are transfers, '02'")
+    first = sa.text(f"SELECT order_id FROM `{orders}` WHERE order_type = :type ORDER BY id LIMIT {SHOWN}")
+    for order_type, count in connection.execute(sa.text(query)).all():
+        ids = [repr(id_) for id_ in connection.execute(first, {"type": order_type}).scalars()]
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        report(
+            f"order type {order_type!r} means something else now: its orders ({count}) are transfers, '02': "
+            f"{', '.join(ids)}{more}"
+        )
 
 
 def _names(connection: sa.Connection | None, table: str, drops: Mapping[str, str]) -> set[str]:
