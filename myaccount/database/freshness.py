@@ -18,6 +18,7 @@ from .pipeline import PACKET_LIMIT
 from .server_differences import (
     FIND_VARIABLES,
     LOCK_TIMEOUT_SECONDS,
+    MARIADB_LIST_LIMIT,
     OCEANBASE_LOCK_TIMEOUT,
     TIDB_MODE,
     idle_timeout_variable,
@@ -65,7 +66,8 @@ class Freshness:
         closed_seconds = IDLE_TIMEOUT_SECONDS if idle_timeout == "wait_timeout" else int(variables["wait_timeout"])
         oceanbase = OCEANBASE_LOCK_TIMEOUT in variables
         waits = lock_timeouts(LOCK_TIMEOUT_SECONDS, oceanbase=oceanbase)
-        cursor.execute(set_session({idle_timeout: IDLE_TIMEOUT_SECONDS} | waits))
+        no_limit = {MARIADB_LIST_LIMIT: 0} if MARIADB_LIST_LIMIT in variables else {}
+        cursor.execute(set_session({idle_timeout: IDLE_TIMEOUT_SECONDS} | waits | no_limit))
         cursor.close()
         now = time.monotonic()
         record.info.update(

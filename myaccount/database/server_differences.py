@@ -12,12 +12,14 @@ LOCK_TIMEOUT_SECONDS: Final = 1
 OCEANBASE_LOCK_TIMEOUT: Final = "ob_trx_lock_timeout"
 # TiDB has this variable. There, SKIP LOCKED locks nothing (https://github.com/pingcap/tidb/issues/69720).
 TIDB_MODE: Final = "tidb_txn_mode"
+# MariaDB has this variable. It joins a table of the values of a longer IN list, and then locks rows in any order.
+MARIADB_LIST_LIMIT: Final = "in_predicate_conversion_threshold"
 _MARIADB_IDLE_TIMEOUT: Final = "idle_transaction_timeout"
 
 FIND_VARIABLES: Final = (
     "SHOW VARIABLES WHERE Variable_name IN"
     f" ('max_allowed_packet', 'wait_timeout', '{_MARIADB_IDLE_TIMEOUT}',"
-    f" '{OCEANBASE_LOCK_TIMEOUT}', '{TIDB_MODE}')"
+    f" '{OCEANBASE_LOCK_TIMEOUT}', '{TIDB_MODE}', '{MARIADB_LIST_LIMIT}')"
 )
 
 

@@ -30,8 +30,8 @@ PLAIN_ORDER_LENGTH: Final = 7
 ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"
-# How many expired holds one transaction ends, unless it must end more to decide its commands.
-EXPIRED_LIMIT: Final = 5_000
+# How many expired holds one transaction ends.
+EXPIRED_LIMIT: Final = 500
 
 
 class AccountRow(NamedTuple):
@@ -106,9 +106,9 @@ class BatchConnection(ABC):
     async def find_holds(
         self, order_ids: Collection[str], payers: Collection[int], now: datetime
     ) -> tuple[dict[str, HoldState], bool]:
-        """Return the holds of these orders and the expired ones of these payers, whose accounts are locked.
+        """Return the holds of these orders, and up to EXPIRED_LIMIT that have expired of these payers.
 
-        Return also whether there are more expired ones than EXPIRED_LIMIT, the oldest of which are returned.
+        The payers' accounts are locked. Return also whether more may have expired.
         """
         if not order_ids and not payers:
             return {}, False
@@ -121,6 +121,11 @@ class BatchConnection(ABC):
     async def find_bulks(self, bulk_ids: Collection[str]) -> dict[str, Bulk]:
         (found,) = await self._run(self._find_bulks(bulk_ids))
         return {row[0]: Bulk(*row) for row in found}
+
+    async def find_account_changes(self, change_ids: Collection[str]) -> set[str]:
+        """Return which of these changes of accounts were made before."""
+        (found,) = await self._run(self._find_account_changes(change_ids))
+        return set(found)
 
     async def rollback(self) -> None:
         await self._run(("ROLLBACK", ()))
@@ -139,11 +144,13 @@ class BatchConnection(ABC):
             statements.append(self._write_refunds(state.refunded))
         if state.new_bulks:
             statements.append(self._insert_bulks(state.new_bulks, now))
-        for change in state.account_changes:
-            statements += self._write_account_change(change, now)
-        if state.changed_accounts:
-            accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)
-            statements.append(self._write_balances(accounts, held=bool(holds)))
+        statements += [self._insert_account_change(change, now) for change in state.account_changes]
+        accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)
+        # With a new limit, its balance must be written in the same statement: the table's CHECK compares them.
+        reset = {change.account for change in state.account_changes}
+        statements += [self._write_account(account) for account in accounts if account.id in reset]
+        if others := [account for account in accounts if account.id not in reset]:
+            statements.append(self._write_balances(others, held=bool(holds)))
         for body in events:
             # The sweeper compares this with this process's clock.
             statements += self._insert_event(body, now, sql_time(due_after(utc_now())))
@@ -185,6 +192,9 @@ class BatchConnection(ABC):
     def _find_bulks(self, bulk_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
+    def _find_account_changes(self, change_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]: ...
 
     @abstractmethod
@@ -200,7 +210,10 @@ class BatchConnection(ABC):
     def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound: ...
 
     @abstractmethod
-    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]: ...
+    def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound: ...
+
+    @abstractmethod
+    def _write_account(self, account: Account) -> Bound: ...
 
     @abstractmethod
     def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound: ...

@@ -15,7 +15,6 @@ from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
 from ..ledger.references import Reference
-from .locating import orders_of
 
 RETRY_SECONDS: Final = 0.02
 # Every 20th retry waits for the lock. One that never waits never gets a row for which other batches queue.
@@ -35,7 +34,7 @@ class Submitted(NamedTuple):
     @property
     def weight(self) -> int:
         """How many orders the command consists of, at least one."""
-        return len(orders_of(self.command)) or 1
+        return len(self.command.parts) or 1
 
     def fail_if_late(self, now: float) -> bool:
         """Refuse the order if it has waited too long for a locked row; return whether it was refused."""
@@ -67,9 +66,11 @@ class BlockedOrders:
         return not self._locked.isdisjoint(touched)
 
     def add(self, orders: Collection[Submitted]) -> None:
+        weight = sum(order.weight for order in self._orders)
         for order in orders:
-            if len(self._orders) < BLOCKED_LIMIT:
+            if weight < BLOCKED_LIMIT:
                 self._orders.append(order)
+                weight += order.weight
             else:
                 order.fail(Overloaded("Too many orders wait for the same account. Send the same order again."))
 
@@ -94,7 +95,11 @@ class BlockedOrders:
             self._tries = 0
             return []
         self._tries += 1
-        return [self._orders.popleft() for _ in range(min(limit, len(self._orders)))]
+        due: list[Submitted] = []
+        while self._orders and limit > 0:
+            due.append(self._orders.popleft())
+            limit -= due[-1].weight
+        return due
 
     def fail_all(self, error: Exception) -> None:
         while self._orders:

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-from ..ledger.commands import AtomicBulk, Close, Command, EndHolds, Freeze, Limit, NameBulk, OrderCommand
-from ..ledger.references import AccountId, AccountsOf, OutsideOf, Reference, UserCurrency
+from ..ledger.commands import Command
+from ..ledger.references import AccountId, AccountsOf, OrdersOf, OutsideOf, Reference, UserCurrency
 from ..model.ledger import OUTSIDE_PREFIX
 from .batches import AccountRow, BatchConnection
 
@@ -28,6 +28,11 @@ class Places(NamedTuple):
         for pair in self.targets.values():
             keys.update(pair)
         return keys
+
+    def references_to(self, keys: Collection[int]) -> set[Reference]:
+        """Return the references to any of these accounts."""
+        parties = {reference for reference, row in self.parties.items() if row.key in keys}
+        return parties | {target for target, pair in self.targets.items() if not set(pair).isdisjoint(keys)}
 
     def keys_of(self, reference: Reference) -> tuple[int, ...]:
         if isinstance(reference, AccountsOf):
@@ -54,7 +59,7 @@ class Locator:
         wanted -= targets
         places = await self._find(batch, wanted.difference(self._remembered), targets)
         outside = {
-            reference for command in commands if uses_outside(command) for reference in self._outside(command)
+            reference for command in commands if command.uses_outside for reference in self._outside(command)
         }
         await self._find(batch, outside.difference(self._remembered), ())
         for reference in wanted | outside:
@@ -64,8 +69,14 @@ class Locator:
 
     def touched(self, command: Command) -> set[Reference]:
         """Return what the command refers to, with the outside world's accounts as far as they are known."""
-        outside = self._outside(command) if uses_outside(command) else ()
-        return {*command.references, *outside}
+        touched = {*command.references}
+        if command.uses_outside:
+            touched.update(self._outside(command))
+        for order in command.parts:
+            # The orders of a bulk that is not atomic wait for each other, so that they keep their order.
+            if order.bulk_id is not None:
+                touched.add(OrdersOf(order.bulk_id))
+        return touched
 
     def forget(self, references: Iterable[Reference]) -> None:
         for reference in references:
@@ -103,21 +114,6 @@ class Locator:
                 self._remembered[AccountId(row.account_id)] = row
         pairs = {AccountsOf(order_id): (payer, payee) for order_id, payer, payee in orders}
         return Places({}, pairs, {row.user_id or "" for row in firsts})
-
-
-def uses_outside(command: Command) -> bool:
-    """Whether the command moves money in or out."""
-    return any(order.uses_outside for order in orders_of(command))
-
-
-def orders_of(command: Command) -> tuple[OrderCommand, ...]:
-    """Return the orders that the command consists of."""
-    match command:
-        case AtomicBulk():
-            return command.orders
-        case NameBulk() | EndHolds() | Freeze() | Close() | Limit():
-            return ()
-    return (command,)
 
 
 def _divided(references: Collection[Reference]) -> tuple[set[str], set[str]]:

@@ -94,9 +94,10 @@ class MysqlBatch(BatchConnection):
 
     def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
         return (
+            # By the index, or the holds of all other accounts would be read while these are locked.
             f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
-            f" WHERE payer IN ({_listed(payers)}) AND due_at <= {sql_literal(now)}"
-            f" ORDER BY due_at LIMIT {limit}) AS expired",
+            f" FORCE INDEX (ix_hold_payer) WHERE payer IN ({_listed(payers)}) AND due_at <= {sql_literal(now)}"
+            f" LIMIT {limit}) AS expired",
             (),
         )
 
@@ -105,6 +106,13 @@ class MysqlBatch(BatchConnection):
             "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(bulk_id, fingerprint)) FROM bulk"
             f" WHERE bulk_id IN ({placeholders(bulk_ids)})",
             tuple(bulk_ids),
+        )
+
+    def _find_account_changes(self, change_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT COUNT(*), JSON_ARRAYAGG(change_id) FROM account_change"
+            f" WHERE change_id IN ({placeholders(change_ids)})",
+            tuple(change_ids),
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
@@ -150,15 +158,21 @@ class MysqlBatch(BatchConnection):
             [bulk.bulk_id for bulk in bulks],
         )
 
-    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]:
-        return [
-            (
-                "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
-                f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)})",
-                (change.change_id, str(change.value), change.reason),
-            ),
-            (f"UPDATE account SET {change.setting} = %s WHERE id = {change.account}", (change.value,)),
-        ]
+    def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound:
+        return (
+            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
+            f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)})",
+            (change.change_id, str(change.value), change.reason),
+        )
+
+    def _write_account(self, account: Account) -> Bound:
+        return (
+            f"UPDATE account SET floor = {'NULL' if account.floor is None else account.floor},"
+            f" frozen = {sql_literal(account.frozen)}, status = {sql_literal(account.status)},"
+            f" balance = {account.balance}, held = {account.held}, last_entry = {account.last_entry}"
+            f" WHERE id = {account.id}",
+            (),
+        )
 
     def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
         # INTERVAL finds the key's position among the sorted keys by binary search, and ELT returns the value

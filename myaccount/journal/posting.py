@@ -7,14 +7,14 @@ from typing import Final, NamedTuple, TypeVar
 
 from ..database.database import Database, DriverConnection
 from ..ledger.changes import Change
-from ..ledger.commands import AtomicBulk, Command, NameBulk
+from ..ledger.commands import AccountCommand, AtomicBulk, Command, NameBulk
 from ..ledger.decide import decide
 from ..ledger.outcomes import Outcome
-from ..ledger.references import AccountsOf, Reference
+from ..ledger.references import AccountsOf, OrdersOf, Reference
 from ..ledger.state import Known
 from ..outbox.events import event_body
 from .batches import BatchConnection, Locked
-from .locating import Locator, Places, orders_of
+from .locating import Locator, Places
 from .lock_wait import LockWait
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
@@ -26,19 +26,16 @@ EVENT_CHANGES_LIMIT: Final = 256
 
 
 class Books(NamedTuple):
-    """What a batch needs to know; what it refers to whose rows another transaction holds; and whether more holds
-    have expired than one transaction ends.
-    """
+    """What a batch needs to know, and the references that cannot be decided about now."""
 
     known: Known
-    blocked: Collection[Reference]
-    more_expired: bool
+    blocked: set[Reference]
 
 
 class Posted(NamedTuple):
-    """The outcome of each command, and what they refer to whose rows another transaction holds.
+    """The outcome of each command, and the references that could not be decided about.
 
-    The outcome is None if the command was not decided, since it wants one of those rows.
+    The outcome is None if the command was not decided, since it has one of those references.
     """
 
     outcomes: list[Outcome | None]
@@ -72,22 +69,29 @@ class Poster:
         """
 
         async def work(batch: BatchConnection) -> tuple[Posted, list[int]]:
-            event_ids = []
-            while (books := await self._read(batch, commands, wait=wait)).more_expired:
-                # The holds of these accounts end first, page by page, or their money would not be available.
-                _, state = decide((), books.known)
-                event_ids += await batch.commit(state, _event_bodies(state.changes))
-            blocked = books.blocked
-            free = [not blocked or self.touched(command).isdisjoint(blocked) for command in commands]
+            books = await self._read(batch, commands, wait=wait)
+            free = self._free(commands, books.blocked)
             decided, state = decide(compress(commands, free), books.known)
-            event_ids += await batch.commit(state, _event_bodies(state.changes))
+            event_ids = await batch.commit(state, _event_bodies(state.changes))
             outcomes = iter(decided)
-            return Posted([next(outcomes) if is_free else None for is_free in free], blocked), event_ids
+            return Posted([next(outcomes) if is_free else None for is_free in free], books.blocked), event_ids
 
         posted, event_ids = await run_batch(self._database, work)
         for event_id in event_ids:
             self._announce(event_id)
         return posted
+
+    def _free(self, commands: Sequence[Command], blocked: set[Reference]) -> list[bool]:
+        """Return whether each command can be decided now. A bulk's orders after a blocked one are blocked too."""
+        if not blocked:
+            return [True] * len(commands)
+        free = []
+        for command in commands:
+            touched = self.touched(command)
+            free.append(touched.isdisjoint(blocked))
+            if not free[-1]:
+                blocked.update(reference for reference in touched if isinstance(reference, OrdersOf))
+        return free
 
     def touched(self, command: Command) -> set[Reference]:
         """Return whose rows the command wants, as far as that is known."""
@@ -95,7 +99,7 @@ class Poster:
 
     async def _read(self, batch: BatchConnection, commands: Collection[Command], *, wait: bool) -> Books:
         """Lock the accounts, and read all that the commands are about."""
-        orders = [order for command in commands for order in orders_of(command)]
+        orders = [order for command in commands for order in command.parts]
         targets = {order.target for order in orders if order.target is not None}
         places, locked, blocked = await self._lock(
             batch, commands, targets, targets.union(order.order_id for order in orders), wait=wait
@@ -103,6 +107,10 @@ class Poster:
         accounts = locked.accounts
         payers = [account.id for account in accounts.values() if account.held]
         holds, more_expired = await batch.find_holds(targets, payers, locked.now)
+        if more_expired:
+            # Not all of their money is available yet, so their orders wait for the next transactions.
+            blocked |= places.references_to(payers)
+        change_ids = {command.change_id for command in commands if isinstance(command, AccountCommand)}
         bulk_ids = {command.bulk_id for command in commands if isinstance(command, AtomicBulk | NameBulk)}
         known = Known(
             keys={reference: row.key for reference, row in places.parties.items()},
@@ -111,9 +119,10 @@ class Poster:
             orders=locked.orders,
             holds=holds,
             bulks=await batch.find_bulks(bulk_ids) if bulk_ids else {},
+            made_changes=await batch.find_account_changes(change_ids) if change_ids else (),
             now=locked.now,
         )
-        return Books(known, blocked, more_expired)
+        return Books(known, blocked)
 
     async def _lock(
         self,
@@ -123,7 +132,7 @@ class Poster:
         order_ids: Collection[str],
         *,
         wait: bool,
-    ) -> tuple[Places, Locked, Collection[Reference]]:
+    ) -> tuple[Places, Locked, set[Reference]]:
         """Lock the accounts, and check that each is the one that is meant (promise 10).
 
         Return also what is blocked: references to accounts whose rows another transaction holds.

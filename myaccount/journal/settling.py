@@ -17,7 +17,6 @@ from ..ledger.records import DECLINED, POSTED
 from ..ledger.refusals import Decline
 from ..observability.metrics import BATCH_COMMANDS, count_orders
 from .blocked import BlockedOrders, Submitted
-from .locating import orders_of
 from .posting import Poster
 
 _logger = logging.getLogger(__name__)
@@ -79,14 +78,14 @@ class Settler:
                 await self.settle(part, wait=wait)
 
     def _halve_limit(self, batch: Sequence[Submitted]) -> int:
-        """Return half the batch's size, which is the limit of batches from now on."""
-        half = (len(batch) + 1) // 2
-        if half < self.batch_limit and len(batch) > 1:
-            self.batch_limit = half
+        """Return half the number of commands. Half of their orders are the limit of batches from now on."""
+        limit = (sum(order.weight for order in batch) + 1) // 2
+        if limit < self.batch_limit and len(batch) > 1:
+            self.batch_limit = limit
             _logger.warning(
-                "A batch was too large for the database. Batches have at most %s orders from now on.", half
+                "A batch was too large for the database. Batches have at most %s orders from now on.", limit
             )
-        return half
+        return (len(batch) + 1) // 2
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
         decided = [(order, outcome) for order, outcome in zip(batch, outcomes, strict=True) if outcome is not None]
@@ -99,7 +98,7 @@ class Settler:
 
 def _labels(submitted: Submitted, outcome: Outcome) -> list[tuple[str, str]]:
     """Return the metric's labels for each order of a command: the order's type, and its outcome."""
-    orders = orders_of(submitted.command)
+    orders = submitted.command.parts
     parts = outcome.parts or [outcome] * len(orders)
     return [(ORDER_NAMES[order.order_type], _result(part)) for order, part in zip(orders, parts, strict=True)]
 

@@ -80,7 +80,7 @@ class SqliteBatch(BatchConnection):
     def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
         return (
             f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
-            " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? ORDER BY due_at LIMIT ?)",
+            " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? LIMIT ?)",
             (_json(payers), now, limit),
         )
 
@@ -89,6 +89,13 @@ class SqliteBatch(BatchConnection):
             "SELECT count(*), json_group_array(json_array(bulk_id, fingerprint)) FROM bulk"
             " WHERE bulk_id IN (SELECT value FROM json_each(?))",
             (_json(bulk_ids),),
+        )
+
+    def _find_account_changes(self, change_ids: Collection[str]) -> Bound:
+        return (
+            "SELECT count(*), json_group_array(change_id) FROM account_change"
+            " WHERE change_id IN (SELECT value FROM json_each(?))",
+            (_json(change_ids),),
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
@@ -143,15 +150,27 @@ class SqliteBatch(BatchConnection):
             (created_at, _json(bulks)),
         )
 
-    def _write_account_change(self, change: AccountChange, created_at: str) -> list[Bound]:
-        return [
+    def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound:
+        return (
+            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (change.change_id, change.account, change.setting, str(change.value), change.reason, created_at),
+        )
+
+    def _write_account(self, account: Account) -> Bound:
+        return (
+            "UPDATE account SET floor = ?, frozen = ?, status = ?, balance = ?, held = ?, last_entry = ?"
+            " WHERE id = ?",
             (
-                "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (change.change_id, change.account, change.setting, str(change.value), change.reason, created_at),
+                account.floor,
+                account.frozen,
+                account.status,
+                account.balance,
+                account.held,
+                account.last_entry,
+                account.id,
             ),
-            (f"UPDATE account SET {change.setting} = ? WHERE id = ?", (change.value, change.account)),
-        ]
+        )
 
     def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
         return (

@@ -48,6 +48,8 @@ class Journal:
         self._waiting_seconds = waiting_seconds
         self._broken = broken
         self._waiting: deque[Submitted] = deque()
+        # How many orders these are.
+        self._waiting_orders = 0
         self._at_database: Sequence[Submitted] = ()
         self._blocked = BlockedOrders()
         self._settler = Settler(self._poster, self._blocked, self._fail_all)
@@ -78,6 +80,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         order = Submitted(command, loop.create_future(), loop.time())
         self._waiting.append(order)
+        self._waiting_orders += order.weight
         if len(self._waiting) >= self._wanted:
             self._ready.set()
         return await order.outcome
@@ -94,7 +97,7 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether further commands are refused."""
-        return len(self._waiting) >= self._waiting_limit or self.oldest_seconds > self._waiting_seconds
+        return self._waiting_orders >= self._waiting_limit or self.oldest_seconds > self._waiting_seconds
 
     async def _run(self) -> None:
         try:
@@ -139,6 +142,7 @@ class Journal:
         weight = 0
         while self._waiting and weight < self._settler.batch_limit:
             order = self._waiting.popleft()
+            self._waiting_orders -= order.weight
             if self._blocked and self._blocked.concerns(self._poster.touched(order.command)):
                 self._blocked.add([order])
             else:
@@ -156,4 +160,5 @@ class Journal:
         for order in [*self._at_database, *self._waiting]:
             order.fail(copy(error))
         self._waiting.clear()
+        self._waiting_orders = 0
         self._blocked.fail_all(error)

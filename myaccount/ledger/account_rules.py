@@ -13,7 +13,12 @@ from .state import State
 
 
 def decide_account(command: AccountCommand, state: State) -> Outcome:
-    """Decide a change of an account. If the account is in that state already, nothing changes."""
+    """Decide a change of an account. If the account is in that state already, nothing changes.
+
+    Nor if the same change was made before: its answer was lost, and since then another may have followed.
+    """
+    if command.change_id in state.made_changes:
+        return Outcome()
     try:
         account = find_account(command.account, "account", None, state)
         match command:
@@ -74,6 +79,7 @@ def _record(
     value: str | int,
 ) -> None:
     state.account_changes.append(AccountChange(command.change_id, account.id, setting, value, command.reason))
+    state.changed_accounts[account.id] = account
     state.changes.append(
         Change(
             change_type,

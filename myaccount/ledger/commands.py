@@ -6,7 +6,7 @@ with a used order id is compared with them.
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, cast
 
 from .money import Amount
 from .references import AccountId, AccountsOf, Party, Reference
@@ -59,6 +59,11 @@ class _Order:
     def uses_outside(self) -> bool:
         """Whether one side of it is the outside world."""
         return False
+
+    @property
+    def parts(self) -> tuple["OrderCommand", ...]:
+        """The orders that the command consists of."""
+        return (cast("OrderCommand", self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,9 @@ OrderCommand = Recharge | Transfer | Withdraw | Refund | Hold | Capture | Releas
 class Freeze:
     """Forbid the account's debits, credits or both. `change_id` is the id of this change in the account's log."""
 
+    parts: ClassVar[tuple[OrderCommand, ...]] = ()
+    uses_outside: ClassVar[bool] = False
+
     change_id: str
     account: AccountId
     frozen: Frozen
@@ -232,6 +240,9 @@ class Freeze:
 class Close:
     """Close the account for ever."""
 
+    parts: ClassVar[tuple[OrderCommand, ...]] = ()
+    uses_outside: ClassVar[bool] = False
+
     change_id: str
     account: AccountId
     reason: str
@@ -244,6 +255,9 @@ class Close:
 @dataclass(frozen=True, slots=True)
 class Limit:
     """Set the least balance: zero or, as a credit, this amount below zero."""
+
+    parts: ClassVar[tuple[OrderCommand, ...]] = ()
+    uses_outside: ClassVar[bool] = False
 
     change_id: str
     account: AccountId
@@ -266,6 +280,14 @@ class AtomicBulk:
     orders: tuple[OrderCommand, ...]
 
     @property
+    def parts(self) -> tuple[OrderCommand, ...]:
+        return self.orders
+
+    @property
+    def uses_outside(self) -> bool:
+        return any(order.uses_outside for order in self.orders)
+
+    @property
     def references(self) -> tuple[Reference, ...]:
         return tuple(reference for order in self.orders for reference in order.references)
 
@@ -273,6 +295,9 @@ class AtomicBulk:
 @dataclass(frozen=True, slots=True)
 class NameBulk:
     """Take the bulk id for these orders, which are then sent one by one."""
+
+    parts: ClassVar[tuple[OrderCommand, ...]] = ()
+    uses_outside: ClassVar[bool] = False
 
     bulk_id: str
     orders: tuple[OrderCommand, ...]
@@ -282,6 +307,9 @@ class NameBulk:
 @dataclass(frozen=True, slots=True)
 class EndHolds:
     """End the holds of the account that have expired. Every other command that touches an account does so too."""
+
+    parts: ClassVar[tuple[OrderCommand, ...]] = ()
+    uses_outside: ClassVar[bool] = False
 
     account: AccountId
 

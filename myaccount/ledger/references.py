@@ -40,7 +40,14 @@ class AccountsOf:
     order_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class OrdersOf:
+    """The orders of a bulk, which are decided in their order."""
+
+    bulk_id: str
+
+
 # How a client names an account.
 Party = str | UserCurrency | AccountId
-# All that a batch looks up.
-Reference = Party | OutsideOf | AccountsOf
+# All that a batch looks up, and all that a command may have to wait for.
+Reference = Party | OutsideOf | AccountsOf | OrdersOf

@@ -18,7 +18,8 @@ class Known:
     `keys` has the account key of each party, and of each currency's outside world; `accounts` the accounts by key.
     `users` are those of the named users who have an account at all. `orders` has earlier orders by id: those with
     the batch's own ids, and those that the batch is about. `holds` has the holds that the batch is about, and all
-    of these accounts that have expired. `now` is the database's time.
+    of these accounts that have expired. `made_changes` are the ids of changes of accounts that were made before.
+    `now` is the database's time.
     """
 
     keys: Mapping[Reference, int]
@@ -27,6 +28,7 @@ class Known:
     orders: Mapping[str, Order] = field(default_factory=dict)
     holds: Mapping[str, HoldState] = field(default_factory=dict)
     bulks: Mapping[str, Bulk] = field(default_factory=dict)
+    made_changes: Collection[str] = ()
     now: datetime
 
 
@@ -36,6 +38,7 @@ class State:
     def __init__(self, known: Known) -> None:
         self.keys = known.keys
         self.users = known.users
+        self.made_changes = known.made_changes
         self.now = known.now
         self.orders = dict(known.orders)
         self.bulks = dict(known.bulks)

@@ -50,9 +50,9 @@ class HoldSweeper:
     async def _sweep(self) -> None:
         began = time.monotonic()
         account_ids = await self._database.read(_find_accounts)
-        await asyncio.gather(
-            *[self._journal.submit(EndHolds(AccountId(id_))) for id_ in dict.fromkeys(account_ids)]
-        )
+        ends = [self._journal.submit(EndHolds(AccountId(id_))) for id_ in dict.fromkeys(account_ids)]
+        # One that fails, since its row is locked, must not keep the others waiting. The next sweep finds it again.
+        await asyncio.gather(*ends, return_exceptions=True)
         if len(account_ids) < SWEEP_LIMIT:
             await asyncio.sleep(SWEEP_SECONDS)
         elif self._journal.waiting:

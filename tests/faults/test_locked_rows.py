@@ -99,6 +99,31 @@ async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Hol
     assert await asyncio.gather(*orders.values()) == [POSTED] * 20
 
 
+async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(
+    users: Client, holding: Holding, patient: None
+) -> None:
+    """The second order touches no locked row, but it would be declined before the first."""
+    orders = [
+        {"type": "transfer", "orderId": "b1", "fromuserId": "u3", "touserId": "u1", "amount": "100"},
+        {"type": "transfer", "orderId": "b2", "fromuserId": "u1", "touserId": "u2", "amount": "150"},
+        {"type": "capture", "orderId": "b4", "holdOrderId": "b3"},
+    ]
+    orders.insert(2, {"type": "hold", "orderId": "b3", "fromuserId": "u3", "amount": "0.01"})
+
+    async def bulk() -> dict[str, object]:
+        async with users.post("/bulk", json={"bulkId": "b", "orders": orders}) as response:
+            body: dict[str, object] = await response.json()
+            return body
+
+    with holding(_account_of("u3")):
+        waiting = asyncio.ensure_future(bulk())
+        for n in range(5):
+            assert await transfer(users, f"t{n}", "u2", "u1", "0.01") == POSTED
+        assert not waiting.done()
+    codes = [row["CODE"] for row in (await waiting)["ORDERS"]]  # type: ignore[attr-defined]
+    assert codes == [None, None, "insufficient_funds", "not_a_hold"]
+
+
 async def test_while_the_outside_account_is_locked_transfers_go_on(
     users: Client, holding: Holding, patient: None
 ) -> None:

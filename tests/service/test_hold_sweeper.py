@@ -77,17 +77,46 @@ async def test_a_hold_that_nobody_touches_ends_once_and_is_told_by_one_of_severa
 async def test_many_holds_of_one_account_end_page_by_page(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An order that touches the account has all of their money at once."""
-    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 40)
+    """Each page is a transaction. An order that touches the account waits for the last; other orders go on."""
+    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 4)
     monkeypatch.setattr(sweeper_module, "SWEEP_LIMIT", 10)
+    await open_account(client, "u2", "a2")
     await _make_expired_holds(client, database, 100)
-    answer = await post(client, "/withdraw", orderId="w1", userId="u1", amount="100")
-    assert answer.status == 200
+    waiting = asyncio.ensure_future(post(client, "/withdraw", orderId="w1", userId="u1", amount="100"))
+    assert (await post(client, "/recharge", orderId="r2", userId="u2", amount="1")).status == 200
+    assert (await waiting).status == 200
 
     async def ended() -> bool:
         return await _holds(database, "expired") == 100
 
     await eventually(ended)
+    await assert_books_balance(database)
+
+
+async def test_a_limit_is_set_while_an_expired_hold_still_counts(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table's CHECK must see the limit together with what is held."""
+
+    async def sleep_for_ever(self: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sweeper_module.HoldSweeper, "_sweep", sleep_for_ever)
+    await _make_expired_holds(client, database, 50)
+    reason = "a test"
+    assert (await post(client, "/limit", accountId="a1", floor="-1", reason=reason)).status == 200
+    assert (await post(client, "/withdraw", orderId="w1", userId="u1", amount="100.00")).status == 200
+    assert (await post(client, "/limit", accountId="a1", floor="0", reason=reason)).status == 200
+    both = (
+        post(client, "/limit", accountId="a1", floor="-5", reason=reason),
+        post(client, "/withdraw", orderId="w2", userId="u1", amount="5"),
+    )
+    assert [answer.status for answer in await asyncio.gather(*both)] == [200, 200]
+    both = (
+        post(client, "/recharge", orderId="r2", userId="u1", amount="5"),
+        post(client, "/limit", accountId="a1", floor="0", reason=reason),
+    )
+    assert [answer.status for answer in await asyncio.gather(*both)] == [200, 200]
     await assert_books_balance(database)
 
 

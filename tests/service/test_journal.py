@@ -16,10 +16,11 @@ from myaccount.journal import writer as journal_module
 from myaccount.journal.posting import Posted, Poster
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
-from myaccount.ledger.commands import Command, Recharge, Transfer
+from myaccount.ledger.commands import Command, Freeze, Recharge, Transfer
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
 from myaccount.ledger.outcomes import Outcome
+from myaccount.ledger.references import AccountId
 from myaccount.model.ledger import order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
@@ -274,3 +275,16 @@ async def test_an_order_whose_client_has_left_is_settled_all_the_same(client: Cl
         assert await kept == Outcome()
     rows = await database.read(lambda connection: connection.scalar(select(func.count()).select_from(order)))
     assert rows == 2
+
+
+async def test_a_change_of_an_account_that_is_decided_again_does_not_undo_a_later_one(
+    client: Client, database: Database
+) -> None:
+    """Its answer was lost, and meanwhile another process made another change."""
+    await open_users(client, "u1")
+    account = AccountId("a-u1")
+    async with Journal(database, ignore_event) as one, Journal(database, ignore_event) as two:
+        assert await one.submit(Freeze("c1", account, "all", "first")) == Outcome()
+        assert await two.submit(Freeze("c2", account, "none", "second")) == Outcome()
+        assert await one.submit(Freeze("c1", account, "all", "first")) == Outcome()
+        assert await one.submit(Recharge("r1", "u1", Amount(1, 2))) == Outcome()
