@@ -15,6 +15,7 @@ from myaccount.ledger.changes import Change
 from myaccount.ledger.commands import AddAccount
 from myaccount.model.ledger import account
 from myaccount.model.outbox import event
+from myaccount.outbox.events import insert_event
 
 from ..conftest import Client
 from ..helpers.actions import open_users
@@ -134,7 +135,6 @@ async def test_additions_to_one_user_wait_for_each_other(
     """So an account with a lesser id cannot be committed later, and take over as the first of its currency."""
     await open_account(client, "u1", "a1")
     inserted, may_commit = asyncio.Event(), asyncio.Event()
-    insert_event = opening.insert_event
 
     async def pause(connection: AsyncConnection, changes: Sequence[Change], at: datetime) -> int:
         if changes[0].source_id == "b1":
