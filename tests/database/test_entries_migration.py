@@ -266,8 +266,8 @@ async def test_at_most_20_orders_of_another_type_are_listed(config: Config, engi
     rows = [f"({100 + n}, 'x{n}', '04', 2, 3, 1, 0, 0, 'declined', '2026-01-01')" for n in range(21)]
     run(
         engine,
-        "INSERT INTO `order` (id, order_id, order_type, from_account, to_account, amount, from_balance, to_balance,"
-        f" status, created_at) VALUES {', '.join(rows)}",
+        "INSERT INTO `order` (id, order_id, order_type, from_account, to_account, amount, from_balance,"
+        f" to_balance, status, created_at) VALUES {', '.join(rows)}",
     )
     ids = ", ".join(f"'x{n}'" for n in range(20))
     assert (await migrate(config))[1] == (
