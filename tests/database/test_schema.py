@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Boolean, Connection, DateTime, Integer, MetaData, String, create_engine, inspect
+from sqlalchemy import Boolean, Connection, DateTime, Integer, MetaData, String, create_engine, insert, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.exc import DBAPIError
 
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
 from myaccount.migrations.runner import setup_script, upgrade
 from myaccount.model.columns import metadata
 from myaccount.settings.paths import resource
@@ -20,6 +23,8 @@ from ..deploy.test_readme import block
 from ..helpers.migrating import VERSION, mysql_engine
 from ..helpers.servers import MariaDB
 from ..helpers.services import ENVIRONMENT
+
+NOW = utc_now()
 
 
 def _shape(connection: Connection) -> dict[str, Any]:
@@ -115,6 +120,41 @@ def test_the_embedded_schema_is_that_of_mariadb_and_of_the_tables(
         assert list(sqlite.exec_driver_sql(numbered)) == list(tables.exec_driver_sql(numbered))
     for engine in (server, embedded, by_tables):
         engine.dispose()
+
+
+VALID_ROWS: dict[str, dict[str, Any]] = {
+    "order": {"order_id": "o", "order_type": "01", "from_account": 1, "to_account": 1, "amount": 5,
+              "status": "posted", "created_at": NOW, "refunded": 5},
+    "account": {"account_id": "a", "account_type": "01", "currency": "CNY", "balance": -5, "floor": -15,
+                "created_at": NOW, "held": 10},
+    "hold": {"order_id": "o", "payer": 1, "payee": 1, "remaining": 0, "captured": 0, "status": "held",
+             "expires_at": NOW},
+}  # fmt: skip
+
+
+@pytest.mark.not_on("mysql8", "foreign", because="MySQL enforces CHECK from 8.0.16 on, TiDB only if told to")
+@pytest.mark.parametrize(
+    ("table", "values", "check"),
+    [
+        ("order", {"amount": 0, "refunded": 0}, "ck_order_amount"),
+        ("order", {"refunded": 6}, "ck_order_refunded"),
+        ("order", {"refunded": -1}, "ck_order_refunded"),
+        ("account", {"held": -1}, "ck_account_held"),
+        ("account", {"held": 11}, "ck_account_available"),
+        ("account", {"balance": -6}, "ck_account_available"),
+        ("hold", {"remaining": -1}, "ck_hold_remaining"),
+        ("hold", {"captured": -1}, "ck_hold_remaining"),
+    ],
+)
+async def test_the_database_refuses_what_the_rules_forbid(
+    database: Database, table: str, values: dict[str, int], check: str
+) -> None:
+    row = VALID_ROWS[table]
+    into = insert(metadata.tables[table])
+    with pytest.raises(DBAPIError, match=check):
+        await database.write(lambda connection: connection.execute(into.values(row | values)))
+    # Nothing else was wrong with it.
+    await database.write(lambda connection: connection.execute(into.values(row)))
 
 
 def test_every_text_is_compared_exactly_in_mariadb(mariadb: MariaDB, mysql_section: Section) -> None:

@@ -110,6 +110,9 @@ def test_a_row_too_many(example: Example, table: str, key: str, fault: str) -> N
             "x was declined as hold_ended, which was not",
         ),
         (("transfer", "x", "A", "B", 1), "account_frozen", "x was declined as if an account were frozen"),
+        (("transfer", "x", "A", "B", 1), "account_closed", "x was declined as if an account were closed"),
+        (("transfer", "x", "A", "C", 1), "posted", "x was posted on a closed account"),
+        (("hold", "x", "C", "A", 0), "posted", "x was posted on a closed account"),
     ],
 )
 def test_a_wrong_outcome(example: Example, sent: tuple[Any, ...], outcome: str, fault: str) -> None:
@@ -144,6 +147,11 @@ def test_a_bulk_and_a_message_that_are_missing(example: Example) -> None:
     example.tables.told.clear()
     assert_found("The bulk done is there 0 times", example)
     assert_found("('short', 'hold_expired') was told 0 times", example)
+
+
+def test_an_end_that_is_told_twice(example: Example) -> None:
+    example.tables.told.append(("short", "hold_expired"))
+    assert_found("('short', 'hold_expired') was told 2 times", example)
 
 
 def assert_found(fault: str, example: Example) -> None:

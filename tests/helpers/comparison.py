@@ -45,7 +45,7 @@ def _assert_same_account(plain: PlainAccount, books: StoredBooks, ledger: PlainL
     assert stored.floor is not None
     assert stored.floor * unit(plain.currency) == plain.floor
     # Rows of holds that have expired are changed when the account is next touched.
-    expired = [hold for hold in books.holds.values() if hold.payer == stored.id and _expired_unseen(hold, books)]
+    expired = [hold for hold in books.holds.values() if hold.payer == stored.id and expired_unseen(hold, books)]
     held = stored.held - sum(hold.remaining for hold in expired)
     assert held * unit(plain.currency) == ledger.held(plain)
     log = [
@@ -76,12 +76,12 @@ def _assert_same_order(plain: PlainOrder, stored: Order, books: StoredBooks, led
 
 def _assert_same_hold(plain: PlainHold, stored: HoldState, books: StoredBooks) -> None:
     scale = unit(plain.payer.currency)
-    unseen = _expired_unseen(stored, books)
+    unseen = expired_unseen(stored, books)
     assert ("expired" if unseen else stored.status) == plain.status(books.now)
     left = Decimal(0) if unseen else stored.remaining * scale
     assert (left, stored.captured * scale) == (plain.left(books.now), plain.captured)
     assert stored.expires_at == plain.ends_at
 
 
-def _expired_unseen(hold: HoldState, books: StoredBooks) -> bool:
+def expired_unseen(hold: HoldState, books: StoredBooks) -> bool:
     return hold.status == HELD and hold.expires_at <= books.now

@@ -6,7 +6,7 @@ It has the wire contract's rules in its own words, and shares no code with the s
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from .money_freezes import check_freezes
+from .money_freezes import check_closings, check_freezes
 from .money_history import ORDER_TYPES, History, Sent
 from .money_replay import check_replay
 from .money_tables import HOLD_ENDS, EntryRow, OrderRow, Tables
@@ -25,6 +25,7 @@ def check_money(history: History, tables: Tables) -> list[str]:
         *_check_told(tables),
         *check_replay(history, tables),
         *check_freezes(history, tables),
+        *check_closings(history, tables),
     ]
 
 

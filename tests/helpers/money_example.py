@@ -12,22 +12,24 @@ OUTSIDE = "outside CNY"
 
 
 class Example:
-    """Orders between the accounts A and B, one each second."""
+    """Orders between the accounts A and B, one each second. C is closed."""
 
     def __init__(self) -> None:
         self.history = History()
-        accounts = [AccountRow(id_, "CNY", 0, 0, 0, "none", "open", 0) for id_ in (OUTSIDE, "A", "B")]
+        accounts = [AccountRow(id_, "CNY", 0, 0, 0, "none", "open", 0) for id_ in (OUTSIDE, "A", "B", "C")]
         accounts[0].floor = None
         self.tables = Tables(accounts, [], [], [], [], [], [], START)
         self._clock = 0
         self._send_orders()
         self._send_bulk("done", "posted", "posted")
-        self._send_bulk("declined", "bulk_declined", "account_closed")
+        self._send_bulk("declined", "bulk_declined", "insufficient_funds")
         self.history.sent.append(Sent("transfer", "refused", {}, "CNY", outcomes={"refused"}))
         self.set("B", "frozen", "credits")
         self.send("transfer", "frozen", "A", "B", 1, outcome="account_frozen")
         self.set("B", "frozen", "none")
         self.send("withdraw", "withdraw", "A", OUTSIDE, 1)
+        self.set("C", "status", "closed")
+        self.send("transfer", "closed", "A", "C", 1, outcome="account_closed")
 
     def _send_orders(self) -> None:
         self.send("recharge", "recharge", OUTSIDE, "A", 1000)

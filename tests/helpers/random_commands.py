@@ -41,6 +41,8 @@ ACCOUNTS = [
 ORDERS = [Recharge, Transfer, Transfer, Withdraw, Refund, Refund, Hold, Hold, Capture, Capture, Release, Extend]
 WORDS: list[dict[str, Any]] = [{}, {}, {}, {"note": "rent"}, {"reference": "rent"}, {"note": "", "reference": "7"}]
 
+Bulk = AtomicBulk | NameBulk
+
 
 def with_fields(order: OrderCommand, values: Mapping[str, object]) -> OrderCommand:
     """Return the order with these fields changed."""
@@ -49,27 +51,42 @@ def with_fields(order: OrderCommand, values: Mapping[str, object]) -> OrderComma
 
 
 class RandomCommands:
-    """Draws commands from `random`. New ones may be about `recorded` orders, and most are about posted ones."""
+    """Draws commands from `random`. New ones may be about `recorded` orders, and most are about posted ones.
+
+    Those orders, and the `bulks`, may also be sent again.
+    """
 
     def __init__(
-        self, random: Random, recorded: Iterable[OrderCommand] = (), posted: Iterable[OrderCommand] = ()
+        self,
+        random: Random,
+        recorded: Iterable[OrderCommand] = (),
+        posted: Iterable[OrderCommand] = (),
+        bulks: Iterable[Bulk] = (),
     ) -> None:
         self.random = random
         self.earlier = list(recorded)
         self.posted = list(posted)
+        self.sent: list[OrderCommand | Bulk] = [*self.earlier, *bulks]
 
     def batch(self, size: int) -> list[Command]:
-        return [self.command() for _ in range(size)]
+        return [self._again() if self._repeats() else self.command() for _ in range(size)]
+
+    def _repeats(self) -> bool:
+        return bool(self.sent) and self.random.random() < 0.15
+
+    def _again(self) -> OrderCommand | Bulk:
+        """Return a command that was sent before, often one of this batch."""
+        return self.random.choice(self.random.choice([self.sent, self.sent[-4:]]))
 
     def command(self) -> Command:
         match self.random.randrange(20):
-            case 0 | 1 | 2:
-                return self.bulk()
             case 3 | 4:
                 return self.account_change()
             case 5:
                 return EndHolds(self._account_id(None))
-        return self.order()
+            case kind:
+                self.sent.append(self.bulk() if kind < 3 else self.order())
+                return self.sent[-1]
 
     def order(self, strange: float = 0.05) -> OrderCommand:
         """Return an order that is new, but for so many, and about one of the right kind, but for as many."""
@@ -81,7 +98,7 @@ class RandomCommands:
         self.posted.append(order)
         return order
 
-    def bulk(self) -> AtomicBulk | NameBulk:
+    def bulk(self) -> Bulk:
         """Return a bulk of orders whose ids differ. Its own id may be a used one."""
         bulk_id = f"b{self.random.randrange(100)}"
         if self.random.random() < 0.2:

@@ -2,10 +2,10 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ClauseElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
@@ -31,8 +31,8 @@ async def _messages(client: Any, user_id: str) -> list[str]:
         return [row["BODY"]["orderId"] for row in (await response.json())["result"]]
 
 
-async def _make_expired_holds(client: Client, database: Database, count: int) -> None:
-    """Make holds of 0.01 of one account, which have expired already."""
+async def _make_expired_holds(client: Client, database: Database, count: int, lasting: int = 0) -> None:
+    """Make holds of 0.01 of one account, which have expired already, and others that are `lasting`."""
     await open_account(client, "u1", "a1")
     await post(client, "/recharge", orderId="r1", userId="u1", amount="100")
     moment = utc_now() - timedelta(seconds=1)
@@ -40,12 +40,14 @@ async def _make_expired_holds(client: Client, database: Database, count: int) ->
     async def work(connection: AsyncConnection) -> None:
         key = await connection.scalar(select(account.c.id).where(account.c.account_id == "a1"))
         money = {"amount": 1, "order_type": "05", "from_account": key, "to_account": 1, "status": "posted"}
-        ids = [f"h{n}" for n in range(count)]
+        ids = [f"h{n}" for n in range(count + lasting)]
         await connection.execute(insert(order), [{"order_id": id_, "created_at": moment, **money} for id_ in ids])
         left = {"payer": key, "payee": 1, "remaining": 1, "captured": 0, "status": "held"}
-        ends = {"expires_at": moment, "due_at": moment}
-        await connection.execute(insert(hold), [{"order_id": id_, **left, **ends} for id_ in ids])
-        await connection.execute(update(account).where(account.c.id == key).values(held=count))
+        ends = [moment] * count + [moment + timedelta(days=1)] * lasting
+        rows = zip(ids, ends, strict=True)
+        holds = [{"order_id": id_, **left, "expires_at": end, "due_at": end} for id_, end in rows]
+        await connection.execute(insert(hold), holds)
+        await connection.execute(update(account).where(account.c.id == key).values(held=len(ids)))
 
     await database.write(work)
 
@@ -137,6 +139,31 @@ async def test_the_sweeper_goes_on_page_after_page(
 def test_a_hold_ends_within_five_seconds() -> None:
     """A sweep each second finds it; dispatch without a queue takes up to four more, and with one a moment."""
     assert sweeper_module.SWEEP_SECONDS <= 1
+
+
+@pytest.mark.not_on("oceanbase", "foreign", because="its EXPLAIN has another form")
+async def test_the_sweeper_s_query_reads_a_range_of_the_index_by_end(client: Client, database: Database) -> None:
+    await _make_expired_holds(client, database, 3, lasting=1000)
+    plan = await database.read(lambda connection: sweeper_module._find_accounts(Explaining(connection)))  # type: ignore[arg-type]
+    assert any("ix_hold_due_at" in step and ("range" in step or "due_at<?" in step) for step in plan), plan
+
+
+class Explaining:
+    """A connection whose results are the steps of each statement's plan."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._steps: list[str] = []
+
+    async def execute(self, statement: ClauseElement) -> Self:
+        dialect = self._connection.dialect
+        explain = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
+        sql = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        self._steps = list(map(str, await self._connection.exec_driver_sql(f"{explain} {sql}")))
+        return self
+
+    def scalars(self) -> list[str]:
+        return self._steps
 
 
 async def test_the_money_is_available_without_any_sweeper(

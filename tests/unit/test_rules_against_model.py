@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from myaccount.ledger.commands import AtomicBulk, Command, NameBulk, OrderCommand, Recharge
 from myaccount.ledger.money import Amount
 from myaccount.ledger.outcomes import Outcome
+from myaccount.ledger.records import Order
 from myaccount.ledger.references import AccountId, UserCurrency
 from myaccount.ledger.refusals import Decline, OrderMismatch
-from tests.helpers.comparison import answer, assert_same
+from tests.helpers.comparison import answer, assert_same, expired_unseen
 from tests.helpers.plain_ledger import PlainLedger, content
 from tests.helpers.promises import check_promises
 from tests.helpers.random_commands import ACCOUNTS, RandomCommands, with_fields
@@ -47,7 +48,8 @@ class RulesAgainstModel(RuleBasedStateMachine):
     def send(self, random: Random, size: int) -> None:
         recorded = [order for order, _ in self.orders.values()]
         posted = [order for order, outcome in self.orders.values() if outcome.error is None]
-        self._send(RandomCommands(random, recorded, posted).batch(size))
+        bulks = [bulk for bulk, _ in self.bulks.values()]
+        self._send(RandomCommands(random, recorded, posted, bulks).batch(size))
 
     def _send(self, batch: list[Command]) -> None:
         outcomes = self.books.send(*batch)
@@ -55,6 +57,8 @@ class RulesAgainstModel(RuleBasedStateMachine):
             told = answer(outcome)
             assert self.plain.send(command, told.code) == told, command
             self._remember(command, outcome)
+            if isinstance(command, OrderCommand) and command.order_id in self.books.orders:
+                self._assert_expired_holds_are_ended(self.books.orders[command.order_id], outcome)
         # 5: only what was posted or declined has left a row.
         assert self.books.orders.keys() == self.orders.keys()
 
@@ -91,6 +95,13 @@ class RulesAgainstModel(RuleBasedStateMachine):
     def promises_hold(self) -> None:
         check_promises(self.books)
         assert_same(self.books, self.plain)
+
+    def _assert_expired_holds_are_ended(self, order: Order, outcome: Outcome) -> None:
+        """An order frees what expired holds of either account reserved, whatever becomes of it."""
+        if not outcome.replayed and not isinstance(outcome.error, OrderMismatch):
+            accounts = (order.from_account, order.to_account)
+            holds = [hold for hold in self.books.holds.values() if hold.payer in accounts]
+            assert not [hold for hold in holds if expired_unseen(hold, self.books)]
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
         """Keep what was recorded. An outcome that was refused before the id was used says nothing."""
