@@ -196,6 +196,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BULK_ORDERS, "    refuse_repeated(item)\n", "", "tests/service/test_bulk.py"),
     Mutation(BULK, "named.replayed and all(", "all(", "tests/service/test_bulk.py"),
     Mutation(BULK, "error.failed = place", "pass", "tests/service/test_bulk.py"),
+    Mutation(BODY, "if _large_bodies.locked():", "if False:", "tests/service/test_bulk.py"),
+    Mutation(OPENING, "        await lock_user(connection, command.user_id)\n", "", "tests/service/test_further_accounts.py"),
     Mutation(OPENING, "return account.created_at == found.user.created_at", "return True", "tests/service/test_further_accounts.py"),
     Mutation(BALANCES, "account.c.held - cast(_EXPIRED, BigInteger)", "account.c.held", "tests/service/test_holds.py"),
     Mutation(BALANCES, "if not await account_exists(connection, outside_id):", "if False:", "tests/service/test_further_accounts.py"),
