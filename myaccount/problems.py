@@ -192,9 +192,10 @@ PROBLEMS: Final = (
     Problem(
         "overloaded",
         503,
-        "Too many orders are waiting, or too many streams are open. Wait the seconds of `Retry-After`, then send "
-        "the same order id again.",
-        "排队的订单或打开的实时消息连接过多。请按 `Retry-After` 的秒数等待，再用同一订单号重发。",
+        "Too many orders are waiting, too many streams are open, or too many large requests arrive at once. Wait "
+        "the seconds of `Retry-After`, then send the same order id again.",
+        "排队的订单、打开的实时消息连接或同时到达的大请求过多。请按 `Retry-After` 的秒数等待，"
+        "再用同一订单号重发。",
     ),
     Problem(
         "unavailable",

@@ -9,13 +9,17 @@ from urllib.parse import parse_qsl
 from aiohttp import StreamReader, web
 
 from ..appkeys import expects_body_key
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, Overloaded
 
-# Enough for 16 KiB over a slow line. A client that sends nothing does not occupy a handler for longer.
+# Enough for 16 KiB over a slow line, and for 1 MiB at 1 Mbit/s; nginx sends a body once it has all of it. A client
+# that sends nothing does not occupy a handler for longer.
 BODY_TIMEOUT_SECONDS: Final = 10
 # 1 MiB of JSON can take half a second. So larger bodies than this are decoded in a thread: other requests go on.
 LARGE_BYTES: Final = 64 * 1024
+# A process reads and decodes so many of these at once, which bounds the memory and the threads they take.
+LARGE_BODIES_LIMIT: Final = 16
 SHOWN_LIMIT: Final = 45
+_large_bodies: Final = asyncio.Semaphore(LARGE_BODIES_LIMIT)
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -37,16 +41,31 @@ async def read_fields(request: web.Request, limit_bytes: int, *, json_only: bool
 
     Numbers of JSON are JsonNumber. An object in a JSON value may repeat a member: `refuse_repeated` finds that.
     Raises InvalidRequest if the body is malformed or repeats a field, HTTPUnsupportedMediaType if it is neither
-    form nor JSON, HTTPRequestEntityTooLarge if it exceeds the limit, and HTTPRequestTimeout if it does not arrive
-    in time.
+    form nor JSON, HTTPRequestEntityTooLarge if it exceeds the limit, HTTPRequestTimeout if it does not arrive in
+    time, and Overloaded if LARGE_BODIES_LIMIT large ones arrive already.
     """
     if not request.body_exists:
         return {}
     parse = _parser(request)
     if json_only and parse is not _parse_json:
         raise web.HTTPUnsupportedMediaType(text="Send JSON (Content-Type: application/json).")
-    if (request.content_length or 0) > limit_bytes:
+    length = request.content_length
+    if (length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
+    # A body in chunks does not tell its length.
+    if limit_bytes <= LARGE_BYTES or (length is not None and length <= LARGE_BYTES):
+        return _decode(await _read(request, limit_bytes), parse)
+    if _large_bodies.locked():
+        raise Overloaded("Too many large requests arrive at once. Send the same one again in a moment.")
+    async with _large_bodies:
+        body = await _read(request, limit_bytes)
+        if len(body) > LARGE_BYTES:
+            return await asyncio.to_thread(_decode, body, parse)
+        return _decode(body, parse)
+
+
+async def _read(request: web.Request, limit_bytes: int) -> bytes:
+    """Return the body. Its errors are those of `read_fields`."""
     try:
         if request.content.is_eof():
             # The body came with the header, as nearly all do, so no timer is needed.
@@ -62,9 +81,7 @@ async def read_fields(request: web.Request, limit_bytes: int, *, json_only: bool
         raise InvalidRequest("The body is cut off, or not in the transfer coding it says.") from None
     if len(body) > limit_bytes:
         raise _too_large(limit_bytes)
-    if len(body) > LARGE_BYTES:
-        return await asyncio.to_thread(_decode, body, parse)
-    return _decode(body, parse)
+    return body
 
 
 def _decode(body: bytes, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
