@@ -81,6 +81,12 @@ class Overloaded(RequestError):
     code = "overloaded"
 
 
+class InternalError(RequestError):
+    """The service failed."""
+
+    code = "internal_error"
+
+
 class Unavailable(RequestError):
     """The database cannot be reached or does not answer."""
 

@@ -1,13 +1,15 @@
 """Many orders in one request: all or none of them, or each as if it came alone."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
 from ..appkeys import journal_key, refusals_key, replayed_key
-from ..errors import RequestError
+from ..errors import InternalError, RequestError
 from ..journal.writer import Journal
 from ..ledger.commands import AtomicBulk, NameBulk, OrderCommand
 from ..ledger.outcomes import Outcome
@@ -15,6 +17,8 @@ from ..observability.log_setup import request_id
 from ..problems import STATUS_BY_CODE
 from .bulk_orders import BULK, SentBulk, field_at
 from .submitting import on_wire
+
+_logger: Final = logging.getLogger(__name__)
 
 
 async def bulk(request: web.Request) -> dict[str, object]:
@@ -69,6 +73,10 @@ async def _outcome(journal: Journal, order: OrderCommand) -> Outcome:
         return await journal.submit(order)
     except RequestError as error:
         return Outcome(error)
+    except Exception:
+        # Other orders may be posted already, and the client must learn of that.
+        _logger.exception("An order of a bulk failed.")
+        return Outcome(InternalError("The service failed. Its log tells more under this request id."))
 
 
 def _unavailable(outcome: Outcome) -> RequestError | None:

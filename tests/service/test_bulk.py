@@ -14,9 +14,12 @@ from myaccount.controller import body
 from myaccount.controller.bulk_orders import BULK
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.journal.writer import Journal
+from myaccount.ledger.commands import Command, OrderCommand
+from myaccount.ledger.outcomes import Outcome
 from myaccount.model.ledger import account, bulk, order, user
 
-from ..conftest import Client, Section
+from ..conftest import Client, Section, eventually
 from ..helpers.actions import assert_books_balance
 from ..helpers.wallets import Answer, accounts_of, balances, open_account, post, query_order
 
@@ -249,6 +252,32 @@ class TestEachOnItsOwn:
         assert (first.replayed, again.replayed) == (False, True)
         assert _outcomes(again) == [("t1", 1, None, True), ("t2", 0, "insufficient_funds", True)]
 
+    async def test_an_unexpected_error_is_the_outcome_of_its_order_alone(
+        self, shop: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        submit = Journal.submit
+
+        async def fail(journal: Journal, command: Command) -> Outcome:
+            if isinstance(command, OrderCommand) and command.order_id == "t2":
+                raise RuntimeError("broken")
+            return await submit(journal, command)
+
+        monkeypatch.setattr(Journal, "submit", fail)
+        sent = [_pay(f"t{n}", "u1", "u2", "1") for n in (1, 2, 3)]
+        answer = await _send(shop, "b1", *sent)
+        assert (answer.status, answer.body["result"]) == (200, 0)
+        assert [row[:3] for row in _outcomes(answer)] == [
+            ("t1", 1, None),
+            ("t2", 0, "internal_error"),
+            ("t3", 1, None),
+        ]
+        assert "RuntimeError: broken" in caplog.text
+        monkeypatch.undo()
+        # Sent again, it is completed.
+        assert [row[1:] for row in _outcomes(await _send(shop, "b1", *sent))] == [
+            (1, None, True), (1, None, False), (1, None, True),
+        ]  # fmt: skip
+
 
 class TestOverload:
     """An order that the queue has no room for is refused, and the others are done."""
@@ -402,6 +431,12 @@ async def test_a_bulk_is_json_of_up_to_1_mib(shop: Client) -> None:
         assert response.status == 405
 
 
+async def test_a_field_in_the_address_is_refused(shop: Client) -> None:
+    for query, field in (("bulkId=b1", "bulkId"), ("atomic=true", "atomic"), ("x", "x")):
+        answer = await post(shop, f"/bulk?{query}", bulkId="b1", orders=[RECHARGE])
+        assert (answer.status, answer.code, answer.field) == (400, "invalid_request", field)
+
+
 async def test_a_large_body_is_decoded_in_a_thread(shop: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
     decode = body._decode
@@ -417,3 +452,37 @@ async def test_a_large_body_is_decoded_in_a_thread(shop: Client, monkeypatch: py
         async with shop.post("/bulk", data=text.ljust(size), headers=headers) as response:
             assert response.status == 200
     assert threads == [True, False]
+
+
+async def test_too_many_large_bodies_at_once_are_refused_at_once(
+    shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "_large_bodies", places := asyncio.Semaphore(2))
+    small, large = (json.dumps({"bulkId": "b1", "orders": [RECHARGE]}).ljust(size) for size in (100, 100_000))
+    content = {"Content-Type": "application/json"}
+
+    async def send(text: str) -> int:
+        async with shop.post("/bulk", data=text, headers=content) as response:
+            if response.status == 503:
+                assert (await response.json(content_type=None))["code"] == "overloaded"
+                assert response.headers["Retry-After"]
+            return response.status
+
+    arriving = []
+    for framing in (f"Content-Length: {len(large)}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"):
+        _, writer = await asyncio.open_connection(shop.host, shop.port)
+        writer.write(f"POST /bulk HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{framing}".encode())
+        arriving.append(writer)
+
+    async def both_arrive() -> bool:
+        return places.locked()
+
+    async def one_is_gone() -> bool:
+        return not places.locked()
+
+    await eventually(both_arrive)
+    assert (await send(large), await send(small)) == (503, 200)
+    arriving[0].close()
+    await eventually(one_is_gone)
+    assert await send(large) == 200
+    arriving[1].close()
