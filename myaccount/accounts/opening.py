@@ -67,6 +67,9 @@ async def add_account(database: Database, announce: Callable[[int], None], comma
     added_at = utc_now()
 
     async def work(connection: AsyncConnection) -> int | None:
+        if command.team_id is not None:
+            # Before the user, as in a change of the team, so that the two do not deadlock.
+            await find_team(connection, command.team_id, lock=True)
         # One addition to a user at a time, so that the ids of the user's accounts are in the order of the commits:
         # the account opened first is the one with the least id.
         await lock_user(connection, command.user_id)

@@ -1,7 +1,7 @@
 """Further accounts of a user, and accounts in other currencies, on both backends."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import pytest
@@ -9,8 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.accounts import opening
+from myaccount.accounts.balances import insert_account
 from myaccount.accounts.opening import add_account as add_account_to
 from myaccount.database.database import Database
+from myaccount.inbox import team_commands
+from myaccount.inbox.team_rows import add_members
 from myaccount.ledger.changes import Change
 from myaccount.ledger.commands import AddAccount
 from myaccount.model.ledger import account
@@ -154,6 +157,35 @@ async def test_additions_to_one_user_wait_for_each_other(
     await asyncio.gather(*additions)
     assert accounts == ["a1"]
     assert list(await balances(client, "u1")) == ["a1", "b1", "b2"]
+
+
+async def test_an_addition_and_a_change_of_its_team_lock_in_one_order(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they deadlock, and one of them is run again."""
+    await open_account(client, "u1", "a1")
+    assert (await post(client, "/team", teamId="t1", teamName="T")).status == 200
+    calls: list[str] = []
+    reached = asyncio.Event()
+
+    async def insert_slowly(connection: AsyncConnection, command: AddAccount, at: datetime) -> None:
+        calls.append("account")
+        reached.set()
+        await asyncio.sleep(0.3)
+        await insert_account(connection, command, at)
+
+    async def add_noting(connection: AsyncConnection, team_id: str, user_ids: Collection[str]) -> None:
+        calls.append("members")
+        await add_members(connection, team_id, user_ids)
+
+    monkeypatch.setattr(opening, "insert_account", insert_slowly)
+    monkeypatch.setattr(team_commands, "add_members", add_noting)
+    addition = asyncio.create_task(
+        post(client, "/addaccount", userId="u1", accountId="b1", accountType="02", teamId="t1")
+    )
+    await reached.wait()
+    changed = await post(client, "/team", teamId="t1", add="u1")
+    assert ((await addition).status, changed.status, calls) == (200, 200, ["account", "members"])
 
 
 async def test_an_addition_whose_commit_got_no_answer_is_not_refused_as_taken(
