@@ -346,7 +346,9 @@ def _report_corrections(connection: sa.Connection, orders: str) -> None:
     wrong = f"SELECT account_id, last_entry, {ENTRY_COUNT} FROM account WHERE last_entry <> {ENTRY_COUNT}"
     for account_id, last_entry, count in connection.execute(sa.text(f"{wrong} ORDER BY id LIMIT {SHOWN}")):
         report(f"account {account_id!r}: it had {last_entry} as the number of its last entry: that is {count} now")
-    query = f"SELECT order_type, COUNT(*) FROM `{orders}` WHERE {OTHER_TYPES} GROUP BY order_type"
+    query = (
+        f"SELECT order_type, COUNT(*) FROM `{orders}` WHERE {OTHER_TYPES} GROUP BY order_type ORDER BY order_type"
+    )
     first = sa.text(f"SELECT order_id FROM `{orders}` WHERE order_type = :type ORDER BY id LIMIT {SHOWN}")
     for order_type, count in connection.execute(sa.text(query)).all():
         ids = [repr(id_) for id_ in connection.execute(first, {"type": order_type}).scalars()]
