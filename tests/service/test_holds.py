@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.listener.hold_sweeper import HoldSweeper
 from myaccount.model import ledger
 
 from ..conftest import Client, Section, eventually
@@ -221,9 +222,12 @@ async def test_an_expired_hold_is_available_and_cannot_be_captured(shop: Client)
 class TestWithoutASweeper:
     """A hold that has expired may not be ended yet."""
 
-    @pytest.fixture
-    def queue(self) -> Section:
-        return {"listener": {"enabled": False}}
+    @pytest.fixture(autouse=True)
+    def _no_sweeper(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def sleep_for_ever(self: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(HoldSweeper, "_sweep", sleep_for_ever)
 
     async def test_the_queries_do_not_count_it(self, shop: Client, database: Database) -> None:
         await _hold(shop, "h1", "60", expiresIn=1)
