@@ -1,8 +1,8 @@
 """`python -m bench compare OTHER`: this checkout and another under the same load, by turns.
 
 A machine's speed changes from minute to minute, often by more than a change of the code does. So both services run
-at once, each with its own database, and each turn loads one after the other. What counts is the ratio within a
-turn. The workers' processor time varies less than the rate.
+at once, each with its own database. Each turn loads one and then the other, and the ratios within the turns are
+compared. The workers' processor time varies less than the rate.
 
 Both run with this program's Python and libraries, so that only the code differs. Their tables may differ.
 """

@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None, add_commands: Callable[[Commands], No
     """
     common, rest = _common_options().parse_known_args(arguments)
     if common.version:
-        # Whatever else the line says.
+        # Also if the rest of the command line is wrong.
         print(f"MyAccount {own_version()}")
         raise SystemExit
     parser = Parser(prog="myaccount", description="A wallet ledger service.", parents=[_common_options()])

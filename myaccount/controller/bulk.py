@@ -55,7 +55,7 @@ async def _submit_atomic(request: web.Request, sent: SentBulk) -> Sequence[Outco
 
 
 async def _submit_each(request: web.Request, sent: SentBulk) -> Sequence[Outcome]:
-    """Return the outcome of each order, whatever becomes of it. Raises OrderMismatch."""
+    """Return the outcome of each order, declined and refused ones included. Raises OrderMismatch."""
     journal = request.app[journal_key]
     named = await journal.submit(NameBulk(sent.bulk_id, sent.orders))
     if named.error is not None:

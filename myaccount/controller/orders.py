@@ -7,8 +7,7 @@ from aiohttp import web
 from ..appkeys import database_key
 from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
-from ..journal.order_query import query_order
-from ..journal.order_rows import OrderDescription
+from ..journal.order_query import OrderDescription, query_order
 from ..ledger.commands import Capture, Extend, Recharge, Refund, Release, Transfer, Withdraw
 from ..ledger.order_rules import REFUNDABLE
 from ..ledger.records import POSTED

@@ -28,7 +28,7 @@ def iso_time(time: datetime) -> str:
 
 
 class server_time(FunctionElement[datetime]):  # noqa: N801 - as SQLAlchemy's own functions
-    """The database's time in SQL, whatever the clocks of the service's hosts say. SQLite's has milliseconds."""
+    """The database's time in SQL, so that the clocks of the hosts do not matter. SQLite's has milliseconds."""
 
     type = DateTime()
     inherit_cache = True

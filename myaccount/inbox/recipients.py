@@ -54,7 +54,7 @@ def messages_about(
         message = NewMessage(user_id, message_type, source_id, actor, actor_name, receiver_id, body, created_at)
         yield message
         team = teams.get(account_id)
-        # Teams watch money. Why an account was frozen is told to its user only.
+        # Teams get messages about money only: why an account was frozen concerns its user alone.
         if team is not None and change.change_type not in ACCOUNT_CHANGES:
             for member in team.members:
                 yield message._replace(reader_id=member, team_id=team.team_id, team_name=team.name)

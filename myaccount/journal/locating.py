@@ -34,12 +34,6 @@ class Places(NamedTuple):
         parties = {reference for reference, row in self.parties.items() if row.key in keys}
         return parties | {target for target, pair in self.targets.items() if not set(pair).isdisjoint(keys)}
 
-    def keys_of(self, reference: Reference) -> tuple[int, ...]:
-        if isinstance(reference, AccountsOf):
-            return self.targets.get(reference, ())
-        row = self.parties.get(reference)
-        return () if row is None else (row.key,)
-
 
 class Locator:
     """Finds accounts, and remembers where they are.

@@ -220,53 +220,46 @@ OrderCommand = Recharge | Transfer | Withdraw | Refund | Hold | Capture | Releas
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
-    """Forbid the account's debits, credits or both. `change_id` is the id of this change in the account's log."""
+class _NoOrder:
+    """A command that consists of no orders."""
 
     parts: ClassVar[tuple[OrderCommand, ...]] = ()
     uses_outside: ClassVar[bool] = False
 
+
+@dataclass(frozen=True, slots=True)
+class _ChangeOfAccount(_NoOrder):
+    """`change_id` is the id of this change in the account's log."""
+
     change_id: str
     account: AccountId
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (self.account,)
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze(_ChangeOfAccount):
+    """Forbid the account's debits, credits or both."""
+
     frozen: Frozen
     reason: str
 
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (self.account,)
-
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(_ChangeOfAccount):
     """Close the account for ever."""
 
-    parts: ClassVar[tuple[OrderCommand, ...]] = ()
-    uses_outside: ClassVar[bool] = False
-
-    change_id: str
-    account: AccountId
     reason: str
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (self.account,)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(_ChangeOfAccount):
     """Set the least balance: zero or, as a credit, this amount below zero."""
 
-    parts: ClassVar[tuple[OrderCommand, ...]] = ()
-    uses_outside: ClassVar[bool] = False
-
-    change_id: str
-    account: AccountId
     credit: Amount | None
     reason: str
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (self.account,)
 
 
 AccountCommand = Freeze | Close | Limit
@@ -293,11 +286,8 @@ class AtomicBulk:
 
 
 @dataclass(frozen=True, slots=True)
-class NameBulk:
+class NameBulk(_NoOrder):
     """Take the bulk id for these orders, which are then sent one by one."""
-
-    parts: ClassVar[tuple[OrderCommand, ...]] = ()
-    uses_outside: ClassVar[bool] = False
 
     bulk_id: str
     orders: tuple[OrderCommand, ...]
@@ -305,11 +295,8 @@ class NameBulk:
 
 
 @dataclass(frozen=True, slots=True)
-class EndHolds:
+class EndHolds(_NoOrder):
     """End the holds of the account that have expired. Every other command that touches an account does so too."""
-
-    parts: ClassVar[tuple[OrderCommand, ...]] = ()
-    uses_outside: ClassVar[bool] = False
 
     account: AccountId
 

@@ -1,4 +1,4 @@
-"""Records an order that was decided: its row, and the change that others are told."""
+"""Records an order that was decided: its row, and the change that its event carries."""
 
 from .changes import DECLINE, ORDER_NAMES, Change
 from .commands import OrderCommand
@@ -74,7 +74,7 @@ def record(
 def record_end(hold: HoldState, change_type: str, amount: int, state: State, ended_by: str | None = None) -> None:
     """Record that a hold has ended; `amount` is what was captured by the end, or is available again.
 
-    If no order has ended it, the payee's account may not be locked. Then the payer's side alone is told.
+    If no order has ended it, the payee's account may not be locked. Then the change has only the payer's side.
     """
     payer = state.account(hold.payer)
     change = Change(

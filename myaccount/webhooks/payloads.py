@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from ..database.times import iso_time
 from ..ledger.change_fields import account_fields, held_amount, order_details
 from ..ledger.changes import ACCOUNT_CHANGES, REFUND, WITHDRAW, Change
 from ..ledger.currencies import CURRENCIES
@@ -31,7 +32,7 @@ def request_bodies(
     A body has at most REQUEST_CHANGES_LIMIT changes, fewer if they are long. The same change may stand in the
     bodies of several endpoints.
     """
-    timestamp = created_at.isoformat(timespec="microseconds") + "Z"
+    timestamp = iso_time(created_at)
     for endpoint, types in subscriptions.items():
         selected = [_fields(change) for change in changes if change.change_type in types]
         for start in range(0, len(selected), REQUEST_CHANGES_LIMIT):

@@ -59,7 +59,7 @@ BULK_ORDERS: Final = "myaccount/controller/bulk_orders.py"
 OPENING: Final = "myaccount/accounts/opening.py"
 BALANCES: Final = "myaccount/accounts/balances.py"
 CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
-ORDER_ROWS: Final = "myaccount/journal/order_rows.py"
+ORDER_ROWS: Final = "myaccount/journal/order_query.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The money rules.
