@@ -265,3 +265,82 @@ ALTER TABLE account ADD CONSTRAINT ck_account_available CHECK (floor IS NULL OR 
 ALTER TABLE account ADD CONSTRAINT ck_account_held CHECK (held >= 0);
 
 UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+ALTER TABLE `order` ADD COLUMN made_by VARCHAR(45);
+
+CREATE TABLE api_key (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    key_id VARCHAR(12) NOT NULL,
+    name VARCHAR(45) NOT NULL,
+    secret_hash VARCHAR(64) NOT NULL,
+    scopes VARCHAR(500) NOT NULL,
+    rate_per_second INTEGER,
+    created_at DATETIME(6) NOT NULL,
+    expires_at DATETIME(6),
+    revoked_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT uq_api_key_key_id UNIQUE (key_id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_api_key_name ON api_key (name);
+
+CREATE TABLE audit (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    at DATETIME(6) NOT NULL,
+    who_kind VARCHAR(12) NOT NULL,
+    who VARCHAR(45) NOT NULL,
+    what VARCHAR(45) NOT NULL,
+    about_kind VARCHAR(12) NOT NULL,
+    about VARCHAR(45) NOT NULL,
+    address VARCHAR(45) NOT NULL,
+    request_id VARCHAR(64) NOT NULL,
+    PRIMARY KEY (id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_audit_about ON audit (about, id);
+
+CREATE INDEX ix_audit_at ON audit (at, id);
+
+CREATE INDEX ix_audit_what ON audit (what, id);
+
+CREATE INDEX ix_audit_who ON audit (who, id);
+
+CREATE TABLE operator (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    name VARCHAR(45) NOT NULL,
+    `role` VARCHAR(10) NOT NULL,
+    password_hash VARCHAR(200) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    removed_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT uq_operator_name UNIQUE (name)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE session (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    secret_hash VARCHAR(64) NOT NULL,
+    operator BIGINT NOT NULL,
+    address VARCHAR(45) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    used_at DATETIME(6) NOT NULL,
+    expires_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_session_secret_hash UNIQUE (secret_hash)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_session_expires_at ON session (expires_at);
+
+CREATE INDEX ix_session_operator ON session (operator);
+
+CREATE TABLE signing_key (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    secret VARCHAR(64) NOT NULL,
+    seen_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO signing_key (id, secret, seen_at) VALUES (1, LOWER(HEX(RANDOM_BYTES(32))), UTC_TIMESTAMP(6));
+
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';

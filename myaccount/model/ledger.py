@@ -93,6 +93,8 @@ order = Table(
     Column("bulk_id", String(45)),
     Column("note", String(200)),
     Column("reference", String(64)),
+    # The id of the API key that made it, or the operator.
+    Column("made_by", String(45)),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("refunded >= 0 AND refunded <= amount", name="refunded"),
     **OPTIONS,

@@ -16,7 +16,7 @@ from myaccount.database.database import open_database
 from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.journal.verification import verify_books
 from myaccount.migrations import runner
-from myaccount.migrations.runner import read_version
+from myaccount.migrations.runner import head_version, read_version
 from myaccount.settings.schema import Config
 
 from ..helpers.engines import runs_on
@@ -90,7 +90,7 @@ async def _fill(config: Config, engine: Engine) -> None:
 
 async def _check(config: Config, engine: Engine) -> None:
     with engine.connect() as connection:
-        assert read_version(connection) == "0003"
+        assert read_version(connection) == head_version()
         assert connection.execute(text("SELECT * FROM entry ORDER BY account, number")).all() == ENTRIES
         assert (
             connection.execute(

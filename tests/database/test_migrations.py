@@ -13,6 +13,7 @@ from myaccount.database import migration_lock
 from myaccount.database.database import open_database
 from myaccount.errors import Unavailable
 from myaccount.migrations.runner import head_version, read_version
+from myaccount.model import access  # noqa: F401 - the metadata has its tables
 from myaccount.model.columns import metadata
 from myaccount.settings.paths import resource
 from myaccount.settings.schema import Config
@@ -48,7 +49,8 @@ def test_a_database_is_migrated_once_and_then_there_is_nothing_to_do(
     assert first[0].startswith("0001: The whole schema")
     assert first[1].startswith("0002: Accounts know the number of their last entry")
     assert first[2].startswith("0003: Entries, holds, refunds and bulks")
-    assert first[3].endswith("is at version 0003.")
+    assert first[3].startswith("0004: API keys, operators with their sessions, and the audit log")
+    assert first[4].endswith("is at version 0004.")
     assert tables_of(engine) == {*metadata.tables, VERSION}
     assert cli.main(["migrate", "-c", str(file)]) == 0
     (again,) = capsys.readouterr().out.splitlines()
@@ -63,7 +65,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     command = ["migrate", "--status", "-c", str(file)]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert "The database's version: none. This program's: 0003." in printed
+    assert "The database's version: none. This program's: 0004." in printed
     assert "To run: 0001: The whole schema" in printed
     if "mysql" in config:
         assert tables_of(engine) == set()
@@ -72,7 +74,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     cli.main(["migrate", "-c", str(file)])
     capsys.readouterr()
     assert cli.main(command) == 0
-    assert capsys.readouterr().out == ("The database's version: 0003. This program's: 0003.\nNothing to run.\n")
+    assert capsys.readouterr().out == ("The database's version: 0004. This program's: 0004.\nNothing to run.\n")
 
 
 @both
@@ -167,8 +169,8 @@ async def test_a_migration_that_is_interrupted_anywhere_is_completed_by_the_next
 ) -> None:
     number, cut = 0, True
     while cut:
-        # Each change of a table takes OceanBase half a second. test_entries_migration.py interrupts the last
-        # migration, which has the most changes, before each.
+        # Each change of a table takes OceanBase half a second. test_entries_migration.py and
+        # test_access_migration.py interrupt the later migrations before each.
         number += 7 if runs_on("oceanbase") else 2
         async with open_database(config, Path(config["sqlite_file"])) as database:
             cut = await cut_off(database, number)
@@ -185,7 +187,7 @@ async def test_a_migration_that_is_interrupted_anywhere_is_completed_by_the_next
             for table in reversed(metadata.sorted_tables):
                 connection.exec_driver_sql(f"DROP TABLE `{table.name}`")
             connection.exec_driver_sql(f"DROP TABLE {VERSION}")
-    # There are ten tables and their indexes.
+    # There are 15 tables and their indexes.
     assert number > 20
 
 
