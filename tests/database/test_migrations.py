@@ -171,7 +171,7 @@ async def test_a_migration_that_is_interrupted_anywhere_is_completed_by_the_next
     while cut:
         # Each change of a table takes OceanBase half a second. test_entries_migration.py and
         # test_access_migration.py interrupt the later migrations before each.
-        number += 7 if runs_on("oceanbase") else 2
+        number += 10 if runs_on("oceanbase") else 4
         async with open_database(config, Path(config["sqlite_file"])) as database:
             cut = await cut_off(database, number)
         if cut and "mysql" not in config:

@@ -94,16 +94,17 @@ async def migrate(config: Config) -> list[str]:
 async def migrate_to(config: Config, version: str) -> None:
     """Migrate as a program of that version did."""
 
-    def work(connection: Connection) -> None:
-        alembic = runner._alembic(connection=connection, dialect=connection.dialect.name, report=lambda line: None)
-        command.upgrade(alembic, version)
-
     async with open_database(config, Path(config["sqlite_file"])) as database:
-        await database.migrate(work)
+        await database.migrate(partial(_upgrade, version=version))
 
 
-async def cut_off(database: Database, number: int) -> bool:
-    """Migrate, interrupted before the change of that number; return whether there was one."""
+def _upgrade(connection: Connection, version: str) -> None:
+    alembic = runner._alembic(connection=connection, dialect=connection.dialect.name, report=lambda line: None)
+    command.upgrade(alembic, version)
+
+
+async def cut_off(database: Database, number: int, version: str = "head") -> bool:
+    """Migrate to the version, interrupted before the change of that number; return whether there was one."""
     done = 0
 
     def cut(connection: Connection, cursor: object, statement: str, *rest: Any) -> None:
@@ -114,7 +115,7 @@ async def cut_off(database: Database, number: int) -> bool:
 
     event.listen(database._engine.sync_engine, "before_cursor_execute", cut)
     try:
-        await database.migrate(partial(upgrade, report=lambda line: None))
+        await database.migrate(partial(_upgrade, version=version))
     except OSError:
         return True
     return False
