@@ -1,0 +1,16 @@
+"""The mutations of `make mutants` name code that is there. Whether tests see them takes longer to find out."""
+
+from pathlib import Path
+
+from tests.mutants.mutations import MUTATIONS
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_each_mutation_s_text_is_in_its_file_once() -> None:
+    counts = {(m.file, m.text): (CHECKOUT / m.file).read_text("utf-8").count(m.text) for m in MUTATIONS}
+    assert {place: count for place, count in counts.items() if count != 1} == {}
+
+
+def test_each_mutation_s_tests_are_there() -> None:
+    assert [m.tests for m in MUTATIONS if not all((CHECKOUT / name).exists() for name in m.tests.split())] == []
