@@ -6,16 +6,17 @@ from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
 from ..database.database import Database, DriverConnection
+from ..database.error_kinds import ErrorKind, kind_of
 from ..ledger.changes import Change
-from ..ledger.commands import AccountCommand, AtomicBulk, Command, NameBulk
+from ..ledger.commands import Command
 from ..ledger.decide import decide
 from ..ledger.outcomes import Outcome
-from ..ledger.references import AccountsOf, OrdersOf, Reference
-from ..ledger.state import Known
+from ..ledger.references import OrdersOf, Reference
+from ..ledger.refusals import Decline
+from ..ledger.state import State
 from ..outbox.events import event_body
-from .batches import BatchConnection, Locked
-from .locating import Locator, Places
-from .lock_wait import LockWait
+from .batches import BatchConnection
+from .books import BookReader
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
@@ -23,13 +24,8 @@ Result = TypeVar("Result")
 
 # A larger batch has several events, so that none is too large for a packet of the database's.
 EVENT_CHANGES_LIMIT: Final = 256
-
-
-class Books(NamedTuple):
-    """What a batch needs to know, and the references that cannot be decided about now."""
-
-    known: Known
-    blocked: set[Reference]
+# Orders that are sent again come in groups: after a failure of the network, or of a program that sends them.
+LOOK_UP_SECONDS: Final = 1.0
 
 
 class Posted(NamedTuple):
@@ -40,6 +36,21 @@ class Posted(NamedTuple):
 
     outcomes: list[Outcome | None]
     blocked: Collection[Reference]
+
+
+class _Decision(NamedTuple):
+    """What was decided in a transaction: the outcomes of the commands that are `free`, and what to write."""
+
+    outcomes: list[Outcome]
+    state: State
+    free: list[bool]
+    blocked: Collection[Reference]
+
+    async def commit(self, batch: BatchConnection) -> tuple[Posted, list[int]]:
+        """Write it, and return it with the ids of its events."""
+        event_ids = await batch.commit(self.state, _event_bodies(self.state.changes))
+        outcomes = iter(self.outcomes)
+        return Posted([next(outcomes) if free else None for free in self.free], self.blocked), event_ids
 
 
 async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
@@ -58,8 +69,9 @@ class Poster:
     def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
         self._database = database
         self._announce = announce
-        self._locator = Locator()
-        self._lock_wait = LockWait()
+        self._reader = BookReader()
+        # Until when orders are looked up before they are decided, by the monotonic clock.
+        self._look_up_until = 0.0
 
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
         """Decide and commit the commands; `wait` for locked rows as long as other processes' batches usually take.
@@ -69,17 +81,43 @@ class Poster:
         """
 
         async def work(batch: BatchConnection) -> tuple[Posted, list[int]]:
-            books = await self._read(batch, commands, wait=wait)
-            free = self._free(commands, books.blocked)
-            decided, state = decide(compress(commands, free), books.known)
-            event_ids = await batch.commit(state, _event_bodies(state.changes))
-            outcomes = iter(decided)
-            return Posted([next(outcomes) if is_free else None for is_free in free], books.blocked), event_ids
+            if time.monotonic() > self._look_up_until:
+                try:
+                    if posted := await self._post_new(batch, commands, wait=wait):
+                        return posted
+                except Exception as error:
+                    if kind_of(error) is not ErrorKind.DUPLICATE:
+                        raise
+                await batch.rollback()
+                self._look_up_until = time.monotonic() + LOOK_UP_SECONDS
+            decision = await self._decide(batch, commands, wait=wait, look_up=True)
+            return await decision.commit(batch)
 
         posted, event_ids = await run_batch(self._database, work)
         for event_id in event_ids:
             self._announce(event_id)
         return posted
+
+    async def _post_new(
+        self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool
+    ) -> tuple[Posted, list[int]] | None:
+        """Post the commands as if none had been sent before; return None if any of them may have been.
+
+        Nearly all orders are new, and looking up each one costs the database a fifth of its work. The insert of an
+        order or a bulk that is not new raises the database's error of a duplicate key. One that is refused inserts
+        nothing, so it must be looked up.
+        """
+        decision = await self._decide(batch, commands, wait=wait, look_up=False)
+        refused = (outcome.error and not isinstance(outcome.error, Decline) for outcome in decision.outcomes)
+        return None if any(refused) else await decision.commit(batch)
+
+    async def _decide(
+        self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool, look_up: bool
+    ) -> "_Decision":
+        """Read what the commands are about, and decide those that are not blocked."""
+        books = await self._reader.read(batch, commands, wait=wait, look_up=look_up)
+        free = self._free(commands, books.blocked)
+        return _Decision(*decide(compress(commands, free), books.known), free, books.blocked)
 
     def _free(self, commands: Sequence[Command], blocked: set[Reference]) -> list[bool]:
         """Return whether each command can be decided now. A bulk's orders after a blocked one are blocked too."""
@@ -95,71 +133,7 @@ class Poster:
 
     def touched(self, command: Command) -> set[Reference]:
         """Return whose rows the command wants, as far as that is known."""
-        return self._locator.touched(command)
-
-    async def _read(self, batch: BatchConnection, commands: Collection[Command], *, wait: bool) -> Books:
-        """Lock the accounts, and read all that the commands are about."""
-        orders = [order for command in commands for order in command.parts]
-        targets = {order.target for order in orders if order.target is not None}
-        places, locked, blocked = await self._lock(
-            batch, commands, targets, targets.union(order.order_id for order in orders), wait=wait
-        )
-        accounts = locked.accounts
-        payers = [account.id for account in accounts.values() if account.held]
-        holds, more_expired = await batch.find_holds(targets, payers, locked.now)
-        if more_expired:
-            # Not all of their money is available yet, so their orders wait for the next transactions.
-            blocked |= places.references_to(payers)
-        change_ids = {command.change_id for command in commands if isinstance(command, AccountCommand)}
-        bulk_ids = {command.bulk_id for command in commands if isinstance(command, AtomicBulk | NameBulk)}
-        known = Known(
-            keys={reference: row.key for reference, row in places.parties.items()},
-            accounts=accounts,
-            users=places.users,
-            orders=locked.orders,
-            holds=holds,
-            bulks=await batch.find_bulks(bulk_ids) if bulk_ids else {},
-            made_changes=await batch.find_account_changes(change_ids) if change_ids else (),
-            now=locked.now,
-        )
-        return Books(known, blocked)
-
-    async def _lock(
-        self,
-        batch: BatchConnection,
-        commands: Collection[Command],
-        target_ids: Collection[str],
-        order_ids: Collection[str],
-        *,
-        wait: bool,
-    ) -> tuple[Places, Locked, set[Reference]]:
-        """Lock the accounts, and check that each is the one that is meant (promise 10).
-
-        Return also what is blocked: references to accounts whose rows another transaction holds.
-        """
-        targets = {AccountsOf(order_id) for order_id in target_ids}
-        while True:
-            places = await self._locator.locate(batch, commands)
-            began = time.monotonic()
-            locked = await batch.begin(
-                places.keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
-            )
-            blocked = {ref for ref, row in places.parties.items() if not row.is_it(locked.accounts.get(row.key))}
-            if wait:
-                got = places.parties.keys() - blocked
-                self._lock_wait.note(time.monotonic() - began, got=got, locked=blocked)
-            moved = bool(blocked) and await self._have_moved(batch, blocked, places)
-            # An order that was committed since its accounts were looked up.
-            new = {target for target in targets - places.targets.keys() if target.order_id in locked.orders}
-            if not moved and not new:
-                blocked |= {ref for ref, pair in places.targets.items() if not locked.accounts.keys() >= set(pair)}
-                return places, locked, blocked
-            await batch.rollback()
-
-    async def _have_moved(self, batch: BatchConnection, references: Collection[Reference], places: Places) -> bool:
-        """Whether any of these accounts has another key than remembered, so that its row was not locked."""
-        current = await self._locator.look_again(batch, references)
-        return any(current.get(reference) != places.parties[reference] for reference in references)
+        return self._reader.touched(command)
 
 
 def _event_bodies(changes: Sequence[Change]) -> list[str]:

@@ -4,13 +4,18 @@ import json
 from dataclasses import fields
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, get_args
 
 from .commands import OrderCommand, Recharge, Transfer, Withdraw
 from .money import Amount
 from .references import AccountId, UserCurrency
 
 FINGERPRINT_LENGTH: Final = 32
+# The fields of each kind of order that are its content.
+_CONTENT_NAMES: Final = {
+    kind: [field.name for field in fields(kind) if field.name not in ("order_id", "bulk_id")]
+    for kind in get_args(OrderCommand)
+}
 
 
 def fingerprint(order: OrderCommand) -> str | None:
@@ -37,8 +42,8 @@ def bulk_fingerprint(orders: tuple[OrderCommand, ...], *, atomic: bool) -> str:
 # Fingerprints are stored for ever. A new field must not change those of orders that are sent without it, so fields
 # that were not sent are left out.
 def _content(order: OrderCommand) -> dict[str, object]:
-    values = {f.name: getattr(order, f.name) for f in fields(order) if f.name not in ("order_id", "bulk_id")}
-    return {name: _plain(value) for name, value in values.items() if value is not None}
+    values = [(name, getattr(order, name)) for name in _CONTENT_NAMES[type(order)]]
+    return {name: value if type(value) is str else _plain(value) for name, value in values if value is not None}
 
 
 def _plain(value: object) -> object:

@@ -26,6 +26,8 @@ BLOCK_SECONDS: Final = 2
 DEAD_MILLISECONDS: Final = 30_000
 CLAIM_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.5
+# A round trip to Redis costs a worker as much as several orders. So after each, events gather for this long.
+GATHERING_SECONDS: Final = 0.02
 POOL_TIMEOUT_SECONDS: Final = 10
 
 # Entry ids and fields.
@@ -53,6 +55,7 @@ class RedisQueue:
         # The last error of each direction, "write" and "read", until it succeeds.
         self._errors: dict[str, Exception] = {}
         self._next_claim = 0.0
+        self._next_send = 0.0
         self._client = redis_client(config, config["maxsize"])
         # Blocking reads need their own connection.
         self._reader = redis_client(config, 1)
@@ -141,18 +144,32 @@ class RedisQueue:
                 await self._reader.xgroup_delconsumer(self._stream, GROUP, consumer["name"])
 
     async def _send(self) -> None:
-        """Add the next announced event to the stream; retry until Redis takes it."""
+        """Add the announced events to the stream in one round trip; retry until Redis takes all of them.
+
+        A consumer that finds an event twice skips it the second time, since its row is deleted.
+        """
         await self._find_stream()
-        entry: dict[Any, Any] = {"event": await self._announced.get()}
+        event_ids = [await self._announced.get()]
+        await asyncio.sleep(self._next_send - asyncio.get_running_loop().time())
+        while not self._announced.empty() and len(event_ids) < TAKE_LIMIT:
+            event_ids.append(self._announced.get_nowait())
         while True:
             try:
-                await self._client.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
+                await self._add(event_ids)
             except AWAY as error:
                 raise_if_cancelled()
                 await self._wait_for_redis("write", error)
             else:
                 self._works("write")
+                self._next_send = asyncio.get_running_loop().time() + GATHERING_SECONDS
                 return
+
+    async def _add(self, event_ids: Sequence[int]) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for event_id in event_ids:
+                entry: dict[Any, Any] = {"event": event_id}
+                pipeline.xadd(self._stream, entry, maxlen=STREAM_LIMIT, approximate=True)
+            await pipeline.execute()
 
     async def _make_group(self) -> None:
         try:

@@ -23,7 +23,7 @@ async def remembered(client: Client, database: Database) -> int:
     await open_users(client, "u1", "u2", "lost1")
     for name in ("u1", "lost1"):
         assert (await send(client, "/recharge", orderId=f"r-{name}", userId=name, amount="100"))[0] == 200
-    key = client.app[journal_key]._poster._locator._remembered["lost1"].key
+    key = client.app[journal_key]._poster._reader._locator._remembered["lost1"].key
 
     async def lose(connection: AsyncConnection) -> None:
         await connection.execute(delete(order).where(order.c.to_account == key))

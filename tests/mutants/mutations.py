@@ -25,6 +25,7 @@ BATCHES: Final = "myaccount/journal/batches.py"
 MYSQL_BATCH: Final = "myaccount/journal/mysql_batch.py"
 SQLITE_BATCH: Final = "myaccount/journal/sqlite_batch.py"
 POSTING: Final = "myaccount/journal/posting.py"
+BOOKS: Final = "myaccount/journal/books.py"
 JOURNAL: Final = "myaccount/journal/writer.py"
 SETTLING: Final = "myaccount/journal/settling.py"
 BLOCKED: Final = "myaccount/journal/blocked.py"
@@ -118,9 +119,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "                blocked.update(reference for reference in touched if isinstance(reference, OrdersOf))\n", "                pass\n", "tests/faults/test_locked_rows.py"),
     Mutation(BATCHES, "if account.id in reset]", "if False]", "tests/database/test_batches.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
-    Mutation(POSTING, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
+    Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
     Mutation("myaccount/journal/locating.py", "if len(self._remembered) > REMEMBERED_LIMIT:", "if False:", "tests/service/test_journal.py"),
     Mutation(POSTING, "            free.append(touched.isdisjoint(blocked))\n", "            free.append(True)\n", "tests/faults/test_locked_rows.py"),
+    Mutation(POSTING, "        return None if any(refused) else await decision.commit(batch)\n", "        return await decision.commit(batch)\n", "tests/service/test_orders.py"),
+    Mutation(POSTING, "if kind_of(error) is not ErrorKind.DUPLICATE:", "if kind_of(error) is ErrorKind.DUPLICATE:", "tests/service/test_orders.py"),
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
     Mutation(JOURNAL, '            self._fail_all(Unavailable("The service failed. Send the same order again in a moment."))\n', "", "tests/faults/test_writer.py"),

@@ -103,7 +103,7 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
     for n in range(6):
         assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
         # A user is remembered in two ways, and with the outside world. Those of one batch may come on top.
-        assert len(poster._locator._remembered) <= 5 + 3
+        assert len(poster._reader._locator._remembered) <= 5 + 3
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
 
