@@ -12,7 +12,7 @@ from tests.helpers.servers import program
 from .servers import CHECKOUT, BenchMariaDB, cpu_seconds
 
 CONNECTIONS = 256
-# Few, since each bulk is a transaction of its own, and a service refuses orders once one has waited for two seconds.
+# Few, since each bulk is a transaction of its own, and orders are refused once one has waited for two seconds.
 # Not fewer, since one worker may accept all of four.
 BULK_CONNECTIONS = 8
 WARM_UP_SECONDS = 1
