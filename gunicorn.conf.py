@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from myaccount.observability import slots
 from myaccount.observability.log_setup import logging_settings, set_up_logging
 from myaccount.settings.loading import WrongConfiguration, default_file, load_configuration
 from myaccount.settings.paths import working_path
-from myaccount.settings.schema import Config
+from myaccount.settings.schema import Config, access_unsaid
 from myaccount.system.addresses import address_text, key_at_fault, listening_fault
+from myaccount.system.host_names import is_loopback
 from myaccount.system.private_files import keep_made
 
 _file = default_file(os.environ)
@@ -64,6 +65,10 @@ def on_starting(server: Any) -> None:
             f"gunicorn cannot serve: the embedded file has one writer, so --workers must be 1, not "
             f"{server.cfg.workers}. For more, fill in the section mysql of {_file}."
         )
+    try:
+        _refuse_unsaid(_config, ["systemd's sockets"] if "LISTEN_FDS" in os.environ else server.cfg.address)
+    except WrongConfiguration as error:
+        sys.exit(f"gunicorn cannot serve: {error}")
     # systemd, or a master that this one replaces, may pass its sockets on.
     inherited = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
     addresses = [] if inherited else [(_section(address), address) for address in server.cfg.address]
@@ -94,6 +99,18 @@ def on_starting(server: Any) -> None:
         server.log.error(
             "The folder for the metrics cannot be made, so each worker reports only its own counts: %s", error
         )
+
+
+def _refuse_unsaid(config: Config, addresses: Iterable[Any]) -> None:
+    """Raise WrongConfiguration if others may reach an address, and the configuration does not say who may use it.
+
+    Its own host is checked when it is loaded. A Unix socket is there for a proxy, which others reach.
+    """
+    for address in addresses:
+        is_port = isinstance(address, tuple)
+        if "access" not in config and not (is_port and is_loopback(address[0])):
+            place = address_text(*address) if is_port else str(address)
+            raise WrongConfiguration(f"{_file}: access: {access_unsaid(place)}")
 
 
 def _section(address: Any) -> str:
@@ -157,6 +174,8 @@ def _careful(server: Any, reload: Callable[[], None]) -> Callable[[], None]:
         nonlocal served
         try:
             config = load_configuration(_file, os.environ)
+            # gunicorn's command line keeps its own addresses.
+            _refuse_unsaid(config, set(server.cfg.address) - {_addresses(served)[""]})
             _refuse_taken(server, served, config)
             if new := _embedded_file(config):
                 acquire_lock(new, 0)

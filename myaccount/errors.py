@@ -31,6 +31,18 @@ class InvalidRequest(RequestError):
     code = "invalid_request"
 
 
+class UnknownHost(RequestError):
+    """The service does not answer by this name."""
+
+    code = "unknown_host"
+
+
+class CrossSite(RequestError):
+    """Another site caused the request."""
+
+    code = "cross_site"
+
+
 class UserNotFound(RequestError):
     """There is no such user."""
 

@@ -21,6 +21,7 @@ from typing import Final
 import aiohttp_jinja2
 from aiohttp import web
 
+from .access.guard import guard
 from .accounts.opening import account_queries
 from .appkeys import (
     account_queries_key,
@@ -73,7 +74,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
     # No body is decompressed, not even one that is discarded: a small one could become huge.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
-    app = web.Application(middlewares=MIDDLEWARES, handler_args=protocol)
+    app = web.Application(middlewares=(*MIDDLEWARES, guard(config)), handler_args=protocol)
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)

@@ -37,6 +37,22 @@ PROBLEMS: Final = (
         "只有团队成员可以查看团队消息或给团队留言。请求未产生任何记录。",
     ),
     Problem(
+        "unknown_host",
+        403,
+        "The request's `Host` is neither a loopback name or address nor one of the `hosts` in the configuration. "
+        "Nothing was recorded. Use one of these, or have the service's operator add the name to `hosts`.",
+        "请求的 `Host` 既不是本机回环名称或地址，也不在配置项 `hosts` 中。请求未产生任何记录。请改用其中之一，"
+        "或请运维人员把该名称加入 `hosts`。",
+    ),
+    Problem(
+        "cross_site",
+        403,
+        "Another site made the browser send this request, as `Sec-Fetch-Site` or `Origin` shows. Nothing was "
+        "recorded. Use the service's own pages. A proxy must pass on the `Host` that the browser sent.",
+        "请求由其他网站经浏览器发起（见 `Sec-Fetch-Site` 或 `Origin`）。请求未产生任何记录。"
+        "请使用本服务自己的页面。反向代理须原样转发浏览器发送的 `Host`。",
+    ),
+    Problem(
         "user_not_found",
         404,
         "There is no user by that id. Nothing was recorded.",

@@ -129,9 +129,7 @@ def not_found(request: web.Request) -> web.Response:
 
 
 def _origin(request: web.Request) -> str:
-    # A Host header may contain bytes that cannot be encoded in the page.
-    host = request.host.encode("ascii", "replace").decode()
-    return f"{request.scheme}://{host}"
+    return f"{request.scheme}://{request.host}"
 
 
 def _render(request: web.Request, template: str, **context: object) -> web.Response:

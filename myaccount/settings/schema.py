@@ -4,9 +4,10 @@ from typing import Any, Final, NotRequired, TypedDict
 
 import trafaret as t
 
+from ..system.host_names import is_loopback
 from .callbacks import CALLBACKS, CallbackConfig
 from .strict_section import Section
-from .values import PORT, flag, host, number, one_of, seconds, text, text_or_none
+from .values import PORT, flag, host, number, one_of, plain_name, seconds, text, text_or_none
 
 
 class MysqlConfig(TypedDict):
@@ -46,6 +47,9 @@ class MetricsConfig(TypedDict):
 class Config(TypedDict):
     host: str
     port: int
+    # Who may use the service. It may be left out on a loopback address, which only this machine reaches.
+    access: NotRequired[str]
+    hosts: list[str]
     mysql: NotRequired[MysqlConfig]
     redis: NotRequired[RedisConfig]
     sqlite_file: str
@@ -59,7 +63,17 @@ class Config(TypedDict):
     callbacks: NotRequired[list[CallbackConfig]]
 
 
-def _check_ports(value: dict[str, Any]) -> dict[str, Any]:
+def access_unsaid(address: str) -> str:
+    """Return why a service that others can reach at an address does not start without `access`."""
+    return (
+        f"others can reach {address}, so say who may use the service: `access: open` is everybody who reaches it "
+        "by a name in `hosts`"
+    )
+
+
+def _check_addresses(value: dict[str, Any]) -> dict[str, Any]:
+    if "access" not in value and not is_loopback(value["host"]):
+        raise t.DataError({"access": t.DataError(access_unsaid(value["host"]))})
     if "metrics" in value and value["metrics"]["port"] == value["port"]:
         raise t.DataError(
             {"metrics": t.DataError({"port": t.DataError("expected another port than the service's")})}
@@ -104,6 +118,8 @@ CONFIGURATION: Final = Section(
     {
         t.Key("host", default="127.0.0.1"): host,
         t.Key("port", default=8080): PORT,
+        t.Key("access", optional=True): one_of("open"),
+        t.Key("hosts", default=[]): t.List(plain_name),
         t.Key("mysql", optional=True): MYSQL,
         t.Key("redis", optional=True): REDIS,
         t.Key("sqlite_file", default="data/myaccount.db"): text,
@@ -130,4 +146,4 @@ CONFIGURATION: Final = Section(
         ),
         t.Key("callbacks", optional=True): CALLBACKS,
     }
-) & t.Call(_check_ports)
+) & t.Call(_check_addresses)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import trafaret as t
 
+from ..system.host_names import plain_host
 from .paths import working_path
 
 HIGHEST_PORT: Final = 65_535
@@ -32,10 +33,13 @@ PORT: Final = number(1, HIGHEST_PORT)
 
 
 def one_of(*words: str) -> t.Trafaret:
+    *others, last = words
+    expected = f"{', '.join(others)} or {last}" if others else last
+
     def known(value: object) -> object:
         if value in words:
             return value
-        raise t.DataError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        raise t.DataError(f"expected {expected}")
 
     return t.Call(known)
 
@@ -69,6 +73,13 @@ def host(value: object) -> str:
         name.encode("idna")
         return name
     raise t.DataError("expected a host: labels of 1 to 63 characters with single dots between them, or an address")
+
+
+def plain_name(value: object) -> str:
+    """Take a host's name or address as browsers send it."""
+    with suppress(ValueError):
+        return plain_host(host(value).encode("idna").decode())
+    raise t.DataError("expected a host's name or address without a port, such as pay.example.com")
 
 
 def address(value: object) -> str:

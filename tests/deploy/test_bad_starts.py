@@ -40,6 +40,16 @@ def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
     ("settings", "words", "line"),
     [
         ({"port": "none"}, (), "config.yaml:1: port: expected a whole number from 1 to 65535"),
+        (
+            {"host": "0.0.0.0"},
+            (),
+            "config.yaml:1: access: others can reach 0.0.0.0, so say who may use the service",
+        ),
+        ({}, ("--bind", "0.0.0.0:80"), "config.yaml: access: others can reach 0.0.0.0:80, so say who may use"),
+        ({}, ("--bind", "[::]:80"), "config.yaml: access: others can reach [::]:80, so say who may use"),
+        ({}, ("--bind", ":80"), "config.yaml: access: others can reach :80, so say who may use"),
+        ({}, ("--bind", "unix:/nowhere/socket"), "access: others can reach /nowhere/socket, so say who may use"),
+        ({}, ("--bind", "127.0.0.1:80", "--bind", "10.0.0.1:80"), "access: others can reach 10.0.0.1:80, so say"),
         ({}, ("--workers", "2"), "the embedded file has one writer, so --workers must be 1, not 2"),
         ({}, ("--workers", "0"), "--workers must be 1 or more"),
         ({}, ("--worker-class", "sync"), "--worker-class must be aiohttp.GunicornWebWorker"),
@@ -54,6 +64,26 @@ def test_gunicorn_refuses_what_cannot_work(
 ) -> None:
     settings = {"sqlite_file": str(tmp_path / "money.db"), **settings}
     assert line in _refusal(tmp_path / "config.yaml", settings, *words)
+
+
+def test_gunicorn_refuses_systemd_s_sockets_unless_it_is_said_who_may_use_them(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"sqlite_file": str(tmp_path / "money.db")}))
+    environment = {"MYACCOUNT_CONFIG": str(file), "LISTEN_FDS": "1"}
+    refused = run_command(*GUNICORN, environment=environment)
+    assert refused.returncode == 1
+    assert "access: others can reach systemd's sockets, so say who may use" in refused.stderr
+
+
+def test_a_unix_socket_answers_a_proxy_by_the_names_in_hosts(tmp_path: Path, start: Start) -> None:
+    path = tmp_path / "socket"
+    bind = ("--bind", "127.0.0.1:{port}", "--bind", f"unix:{path}")
+    start(*GUNICORN, *bind, by_environment=True, access="open", hosts=["pay.example.com"])
+    for host, status in (("pay.example.com", b"200"), ("127.0.0.1", b"200"), ("evil.example", b"403")):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 " + status, host
 
 
 def test_gunicorn_refuses_a_wrong_password(tmp_path: Path, mysql_section: Section) -> None:

@@ -70,7 +70,8 @@ def test_an_address_that_can_never_be_used_is_a_fault(
     tmp_path: Path, settings: dict[str, Any], section: str
 ) -> None:
     # The address is another machine's (RFC 5737).
-    settings |= {"metrics": settings["metrics"] | {"host": "192.0.2.1"}} if section else {"host": "192.0.2.1"}
+    elsewhere = {"host": "192.0.2.1"}
+    settings |= {"metrics": settings["metrics"] | elsewhere} if section else {**elsewhere, "access": "open"}
     done = _run(tmp_path, settings, "check")
     assert done.returncode == 1
     assert READY not in done.stdout

@@ -154,7 +154,7 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
 async def _raw(nginx: Nginx, path: str) -> str:
     """Request as curl does, which does not escape the address."""
     reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
     reply = await reader.read()
     writer.close()
     return reply.decode()

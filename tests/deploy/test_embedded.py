@@ -95,7 +95,8 @@ def test_a_file_of_an_earlier_version_becomes_private_and_its_folder_is_unchange
 @pytest.mark.parametrize(
     ("spoiled", "reason"),
     [
-        ({"host": "192.0.2.1"}, "host: 192.0.2.1"),
+        ({"host": "192.0.2.1"}, "access: others can reach 192.0.2.1, so say who may use the service"),
+        ({"host": "192.0.2.1", "access": "open"}, "host: 192.0.2.1"),
         ({"port": "none"}, "port: expected"),
         ({"sqlite_file": "/proc/nothing/money.db"}, "/proc/nothing"),
         ({"log_folder": "/proc/nothing"}, "/proc/nothing"),
@@ -322,5 +323,19 @@ def test_a_reload_that_cannot_work_is_refused_and_the_service_goes_on(start: Sta
         _name(service, port=port)
         _reload_is_refused(service, f"port: 127.0.0.1:{port}: address already in use")
     service.configuration.write_text(kept, encoding="utf-8")
+    _name(service, host="0.0.0.0")
+    _reload_is_refused(service, f"{service.configuration}:")
+    service.configuration.write_text(kept, encoding="utf-8")
+    roll(service)
+    assert service.answers()
+
+
+def test_a_reload_never_leaves_unsaid_who_may_use_an_address_of_the_command_line(start: Start) -> None:
+    service = start(*GUNICORN, "--bind", "0.0.0.0:{port}", by_environment=True, access="open")
+    settings = yaml.safe_load(service.configuration.read_text("utf-8"))
+    del settings["access"]
+    service.configuration.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    _reload_is_refused(service, f"{service.configuration}: access: others can reach 0.0.0.0:")
+    _name(service, access="open")
     roll(service)
     assert service.answers()

@@ -91,7 +91,7 @@ def test_a_service_keeps_running_when_the_pipe_of_its_log_is_closed(file: Path) 
         port = yaml.safe_load(file.read_text())["port"]
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                client.sendall(b"GET /errors HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+                client.sendall(b"GET /errors HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
                 assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 0

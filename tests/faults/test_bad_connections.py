@@ -22,7 +22,7 @@ __all__ = ["nginx_before"]
 SLOW = 500
 MIB = 2**20
 HEAD = (
-    b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n"
+    b"POST /queryacc HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n"
 )
 

@@ -61,6 +61,8 @@ OPENING: Final = "myaccount/accounts/opening.py"
 BALANCES: Final = "myaccount/accounts/balances.py"
 CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
 ORDER_ROWS: Final = "myaccount/journal/order_query.py"
+GUARD: Final = "myaccount/access/guard.py"
+HOST_NAMES: Final = "myaccount/system/host_names.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The money rules.
@@ -220,4 +222,18 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/journal/hold_verification.py", "hold.due_at = hold.expires_at, 0", "hold.due_at IS NOT NULL, 0", "tests/service/test_verification.py"),
     Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/deploy/test_workers_metrics.py"),
     Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
+    # Who may come in.
+    Mutation(GUARD, ' or host.endswith(".localhost")', "", "tests/service/test_guard.py"),
+    Mutation(GUARD, " and request.rel_url.raw_path not in OPEN_PATHS", "", "tests/service/test_guard.py"),
+    Mutation(GUARD, "        if not all(map(known, hosts))", "        if not any(map(known, hosts))", "tests/service/test_guard.py"),
+    Mutation(GUARD, "frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))", "frozenset((hdrs.METH_POST,))", "tests/service/test_guard.py"),
+    Mutation(GUARD, "    if headers.get(_SEC_FETCH_SITE, ", "    if False and headers.get(_SEC_FETCH_SITE, ", "tests/service/test_guard.py"),
+    Mutation(GUARD, 'origin.partition("://")[2] not in hosts', "False", "tests/service/test_guard.py"),
+    Mutation(GUARD, 'target.startswith(("/", "*"))', "True", "tests/service/test_guard.py"),
+    Mutation(GUARD, "    if hdrs.X_FORWARDED_HOST in headers:\n", "    if False:\n", "tests/service/test_guard.py"),
+    Mutation(HOST_NAMES, "host.isascii() and ", "", "tests/unit/test_host_names.py"),
+    Mutation(HOST_NAMES, "address in _LOOPBACK_IPV4 or ", "", "tests/unit/test_host_names.py"),
+    Mutation("myaccount/settings/schema.py", ' and not is_loopback(value["host"])', "", "tests/unit/test_configuration.py"),
+    Mutation("gunicorn.conf.py", "not (is_port and is_loopback(address[0]))", "False", "tests/deploy/test_bad_starts.py"),
+    Mutation("gunicorn.conf.py", "            _refuse_unsaid(config, set(server.cfg.address) - {_addresses(served)[\"\"]})\n", "", "tests/deploy/test_embedded.py"),
 )  # fmt: skip

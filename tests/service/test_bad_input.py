@@ -423,7 +423,7 @@ async def test_the_error_for_an_unknown_field_suggests_the_nearest_one(
 
 async def _send(client: Client, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"POST /recharge HTTP/1.1\r\nHost: a\r\nContent-Type: " + FORM.encode() + b"\r\n" + request)
+    writer.write(b"POST /recharge HTTP/1.1\r\nHost: [::1]\r\nContent-Type: " + FORM.encode() + b"\r\n" + request)
     return reader, writer
 
 
@@ -517,15 +517,6 @@ async def test_a_wrong_method_is_told_the_right_one(client: Client) -> None:
         assert (await response.json(content_type=None))["detail"] == "This address takes POST."
     async with client.put("/messages") as response:
         assert (await response.json(content_type=None))["detail"] == "This address takes GET, HEAD and POST."
-
-
-async def test_a_page_is_shown_for_any_host_header(client: Client) -> None:
-    reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: <\xff\xfe>\r\nConnection: close\r\n\r\n")
-    reply = await reader.read()
-    writer.close()
-    assert reply.startswith(b"HTTP/1.1 200 ")
-    assert b"http://&lt;??&gt;/transfer" in reply
 
 
 async def test_expect_100_continue_is_honoured_and_other_expectations_are_ignored(alice: Client) -> None:

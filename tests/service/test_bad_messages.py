@@ -279,7 +279,7 @@ def _encoded(sent: str | bytes | dict[str, Any] | list[Any]) -> bytes:
 )  # fmt: skip
 async def test_a_query_of_raw_bytes_or_of_any_length_is_refused(team_of_one: Client, query: bytes) -> None:
     reader, writer = await asyncio.open_connection(team_of_one.host, team_of_one.port)
-    writer.write(b"GET /messages?" + query + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET /messages?" + query + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     reply = await reader.read()
     writer.close()
     # aiohttp's parser answers this one.

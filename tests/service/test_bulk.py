@@ -471,7 +471,7 @@ async def test_too_many_large_bodies_at_once_are_refused_at_once(
     arriving = []
     for framing in (f"Content-Length: {len(large)}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"):
         _, writer = await asyncio.open_connection(shop.host, shop.port)
-        writer.write(f"POST /bulk HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{framing}".encode())
+        writer.write(f"POST /bulk HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\n{framing}".encode())
         arriving.append(writer)
 
     async def both_arrive() -> bool:

@@ -16,7 +16,7 @@ from ..conftest import Client, Section
 from ..helpers.actions import open_users
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
-CHUNKED = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\n" + FORM + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /queryacc HTTP/1.1\r\nHost: [::1]\r\n" + FORM + b"Transfer-Encoding: chunked\r\n\r\n"
 SECRET = "6222777777"
 
 
@@ -73,12 +73,12 @@ async def _ask(client: Client, sent: bytes, rest: bytes = b"", replies: int = 1)
 
 
 def _get(target: str, *fields: str) -> bytes:
-    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: shop", *fields, "", ""]).encode()
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: [::1]", *fields, "", ""]).encode()
 
 
 NOT_HTTP = {
     "UTF-8 in the query": (_get(f"/messages?userId=张三{SECRET}"), "percent-encoded as UTF-8"),
-    "bytes in the path": (b"POST /\xff\xfe6222777777 HTTP/1.1\r\nHost: shop\r\n\r\n", "percent-encoded as UTF-8"),
+    "bytes in the path": (b"POST /\xff\xfe6222777777 HTTP/1.1\r\nHost: [::1]\r\n\r\n", "percent-encoded as UTF-8"),
     "140 fields of the header": (_get("/", *[f"X-{n}: {SECRET}" for n in range(140)]), "at most 128 fields"),
     "a long address": (_get("/" + SECRET * 900), "longer than 8190 bytes"),
     "a long field": (_get("/", "X-Long: " + SECRET * 900), "longer than 8190 bytes"),
@@ -88,7 +88,7 @@ NOT_HTTP = {
     "a target without a path": (_get("?a=b"), "The address is not valid"),
     "a port above the highest": (_get("http://shop:99999/"), "The address is not valid"),
     "half a bracket": (_get("http://[::1/"), "The address is not valid"),
-    "an unknown method": (f"FOO /{SECRET} HTTP/1.1\r\nHost: shop\r\n\r\n".encode(), "method of HTTP"),
+    "an unknown method": (f"FOO /{SECRET} HTTP/1.1\r\nHost: [::1]\r\n\r\n".encode(), "method of HTTP"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTPS"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid HTTP"),
     "HTTP/9": (f"GET /{SECRET} HTTP/9.9\r\n\r\n".encode(), "not valid HTTP"),
@@ -147,7 +147,7 @@ async def test_a_bad_chunk_gets_one_reply_which_closes_the_connection(
     assert replies[-1].headers["Connection"] == "close"
 
 
-QUERY = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nContent-Length: 8\r\n" + FORM + b"\r\nuserId=1"
+QUERY = b"POST /queryacc HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 8\r\n" + FORM + b"\r\nuserId=1"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_a_body_that_ends_in_a_bad_chunk_is_refused_at_once(client: Client
 
 @pytest.mark.parametrize("path", ["/nowhere", "/queryacc", "/openacctest", "/"])
 async def test_an_unknown_expectation_is_ignored(client: Client, path: str) -> None:
-    request = f"POST {path} HTTP/1.1\r\nHost: shop\r\nExpect: <b>foo</b>\r\nContent-Length: 0\r\n\r\n"
+    request = f"POST {path} HTTP/1.1\r\nHost: [::1]\r\nExpect: <b>foo</b>\r\nContent-Length: 0\r\n\r\n"
     (reply,) = await _ask(client, request.encode())
     assert reply.problem["code"] in ("not_found", "method_not_allowed", "invalid_request")
     assert "foo" not in reply.body
@@ -226,7 +226,7 @@ async def test_an_unknown_expectation_is_ignored(client: Client, path: str) -> N
 
 async def test_only_a_client_of_http_1_1_gets_100_continue(client: Client) -> None:
     head = (
-        b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-Continue\r\nContent-Length: 8\r\n" + FORM + b"\r\n"
+        b"POST /queryacc HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-Continue\r\nContent-Length: 8\r\n" + FORM + b"\r\n"
     )
     replies = await _ask(client, head, b"userId=1", replies=2)
     assert [reply.status for reply in replies] == [100, 200]
@@ -241,7 +241,7 @@ async def test_only_a_client_of_http_1_1_gets_100_continue(client: Client) -> No
 
 
 async def test_a_body_that_its_header_rules_out_gets_no_100_continue(client: Client) -> None:
-    head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
+    head = b"POST /queryacc HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
     (reply,) = await _ask(client, head)
     assert reply.status == 415
 
@@ -277,7 +277,9 @@ async def test_an_upgrade_that_waited_for_many_requests_closes_the_connection(cl
 
 async def test_an_upgrade_with_a_body_closes_the_connection(client: Client) -> None:
     """That tells the client to send unanswered requests again."""
-    head = b"POST /queryacc HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 8\r\n"
+    head = (
+        b"POST /queryacc HTTP/1.1\r\nHost: [::1]\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 8\r\n"
+    )
     (reply,) = await _ask(client, head + FORM + b"\r\nuserId=1" + _get("/healthz"))
     assert (reply.status, reply.headers["Connection"]) == (200, "close")
 

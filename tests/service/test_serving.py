@@ -63,7 +63,8 @@ async def test_a_host_that_does_not_exist_is_named(config: Config) -> None:
 def test_the_unspecified_ipv6_address_serves_ipv4_as_well(start: Start, command: tuple[str, ...]) -> None:
     port = free_port()
     by_gunicorn = command[0] == "gunicorn"
-    service = start(*command, by_environment=by_gunicorn, host="::", metrics={"host": "::", "port": port})
+    metrics = {"host": "::", "port": port}
+    service = start(*command, by_environment=by_gunicorn, host="::", access="open", metrics=metrics)
     for host in ("127.0.0.1", "::1"):
         for number in (port_of(service), port):
             socket.create_connection((host, number), timeout=10).close()

@@ -354,7 +354,7 @@ async def test_clients_that_disconnect_before_their_stream_begins_are_no_failure
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     await open_users(client, "u1")
-    request = b"GET /messages/stream?userId=u1 HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /messages/stream?userId=u1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     for _ in range(50):
         _, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(request)

@@ -24,7 +24,7 @@ FLOORS = [
     # What the service does.
     {"accounts", "journal"},
     {"outbox"},
-    {"inbox", "webhooks"},
+    {"access", "inbox", "webhooks"},
     # What it stands on.
     {"migrations"},
     {"model", "database"},

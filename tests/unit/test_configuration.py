@@ -102,10 +102,10 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         (DEMO.replace("123qwe", "123456"), "/config.yaml:6: mysql.password: expected text on one line; a number"),
         (DEMO.replace("minsize: 1\n  maxsize: 5\n\nh", "minsize: 6\n  maxsize: 5\n\nh"),
          "/config.yaml:14: redis.minsize: expected at most maxsize"),
-        ("prot: 80\n", "/config.yaml:1: prot: unknown key, did you mean port? The keys here are callb"),
+        ("prot: 80\n", "/config.yaml:1: prot: unknown key, did you mean port? The keys here are access"),
         ("logLevel: INFO\n", "/config.yaml:1: logLevel: unknown key, did you mean log_level? The keys here are"),
-        ("zzz: 80\n", "/config.yaml:1: zzz: unknown key. The keys here are callbacks, host, "),
-        ("5: 80\n", "/config.yaml:1: [5]: unknown key. The keys here are callbacks, host, "),
+        ("zzz: 80\n", "/config.yaml:1: zzz: unknown key. The keys here are access, callbacks, "),
+        ("5: 80\n", "/config.yaml:1: [5]: unknown key. The keys here are access, callbacks, "),
         (DEMO.replace("db: bus", "dbs: bus"),
          "/config.yaml:4: mysql.dbs: unknown key, did you mean db? The keys here are connect_timeout, db, host, "),
         ("journal: {waiting: 3}\n", "/config.yaml:1: journal.waiting: unknown key, did you mean waiting_"),
@@ -128,6 +128,15 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         (DEMO.replace("host: localhost\n  port: 3306", "host: .db\n  port: 3306"), "mysql.host: expected a host"),
         ("callbacks:\n- url: http://a..b/\n", "/config.yaml:2: callbacks[0].url: expected an address, such as"),
         (f"callbacks:\n- url: http://a/\n  proxy: http://{'a' * 64}/\n", "callbacks[0].proxy: expected an"),
+        ("host: 0.0.0.0\n", "/config.yaml:1: access: others can reach 0.0.0.0, so say who may use the service"),
+        ("port: 80\nhost: '::'\n", "access: others can reach ::, so say who may use the service: `access: open`"),
+        ("host: 10.0.0.1\nhosts: [pay.example.com]\n", "access: others can reach 10.0.0.1, so say who may use"),
+        ("host: pay.example.com\n", "access: others can reach pay.example.com, so say who may use the service"),
+        ("host: 127.0.0.1.evil.com\n", "access: others can reach 127.0.0.1.evil.com, so say who may use"),
+        ("access: closed\n", "/config.yaml:1: access: expected open"),
+        ("hosts: pay.example.com\n", "/config.yaml:1: hosts: expected a list"),
+        *((f"hosts: ['{name}']\n", "/config.yaml:1: hosts[0]: expected a host's name or address without")
+          for name in ("pay.example.com:443", "http://pay.example.com", "*.example.com", "[::1]", "a..b", "")),
         ("log_level: LOUD\n", "/config.yaml:1: log_level: expected DEBUG, INFO, WARNING or ERROR"),
         ("callbacks:\n- url: over there\n", "/config.yaml:2: callbacks[0].url: expected an address"),
         ("callbacks:\n- url: ftp://there/\n", "/config.yaml:2: callbacks[0].url: expected an address"),
@@ -194,8 +203,25 @@ def test_a_host_without_a_domain_is_accepted(tmp_path: Path) -> None:
 
 
 def test_the_own_address_has_brackets_for_ipv6(tmp_path: Path) -> None:
-    assert own_address(_load(tmp_path, "host: 10.0.0.1\n")) == "http://10.0.0.1:8080"
+    assert own_address(_load(tmp_path, "host: 10.0.0.1\naccess: open\n")) == "http://10.0.0.1:8080"
     assert own_address(_load(tmp_path, "host: '::1'\n")) == "http://[::1]:8080"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "LocalHost"])
+def test_a_loopback_address_needs_no_word_about_access(tmp_path: Path, host: str) -> None:
+    assert "access" not in _load(tmp_path, f"host: '{host}'\n")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "pay.example.com"])
+def test_every_other_address_is_served_once_access_is_said(tmp_path: Path, host: str) -> None:
+    assert _load(tmp_path, f"host: '{host}'\naccess: open\n")["access"] == "open"
+
+
+def test_hosts_have_one_spelling(tmp_path: Path) -> None:
+    given = ["Pay.Example.com.", "10.0.0.1", "2001:DB8:0::1", "支付.example"]
+    assert _load(tmp_path, yaml.safe_dump({"hosts": given}))["hosts"] == [
+        "pay.example.com", "10.0.0.1", "2001:db8::1", "xn--bnq875c.example",
+    ]  # fmt: skip
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:

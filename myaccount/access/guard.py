@@ -1,0 +1,82 @@
+"""The guard before every route: by which names clients reach the service, and which requests of browsers it takes.
+
+A page of another site can make a browser send requests to this machine, and can have its own name lead here (DNS
+rebinding), which makes the replies readable to it. The browser then still names that site.
+"""
+
+from functools import lru_cache
+from typing import Final, cast
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+from multidict import istr
+
+from ..errors import CrossSite, UnknownHost
+from ..middlewares import Handler, Reply
+from ..problems import DETAIL_BY_CODE
+from ..settings.loading import LISTENER_TEST_PATH
+from ..settings.schema import Config
+from ..system.host_names import is_loopback, requested_host
+
+# These answer anybody, by any name: load balancers send names of their own, and the service calls the last one at
+# its configured address. Their replies hold nothing of a user.
+OPEN_PATHS: Final = frozenset(("/healthz", "/readyz", LISTENER_TEST_PATH))
+# These methods change nothing.
+SAFE_METHODS: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
+# "none" means that the person did it, for example by an address or a bookmark.
+OWN_SITES: Final = frozenset(("same-origin", "none"))
+# Clients use few names. Others must not fill the memory.
+REMEMBERED_HOSTS: Final = 256
+
+_SEC_FETCH_SITE: Final = istr("Sec-Fetch-Site")
+
+
+def guard(config: Config) -> Middleware:
+    """Return the middleware. It refuses by the head of the request alone, before its body is read."""
+    named = frozenset(config["hosts"])
+
+    @lru_cache(REMEMBERED_HOSTS)
+    def known(header: str) -> bool:
+        try:
+            host = requested_host(header)
+        except ValueError:
+            return False
+        return is_loopback(host) or host.endswith(".localhost") or host in named
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> Reply:
+        hosts = _hosts(request)
+        if not all(map(known, hosts)) and request.rel_url.raw_path not in OPEN_PATHS:
+            raise UnknownHost(DETAIL_BY_CODE[UnknownHost.code])
+        if request.method not in SAFE_METHODS and _is_cross_site(request, hosts):
+            raise CrossSite(DETAIL_BY_CODE[CrossSite.code])
+        return await handler(request)
+
+    # aiohttp's types allow only handlers that return responses.
+    return cast("Middleware", check)
+
+
+def _hosts(request: web.Request) -> list[str]:
+    """Return each name, with its port, by which the request says that it reaches the service.
+
+    A proxy that replaces Host usually tells the original. The target of a request may name a host as well.
+    """
+    headers = request.headers
+    # HTTP/1.0 needs no Host. The parser refuses two.
+    hosts = [headers.get(hdrs.HOST, "")]
+    if hdrs.X_FORWARDED_HOST in headers:
+        forwarded = ",".join(headers.getall(hdrs.X_FORWARDED_HOST))
+        hosts += [host.strip() for host in forwarded.split(",")]
+    target = request.raw_path
+    if not target.startswith(("/", "*")):
+        hosts.append(target.partition("://")[2].partition("/")[0])
+    return hosts
+
+
+def _is_cross_site(request: web.Request, hosts: list[str]) -> bool:
+    headers = request.headers
+    if headers.get(_SEC_FETCH_SITE, "none") not in OWN_SITES:
+        return True
+    origin = headers.get(hdrs.ORIGIN)
+    # Not the scheme: it is another one behind a proxy with TLS. An origin of `null` has no host.
+    return origin is not None and origin.partition("://")[2] not in hosts
