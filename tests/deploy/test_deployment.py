@@ -92,10 +92,12 @@ async def test_nginx_retries_only_idempotent_requests(
 ) -> None:
     """The service reads each request and closes the connection without a reply."""
     came: list[bytes] = []
+    heads: list[str] = []
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"POST"):
+            heads.append(head.decode())
             came.append(await reader.readexactly(4))
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -109,6 +111,10 @@ async def test_nginx_retries_only_idempotent_requests(
             assert (response.status, problem["code"]) == (503, "unavailable")
             assert response.headers["X-Request-ID"] == problem["request_id"]
     assert came == [b"once"] * times
+    for head in heads:
+        assert f"\r\nHost: 127.0.0.1:{nginx.port}\r\n" in head
+        assert f"\r\nX-Request-ID: {problem['request_id']}\r\n" in head
+        assert ("\r\nConnection: close\r\n" in head) == (times == 1)
 
 
 async def test_what_nginx_refuses_gets_the_service_s_error_format(
@@ -158,6 +164,23 @@ async def _raw(nginx: Nginx, path: str) -> str:
     reply = await reader.read()
     writer.close()
     return reply.decode()
+
+
+async def test_nginx_passes_on_the_name_and_port_that_the_client_used(
+    start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
+) -> None:
+    service = await asyncio.to_thread(start_gunicorn, start, 1, hosts=["pay.example.com"])
+    nginx = await asyncio.to_thread(nginx_before, port_of(service))
+    for headers, code in (
+        ({"Host": "pay.example.com"}, "user_not_found"),
+        ({"Host": "pay.example.com:8443", "Origin": "https://pay.example.com:8443"}, "user_not_found"),
+        ({"Host": "pay.example.com:8443", "Origin": "https://pay.example.com"}, "cross_site"),
+        ({"Host": "pay.example.com", "Sec-Fetch-Site": "cross-site"}, "cross_site"),
+        ({"Host": "other.example.com"}, "unknown_host"),
+    ):
+        order = {"orderId": "r1", "userId": "u1", "amount": "1"}
+        async with session.post(f"{nginx.address}/recharge", data=order, headers=headers) as response:
+            assert (await response.json(content_type=None))["code"] == code, headers
 
 
 def test_nginx_closes_an_idle_connection_before_the_service_does() -> None:
