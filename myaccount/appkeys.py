@@ -6,8 +6,10 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from .access.callers import Caller
+    from .access.gate import Gate
     from .accounts.balances import UserAccounts
     from .database.coalescing import Coalescer
     from .database.database import Database
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from .settings.schema import Config
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
+# Of a service with `access: keys`.
+gate_key: Final[web.AppKey["Gate"]] = web.AppKey("gate")
+# The scopes of each route, any of which lets a caller in; empty for any caller, None for everybody.
+scopes_key: Final[web.AppKey["dict[web.AbstractResource, Collection[str] | None]"]] = web.AppKey("scopes")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Coalescer[str, UserAccounts]"]] = web.AppKey("account_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
@@ -38,6 +44,9 @@ malformed_key: Final[web.RequestKey[BaseException]] = web.RequestKey("malformed"
 
 # Set if the client waits for "100 Continue" before it sends its body.
 expects_body_key: Final[web.RequestKey[bool]] = web.RequestKey("expects_body", bool)
+
+# Who sends the request. An open service does not ask.
+caller_key: Final[web.RequestKey["Caller"]] = web.RequestKey("caller")
 
 # Set by a handler that repeats the reply of an earlier request (Idempotent-Replayed).
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

@@ -4,6 +4,8 @@
 the wrong field, if there is one.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -11,6 +13,8 @@ class RequestError(Exception):
     """The request was refused."""
 
     code: ClassVar[str]
+    # Those of its reply.
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, *, field: str | None = None, cause: str = "") -> None:
         super().__init__(detail)
@@ -41,6 +45,25 @@ class CrossSite(RequestError):
     """Another site caused the request."""
 
     code = "cross_site"
+
+
+class Unauthenticated(RequestError):
+    """The request has no valid key or token."""
+
+    code = "unauthenticated"
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class NotAllowed(RequestError):
+    """The caller may not do this."""
+
+    code = "not_allowed"
+
+
+class RateLimited(RequestError):
+    """The key sends more requests than it may."""
+
+    code = "rate_limited"
 
 
 class UserNotFound(RequestError):

@@ -21,6 +21,8 @@ from typing import Final
 import aiohttp_jinja2
 from aiohttp import web
 
+from .access.authentication import authentication
+from .access.gate import Gate
 from .access.guard import guard
 from .accounts.opening import account_queries
 from .appkeys import (
@@ -29,6 +31,7 @@ from .appkeys import (
     database_key,
     ending_key,
     feed_key,
+    gate_key,
     health_key,
     journal_key,
     not_found_page_key,
@@ -74,7 +77,8 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     gc.set_threshold(YOUNG_OBJECTS_LIMIT)
     # No body is decompressed, not even one that is discarded: a small one could become huge.
     protocol = {"logger": protocol_logger, "auto_decompress": False}
-    app = web.Application(middlewares=(*MIDDLEWARES, guard(config)), handler_args=protocol)
+    middlewares = (*MIDDLEWARES, guard(config), *authentication(config))
+    app = web.Application(middlewares=middlewares, handler_args=protocol)
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)
@@ -88,6 +92,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
             sole_process_context,
             refusals_context,
             database,
+            gate_context,
             queue_context,
             notifications_context,
             journal_context,
@@ -109,7 +114,7 @@ def create_listener(config: Config) -> web.Application:
     app[config_key] = config
     app[ending_key] = asyncio.Event()
     app.cleanup_ctx.extend(
-        [database_context, queue_context, notifications_context, health_context, listener_context]
+        [database_context, gate_context, queue_context, notifications_context, health_context, listener_context]
     )
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
@@ -144,6 +149,12 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         yield
         await app[account_queries_key].close()
         await app[feed_key].close()
+
+
+async def gate_context(app: web.Application) -> AsyncIterator[None]:
+    app[gate_key] = Gate(app[database_key])
+    yield
+    await app[gate_key].close()
 
 
 async def queue_context(app: web.Application) -> AsyncIterator[None]:

@@ -117,6 +117,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
         if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
             request.app[refusals_key].note(error.cause, request_id.get())
         reply = _problem(error.code, error.title, str(error), error.field, error.failed)
+        reply.headers.update(error.headers)
     except web.HTTPException as error:
         page = request.app.get(not_found_page_key)
         if page and error.status == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("Accept", ""):

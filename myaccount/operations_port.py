@@ -11,7 +11,8 @@ from typing import Final
 
 from aiohttp import web
 
-from .appkeys import config_key, database_key, ending_key, health_key, journal_key
+from .access.authentication import authentication
+from .appkeys import config_key, database_key, ending_key, gate_key, health_key, journal_key
 from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
 from .observability.metrics import (
     CONNECTIONS,
@@ -36,10 +37,11 @@ SHUTDOWN_SECONDS: Final = 1
 
 async def operations_context(app: web.Application) -> AsyncIterator[None]:
     """Serve the port. Raises OSError if it is in use."""
-    operations = web.Application(middlewares=OPERATIONS_MIDDLEWARES)
+    operations = web.Application(middlewares=(*OPERATIONS_MIDDLEWARES, *authentication(app[config_key])))
     operations.on_response_prepare.append(complete_headers)
     operations[ending_key] = app[ending_key]
     operations[health_key] = app[health_key]
+    operations[gate_key] = app[gate_key]
     setup_operations_routes(operations)
     runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

@@ -31,6 +31,21 @@ PROBLEMS: Final = (
         "付款方与收款方是同一个账户。请求被拒绝，未记录订单。",
     ),
     Problem(
+        "unauthenticated",
+        401,
+        "The service wants an API key, and the request has none that works: it may be unknown, wrong, expired or "
+        "revoked. Send `Authorization: Bearer mak_...`. Nothing was recorded.",
+        "服务要求 API 密钥，而请求没有有效的密钥：可能缺失、错误、已过期或已吊销。"
+        "请发送 `Authorization: Bearer mak_...`。请求未产生任何记录。",
+    ),
+    Problem(
+        "not_allowed",
+        403,
+        "The key or the user's token does not have the scope that this needs; `detail` names it. Nothing was "
+        "recorded.",
+        "密钥或用户令牌没有所需的权限范围，缺少的权限见 `detail`。请求未产生任何记录。",
+    ),
+    Problem(
         "not_a_member",
         403,
         "Only members may read a team's messages or write to the team. Nothing was recorded.",
@@ -198,6 +213,13 @@ PROBLEMS: Final = (
         422,
         "The order id, or the bulk id, was used before with other content. Use a new id for a new order or bulk.",
         "该订单号或批次号此前已用于不同的内容。新订单、新批次请使用新的编号。",
+    ),
+    Problem(
+        "rate_limited",
+        429,
+        "The key sends more requests a second than it may. Wait the seconds of `Retry-After`, then send the same "
+        "request again. Nothing was recorded.",
+        "该密钥每秒的请求数超过限流。请按 `Retry-After` 的秒数等待后重发同一请求。请求未产生任何记录。",
     ),
     Problem(
         "internal_error",

@@ -5,12 +5,27 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from .controller import account_settings, accounts, bulk, bulk_orders, holds, messages, orders, stream, teams
+from .appkeys import scopes_key
+from .controller import (
+    account_settings,
+    accounts,
+    bulk,
+    bulk_orders,
+    holds,
+    messages,
+    orders,
+    stream,
+    teams,
+    user_tokens,
+)
 from .controller.monitoring import healthz, metrics, readyz
 from .controller.operation import Operation
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
-from .controller.submitting import submit
+from .controller.submitting import submit_change, submit_order
 from .settings.loading import LISTENER_TEST_PATH
+
+# Those of a route: a caller needs one of them.
+Scopes = tuple[str, ...] | None
 
 
 class Route(NamedTuple):
@@ -22,27 +37,35 @@ class Route(NamedTuple):
     methods: tuple[str, ...] = ("POST",)
 
 
-def _submitted(operation: Operation[Any]) -> Route:
-    """Return the route of an operation whose command the journal decides."""
-    return Route(operation, partial(submit, operation))
+def _order(operation: Operation[Any]) -> Route:
+    return Route(operation, partial(submit_order, operation))
 
+
+def _change(operation: Operation[Any]) -> Route:
+    return Route(operation, partial(submit_change, operation))
+
+
+# Any known caller: a page has nothing of anybody, but it shows what the service is.
+ANY: Final = ()
+# Everybody: these reply nothing of anybody.
+EVERYBODY: Final = None
 
 ROUTES: Final = (
     Route(accounts.OPEN_ACCOUNT, accounts.openacc),
     Route(accounts.ADD_ACCOUNT, accounts.addaccount),
     Route(accounts.QUERY_ACCOUNTS, accounts.queryacc),
-    _submitted(account_settings.FREEZE),
-    _submitted(account_settings.CLOSE),
-    _submitted(account_settings.LIMIT),
+    _change(account_settings.FREEZE),
+    _change(account_settings.CLOSE),
+    _change(account_settings.LIMIT),
     Route(account_settings.ACCOUNT_LOG, account_settings.accountlog, ("POST", "GET")),
-    _submitted(orders.RECHARGE),
-    _submitted(orders.TRANSFER),
-    _submitted(orders.WITHDRAW),
-    _submitted(orders.REFUND),
-    _submitted(holds.HOLD),
-    _submitted(holds.CAPTURE),
-    _submitted(holds.RELEASE),
-    _submitted(holds.EXTEND),
+    _order(orders.RECHARGE),
+    _order(orders.TRANSFER),
+    _order(orders.WITHDRAW),
+    _order(orders.REFUND),
+    _order(holds.HOLD),
+    _order(holds.CAPTURE),
+    _order(holds.RELEASE),
+    _order(holds.EXTEND),
     Route(bulk_orders.BULK, bulk.bulk),
     Route(orders.QUERY_ORDER, orders.querorder),
     Route(messages.LIST_MESSAGES, messages.messages, ("POST", "GET")),
@@ -51,42 +74,52 @@ ROUTES: Final = (
     Route(stream.FOLLOW_MESSAGES, stream.stream, ("GET",)),
     Route(teams.CHANGE_TEAM, teams.team),
     Route(teams.WRITE_NOTE, teams.teammessage),
+    Route(user_tokens.USER_TOKEN, user_tokens.usertoken),
 )
 # Each operation of the service once.
 OPERATIONS: Final = tuple(route.operation for route in ROUTES)
 
 
 def setup_routes(app: web.Application) -> None:
+    app[scopes_key] = {}
     for route in ROUTES:
         for method in route.methods:
-            (_get if method == "GET" else _post)(app, route.operation.path, route.handler)
-    _post(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
-    _get(app, LISTENER_TEST_PATH, accounts.opeacclistentest)
-    _get(app, "/healthz", healthz)
-    _get(app, "/readyz", readyz)
-    _get(app, "/", index)
-    _get(app, "/errors", errors)
-    _get(app, "/messagestest", messagestest)
+            add = _get if method == "GET" else _post
+            add(app, route.operation.path, route.handler, route.operation.scopes)
+    _post(app, LISTENER_TEST_PATH, accounts.opeacclistentest, EVERYBODY)
+    _get(app, LISTENER_TEST_PATH, accounts.opeacclistentest, EVERYBODY)
+    _get(app, "/healthz", healthz, EVERYBODY)
+    _get(app, "/readyz", readyz, EVERYBODY)
+    _get(app, "/", index, ANY)
+    _get(app, "/errors", errors, ANY)
+    _get(app, "/messagestest", messagestest, ANY)
     for page in PAGES:
         for address in page.paths:
-            _get(app, address, partial(form, page))
+            _get(app, address, partial(form, page), ANY)
     # Browsers request the icon by themselves, also for replies that are no pages.
-    _get(app, "/favicon.ico", partial(file, ICON))
+    _get(app, "/favicon.ico", partial(file, ICON), EVERYBODY)
     for name in FILES:
-        _get(app, f"/static/{name}", partial(file, name))
+        _get(app, f"/static/{name}", partial(file, name), EVERYBODY)
 
 
 def setup_operations_routes(app: web.Application) -> None:
     """Add the routes of the operations port: metrics and health."""
-    _get(app, "/healthz", healthz)
-    _get(app, "/readyz", readyz)
-    _get(app, "/metrics", metrics)
+    app[scopes_key] = {}
+    _get(app, "/healthz", healthz, EVERYBODY)
+    _get(app, "/readyz", readyz, EVERYBODY)
+    _get(app, "/metrics", metrics, ("operate",))
 
 
 # Handlers return what render_replies turns into a response. aiohttp's types allow responses only.
-def _post(app: web.Application, path: str, handler: Any) -> None:
-    app.router.add_post(path, handler)
+def _post(app: web.Application, path: str, handler: Any, scopes: Scopes) -> None:
+    _note(app, app.router.add_post(path, handler), scopes)
 
 
-def _get(app: web.Application, path: str, handler: Any) -> None:
-    app.router.add_get(path, handler)
+def _get(app: web.Application, path: str, handler: Any, scopes: Scopes) -> None:
+    _note(app, app.router.add_get(path, handler), scopes)
+
+
+def _note(app: web.Application, route: web.AbstractRoute, scopes: Scopes) -> None:
+    # All methods of a path have one resource.
+    assert route.resource is not None  # noqa: S101 - for its type
+    app[scopes_key][route.resource] = scopes

@@ -1,1 +1,1 @@
-"""Which requests may come in."""
+"""Which requests may come in, and what they may do."""

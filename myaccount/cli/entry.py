@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from ..access.keys import KeyRefused
 from ..database.backup import BackupFailed
 from ..database.start_errors import DatabaseNotReady, MigrationNeeded
 from ..errors import Unavailable
@@ -15,6 +16,7 @@ from . import (
     backup_command,
     check_command,
     events_command,
+    keys_command,
     migrate_command,
     serve_command,
     verify_command,
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = output_fault(error) or error
     except Unavailable as error:
         fault = error.cause
-    except (WrongConfiguration, DatabaseNotReady, BackupFailed) as error:
+    except (WrongConfiguration, DatabaseNotReady, BackupFailed, KeyRefused) as error:
         fault = error
     if fault:
         print(f"myaccount cannot {cannot}: {fault}", file=sys.stderr)
@@ -57,6 +59,7 @@ def add_commands(commands: Commands) -> None:
         serve_command,
         migrate_command,
         events_command,
+        keys_command,
         backup_command,
         check_command,
         verify_command,

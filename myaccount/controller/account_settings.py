@@ -60,7 +60,7 @@ FREEZE: Final = Operation(
         "禁止账户付款（debits）、收款（credits）或全部（all）；none 为解冻账户。",
         "Stops an account's debits, credits, or all; none lifts the freeze.",
     ),
-    scope="accounts:manage",
+    scopes=("accounts:manage",),
     errors=(AccountNotFound, AccountClosed),
 )
 CLOSE: Final = Operation(
@@ -73,7 +73,7 @@ CLOSE: Final = Operation(
         "永久关闭账户；余额和冻结金额必须为零。",
         "Closes an account for ever. Its balance and what is held must be zero.",
     ),
-    scope="accounts:manage",
+    scopes=("accounts:manage",),
     errors=(AccountNotFound, AccountInUse),
 )
 LIMIT: Final = Operation(
@@ -90,7 +90,7 @@ LIMIT: Final = Operation(
         "设置余额下限：0，或负数（透支额度）。",
         "Sets the least balance: 0, or below it as a credit.",
     ),
-    scope="accounts:manage",
+    scopes=("accounts:manage",),
     errors=(AccountNotFound, AccountClosed, LimitInUse),
 )
 ACCOUNT_LOG: Final = Operation(
@@ -109,7 +109,7 @@ ACCOUNT_LOG: Final = Operation(
         "没有变更记录。",
         "Nothing was changed.",
     ),
-    scope="accounts:read",
+    scopes=("accounts:read",),
     errors=(AccountNotFound,),
 )
 

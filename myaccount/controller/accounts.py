@@ -4,6 +4,8 @@ from typing import Final
 
 from aiohttp import web
 
+from ..access.callers import caller_of
+from ..access.scopes import OWN
 from ..accounts.balances import AccountBalance, UserAccounts
 from ..accounts.opening import add_account, open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
@@ -14,7 +16,10 @@ from ..ledger.currencies import CNY
 from .common_fields import ACCOUNT_CURRENCY, TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
+from .own_data import id_as_seen
 from .rendering import money_text
+
+MASK: Final = "******"
 
 _NEW_ACCOUNT: Final = {
     "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
@@ -39,7 +44,7 @@ OPEN_ACCOUNT: Final = Operation(
         "为新用户开户。不妨先开两位：u1 用账户 a1，u2 用 a2。",
         "Creates a user and an account. Begin with two: u1 with account a1, u2 with a2.",
     ),
-    scope="accounts:open",
+    scopes=("accounts:open",),
     errors=(UserExists, AccountExists, TeamNotFound),
 )
 ADD_ACCOUNT: Final = Operation(
@@ -52,7 +57,7 @@ ADD_ACCOUNT: Final = Operation(
         "为已有用户增开一个账户，可以是其他币种。",
         "Adds an account to a user, in another currency if you like.",
     ),
-    scope="accounts:open",
+    scopes=("accounts:open",),
     errors=(UserNotFound, AccountExists, TeamNotFound),
 )
 QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
@@ -67,7 +72,7 @@ QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
         "没有这个用户ID的用户。",
         "There is no user with this id.",
     ),
-    scope="accounts:read",
+    scopes=("accounts:read", OWN),
 )
 
 
@@ -93,8 +98,9 @@ async def addaccount(request: web.Request) -> dict[str, object]:
 
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY_ACCOUNTS.read(request)
-    found = await request.app[account_queries_key].fetch(user_id)
-    return {"result": [] if found is None else [_row(found)]}
+    found = await request.app[account_queries_key].fetch(id_as_seen(request, user_id))
+    sees_card = caller_of(request).sees_cards
+    return {"result": [] if found is None else [_row(found, sees_card=sees_card)]}
 
 
 async def opeacclistentest(request: web.Request) -> str:
@@ -102,16 +108,21 @@ async def opeacclistentest(request: web.Request) -> str:
     return "success"
 
 
-def _row(found: UserAccounts) -> dict[str, object]:
+def _row(found: UserAccounts, *, sees_card: bool) -> dict[str, object]:
     user = found.user
     return {
         "ID": user.id,
         "USER_ID": user.user_id,
         "USER_NAME": user.user_name,
         "SEX": user.sex,
-        "CARD_NUM": user.card_num,
+        "CARD_NUM": user.card_num if sees_card else _masked(user.card_num),
         "ACCOUNTS": [_account_row(account) for account in found.accounts],
     }
+
+
+def _masked(card_num: str) -> str:
+    """Return the last four characters after asterisks, or asterisks alone if there would be no more."""
+    return MASK + (card_num[-4:] if len(card_num) > 4 else "")
 
 
 def _account_row(account: AccountBalance) -> dict[str, object]:

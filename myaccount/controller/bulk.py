@@ -8,8 +8,9 @@ from typing import Final
 
 from aiohttp import web
 
+from ..access.callers import Caller, caller_of
 from ..appkeys import journal_key, refusals_key, replayed_key
-from ..errors import InternalError, RequestError
+from ..errors import InternalError, NotAllowed, RequestError
 from ..journal.writer import Journal
 from ..ledger.commands import AtomicBulk, NameBulk, OrderCommand
 from ..ledger.outcomes import Outcome
@@ -22,7 +23,9 @@ _logger: Final = logging.getLogger(__name__)
 
 
 async def bulk(request: web.Request) -> dict[str, object]:
-    sent = await BULK.read(request)
+    caller = caller_of(request)
+    sent = await BULK.read(request, maker=caller.maker)
+    _check_scopes(caller, sent)
     outcomes = await (_submit_atomic if sent.atomic else _submit_each)(request, sent)
     return {
         "result": 0 if any(outcome.error for outcome in outcomes) else 1,
@@ -36,6 +39,15 @@ async def bulk(request: web.Request) -> dict[str, object]:
             for order, outcome in zip(sent.orders, outcomes, strict=True)
         ],
     }
+
+
+def _check_scopes(caller: Caller, sent: SentBulk) -> None:
+    """Raise NotAllowed if the caller has none of an order's scopes. The ledger knows which one it needs."""
+    for place, operation in enumerate(sent.operations):
+        if caller.scopes.isdisjoint(operation.scopes):
+            error = NotAllowed(f"An order of the bulk needs the scope {' or '.join(operation.scopes)}.")
+            error.field, error.failed = field_at(place, None), place
+            raise error
 
 
 async def _submit_atomic(request: web.Request, sent: SentBulk) -> Sequence[Outcome]:

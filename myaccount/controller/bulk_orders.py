@@ -4,6 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidRequest
 from ..ledger.commands import OrderCommand
+from ..ledger.makers import Maker
 from ..ledger.refusals import OrderMismatch
 from . import holds, orders
 from .body import refuse_repeated
@@ -38,13 +39,13 @@ class SentBulk(NamedTuple):
     operations: tuple[Operation[Any], ...]
 
 
-def _bulk(bulk_id: str, atomic: bool, orders: list[object]) -> SentBulk:
+def _bulk(bulk_id: str, atomic: bool, orders: list[object], maker: Maker | None = None) -> SentBulk:
     """Return the bulk. Raises InvalidRequest, whose field begins with the place of the order at fault."""
     operations, commands = [], []
     seen: set[str] = set()
     for place, item in enumerate(orders):
         try:
-            operation, command = _order(item, bulk_id)
+            operation, command = _order(item, bulk_id, maker)
             if command.order_id in seen:
                 raise InvalidRequest("The bulk has another order with this id.", field="orderId")
         except InvalidRequest as error:
@@ -56,13 +57,13 @@ def _bulk(bulk_id: str, atomic: bool, orders: list[object]) -> SentBulk:
     return SentBulk(bulk_id, atomic, tuple(commands), tuple(operations))
 
 
-def _order(item: object, bulk_id: str) -> tuple[Operation[Any], OrderCommand]:
+def _order(item: object, bulk_id: str, maker: Maker | None) -> tuple[Operation[Any], OrderCommand]:
     if not isinstance(item, dict):
         raise InvalidRequest("An order must be an object with its fields as members.")
     refuse_repeated(item)
     operation = _operation(item)
     fields = {name: value for name, value in item.items() if name != "type"}
-    return operation, operation.parse(fields, bulk_id=bulk_id)
+    return operation, operation.parse(fields, bulk_id=bulk_id, maker=maker)
 
 
 def _operation(item: dict[str, object]) -> Operation[Any]:
@@ -104,7 +105,7 @@ BULK: Final = Operation(
         "一次发送最多 1000 笔订单：全部成功或全部失败，或者逐笔处理。",
         "Sends up to 1,000 orders at once: all or none of them, or each on its own.",
     ),
-    scope="money:move",
+    scopes=("money:in", "money:move", "money:out"),
     errors=(OrderMismatch,),
     body_limit_bytes=1024 * 1024,
     json_only=True,

@@ -57,7 +57,7 @@ HOLD: Final = Operation(
         "冻结付款方的一笔金额，留待以后请款。",
         "Reserves an amount of the payer's balance, to be captured later.",
     ),
-    scope="money:move",
+    scopes=("money:move", "money:out"),
     either=(("fromuserId", "fromaccountId"), ("touserId", "toaccountId")),
     errors=(SameAccount, InsufficientFunds, *PARTY_ERRORS),
 )
@@ -77,7 +77,7 @@ CAPTURE: Final = Operation(
         "把冻结的金额付给收款方，可分多次；不填金额则全部付出。",
         "Pays what a hold reserved, in parts if you like; without an amount, all that is left.",
     ),
-    scope="money:move",
+    scopes=("money:move", "money:out"),
     errors=(CaptureExceedsHold, *_HOLD_ERRORS, BalanceTooLarge, AccountFrozen, AccountClosed),
 )
 RELEASE: Final = Operation(
@@ -90,7 +90,7 @@ RELEASE: Final = Operation(
         "结束预授权，解冻剩余金额。",
         "Ends a hold: what is left of it is available again.",
     ),
-    scope="money:move",
+    scopes=("money:move",),
     errors=_HOLD_ERRORS,
 )
 EXTEND: Final = Operation(
@@ -108,6 +108,6 @@ EXTEND: Final = Operation(
         "从现在起重新计算预授权的有效期。",
         "Lets a hold expire that many seconds from now.",
     ),
-    scope="money:move",
+    scopes=("money:move",),
     errors=_HOLD_ERRORS,
 )

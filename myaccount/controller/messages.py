@@ -4,6 +4,7 @@ from typing import Final, NamedTuple, cast
 
 from aiohttp import web
 
+from ..access.scopes import OWN
 from ..appkeys import database_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from ..inbox.queries import Cursor, Message, MessageFilter
@@ -12,6 +13,7 @@ from ..inbox.wording import MESSAGE_TYPES, message_row
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
 from .field_kinds import FLAG, Kind, one_of, whole
 from .operation import Field, Operation, Texts
+from .own_data import user_as_seen
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
@@ -74,7 +76,7 @@ LIST_MESSAGES: Final = Operation(
     Query,
     _PAGING,
     Texts("消息", "Messages", "分页查看用户的消息。", "Shows a page of a user's inbox."),
-    scope="messages:read",
+    scopes=("messages:read", OWN),
     errors=(UserNotFound,),
 )
 LIST_TEAM_MESSAGES: Final = Operation(
@@ -91,7 +93,7 @@ LIST_TEAM_MESSAGES: Final = Operation(
         "分页查看团队的消息。",
         "Shows a page of a team's messages to a member.",
     ),
-    scope="messages:read",
+    scopes=("messages:read",),
     errors=(UserNotFound, TeamNotFound, NotAMember),
 )
 MARK_MESSAGES: Final = Operation(
@@ -110,13 +112,15 @@ MARK_MESSAGES: Final = Operation(
         "teamId": TEAM_ID._replace(default=""),
     },
     Texts("标记已读", "Mark as read", "把消息标记为已读。", "Marks messages as read."),
-    scope="messages:read",
+    scopes=("messages:read", OWN),
     errors=(UserNotFound, TeamNotFound, NotAMember),
 )
 
 
 async def messages(request: web.Request) -> dict[str, object]:
-    return await _page(request, await LIST_MESSAGES.read(request))
+    query = await LIST_MESSAGES.read(request)
+    with user_as_seen(request, query.user_id) as user_id:
+        return await _page(request, query._replace(user_id=user_id))
 
 
 async def teammessages(request: web.Request) -> dict[str, object]:
@@ -130,9 +134,10 @@ async def mark_read(request: web.Request) -> dict[str, object]:
     database = request.app[database_key]
     if nids is not None and team_id:
         raise InvalidRequest("Send teamId only with upTo. nids already name the messages.", field="teamId")
-    if nids is not None:
-        return {"result": 1, "marked": await mark_messages(database, user_id, nids)}
-    return {"result": 1, "marked": await mark_all(database, user_id, team_id, up_to or 0)}
+    with user_as_seen(request, user_id) as reader_id:
+        if nids is not None:
+            return {"result": 1, "marked": await mark_messages(database, reader_id, nids)}
+        return {"result": 1, "marked": await mark_all(database, reader_id, team_id, up_to or 0)}
 
 
 async def _page(request: web.Request, query: Query) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The one definition of each request: its path, fields, texts, examples, scope and errors.
+"""The one definition of each request: its path, fields, texts, examples, scopes and errors.
 
 Routes, validation and the forms of the pages are made from it.
 """
@@ -51,10 +51,10 @@ class Operation(Generic[Made]):
     """A request that clients may send to `path`.
 
     `fields` has the fields by their names on the wire. `make` takes their values by name. Of each pair in `either`
-    at most one field may be sent or, if they are required, exactly one. `scope` is what an API key needs for this
-    operation. `errors` are its own errors. Every operation may also reply invalid_request, overloaded,
-    unavailable, and the errors of HTTP. Longer bodies than `body_limit_bytes` are refused, and forms if the
-    operation is `json_only`.
+    at most one field may be sent or, if they are required, exactly one. A caller needs one of the `scopes`; which
+    one an order needs is known when it is decided. `errors` are its own errors. Every operation may also reply
+    invalid_request, overloaded, unavailable, and the errors of HTTP and of access. Longer bodies than
+    `body_limit_bytes` are refused, and forms if the operation is `json_only`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Operation(Generic[Made]):
         fields: Mapping[str, Field],
         texts: Texts,
         *,
-        scope: str,
+        scopes: tuple[str, ...],
         either: tuple[tuple[str, str], ...] = (),
         errors: tuple[type[RequestError], ...] = (),
         body_limit_bytes: int = BODY_LIMIT_BYTES,
@@ -72,7 +72,7 @@ class Operation(Generic[Made]):
     ) -> None:
         self.path = path
         self.texts = texts
-        self.scope = scope
+        self.scopes = scopes
         self.errors = errors
         self.fields = fields
         self.either = either
@@ -93,8 +93,10 @@ class Operation(Generic[Made]):
         self._required = {name for name, field in fields.items() if field.default is REQUIRED} - paired
         self._pairs = [(first, second, fields[first].default is REQUIRED) for first, second in either]
 
-    async def read(self, request: web.Request) -> Made:
-        """Return what `make` makes of the fields: those of a POST's body, or of a GET's query.
+    async def read(self, request: web.Request, **more: object) -> Made:
+        """Return what `make` makes of the fields and of `more` arguments.
+
+        A POST has its fields in the body, a GET in the query.
 
         Raises InvalidRequest, naming the field at fault.
         """
@@ -103,7 +105,7 @@ class Operation(Generic[Made]):
             for name in fields:
                 raise InvalidRequest("Send the fields in the body, not in the address.", field=shown(name))
             fields = await read_fields(request, self.body_limit_bytes, json_only=self.json_only)
-        return self.parse(fields)
+        return self.parse(fields, **more)
 
     def parse(self, fields: Mapping[str, Any], **more: object) -> Made:
         """Return what `make` makes of the fields and of `more` arguments. Raises InvalidRequest as `read` does."""

@@ -4,6 +4,8 @@ from typing import Final
 
 from aiohttp import web
 
+from ..access.callers import caller_of
+from ..access.scopes import OWN
 from ..appkeys import database_key
 from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
@@ -60,7 +62,7 @@ RECHARGE: Final = Operation(
         **REMARKS,
     },
     Texts("充值", "Recharge (top up)", "把钱充入用户的账户。", "Puts money into a user's account."),
-    scope="money:in",
+    scopes=("money:in",),
     either=(USER_OR_ACCOUNT,),
     errors=(*PARTY_ERRORS, BalanceTooLarge),
 )
@@ -83,7 +85,7 @@ TRANSFER: Final = Operation(
         "从一位用户转给另一位用户；余额不足则交易失败。",
         "Moves money from one user to another, if the balance covers it.",
     ),
-    scope="money:move",
+    scopes=("money:move",),
     either=(("fromuserId", "fromaccountId"), ("touserId", "toaccountId")),
     errors=(SameAccount, InsufficientFunds, *PARTY_ERRORS, BalanceTooLarge),
 )
@@ -104,7 +106,7 @@ WITHDRAW: Final = Operation(
         "记录一笔从用户账户付出的钱；余额不足则交易失败。",
         "Records money that is paid out of a user's account, if the balance covers it.",
     ),
-    scope="money:out",
+    scopes=("money:out",),
     either=(USER_OR_ACCOUNT,),
     errors=(InsufficientFunds, *PARTY_ERRORS, BalanceTooLarge),
 )
@@ -123,7 +125,7 @@ REFUND: Final = Operation(
         "把一笔订单的钱退还付款方，可分多次；不填金额则退还全部剩余金额。",
         "Gives an order's money back, in parts if you like; without an amount, all that is left.",
     ),
-    scope="money:move",
+    scopes=("money:move", "money:in"),
     errors=(
         OrderNotFound,
         NotRefundable,
@@ -145,13 +147,17 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
         "查看一笔订单的结果。",
         "Shows what became of an order.",
     ),
-    scope="orders:read",
+    scopes=("orders:read", OWN),
     errors=(OrderNotFound,),
 )
 
 
 async def querorder(request: web.Request) -> dict[str, object]:
-    return _row(await query_order(request.app[database_key], await QUERY_ORDER.read(request)))
+    order_id = await QUERY_ORDER.read(request)
+    order, caller = await query_order(request.app[database_key], order_id), caller_of(request)
+    if order is None or not (caller.may_see(order.from_user_id) or caller.may_see(order.to_user_id)):
+        raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
+    return _row(order)
 
 
 def _row(order: OrderDescription) -> dict[str, object]:
@@ -172,6 +178,7 @@ def _row(order: OrderDescription) -> dict[str, object]:
         "NOTE": order.note,
         "REFERENCE": order.reference,
         "BULK_ID": order.bulk_id,
+        "MADE_BY": order.made_by,
         "REFUNDED": money_text(order.refunded, currency) if refundable else None,
         "ORIGINAL_ORDER_ID": order.target if order.order_type == Refund.order_type else None,
         "HOLD_ORDER_ID": order.target if order.order_type in _ABOUT_HOLDS else None,

@@ -8,6 +8,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
+from ..access.authentication import is_known_still
+from ..access.scopes import OWN
 from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound
 from ..inbox.feed import FeedPosition
@@ -16,25 +18,34 @@ from ..inbox.wording import message_row
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
 from .common_fields import LANGUAGE, USER_ID
+from .field_kinds import Kind
 from .messages import nid_fits
-from .operation import Operation, Texts
+from .operation import Field, Operation, Texts
+from .own_data import user_as_seen
 
 HEARTBEAT_SECONDS: Final = 15
 # A client that receives nothing for this long is disconnected.
 STALLED_SECONDS: Final = 30
+# Read before the fields are: see access/authentication.py. EventSource cannot send a header.
+TOKEN: Final = Field(Kind(lambda token: token), "用户令牌", "User's token", "WyJ1MSIsMTc.q3Vh", default=None)
 FOLLOW_MESSAGES: Final = Operation(
     "/messages/stream",
-    lambda user_id, language: (user_id, language),
-    {"userId": USER_ID, "language": LANGUAGE},
+    lambda user_id, language, token: (user_id, language),
+    {"userId": USER_ID, "language": LANGUAGE, "token": TOKEN},
     Texts("实时消息", "Live messages", "实时接收用户的新消息。", "Sends each new message of a user as it comes."),
-    scope="messages:read",
+    scopes=("messages:read", OWN),
     errors=(UserNotFound,),
 )
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send each new message while the client is connected. A reconnected client continues after its last one."""
-    user_id, language = await FOLLOW_MESSAGES.read(request)
+    asked_for, language = await FOLLOW_MESSAGES.read(request)
+    with user_as_seen(request, asked_for) as user_id:
+        return await _follow(request, user_id, language)
+
+
+async def _follow(request: web.Request, user_id: str, language: str) -> web.StreamResponse:
     app, notifications = request.app, request.app[notifications_key]
     with stream_followed(), notifications.subscribe(user_id) as notified:
         newest = await app[feed_key].newest_id(user_id)
@@ -53,6 +64,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 while response.is_connected() and not notifications.closed:
                     notified.clear()
                     found = await _next(position)
+                    if found.messages and not await is_known_still(request):
+                        break
                     for message in found.messages:
                         await response.send(_encoded(message, language), id=str(message.id))
                     if not found.more:

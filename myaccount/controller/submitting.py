@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from ..access.callers import caller_of
 from ..appkeys import journal_key, replayed_key
 from ..errors import RequestError
 from ..ledger.commands import Command
@@ -17,9 +18,17 @@ Made = TypeVar("Made")
 DONE_REPLY: Final = b'{"result": 1}\n'
 
 
-async def submit(operation: Operation[Any], request: web.Request) -> bytes:
-    """Have the operation's command decided. Raises the error of its outcome."""
-    command: Command = await operation.read(request)
+async def submit_order(operation: Operation[Any], request: web.Request) -> bytes:
+    """Have the operation's order decided, made by the caller. Raises the error of its outcome."""
+    return await _decide(operation, request, await operation.read(request, maker=caller_of(request).maker))
+
+
+async def submit_change(operation: Operation[Any], request: web.Request) -> bytes:
+    """Have the operation's change of an account decided. Raises the error of its outcome."""
+    return await _decide(operation, request, await operation.read(request))
+
+
+async def _decide(operation: Operation[Any], request: web.Request, command: Command) -> bytes:
     outcome = await request.app[journal_key].submit(command)
     request[replayed_key] = outcome.replayed
     if outcome.error is not None:

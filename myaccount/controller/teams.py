@@ -21,7 +21,7 @@ CHANGE_TEAM: Final = Operation(
         "remove": Field(IDENTIFIERS, "移出的用户", "Users to remove", "u3", default=()),
     },
     Texts("团队", "Team", "新建团队，改名，增减成员。", "Makes a team, renames it, adds and removes members."),
-    scope="messages:write",
+    scopes=("messages:write",),
     errors=(UserNotFound,),
 )
 WRITE_NOTE: Final = Operation(
@@ -36,7 +36,7 @@ WRITE_NOTE: Final = Operation(
         "messageId": Field(IDENTIFIER, "消息ID", "Message id", "note-1", default=None, argument="note_id"),
     },
     Texts("团队消息", "Team message", "给团队每位成员写消息。", "Writes a message to each member of a team."),
-    scope="messages:write",
+    scopes=("messages:write",),
     errors=(TeamNotFound, NotAMember),
     # A character of the text takes up to 12 bytes, percent-encoded or escaped.
     body_limit_bytes=64 * 1024,

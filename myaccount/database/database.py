@@ -23,8 +23,8 @@ from .retries import Retries
 Result = TypeVar("Result")
 
 SQLITE_CONNECTIONS: Final = 4
-# One to see whether the database takes writes, and one to count what waits in it.
-PROBE_CONNECTIONS: Final = 2
+# One to see whether the database takes writes, one to count what waits in it, and one to read the API keys.
+PROBE_CONNECTIONS: Final = 3
 # A service whose database hangs starts all the same.
 OPENING_SECONDS: Final = 1
 
@@ -57,9 +57,15 @@ class Database:
         self._driver: Any = engine.dialect.loaded_dbapi
         self._retries = Retries(self._driver, self.place, freshness)
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        """Return what `work` returns of a connection, to which it must not write. Errors are as for `write`."""
-        return await self._retries.run("read", self._engine.begin, work)
+    async def read(
+        self, work: Callable[[AsyncConnection], Awaitable[Result]], *, reserved: bool = False
+    ) -> Result:
+        """Return what `work` returns of a connection, to which it must not write. Errors are as for `write`.
+
+        A `reserved` connection is one of the probes': it is free, however busy the others are.
+        """
+        engine = self._probe_engine if reserved else self._engine
+        return await self._retries.run("read", engine.begin, work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and return what it returned once that is committed.

@@ -21,12 +21,12 @@ from ..outbox.events import due_after
 
 # The columns of an order as its class has them. The key and the time are added when the row is inserted.
 ORDER_COLUMNS: Final = (
-    "order_id, order_type, from_account, to_account, amount, status, reason, fingerprint, target_order_id,"
-    " bulk_id, note, reference, refunded"
+    "order_id, order_type, from_account, to_account, amount, status, reason, made_by, fingerprint,"
+    " target_order_id, bulk_id, note, reference, refunded"
 )
 # Those of an order that says no more than who pays whom how much, as most do.
-PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason"
-PLAIN_ORDER_LENGTH: Final = 7
+PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason, made_by"
+PLAIN_ORDER_LENGTH: Final = 8
 ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"

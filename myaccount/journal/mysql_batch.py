@@ -195,10 +195,10 @@ class MysqlBatch(BatchConnection):
 
 
 def _plain_row(order: Order, created_at: str) -> Bound:
-    order_id, order_type, from_account, to_account, amount, status, reason = order[:PLAIN_ORDER_LENGTH]
+    order_id, order_type, from_account, to_account, amount, status, reason, made_by = order[:PLAIN_ORDER_LENGTH]
     return (
         f"(%s,{sql_literal(order_type)},{from_account},{to_account},{amount},"
-        f"{sql_literal(status)},{sql_literal(reason)},{created_at})",
+        f"{sql_literal(status)},{sql_literal(reason)},{sql_literal(made_by)},{created_at})",
         (order_id,),
     )
 
@@ -206,8 +206,8 @@ def _plain_row(order: Order, created_at: str) -> Bound:
 def _whole_row(order: Order, created_at: str) -> Bound:
     return (
         f"(%s,{sql_literal(order.order_type)},{order.from_account},{order.to_account},{order.amount},"
-        f"{sql_literal(order.status)},{sql_literal(order.reason)},{sql_literal(order.fingerprint)},"
-        f"%s,%s,%s,%s,{order.refunded},{created_at})",
+        f"{sql_literal(order.status)},{sql_literal(order.reason)},{sql_literal(order.made_by)},"
+        f"{sql_literal(order.fingerprint)},%s,%s,%s,%s,{order.refunded},{created_at})",
         (order.order_id, order.target, order.bulk_id, order.note, order.reference),
     )
 

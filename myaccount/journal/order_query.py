@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
 from ..database.times import server_time
-from ..errors import OrderNotFound
 from ..ledger.records import EXPIRED
 from ..model.ledger import account, hold, order
 
@@ -32,6 +31,7 @@ _ORDER = (
     order.c.bulk_id,
     order.c.note,
     order.c.reference,
+    order.c.made_by,
 )
 # A hold that has expired may not be ended yet.
 _HOLD = (
@@ -79,27 +79,22 @@ class OrderDescription(NamedTuple):
     bulk_id: str | None
     note: str | None
     reference: str | None
+    # The id of the API key that made it, or the operator's name. None if an open service took it.
+    made_by: str | None
     # None for other orders, and for a declined hold.
     hold: HoldDescription | None
 
 
-async def query_order(database: Database, order_id: str) -> OrderDescription:
-    """Return the order as recorded. Raises OrderNotFound."""
+async def query_order(database: Database, order_id: str) -> OrderDescription | None:
+    """Return the order as recorded, or None if there is none."""
 
     async def work(connection: AsyncConnection) -> OrderDescription | None:
-        return await _describe_order(connection, order_id)
+        row = (await connection.execute(_DESCRIBE_ORDER, {"order_id": order_id})).first()
+        if row is None:
+            return None
+        return OrderDescription(*[*row[: len(_ORDER)], _describe_hold(*row[len(_ORDER) :])])
 
-    found = await database.read(work)
-    if found is None:
-        raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
-    return found
-
-
-async def _describe_order(connection: AsyncConnection, order_id: str) -> OrderDescription | None:
-    row = (await connection.execute(_DESCRIBE_ORDER, {"order_id": order_id})).first()
-    if row is None:
-        return None
-    return OrderDescription(*[*row[: len(_ORDER)], _describe_hold(*row[len(_ORDER) :])])
+    return await database.read(work)
 
 
 def _describe_hold(

@@ -1,8 +1,9 @@
 """The rules of bulks: all orders or none, and one bulk id for one list of orders."""
 
-from ..errors import RequestError
+from ..errors import NotAllowed, RequestError
 from .commands import AtomicBulk, Hold, NameBulk, OrderCommand, Refund
 from .fingerprints import bulk_fingerprint
+from .maker_rules import check_maker
 from .order_rules import REFUNDABLE, decide_order
 from .outcomes import DONE, Outcome
 from .parties import units_of
@@ -27,6 +28,11 @@ def decide_bulk(command: AtomicBulk, state: State) -> tuple[Outcome, State]:
 
     If one is refused, nothing is recorded. If one is declined, all are recorded as declined.
     """
+    for place, order in enumerate(command.orders):
+        try:
+            check_maker(order, state)
+        except NotAllowed as refused:
+            return Outcome(refused, failed=place), state
     bulk = Bulk(command.bulk_id, bulk_fingerprint(command.orders, atomic=True))
     earlier = _earlier(bulk, state)
     if earlier is not None:
@@ -122,6 +128,7 @@ def _decline_with(order: OrderCommand, target: Order, state: State) -> Outcome:
         payer, payee = payee, payer
     sent = getattr(order, "amount", None)
     try:
+        check_maker(order, state)
         amount = target.amount if sent is None else units_of(sent, payer)
     except RequestError as error:
         return Outcome(error)

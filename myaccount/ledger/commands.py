@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final, Literal, cast
 
+from .makers import Maker
 from .money import Amount
 from .references import AccountId, AccountsOf, Party, Reference
 
@@ -49,6 +50,8 @@ class _Order:
     note: str | None = field(default=None, kw_only=True)
     # The bulk that the order came in. It is no part of the order's content.
     bulk_id: str | None = field(default=None, kw_only=True)
+    # Nor is who sends it. None in an open service.
+    maker: Maker | None = field(default=None, kw_only=True, compare=False)
 
     @property
     def target(self) -> str | None:

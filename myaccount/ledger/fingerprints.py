@@ -11,9 +11,9 @@ from .money import Amount
 from .references import AccountId, UserCurrency
 
 FINGERPRINT_LENGTH: Final = 32
-# The fields of each kind of order that are its content.
+# The fields of each kind of order that are its content: not how it came here.
 _CONTENT_NAMES: Final = {
-    kind: [field.name for field in fields(kind) if field.name not in ("order_id", "bulk_id")]
+    kind: [field.name for field in fields(kind) if field.name not in ("order_id", "bulk_id", "maker")]
     for kind in get_args(OrderCommand)
 }
 

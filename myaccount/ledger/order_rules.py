@@ -16,6 +16,7 @@ from .commands import (
 )
 from .fingerprints import fingerprint
 from .hold_rules import capture, extend, hold, release
+from .maker_rules import check_maker
 from .outcomes import DONE, Outcome
 from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
 from .recording import order_row, record
@@ -30,6 +31,7 @@ def decide_order(command: OrderCommand, state: State) -> Outcome:
     """Decide an order, or return the outcome of the same order again (promise 1)."""
     earlier = state.orders.get(command.order_id)
     try:
+        check_maker(command, state)
         if earlier is not None:
             _check_same(command, earlier, state)
             return Outcome(decline_error(earlier.reason), replayed=True)

@@ -25,6 +25,7 @@ def order_row(
         amount,
         POSTED if reason is None else DECLINED,
         reason,
+        None if command.maker is None else command.maker.id,
         fingerprint(command),
         target,
         command.bulk_id,

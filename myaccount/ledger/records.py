@@ -51,6 +51,8 @@ class Order(NamedTuple):
     amount: int
     status: Literal["posted", "declined"] = "posted"
     reason: str | None = None
+    # The id of its maker; None if an open service took it.
+    made_by: str | None = None
     # None if the other columns tell the whole content.
     fingerprint: str | None = None
     # The order that a refund gives back, or the hold that a capture, a release or an extension is about.

@@ -66,8 +66,8 @@ class Config(TypedDict):
 def access_unsaid(address: str) -> str:
     """Return why a service that others can reach at an address does not start without `access`."""
     return (
-        f"others can reach {address}, so say who may use the service: `access: open` is everybody who reaches it "
-        "by a name in `hosts`"
+        f"others can reach {address}, so say who may use the service: `access: keys` is who has a key (`myaccount "
+        "keys create` makes one), `access: open` is everybody who reaches it by a name in `hosts`"
     )
 
 
@@ -118,7 +118,7 @@ CONFIGURATION: Final = Section(
     {
         t.Key("host", default="127.0.0.1"): host,
         t.Key("port", default=8080): PORT,
-        t.Key("access", optional=True): one_of("open"),
+        t.Key("access", optional=True): one_of("open", "keys"),
         t.Key("hosts", default=[]): t.List(plain_name),
         t.Key("mysql", optional=True): MYSQL,
         t.Key("redis", optional=True): REDIS,

@@ -134,9 +134,9 @@ async def test_a_locked_account_has_all_that_the_rules_need(keys: dict[str, int]
     assert abs(locked.now - utc_now()) < timedelta(minutes=1)
 
 
-PLAIN = [Order("o2", "02", 2, 3, 5), Order("o'1\\", "02", 3, 2, 7, "declined", "insufficient_funds")]
+PLAIN = [Order("o2", "02", 2, 3, 5), Order("o'1\\", "02", 3, 2, 7, "declined", "insufficient_funds", "k3y")]
 WHOLE = Order(
-    "零%s", "04", 1, 2, 2**46, "posted", None, "f" * 32, "it's %s", "b\\1", "a 'note' \\%s 零", "r", 2**45
+    "零%s", "04", 1, 2, 2**46, "posted", None, "k3y", "f" * 32, "it's %s", "b\\1", "a 'note' \\%s 零", "r", 2**45
 )
 
 

@@ -21,9 +21,11 @@ from myaccount.ledger.commands import (
 from myaccount.ledger.money import Amount
 
 from .plain_books import NOTHING, PlainBooks, PlainHold, PlainOrder, Refused, checked, value
-from .plain_orders import carry_out, movement, reasons_against
+from .plain_orders import carry_out, check_scope, movement, reasons_against
 
 Content = tuple[object, ...]
+# Fields of a command that say nothing of what is wanted.
+NO_CONTENT = ("order_id", "bulk_id", "maker")
 
 
 class Answer(NamedTuple):
@@ -60,6 +62,7 @@ class PlainLedger(PlainBooks):
             return Answer(refused.args[0], failed=place)
 
     def _order(self, command: OrderCommand, told: str | None) -> Answer:
+        check_scope(command, self)
         if (earlier := self.orders.get(command.order_id)) is not None:
             if content(earlier.command) != content(command):
                 raise Refused("order_mismatch")
@@ -74,6 +77,11 @@ class PlainLedger(PlainBooks):
 
     def _bulk(self, bulk: AtomicBulk | NameBulk, told: str | None) -> Answer:
         atomic = isinstance(bulk, AtomicBulk)
+        for place, order in enumerate(bulk.orders if atomic else ()):
+            try:
+                check_scope(order, self)
+            except Refused as refused:
+                raise Refused(*refused.args, place) from None
         sent = (atomic, *((order.order_id, content(order)) for order in bulk.orders))
         if bulk.bulk_id in self.bulks:
             earlier, answer = self.bulks[bulk.bulk_id]
@@ -114,6 +122,7 @@ class PlainLedger(PlainBooks):
         """Record all as declined, unless one would be refused even if all those before it were done."""
         for place, order in enumerate(orders):
             try:
+                check_scope(order, self)
                 moved = movement(order, self)
             except Refused as refused:
                 raise Refused(*refused.args, place) from None
@@ -159,6 +168,6 @@ class PlainLedger(PlainBooks):
 
 def content(command: OrderCommand) -> Content:
     """Return what makes it the same order: its route, and each field as it was sent. 1 and 1.00 are one amount."""
-    sent = {f.name: getattr(command, f.name) for f in fields(command) if f.name not in ("order_id", "bulk_id")}
+    sent = {f.name: getattr(command, f.name) for f in fields(command) if f.name not in NO_CONTENT}
     values = (value(one) if isinstance(one, Amount) else one for one in sent.values())
     return (type(command), *zip(sent, values, strict=True))

@@ -23,6 +23,32 @@ from .plain_books import NOTHING, PlainAccount, PlainBooks, PlainHold, Refused, 
 Movement = tuple[PlainAccount, PlainAccount, Decimal]
 
 
+def check_scope(command: OrderCommand, books: PlainBooks) -> None:
+    """Raise Refused if the maker of the order lacks its scope. One about an unknown order needs none."""
+    if command.maker is not None and not needed_scopes(command, books) <= set(command.maker.scopes):
+        raise Refused("not_allowed")
+
+
+def needed_scopes(command: OrderCommand, books: PlainBooks) -> set[str]:
+    match command:
+        case Recharge():
+            return {"money:in"}
+        case Withdraw():
+            return {"money:out"}
+        case Hold():
+            return {"money:move" if command.payee else "money:out"}
+        case Refund():
+            original = books.orders.get(command.original_order_id)
+            return set() if original is None else {"money:move" if original.payee.user_id else "money:in"}
+        case Capture():
+            made = books.orders.get(command.hold_order_id)
+            return set() if made is None else {"money:move" if made.payee.user_id else "money:out"}
+        case Transfer() | Release() | Extend():
+            return {"money:move"}
+        case _:
+            assert_never(command)
+
+
 def movement(command: OrderCommand, books: PlainBooks) -> Movement:
     """Return who would pay whom how much. Raises Refused for what can never be different."""
     match command:

@@ -24,6 +24,7 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
+from myaccount.ledger.makers import Maker
 from myaccount.ledger.money import MAX_AMOUNT, Amount
 from myaccount.ledger.references import AccountId, Party, UserCurrency
 
@@ -40,6 +41,9 @@ ACCOUNTS = [
 ]
 ORDERS = [Recharge, Transfer, Transfer, Withdraw, Refund, Refund, Hold, Hold, Capture, Capture, Release, Extend]
 WORDS: list[dict[str, Any]] = [{}, {}, {}, {"note": "rent"}, {"reference": "rent"}, {"note": "", "reference": "7"}]
+# Most may make any order.
+MAKERS = [None, None, None, *[Maker("k1", {"money:in", "money:move", "money:out"})] * 3,
+          Maker("k2", {"money:move"}), Maker("k3", {"money:in", "money:out"}), Maker("k4", set())]  # fmt: skip
 
 Bulk = AtomicBulk | NameBulk
 
@@ -94,6 +98,7 @@ class RandomCommands:
         order_id = self.random.choice(self.earlier).order_id if used else f"o{self.random.randrange(10**9)}"
         any_target = self.random.random() < strange
         order = with_fields(self._order(order_id, any_target=any_target), self.random.choice(WORDS))
+        order = with_fields(order, {"maker": self.random.choice(MAKERS)})
         self.earlier.append(order)
         self.posted.append(order)
         return order

@@ -196,7 +196,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(SUBMITTING, "values[role] = UserCurrency(user_id, currency)", "pass", "tests/unit/test_operations.py"),
     Mutation(SUBMITTING, "names[-1] if is_account else names[0]", "names[0]", "tests/service/test_further_accounts.py"),
     Mutation(BULK_ORDERS, "if command.order_id in seen:", "if False:", "tests/service/test_bulk.py"),
-    Mutation(BULK_ORDERS, "operation.parse(fields, bulk_id=bulk_id)", "operation.parse(fields)", "tests/service/test_bulk.py"),
+    Mutation(BULK_ORDERS, "bulk_id=bulk_id, maker=maker", "maker=maker", "tests/service/test_bulk.py"),
     Mutation(BULK_ORDERS, "1 <= len(value) <= ORDERS_LIMIT", "0 <= len(value) <= ORDERS_LIMIT", "tests/service/test_bulk.py"),
     Mutation(BULK_ORDERS, "    refuse_repeated(item)\n", "", "tests/service/test_bulk.py"),
     Mutation(BULK, "named.replayed and all(", "all(", "tests/service/test_bulk.py"),

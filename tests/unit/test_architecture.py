@@ -22,7 +22,7 @@ FLOORS = [
     {"controller", "listener"},
     {"readiness", "serving"},
     # What the service does.
-    {"accounts", "journal"},
+    {"access", "accounts", "journal"},
     {"outbox"},
     {"access", "inbox", "webhooks"},
     # What it stands on.

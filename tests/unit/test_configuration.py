@@ -129,11 +129,11 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("callbacks:\n- url: http://a..b/\n", "/config.yaml:2: callbacks[0].url: expected an address, such as"),
         (f"callbacks:\n- url: http://a/\n  proxy: http://{'a' * 64}/\n", "callbacks[0].proxy: expected an"),
         ("host: 0.0.0.0\n", "/config.yaml:1: access: others can reach 0.0.0.0, so say who may use the service"),
-        ("port: 80\nhost: '::'\n", "access: others can reach ::, so say who may use the service: `access: open`"),
+        ("port: 80\nhost: '::'\n", "access: others can reach ::, so say who may use the service: `access: keys`"),
         ("host: 10.0.0.1\nhosts: [pay.example.com]\n", "access: others can reach 10.0.0.1, so say who may use"),
         ("host: pay.example.com\n", "access: others can reach pay.example.com, so say who may use the service"),
         ("host: 127.0.0.1.evil.com\n", "access: others can reach 127.0.0.1.evil.com, so say who may use"),
-        ("access: closed\n", "/config.yaml:1: access: expected open"),
+        ("access: closed\n", "/config.yaml:1: access: expected open or keys"),
         ("hosts: pay.example.com\n", "/config.yaml:1: hosts: expected a list"),
         *((f"hosts: ['{name}']\n", "/config.yaml:1: hosts[0]: expected a host's name or address without")
           for name in ("pay.example.com:443", "http://pay.example.com", "*.example.com", "[::1]", "a..b", "")),

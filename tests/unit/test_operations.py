@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from myaccount.controller import account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams
+from myaccount.access.scopes import OWN
+from myaccount.controller import (
+    account_settings,
+    accounts,
+    bulk_orders,
+    holds,
+    messages,
+    orders,
+    stream,
+    teams,
+    user_tokens,
+)
 from myaccount.controller.common_fields import ORDER_ID, USER_ID
 from myaccount.controller.operation import Operation, Texts
 from myaccount.errors import InvalidRequest
@@ -19,31 +30,32 @@ from myaccount.problems import STATUS_BY_CODE
 from myaccount.routes import OPERATIONS, setup_routes
 from myaccount.settings.loading import LISTENER_TEST_PATH
 
-# The contract's scopes. Those of a refund, a hold and a bulk depend on their content as well.
+# The contract's scopes, any of which will do. Which one an order needs depends on its content.
 SCOPES = {
-    "/openacc": "accounts:open",
-    "/addaccount": "accounts:open",
-    "/queryacc": "accounts:read",
-    "/freeze": "accounts:manage",
-    "/close": "accounts:manage",
-    "/limit": "accounts:manage",
-    "/accountlog": "accounts:read",
-    "/recharge": "money:in",
-    "/transfer": "money:move",
-    "/withdraw": "money:out",
-    "/refund": "money:move",
-    "/hold": "money:move",
-    "/capture": "money:move",
-    "/release": "money:move",
-    "/extend": "money:move",
-    "/bulk": "money:move",
-    "/querorder": "orders:read",
-    "/messages": "messages:read",
-    "/teammessages": "messages:read",
-    "/messages/read": "messages:read",
-    "/messages/stream": "messages:read",
-    "/team": "messages:write",
-    "/teammessage": "messages:write",
+    "/openacc": ("accounts:open",),
+    "/addaccount": ("accounts:open",),
+    "/queryacc": ("accounts:read", OWN),
+    "/freeze": ("accounts:manage",),
+    "/close": ("accounts:manage",),
+    "/limit": ("accounts:manage",),
+    "/accountlog": ("accounts:read",),
+    "/recharge": ("money:in",),
+    "/transfer": ("money:move",),
+    "/withdraw": ("money:out",),
+    "/refund": ("money:move", "money:in"),
+    "/hold": ("money:move", "money:out"),
+    "/capture": ("money:move", "money:out"),
+    "/release": ("money:move",),
+    "/extend": ("money:move",),
+    "/bulk": ("money:in", "money:move", "money:out"),
+    "/querorder": ("orders:read", OWN),
+    "/messages": ("messages:read", OWN),
+    "/teammessages": ("messages:read",),
+    "/messages/read": ("messages:read", OWN),
+    "/messages/stream": ("messages:read", OWN),
+    "/team": ("messages:write",),
+    "/teammessage": ("messages:write",),
+    "/usertoken": ("tokens",),
 }
 
 
@@ -59,7 +71,7 @@ def _paths(method: str) -> set[str]:
 
 
 def test_every_operation_is_registered() -> None:
-    modules = (account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams)
+    modules = (account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams, user_tokens)
     defined = [value for module in modules for value in vars(module).values() if isinstance(value, Operation)]
     assert {id(operation) for operation in defined} == {id(operation) for operation in OPERATIONS}
 
@@ -72,7 +84,7 @@ def test_each_post_route_but_the_listener_test_is_an_operation_and_each_operatio
 
 
 def test_each_operation_has_the_scope_of_the_contract() -> None:
-    assert {operation.path: operation.scope for operation in OPERATIONS} == SCOPES
+    assert {operation.path: operation.scopes for operation in OPERATIONS} == SCOPES
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=_path)
@@ -178,6 +190,6 @@ def test_a_value_becomes_the_argument_with_the_fields_name_or_the_one_that_is_gi
         "userId": USER_ID._replace(argument="payer"),
         "note": USER_ID._replace(default=7),
     }
-    made: Operation[dict[str, object]] = Operation("/x", dict, fields, Texts("", "", "", ""), scope="")
+    made: Operation[dict[str, object]] = Operation("/x", dict, fields, Texts("", "", "", ""), scopes=())
     assert made.parse({"userId": "u1", "orderId": "o1"}) == {"order_id": "o1", "payer": "u1", "note": 7}
     assert (made.names_of("payer"), made.names_of("user_id")) == (["userId"], [])

@@ -16,7 +16,7 @@ from myaccount.ledger.records import Order
 from myaccount.ledger.references import AccountId, UserCurrency
 from myaccount.ledger.refusals import Decline, OrderMismatch
 from tests.helpers.comparison import answer, assert_same, expired_unseen
-from tests.helpers.plain_ledger import PlainLedger, content
+from tests.helpers.plain_ledger import NO_CONTENT, PlainLedger, content
 from tests.helpers.promises import check_promises
 from tests.helpers.random_commands import ACCOUNTS, RandomCommands, with_fields
 from tests.helpers.stored_books import START, StoredBooks
@@ -86,6 +86,7 @@ class RulesAgainstModel(RuleBasedStateMachine):
         for command, _ in random.choices(list(self.orders.values()), k=8):
             new = with_fields(commands.order(), {"order_id": command.order_id})
             other = random.choice([new, altered(command, random), altered(command, random)])
+            other = with_fields(other, {"maker": None})
             if content(other) != content(command):
                 (outcome,) = self.books.send(other)
                 assert isinstance(outcome.error, OrderMismatch), (command, other)
@@ -108,16 +109,21 @@ class RulesAgainstModel(RuleBasedStateMachine):
         if outcome.error is not None and not isinstance(outcome.error, Decline):
             return
         if isinstance(command, OrderCommand):
-            self.orders.setdefault(command.order_id, (command, outcome))
+            self._remember_order(command, outcome)
         elif isinstance(command, AtomicBulk | NameBulk):
             self.bulks.setdefault(command.bulk_id, (command, outcome))
             for order, part in zip(command.orders, outcome.parts, strict=False):
-                self.orders.setdefault(order.order_id, (order, part))
+                self._remember_order(order, part)
+
+    def _remember_order(self, order: OrderCommand, outcome: Outcome) -> None:
+        if order.order_id not in self.orders:
+            self.orders[order.order_id] = order, outcome
+            assert self.books.orders[order.order_id].made_by == (order.maker and order.maker.id)
 
 
 def altered(command: OrderCommand, random: Random) -> OrderCommand:
     """Return the order with one field changed, left out or added."""
-    name = random.choice([f.name for f in fields(command) if f.name not in ("order_id", "bulk_id")])
+    name = random.choice([f.name for f in fields(command) if f.name not in NO_CONTENT])
     if name == "currency":
         return _in_currency(command, random.choice([None, "CNY", "JPY"]))
     values = _other_values(getattr(command, name), name)

@@ -1,0 +1,70 @@
+"""Lets a request in if its key or token works, and has a scope of the route."""
+
+import re
+from collections.abc import Collection
+from typing import Final, cast
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from ..appkeys import caller_key, gate_key, scopes_key
+from ..errors import NotAllowed, RequestError, Unauthenticated
+from ..middlewares import Handler, Reply
+from ..settings.schema import Config
+from .callers import Caller
+from .keys import KEY_PATTERN
+from .scopes import OWN
+
+_KEY: Final = re.compile(f"(?i:bearer) +{KEY_PATTERN}")
+_TOKEN: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._-]+)")
+# Browsers follow it without headers of their own, so it takes a user's token in the address as well.
+STREAM_PATH: Final = "/messages/stream"
+
+
+def authentication(config: Config) -> tuple[Middleware, ...]:
+    """Return the middleware, if the service has keys."""
+    # aiohttp's types allow only handlers that return responses.
+    return (cast("Middleware", _authenticate),) if config.get("access") == "keys" else ()
+
+
+@web.middleware
+async def _authenticate(request: web.Request, handler: Handler) -> Reply:
+    """Refuse callers whose route wants another scope; callers that are not known on most routes.
+
+    Raises Unauthenticated, NotAllowed, and Unavailable if the keys cannot be read.
+    """
+    resource = request.match_info.route.resource
+    # There is nothing to protect at an unknown address.
+    scopes = None if resource is None else request.app[scopes_key][resource]
+    if scopes is not None:
+        caller = await _find_caller(request)
+        if caller is None:
+            # The same for each fault, so that nobody learns which ids there are.
+            raise Unauthenticated("Send a valid API key in the header: Authorization: Bearer mak_...")
+        if scopes and caller.scopes.isdisjoint(scopes):
+            raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
+        request[caller_key] = caller
+    return await handler(request)
+
+
+async def is_known_still(request: web.Request) -> bool:
+    """Whether the key or the token with which the request came in works now."""
+    try:
+        return caller_key not in request or await _find_caller(request) is not None
+    except RequestError:
+        return False
+
+
+async def _find_caller(request: web.Request) -> Caller | None:
+    header = request.headers.get(hdrs.AUTHORIZATION, "")
+    if key := _KEY.fullmatch(header):
+        return await request.app[gate_key].owner_of_key(*key.groups())
+    if token := _TOKEN.fullmatch(header):
+        return await request.app[gate_key].owner_of_token(token[1])
+    if not header and request.rel_url.raw_path == STREAM_PATH and "token" in request.query:
+        return await request.app[gate_key].owner_of_token(request.query["token"])
+    return None
+
+
+def _listed(scopes: Collection[str]) -> str:
+    return " or ".join(scope for scope in scopes if scope != OWN)

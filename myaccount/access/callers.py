@@ -1,0 +1,41 @@
+"""Who sends a request, and what that allows."""
+
+from collections.abc import Set
+from typing import Final, Literal, NamedTuple
+
+from aiohttp import web
+
+from ..appkeys import caller_key
+from ..ledger.makers import Maker
+from .scopes import CARDS, SCOPES
+
+
+class Caller(NamedTuple):
+    """A key, an operator, a user by the user's own token or, in an open service, nobody in particular."""
+
+    kind: Literal["key", "operator", "user", "nobody"]
+    # The key's id, the operator's name or the user's id.
+    id: str
+    scopes: Set[str]
+    # As which it makes orders. An open service does not know.
+    maker: Maker | None = None
+    # How many requests a second it may send.
+    rate: int | None = None
+
+    @property
+    def sees_cards(self) -> bool:
+        """Whether it sees whole card numbers."""
+        return CARDS in self.scopes
+
+    def may_see(self, user_id: str | None) -> bool:
+        """Whether it may see what is that user's."""
+        return self.kind != "user" or user_id == self.id
+
+
+ANYBODY: Final = Caller("nobody", "", frozenset(SCOPES))
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who sends the request."""
+    caller: Caller = request.get(caller_key, ANYBODY)
+    return caller

@@ -1,0 +1,18 @@
+"""A clock that never goes back, so that what has expired stays so."""
+
+import time
+from datetime import datetime, timedelta
+
+from ..database.times import utc_now
+
+
+class Clock:
+    """The time in UTC. It never goes back behind `seen_at`, nor behind what it told before."""
+
+    def __init__(self, seen_at: datetime) -> None:
+        self._begin = max(seen_at, utc_now())
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        # If the system's clock is set back, time passes all the same.
+        return max(utc_now(), self._begin + timedelta(seconds=time.monotonic() - self._began))

@@ -1,0 +1,30 @@
+"""What a user's token shows: to it, other users are not there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+
+from ..access.callers import caller_of
+from ..errors import UserNotFound
+
+# Nobody has this id, which has a space.
+NOBODY: Final = " nobody"
+
+
+def id_as_seen(request: web.Request, user_id: str) -> str:
+    """Return the user's id or, if the caller must not see that user, one that nobody has.
+
+    So the same queries are made as for a user that is not there, and take as long.
+    """
+    return user_id if caller_of(request).may_see(user_id) else NOBODY
+
+
+@contextmanager
+def user_as_seen(request: web.Request, user_id: str) -> Iterator[str]:
+    """Give what `id_as_seen` returns. The error for a user that is not there names the user that was asked for."""
+    try:
+        yield id_as_seen(request, user_id)
+    except UserNotFound:
+        raise UserNotFound(f"There is no user {user_id!r}.", field="userId") from None

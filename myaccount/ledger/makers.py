@@ -1,0 +1,16 @@
+"""Who makes orders, as far as the money rules care."""
+
+from collections.abc import Set
+from typing import Final, NamedTuple
+
+# The scopes of orders.
+MONEY_IN: Final = "money:in"
+MONEY_MOVE: Final = "money:move"
+MONEY_OUT: Final = "money:out"
+
+
+class Maker(NamedTuple):
+    """Whoever makes an order; `id` has only letters, digits, dots, hyphens and underscores."""
+
+    id: str
+    scopes: Set[str]

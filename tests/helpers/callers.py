@@ -1,0 +1,47 @@
+"""API keys of a running service, and clients that send them."""
+
+import math
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from myaccount.access.keys import create_key
+from myaccount.access.scopes import SCOPES
+from myaccount.appkeys import gate_key
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
+
+from ..conftest import Client, ClientOf
+
+# Of a key that may do everything.
+ALL = SCOPES
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def new_key(
+    database: Database,
+    name: str,
+    *scopes: str,
+    now: datetime | None = None,
+    lifetime: timedelta | None = None,
+    rate: int | None = None,
+) -> str:
+    """Return a new key. A running service knows it a second later, unless it has looked for no key before."""
+    return await create_key(database, name, scopes, now or utc_now(), rate_per_second=rate, lifetime=lifetime)
+
+
+def client_with(client: Client, key: str) -> Client:
+    """Return another client of the same server, which sends the key; it is closed with its `async with`."""
+    return ClientOf(client.server, headers=bearer(key))
+
+
+def without(scopes: Collection[str]) -> list[str]:
+    """Return the scopes of keys but for these."""
+    return [scope for scope in SCOPES if scope not in scopes]
+
+
+def read_keys_again(client: Client) -> None:
+    """Let the service read the keys with the next request, and not only when they are a second old."""
+    client.server.app[gate_key]._keys._began = -math.inf  # type: ignore[attr-defined]

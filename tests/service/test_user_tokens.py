@@ -1,0 +1,171 @@
+"""A user's own token: it shows what is the user's own, and nothing else."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from myaccount.access.tokens import make_token
+from myaccount.appkeys import gate_key
+from myaccount.database.database import Database
+from myaccount.database.times import utc_now
+from myaccount.routes import ROUTES
+
+from ..conftest import Client, Section
+from ..helpers.callers import ALL, client_with, new_key
+from ..helpers.wallets import Answer, open_account, post
+from .test_stream import Stream
+
+USERS = ("u1", "u2", "u3")
+
+
+@pytest.fixture
+def queue() -> Section:
+    return {"access": "keys"}
+
+
+@pytest.fixture
+async def shop(client: Client, database: Database) -> AsyncIterator[Client]:
+    """A client whose key may do everything. Three users have accounts."""
+    async with client_with(client, await new_key(database, "all", *ALL)) as shop:
+        for user in USERS:
+            await open_account(shop, user, f"a-{user}")
+        assert (await post(shop, "/recharge", orderId="r1", userId="u1", amount="100")).code == "done"
+        moved = await post(shop, "/transfer", orderId="t1", fromuserId="u1", touserId="u2", amount="1")
+        assert moved.code == "done"
+        yield shop
+
+
+async def _token(shop: Client, user_id: str, **fields: object) -> str:
+    answer = await post(shop, "/usertoken", userId=user_id, **fields)
+    assert answer.status == 200, answer
+    return str(answer.body["TOKEN"])
+
+
+def _content(answer: Answer, replace: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the body without the request's id, and with these words of the detail replaced."""
+    body = {name: value for name, value in answer.body.items() if name != "request_id"}
+    for old, new in replace.items():
+        body |= {"detail": body["detail"].replace(old, new)} if "detail" in body else {}
+    return body
+
+
+async def test_a_token_tells_when_it_expires(shop: Client) -> None:
+    given: list[tuple[dict[str, object], int]] = [
+        ({}, 3600),
+        ({"expiresIn": 1}, 1),
+        ({"expiresIn": "86400"}, 86_400),
+    ]
+    for fields, seconds in given:
+        answer = await post(shop, "/usertoken", userId="u1", **fields)
+        assert answer.body["result"] == 1
+        left = datetime.fromisoformat(answer.body["EXPIRES_AT"].removesuffix("Z")) - utc_now()
+        assert seconds - 20 < left.total_seconds() <= seconds
+        assert answer.body["EXPIRES_AT"].endswith(".000000Z")
+    for wrong in (0, 86_401, "soon"):
+        assert (await post(shop, "/usertoken", userId="u1", expiresIn=wrong)).field == "expiresIn"
+    assert (await post(shop, "/usertoken", userId="nobody")).code == "user_not_found"
+
+
+async def test_a_user_reads_what_is_the_users_own(shop: Client) -> None:
+    async with client_with(shop, await _token(shop, "u1")) as app:
+        (row,) = (await post(app, "/queryacc", userId="u1")).body["result"]
+        assert (row["USER_ID"], row["CARD_NUM"]) == ("u1", "******")
+        for order_id in ("r1", "t1"):
+            assert (await post(app, "/querorder", orderId=order_id)).body["ORDER_ID"] == order_id
+        assert (await post(app, "/messages", userId="u1")).body["pageNo"] == 1
+        assert (await post(app, "/messages/read", userId="u1", upTo=0)).body["result"] == 1
+    async with client_with(shop, await _token(shop, "u2")) as app:
+        assert (await post(app, "/querorder", orderId="t1")).body["TO_USER_ID"] == "u2"
+
+
+async def test_what_is_another_users_is_answered_like_what_is_not_there(shop: Client) -> None:
+    async with client_with(shop, await _token(shop, "u3")) as app:
+        for path, name, there, missing, more in (
+            ("/queryacc", "userId", "u1", "u9", {}),
+            ("/querorder", "orderId", "t1", "t9", {}),
+            ("/messages", "userId", "u1", "u9", {}),
+            ("/messages/read", "userId", "u1", "u9", {"upTo": 7}),
+            ("/messages/read", "userId", "u1", "u9", {"nids": ["1"]}),
+        ):
+            hidden = await post(app, path, **{name: there}, **more)
+            absent = await post(shop, path, **{name: missing}, **more)
+            assert hidden.status == absent.status
+            assert _content(hidden) == _content(absent, replace={missing: there}), path
+        async with app.get("/messages/stream?userId=u1") as response:
+            assert (response.status, (await response.json(content_type=None))["code"]) == (404, "user_not_found")
+    # Nothing of u1's was marked.
+    inbox = (await post(shop, "/messages", userId="u1")).body
+    assert inbox["unread"] == inbox["total"]
+
+
+async def test_a_token_opens_no_other_route(shop: Client) -> None:
+    async with client_with(shop, await _token(shop, "u1")) as app:
+        own = {"/queryacc", "/querorder", "/messages", "/messages/read", "/messages/stream"}
+        for route in ROUTES:
+            for method in route.methods:
+                async with app.request(method, route.operation.path) as response:
+                    assert (response.status == 403) is (route.operation.path not in own), route.operation.path
+
+
+async def test_a_token_that_is_wrong_or_has_expired_is_not_known(shop: Client) -> None:
+    signing = await shop.server.app[gate_key].signing()  # type: ignore[attr-defined]
+    now = signing.clock.now()
+    right = make_token("u1", now + timedelta(seconds=60), signing)
+    other = make_token("u1", now + timedelta(seconds=60), signing._replace(secret="0" * 64))
+    payload, _, signature = right.partition(".")
+    forged = make_token("u2", now + timedelta(seconds=60), signing).partition(".")[0]
+    for token in (other, f"{forged}.{signature}", payload, f".{right}", f"{payload}.", right[:-2],
+                  make_token("u1", now, signing), make_token("u1", now - timedelta(days=1), signing)):  # fmt: skip
+        async with client_with(shop, token) as app:
+            refused = await post(app, "/queryacc", userId="u1")
+            assert (refused.status, refused.code) == (401, "unauthenticated"), token
+    async with client_with(shop, right) as app:
+        assert (await post(app, "/queryacc", userId="u1")).status == 200
+
+
+async def test_a_browser_follows_with_the_token_in_the_address_and_no_log_shows_it(
+    client: Client, shop: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = await _token(shop, "u1")
+    async with client.get(f"/messages/stream?userId=u1&token={token}") as response:
+        assert response.status == 200
+        for expected in (b"id: ", b"\n"):
+            assert (await response.content.readline()).startswith(expected)
+        assert (await post(shop, "/recharge", orderId="r2", userId="u1", amount="5")).code == "done"
+        # Messages of earlier orders may come first.
+        while await Stream(response).sources(1) != ["r2"]:
+            pass
+    for address in (
+        f"/messages?userId=u1&token={token}",
+        f"/messages/stream?userId=u1&token={token}x",
+        f"/messages/stream?userId=u1&token={token}&token={token}",
+        f"/messages/stream?userId=&token={token}",
+        f"/messages/stream?token={token}",
+        f"/messages/stream?userId=u1&token={token}&language=xx",
+        f"/messages/stream?userId=u1&tokens={token}",
+        f"/messages/strean?userId=u1&token={token}",
+    ):
+        async with client.get(address) as response:
+            assert response.status in (400, 401, 404)
+            assert token not in await response.text()
+    assert token not in caplog.text
+    assert "/messages/stream" in caplog.text
+
+
+async def test_a_stream_ends_before_it_sends_anything_to_a_key_that_was_revoked(
+    client: Client, shop: Client, database: Database
+) -> None:
+    signing = await client.server.app[gate_key].signing()  # type: ignore[attr-defined]
+    token = make_token("u1", signing.clock.now() + timedelta(seconds=2), signing)
+    async with client.get(f"/messages/stream?userId=u1&token={token}") as response:
+        assert (await response.content.readline()).startswith(b"id: ")
+        signing.clock._begin += timedelta(seconds=3)
+        assert (await post(shop, "/recharge", orderId="r2", userId="u1", amount="5")).code == "done"
+        async with asyncio.timeout(20):
+            assert b"data:" not in await response.content.read()
