@@ -4,9 +4,9 @@ The environment variable MYACCOUNT_CONFIG names the service's configuration file
 """
 
 import errno
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -83,10 +83,11 @@ def on_starting(server: Any) -> None:
                 address_text(*address),
                 PORT_FREE_SECONDS,
             )
-    # It prints what is wrong.
-    if subprocess.run(
-        [sys.executable, "-m", "myaccount", "check", "-c", _file], stdout=subprocess.DEVNULL
-    ).returncode:
+    # In a process of its own, because the master must not load what its workers load. It prints what is wrong.
+    check = multiprocessing.get_context("fork").Process(target=_check)
+    check.start()
+    check.join()
+    if check.exitcode:
         sys.exit(1)
     for section, address in addresses:
         _wait_until_free(section, address)
@@ -111,6 +112,14 @@ def _refuse_unsaid(config: Config, addresses: Iterable[Any]) -> None:
         if "access" not in config and not (is_port and is_loopback(address[0])):
             place = address_text(*address) if is_port else str(address)
             raise WrongConfiguration(f"{_file}: access: {access_unsaid(place)}")
+
+
+def _check() -> None:
+    """Run `myaccount check`, and exit with its status."""
+    from myaccount.cli.entry import main
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(main(["check", "-c", _file]))
 
 
 def _section(address: Any) -> str:

@@ -123,7 +123,7 @@ class Service:
     def _ask(self, path: str, data: bytes | None) -> bytes:
         """Return the body of a reply. Raises HTTPError for a refusal."""
         try:
-            with urllib.request.urlopen(self.address + path, data, timeout=10) as response:  # noqa: S310 - our own
+            with urllib.request.urlopen(self.address + path, data, timeout=START_SECONDS) as response:  # noqa: S310 - our own
                 text: bytes = response.read()
         except urllib.error.HTTPError as error:
             # Otherwise its socket is open until the garbage collection, which fails the test that runs then.
