@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Final
 
+from sqlalchemy.exc import DBAPIError
+
 from ..errors import Unavailable
 
 
@@ -69,6 +71,16 @@ SQLITE: Final[Mapping[int, ErrorKind]] = {
 # Errors that the drivers raise themselves have no number. PEP 249 sets the names of these classes. PyMySQL is not
 # imported for them: that takes 10 MiB, which the embedded service can do without.
 _OURS: Final = {"ProgrammingError", "DataError", "NotSupportedError"}
+
+
+_MISSING_TABLE: Final = 1146
+
+
+def is_missing_table(error: DBAPIError) -> bool:
+    """Whether the statement names a table that does not exist."""
+    cause = error.orig
+    # SQLite has no code of its own for this.
+    return cause is not None and (cause.args[0] == _MISSING_TABLE or str(cause).startswith("no such table"))
 
 
 def kind_of(error: BaseException) -> ErrorKind:

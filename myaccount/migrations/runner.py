@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from ..database.error_kinds import is_missing_table
 from ..database.start_errors import DatabaseNotReady
 from ..settings.paths import resource
 
@@ -60,9 +62,13 @@ def title_of(version: str) -> str:
 
 def read_version(connection: Connection) -> str | None:
     """Return the version of the database's schema; None without one, or if the first migration is unfinished."""
-    if not inspect(connection).has_table("alembic_version"):
+    try:
+        # While another program makes the table, this waits. In MySQL, asking whether there is one would fail.
+        version: str | None = connection.scalar(text("SELECT MAX(version_num) FROM alembic_version"))
+    except DBAPIError as error:
+        if not is_missing_table(error):
+            raise
         return None
-    version: str | None = connection.scalar(text("SELECT MAX(version_num) FROM alembic_version"))
     return version
 
 

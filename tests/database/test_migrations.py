@@ -9,15 +9,17 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from myaccount.cli import entry as cli
-from myaccount.database import migration_lock
+from myaccount.database import freshness, migration_lock
 from myaccount.database.database import open_database
 from myaccount.errors import Unavailable
+from myaccount.migrations import startup
 from myaccount.migrations.runner import head_version, read_version
 from myaccount.model import access  # noqa: F401 - the metadata has its tables
 from myaccount.model.columns import metadata
 from myaccount.settings.paths import resource
 from myaccount.settings.schema import Config
 
+from ..conftest import eventually
 from ..helpers.engines import runs_on
 from ..helpers.migrating import (
     VERSION,
@@ -32,6 +34,7 @@ from ..helpers.migrating import (
     only_mariadb,
     only_sqlite,
     prepare,
+    run,
     tables_of,
 )
 from ..helpers.servers import MariaDB
@@ -118,7 +121,7 @@ def test_the_options_go_with_their_command(words: list[str], capsys: pytest.Capt
 def test_several_programs_may_migrate_at_once(file: Path, config: Config, engine: Engine) -> None:
     with ThreadPoolExecutor(5) as pool:
         done = list(pool.map(lambda _: run_command("myaccount", "migrate", "-c", str(file)), range(5)))
-    assert [program.returncode for program in done] == [0] * 5, done
+    assert [program.returncode for program in done] == [0] * 5, "".join(program.stderr for program in done)
     assert sorted("nothing to do" in program.stdout for program in done) == [False, True, True, True, True]
     with engine.connect() as connection:
         assert read_version(connection) == head_version()
@@ -147,6 +150,39 @@ async def test_a_migration_waits_for_that_of_another_host_and_then_gives_up(
             await migrate(config)
     # The lock is that of one database only.
     await migrate(config)
+
+
+@only_mariadb
+@pytest.mark.not_on("oceanbase", because="a change of a table waits for no transaction there")
+async def test_a_version_that_another_program_changes_is_waited_for(
+    config: Config, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "LOCK_TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr(startup, "TRANSACTION_TIMEOUT_SECONDS", 60)
+    await migrate(config)
+
+    def change() -> None:
+        # There and back. It locks the first table, and waits for the second.
+        run(engine, f"RENAME TABLE {VERSION} TO a, a TO {VERSION}, bulk TO b, b TO bulk")
+
+    async def waiting(count: int) -> None:
+        def are_waiting() -> bool:
+            with engine.connect() as connection:
+                rows = connection.exec_driver_sql("SHOW PROCESSLIST")
+                return [row.State for row in rows].count("Waiting for table metadata lock") == count
+
+        await eventually(lambda: asyncio.to_thread(are_waiting))
+
+    with engine.connect() as other:
+        other.exec_driver_sql("SELECT * FROM bulk")
+        changing = asyncio.create_task(asyncio.to_thread(change))
+        await waiting(1)
+        async with open_database(config, Path()) as database:
+            reading = asyncio.create_task(startup.schema_version(database))
+            await waiting(2)
+            other.rollback()
+            await changing
+            assert await reading == head_version()
 
 
 @only_mariadb
