@@ -83,7 +83,7 @@ def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:
     for statement in statements:
         bytes_ = len(statement.encode()) + 1
         if bytes_ > limit_bytes:
-            raise TooLarge(f"A statement has {bytes_} bytes, and the database's max_allowed_packet is less.")
+            raise TooLarge(f"A statement has {bytes_} bytes. Raise the database's max_allowed_packet.")
         if packet and size + bytes_ > limit_bytes:
             yield ";".join(packet)
             packet, size = [], 0

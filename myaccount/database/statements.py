@@ -3,8 +3,10 @@
 What a client wrote is a parameter, always.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+Value = TypeVar("Value")
 
 # A statement, with %s for each parameter (`?` for SQLite's own), and its parameters.
 Bound = tuple[str, Sequence[object]]
@@ -39,6 +41,29 @@ def _parts(rows: Iterable[Bound]) -> Iterator[list[Bound]]:
         size += characters
     if part:
         yield part
+
+
+def texts_that_fit(
+    values: Sequence[Value], text_of: Callable[[Sequence[Value]], str], limit_bytes: int
+) -> Iterator[str]:
+    """Yield one text of all the values or, if that would be too long in a statement, those of their halves."""
+    text = text_of(values)
+    if len(values) == 1 or _fits(text, limit_bytes):
+        yield text
+    else:
+        middle = len(values) // 2
+        yield from texts_that_fit(values[:middle], text_of, limit_bytes)
+        yield from texts_that_fit(values[middle:], text_of, limit_bytes)
+
+
+def _fits(text: str, limit_bytes: int) -> bool:
+    # Nearly always an upper bound is enough: two bytes for an escaped ASCII character, four for any other.
+    return len(text) * (2 if text.isascii() else 4) <= limit_bytes or _escaped_bytes(text) <= limit_bytes
+
+
+def _escaped_bytes(text: str) -> int:
+    """Return the length of the text with a backslash before each quote and each backslash."""
+    return len(text.encode()) + sum(map(text.count, "\"'\\"))
 
 
 def placeholders(parameters: Collection[object]) -> str:

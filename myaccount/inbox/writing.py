@@ -25,6 +25,8 @@ _ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = u
 # The forced index fixes the order of the locks, also for a small table. Two transactions that lock the same
 # readers in different orders could deadlock.
 _LOCK: Final = "SELECT 1, JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
+# Even with the longest user ids, a statement fits into a max_allowed_packet of 64 KiB.
+READERS_AT_ONCE: Final = 300
 _COUNT_READ: Final = text(
     "UPDATE folder SET unread = unread - :marked WHERE reader_id = :reader_id AND team_id = :team_id"
     " AND message_type = :message_type AND own = :own"
@@ -84,12 +86,13 @@ def _message_row(m: NewMessage) -> Bound:
 
 
 def _lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
-    """Return the statement that locks the readers' inboxes, or none where it is not needed."""
+    """Return the statements that lock the readers' inboxes, or none where that is not needed."""
     if is_sqlite(connection) or not user_ids:
         # SQLite has one writer at a time.
         return []
     ids = sorted(user_ids)
-    return [(f"{_LOCK} ({placeholders(ids)}) FOR UPDATE", ids)]
+    parts = [ids[start : start + READERS_AT_ONCE] for start in range(0, len(ids), READERS_AT_ONCE)]
+    return [(f"{_LOCK} ({placeholders(part)}) FOR UPDATE", part) for part in parts]
 
 
 async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:

@@ -7,10 +7,12 @@ this way, 1.35 ms with a round trip for each statement, and 1.65 ms through Core
 What a client wrote is a parameter. Numbers, and constants of the program, are literals.
 """
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ..database.database import DriverConnection
 from ..database.statements import Bound
@@ -18,6 +20,8 @@ from ..database.times import sql_time, utc_now
 from ..ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
+
+Value = TypeVar("Value")
 
 # The columns of an order as its class has them. The key and the time are added when the row is inserted.
 ORDER_COLUMNS: Final = (
@@ -32,6 +36,13 @@ ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"
 # How many expired holds one transaction ends.
 EXPIRED_LIMIT: Final = 500
+# The most that one row adds to a statement, or to its answer: two ids, whose 45 characters have up to four bytes
+# each, and numbers.
+ROW_BYTES: Final = 512
+# An order also has a note, a reference and three more ids.
+ORDER_BYTES: Final = 2_500
+# A user's first accounts in all currencies, of which few users have more than some.
+USER_BYTES: Final = 2_500
 
 
 class AccountRow(NamedTuple):
@@ -58,8 +69,12 @@ class Locked(NamedTuple):
 class BatchConnection(ABC):
     """One transaction on a driver's connection: `begin`, then `commit`.
 
-    Each method raises TooLarge, and the driver's own errors.
+    Statements are divided so that neither they nor their answers are larger than the database allows. Each method
+    raises the driver's own errors, and TooLarge if an answer is too large all the same.
     """
+
+    # The most bytes of a statement, and of an answer.
+    limit_bytes = sys.maxsize
 
     def __init__(self, connection: DriverConnection) -> None:
         self._driver, self._info = connection
@@ -71,10 +86,10 @@ class BatchConnection(ABC):
 
         Of an order, its id and both account keys. What is not there is left out.
         """
-        firsts, named, orders = await self._run_some(
-            self._find_first_accounts(user_ids) if user_ids else None,
-            self._find_accounts(account_ids) if account_ids else None,
-            self._find_targets(order_ids) if order_ids else None,
+        firsts, named, orders = await self._query(
+            map(self._find_first_accounts, self._parts(user_ids, USER_BYTES)),
+            map(self._find_accounts, self._parts(account_ids)),
+            map(self._find_targets, self._parts(order_ids)),
         )
         return (
             [AccountRow(*row) for row in firsts],
@@ -94,12 +109,14 @@ class BatchConnection(ABC):
         COMMITTED shows it.
         """
         # In ascending order, so that two batches cannot deadlock.
-        locks = self._lock_accounts(sorted(keys), wait_milliseconds)
-        rows, found = await self._run(locks, self._find_orders(order_ids))
-        *orders, now = found
+        locks = [self._lock_accounts(part, wait_milliseconds) for part in self._parts(sorted(keys))]
+        # Without orders, the query still returns the time.
+        finds = map(self._find_orders, self._parts(order_ids, ORDER_BYTES) or [()])
+        answers = await self._run(*locks, *finds)
+        *_, (*_, now) = answers
         return Locked(
-            {row[0]: Account(*row) for row in rows},
-            {row[0]: Order(*row) for row in orders},
+            {row[0]: Account(*row) for rows in answers[: len(locks)] for row in rows},
+            {row[0]: Order(*row) for rows in answers[len(locks) :] for row in rows[:-1]},
             datetime.fromisoformat(now),
         )
 
@@ -112,55 +129,62 @@ class BatchConnection(ABC):
         """
         if not order_ids and not payers:
             return {}, False
-        named, expired = await self._run_some(
-            self._find_holds(order_ids) if order_ids else None,
-            self._find_expired_holds(payers, sql_time(now), EXPIRED_LIMIT) if payers else None,
+        limit = min(EXPIRED_LIMIT, self._rows_at_once(ROW_BYTES))
+        named, expired = await self._query(
+            map(self._find_holds, self._parts(order_ids)),
+            [self._find_expired_holds(payers, sql_time(now), limit)] if payers else [],
         )
-        return {row[0]: _hold(row) for row in [*named, *expired]}, len(expired) == EXPIRED_LIMIT
+        return {row[0]: _hold(row) for row in [*named, *expired]}, len(expired) == limit
 
     async def find_bulks(self, bulk_ids: Collection[str]) -> dict[str, Bulk]:
-        (found,) = await self._run(self._find_bulks(bulk_ids))
+        (found,) = await self._query(map(self._find_bulks, self._parts(bulk_ids)))
         return {row[0]: Bulk(*row) for row in found}
 
     async def find_account_changes(self, change_ids: Collection[str]) -> set[str]:
         """Return which of these changes of accounts were made before."""
-        (found,) = await self._run(self._find_account_changes(change_ids))
+        (found,) = await self._query(map(self._find_account_changes, self._parts(change_ids)))
         return set(found)
 
     async def rollback(self) -> None:
         await self._run(("ROLLBACK", ()))
 
-    async def commit(self, state: State, events: Sequence[str]) -> list[int]:
+    async def commit(self, state: State, events: Iterable[str]) -> list[int]:
         """Write everything that the batch changed, with its events, and commit; return the events' ids."""
         now = sql_time(state.now)
-        statements: list[Bound] = []
-        if state.new_orders:
-            statements += self._insert_orders(state.new_orders, now)
-        if state.new_entries:
-            statements += self._insert_entries(state.new_entries)
-        if holds := state.new_holds | state.changed_holds:
-            statements += self._write_holds(list(holds.values()))
-        if state.refunded:
-            statements.append(self._write_refunds(state.refunded))
-        if state.new_bulks:
-            statements.append(self._insert_bulks(state.new_bulks, now))
-        statements += [self._insert_account_change(change, now) for change in state.account_changes]
+        holds = state.new_holds | state.changed_holds
+        statements = [
+            *[self._insert_orders(part, now) for part in self._parts(state.new_orders, ORDER_BYTES)],
+            *map(self._insert_entries, self._parts(state.new_entries)),
+            *map(self._write_holds, self._parts(holds.values())),
+            *[self._write_refunds(dict(part)) for part in self._parts(state.refunded.items())],
+            *[self._insert_bulks(part, now) for part in self._parts(state.new_bulks)],
+            *[self._insert_account_change(change, now) for change in state.account_changes],
+        ]
         accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)
         # With a new limit, its balance must be written in the same statement: the table's CHECK compares them.
         reset = {change.account for change in state.account_changes}
         statements += [self._write_account(account) for account in accounts if account.id in reset]
-        if others := [account for account in accounts if account.id not in reset]:
-            statements.append(self._write_balances(others, held=bool(holds)))
+        others = [account for account in accounts if account.id not in reset]
+        statements += [self._write_balances(part, held=bool(holds)) for part in self._parts(others)]
         for body in events:
             # The sweeper compares this with this process's clock.
             statements += self._insert_event(body, now, sql_time(due_after(utc_now())))
         found = await self._run(*statements, ("COMMIT", ()))
         return [int(event_id) for (event_id,) in found]
 
-    async def _run_some(self, *statements: Bound | None) -> list[list[Any]]:
-        """Run the queries that are there; return the values of each, none for one that is not there."""
-        found = iter(await self._run(*[statement for statement in statements if statement is not None]))
-        return [[] if statement is None else next(found) for statement in statements]
+    def _parts(self, values: Collection[Value], row_bytes: int = ROW_BYTES) -> list[Sequence[Value]]:
+        """Divide the values into those of one statement each; of none, there is no part."""
+        size, every = self._rows_at_once(row_bytes), list(values)
+        return [every[start : start + size] for start in range(0, len(every), size)]
+
+    def _rows_at_once(self, row_bytes: int) -> int:
+        return max(1, self.limit_bytes // row_bytes)
+
+    async def _query(self, *queries: Iterable[Bound]) -> list[list[Any]]:
+        """Run the queries, each as the statements that it is divided into; return the values of each query."""
+        divided = [list(statements) for statements in queries]
+        found = iter(await self._run(*chain(*divided)))
+        return [[value for _ in statements for value in next(found)] for statements in divided]
 
     @abstractmethod
     async def _run(self, *statements: Bound) -> list[list[Any]]:
@@ -195,13 +219,13 @@ class BatchConnection(ABC):
     def _find_account_changes(self, change_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]: ...
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound: ...
 
     @abstractmethod
-    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]: ...
+    def _insert_entries(self, entries: Sequence[Entry]) -> Bound: ...
 
     @abstractmethod
-    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]: ...
+    def _write_holds(self, holds: Sequence[HoldState]) -> Bound: ...
 
     @abstractmethod
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound: ...

@@ -1,13 +1,14 @@
 """A batch's statements, in SQL that MySQL and MariaDB both understand."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from ..database.database import DriverConnection
 from ..database.error_kinds import ErrorKind, kind_of
 from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
 from ..database.server_differences import select_within
-from ..database.statements import Bound, insert_rows, placeholders, sql_literal
+from ..database.statements import Bound, placeholders, sql_literal
 from ..database.times import sql_time
 from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
 from .batches import (
@@ -21,15 +22,16 @@ from .batches import (
     Locked,
 )
 
-# The rows of more orders than an ordinary batch has are divided into several statements.
-ROWS_AT_ONCE: Final = 512
-
 
 class MysqlBatch(BatchConnection):
     """A batch on MySQL or MariaDB, where the first statement begins the transaction."""
 
+    def __init__(self, connection: DriverConnection) -> None:
+        super().__init__(connection)
+        self.limit_bytes = self._info[PACKET_LIMIT]
+
     async def _run(self, *statements: Bound) -> list[list[Any]]:
-        return await run_mysql_pipeline(self._driver, statements, self._info[PACKET_LIMIT])
+        return await run_mysql_pipeline(self._driver, statements, self.limit_bytes)
 
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
@@ -115,21 +117,21 @@ class MysqlBatch(BatchConnection):
             tuple(change_ids),
         )
 
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         time = sql_literal(created_at)
         plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
         columns = PLAIN_ORDER_COLUMNS if plain else ORDER_COLUMNS
         row = _plain_row if plain else _whole_row
         return _inserted(f"INSERT INTO `order` ({columns}, created_at)", [row(order, time) for order in orders])
 
-    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]:
+    def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
         rows: list[Bound] = [
             (f"({account},{number},%s,{amount},{balance})", (order_id,))
             for account, number, order_id, amount, balance in entries
         ]
         return _inserted("INSERT INTO entry (account, number, order_id, amount, balance)", rows)
 
-    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]:
+    def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows: list[Bound] = []
         for hold in holds:
             end = sql_literal(sql_time(hold.expires_at))
@@ -137,7 +139,7 @@ class MysqlBatch(BatchConnection):
             values = f"{hold.payer},{hold.payee},{hold.remaining},{hold.captured},{sql_literal(hold.status)}"
             rows.append((f"(%s,{values},{end},{due})", (hold.order_id,)))
         changed = ("remaining", "captured", "status", "expires_at", "due_at")
-        return insert_rows(
+        return _inserted(
             f"INSERT INTO hold ({HOLD_COLUMNS}, due_at)",
             rows,
             "ON DUPLICATE KEY UPDATE " + ", ".join(f"{column} = VALUES({column})" for column in changed),
@@ -212,11 +214,9 @@ def _whole_row(order: Order, created_at: str) -> Bound:
     )
 
 
-def _inserted(insert: str, rows: Sequence[Bound]) -> list[Bound]:
-    if len(rows) > ROWS_AT_ONCE:
-        return insert_rows(insert, rows)
+def _inserted(insert: str, rows: Sequence[Bound], tail: str = "") -> Bound:
     text = ",".join(text for text, _ in rows)
-    return [(f"{insert} VALUES {text}", [parameter for _, parameters in rows for parameter in parameters])]
+    return f"{insert} VALUES {text} {tail}", [parameter for _, parameters in rows for parameter in parameters]
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -7,23 +7,20 @@ from typing import Final, NamedTuple, TypeVar
 
 from ..database.database import Database, DriverConnection
 from ..database.error_kinds import ErrorKind, kind_of
-from ..ledger.changes import Change
 from ..ledger.commands import Command
 from ..ledger.decide import decide
 from ..ledger.outcomes import Outcome
 from ..ledger.references import OrdersOf, Reference
 from ..ledger.refusals import Decline
 from ..ledger.state import State
-from ..outbox.events import event_body
-from .batches import BatchConnection
+from ..outbox.events import event_bodies
+from .batches import ROW_BYTES, BatchConnection
 from .books import BookReader
 from .mysql_batch import MysqlBatch
 from .sqlite_batch import SqliteBatch
 
 Result = TypeVar("Result")
 
-# A larger batch has several events, so that none is too large for a packet of the database's.
-EVENT_CHANGES_LIMIT: Final = 256
 # Orders that are sent again come in groups: after a failure of the network, or of a program that sends them.
 LOOK_UP_SECONDS: Final = 1.0
 
@@ -48,7 +45,8 @@ class _Decision(NamedTuple):
 
     async def commit(self, batch: BatchConnection) -> tuple[Posted, list[int]]:
         """Write it, and return it with the ids of its events."""
-        event_ids = await batch.commit(self.state, _event_bodies(self.state.changes))
+        bodies = event_bodies(self.state.changes, batch.limit_bytes - ROW_BYTES)
+        event_ids = await batch.commit(self.state, bodies)
         outcomes = iter(self.outcomes)
         return Posted([next(outcomes) if free else None for free in self.free], self.blocked), event_ids
 
@@ -134,10 +132,3 @@ class Poster:
     def touched(self, command: Command) -> set[Reference]:
         """Return whose rows the command wants, as far as that is known."""
         return self._reader.touched(command)
-
-
-def _event_bodies(changes: Sequence[Change]) -> list[str]:
-    return [
-        event_body(changes[start : start + EVENT_CHANGES_LIMIT])
-        for start in range(0, len(changes), EVENT_CHANGES_LIMIT)
-    ]

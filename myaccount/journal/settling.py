@@ -1,11 +1,9 @@
 """Settles a batch: posts its orders in one transaction, and gives each order its outcome or its error.
 
-A batch that fails as a whole is divided, down to single orders, so that one order's fault does not refuse the
-others.
+If a batch fails as a whole, its orders are settled one by one: the fault of one must not refuse the others.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,8 +17,6 @@ from ..observability.metrics import BATCH_COMMANDS, count_orders
 from .blocked import BlockedOrders, Submitted
 from .posting import Poster
 
-_logger = logging.getLogger(__name__)
-
 BATCH_LIMIT: Final = 256
 
 
@@ -31,24 +27,20 @@ class Settler:
         self._poster = poster
         self._blocked = blocked
         self._fail_all = fail_all
-        # Less than BATCH_LIMIT after a batch that was too large for the database.
-        self.batch_limit = BATCH_LIMIT
 
     async def settle(self, batch: Sequence[Submitted], *, wait: bool) -> None:
         """Settle the batch; `wait` for locked rows for as long as batches of other processes usually take."""
         BATCH_COMMANDS.observe(len(batch))
         try:
             posted = await self._poster.post([order.command for order in batch], wait=wait)
-        except TooLarge as error:
-            await self._settle_parts(batch, self._halve_limit(batch), error, wait=wait)
-        except RowLocked as error:
-            await self._settle_parts(batch, 1, error, wait=wait)
+        except (RowLocked, TooLarge) as error:
+            await self._settle_each(batch, error, wait=wait)
         except (Overloaded, Unavailable) as error:
             # All retries failed: the orders that wait for the next batch would only wait for the same error.
             self._fail_all(error)
         except Exception as error:
             # Whatever one order caused must not refuse the others.
-            await self._settle_parts(batch, 1, error, wait=wait)
+            await self._settle_each(batch, error, wait=wait)
         else:
             self._answer(batch, posted.outcomes)
             if self._blocked or posted.blocked:
@@ -57,35 +49,17 @@ class Settler:
             self._blocked.add(
                 [order for order, outcome in zip(batch, posted.outcomes, strict=True) if outcome is None]
             )
-            if len(batch) == self.batch_limit < BATCH_LIMIT:
-                # Try larger batches again: another server, or shorter orders, may allow them.
-                self.batch_limit += 1
 
-    async def _settle_parts(self, batch: Sequence[Submitted], size: int, error: Exception, *, wait: bool) -> None:
-        """Settle the batch in parts, each in its own transaction; a single order fails with the error."""
+    async def _settle_each(self, batch: Sequence[Submitted], error: Exception, *, wait: bool) -> None:
+        """Settle each order in its own transaction; a single order fails with the error."""
         if len(batch) == 1:
             batch[0].fail(error)
             return
-        for start in range(0, len(batch), size):
+        for order in batch:
             now = asyncio.get_running_loop().time()
-            # An order is done already if an earlier part found the database unavailable.
-            part = [
-                order
-                for order in batch[start : start + size]
-                if not order.outcome.done() and not order.fail_if_late(now)
-            ]
-            if part:
-                await self.settle(part, wait=wait)
-
-    def _halve_limit(self, batch: Sequence[Submitted]) -> int:
-        """Return half the number of commands. Half of their orders are the limit of batches from now on."""
-        limit = (sum(order.weight for order in batch) + 1) // 2
-        if limit < self.batch_limit and len(batch) > 1:
-            self.batch_limit = limit
-            _logger.warning(
-                "A batch was too large for the database. Batches have at most %s orders from now on.", limit
-            )
-        return (len(batch) + 1) // 2
+            # An order is done already if an earlier one found the database unavailable.
+            if not order.outcome.done() and not order.fail_if_late(now):
+                await self.settle([order], wait=wait)
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
         decided = [(order, outcome) for order, outcome in zip(batch, outcomes, strict=True) if outcome is not None]

@@ -98,21 +98,19 @@ class SqliteBatch(BatchConnection):
             (_json(change_ids),),
         )
 
-    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> list[Bound]:
+    def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
         columns, count = (PLAIN_ORDER_COLUMNS, PLAIN_ORDER_LENGTH) if plain else (ORDER_COLUMNS, len(orders[0]))
-        return [
-            (
-                f'INSERT INTO "order" ({columns}, created_at) SELECT {_members(count)}, ? FROM json_each(?)',
-                (created_at, _json(orders)),
-            )
-        ]
+        return (
+            f'INSERT INTO "order" ({columns}, created_at) SELECT {_members(count)}, ? FROM json_each(?)',
+            (created_at, _json(orders)),
+        )
 
-    def _insert_entries(self, entries: Sequence[Entry]) -> list[Bound]:
+    def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
         columns = "account, number, order_id, amount, balance"
-        return [(f"INSERT INTO entry ({columns}) SELECT {_members(5)} FROM json_each(?)", (_json(entries),))]
+        return (f"INSERT INTO entry ({columns}) SELECT {_members(5)} FROM json_each(?)", (_json(entries),))
 
-    def _write_holds(self, holds: Sequence[HoldState]) -> list[Bound]:
+    def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = [
             [
                 hold.order_id,
@@ -127,15 +125,13 @@ class SqliteBatch(BatchConnection):
             for hold in holds
         ]
         changed = ("remaining", "captured", "status", "expires_at", "due_at")
-        return [
-            (
-                # WHERE true: without it, ON would begin the condition of a join.
-                f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {_members(8)} FROM json_each(?) WHERE true"
-                " ON CONFLICT (order_id) DO UPDATE SET "
-                + ", ".join(f"{column} = excluded.{column}" for column in changed),
-                (_json(rows),),
-            )
-        ]
+        return (
+            # WHERE true: without it, ON would begin the condition of a join.
+            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {_members(8)} FROM json_each(?) WHERE true"
+            " ON CONFLICT (order_id) DO UPDATE SET "
+            + ", ".join(f"{column} = excluded.{column}" for column in changed),
+            (_json(rows),),
+        )
 
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
         return (

@@ -18,7 +18,7 @@ from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
 from .blocked import RETRY_SECONDS, BlockedOrders, Submitted
 from .posting import Poster
-from .settling import Settler
+from .settling import BATCH_LIMIT, Settler
 
 _logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Journal:
             batch = self._next_batch()
             await self._settle(batch, wait=True)
             settled = len(batch)
-            retried = self._blocked.take_due(asyncio.get_running_loop().time(), self._settler.batch_limit)
+            retried = self._blocked.take_due(asyncio.get_running_loop().time(), BATCH_LIMIT)
             await self._settle(retried, wait=self._blocked.waits_for_locks)
             if self._closing and not (batch or retried):
                 await asyncio.sleep(RETRY_SECONDS)
@@ -140,7 +140,7 @@ class Journal:
         """Take the next orders from the queue; those that want a locked row go to the blocked ones."""
         batch: list[Submitted] = []
         weight = 0
-        while self._waiting and weight < self._settler.batch_limit:
+        while self._waiting and weight < BATCH_LIMIT:
             order = self._waiting.popleft()
             self._waiting_orders -= order.weight
             if self._blocked and self._blocked.concerns(self._poster.touched(order.command)):

@@ -1,7 +1,7 @@
 """Rows of committed events (promise 7). The row is authoritative; the queue only carries its id."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
@@ -9,10 +9,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.leases import for_update_skip_locked
-from ..database.statements import Bound
+from ..database.statements import Bound, texts_that_fit
 from ..ledger.changes import Change
 from ..model.outbox import event
 
+# A transaction with more changes has several events.
+CHANGES_LIMIT: Final = 256
 # How long the queue has to bring an event before the sweeper dispatches it.
 RESEND_SECONDS: Final = 3
 
@@ -27,6 +29,12 @@ class Event(NamedTuple):
 
 def event_body(changes: Iterable[Change]) -> str:
     return json.dumps(list(changes), ensure_ascii=False, separators=(",", ":"))
+
+
+def event_bodies(changes: Sequence[Change], limit_bytes: int) -> Iterator[str]:
+    """Yield the bodies of one transaction's events, each of which has at most so many bytes in a statement."""
+    for start in range(0, len(changes), CHANGES_LIMIT):
+        yield from texts_that_fit(changes[start : start + CHANGES_LIMIT], event_body, limit_bytes)
 
 
 def due_after(now: datetime) -> datetime:

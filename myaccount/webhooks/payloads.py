@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from ..database.statements import texts_that_fit
 from ..database.times import iso_time
 from ..ledger.change_fields import account_fields, held_amount, order_details
 from ..ledger.changes import ACCOUNT_CHANGES, REFUND, WITHDRAW, Change
@@ -33,32 +34,15 @@ def request_bodies(
     bodies of several endpoints.
     """
     timestamp = iso_time(created_at)
+
+    def body_of(data: Sequence[dict[str, object]]) -> str:
+        return _encode({"type": "changes", "timestamp": timestamp, "data": data})
+
     for endpoint, types in subscriptions.items():
         selected = [_fields(change) for change in changes if change.change_type in types]
         for start in range(0, len(selected), REQUEST_CHANGES_LIMIT):
-            for body in _bodies(selected[start : start + REQUEST_CHANGES_LIMIT], timestamp):
+            for body in texts_that_fit(selected[start : start + REQUEST_CHANGES_LIMIT], body_of, BODY_LIMIT_BYTES):
                 yield endpoint, body
-
-
-def _bodies(data: Sequence[dict[str, object]], timestamp: str) -> Iterator[str]:
-    """Yield one body with the data or, if that is too long, the bodies of its halves."""
-    body = _encode({"type": "changes", "timestamp": timestamp, "data": data})
-    if len(data) == 1 or _fits(body):
-        yield body
-    else:
-        middle = len(data) // 2
-        yield from _bodies(data[:middle], timestamp)
-        yield from _bodies(data[middle:], timestamp)
-
-
-def _fits(body: str) -> bool:
-    # Nearly always an upper bound is enough: two bytes for an escaped ASCII character, four for any other.
-    return len(body) * (2 if body.isascii() else 4) <= BODY_LIMIT_BYTES or _escaped_bytes(body) <= BODY_LIMIT_BYTES
-
-
-def _escaped_bytes(body: str) -> int:
-    """Return the length of the body with a backslash before each quote and each backslash."""
-    return len(body.encode()) + sum(map(body.count, "\"'\\"))
 
 
 def _fields(change: Change) -> dict[str, object]:

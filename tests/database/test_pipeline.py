@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.error_kinds import TooLarge
@@ -16,10 +19,11 @@ from myaccount.database.times import utc_now
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change
-from myaccount.ledger.commands import Transfer
+from myaccount.ledger.commands import AtomicBulk, Capture, Hold, OrderCommand, Refund, Transfer
 from myaccount.ledger.money import Amount
 from myaccount.ledger.outcomes import Outcome
 from myaccount.model.inbox import message
+from myaccount.model.ledger import account, user
 from myaccount.model.outbox import event
 from myaccount.webhooks.payloads import request_bodies
 
@@ -119,28 +123,84 @@ class TestAServerThatCutsAggregates:
         await assert_books_balance(database)
 
 
+def _longest(name: str, number: int) -> str:
+    return f"{name}{number}".ljust(45, "\U0001f4b0")
+
+
+USERS = [_longest("u", n) for n in range(600)]
+NOTE = "\U0001f4b0" * 200
+CENT = Amount(1, 2)
+
+
 class TestAServerThatTakesSmallPackets:
     @pytest.fixture
     def backend(self, mysql_section: Section, mariadb: MariaDB) -> Iterator[Section]:
         with _globally(mariadb, "max_allowed_packet", 2**16):
             yield {"mysql": mysql_section}
 
-    async def test_a_batch_that_is_too_large_is_divided_and_the_next_ones_are_smaller(
-        self, client: Client, database: Database
-    ) -> None:
-        payer, payee = ("payer".ljust(43, "\U0001f4b0"), "payee".ljust(43, "\U0001f4b0"))
-        await open_users(client, payer, payee)
-        assert (await send(client, "/recharge", orderId="r1", userId=payer, amount="10"))[0] == 200
-        ids = [f"{n:03}".ljust(45, "\U0001f4b0") for n in range(BATCH_LIMIT)]
+    @pytest.fixture
+    async def journal(self, client: Client, database: Database) -> AsyncIterator[Journal]:
+        """With USERS, each of whom may owe a thousand."""
+        now = utc_now()
+        users = [
+            {"user_id": name, "user_name": "N", "sex": "F", "card_num": "62", "created_at": now} for name in USERS
+        ]
+        accounts = [
+            {
+                "account_id": name, "account_type": "01", "user_id": name, "currency": "CNY", "balance": 0,
+                "floor": -1000, "created_at": now,
+            }
+            for name in USERS
+        ]  # fmt: skip
+
+        async def work(connection: AsyncConnection) -> None:
+            for start in range(0, len(USERS), 50):
+                await connection.execute(insert(user), users[start : start + 50])
+                await connection.execute(insert(account), accounts[start : start + 50])
+
+        await database.write(work)
         async with Journal(database, lambda event_id: None) as journal:
+            yield journal
+
+    async def test_a_batch_of_the_longest_orders_is_posted(self, journal: Journal, database: Database) -> None:
+        orders = [
+            Transfer(_longest("t", n), USERS[n], USERS[-n - 1], Amount(1, 2), note=NOTE)
+            for n in range(BATCH_LIMIT)
+        ]
+        for replayed in (False, True):
+            outcomes = await asyncio.gather(*map(journal.submit, orders))
+            assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
+        await self._all_is_delivered(database, 2 * BATCH_LIMIT)
+
+    async def test_one_command_of_a_thousand_of_the_longest_orders_is_posted(
+        self, journal: Journal, database: Database
+    ) -> None:
+        pairs = [*pairwise(USERS), *pairwise(USERS)]
+        given: list[OrderCommand] = [
+            *[Transfer(_longest("t", n), *pairs[n], CENT, note=NOTE) for n in range(700)],
+            *[Hold(_longest("h", n), *pairs[n], CENT, note=NOTE) for n in range(300)],
+        ]
+        taken: list[OrderCommand] = [
+            *[Refund(_longest("r", n), _longest("t", n), note=NOTE) for n in range(700)],
+            *[Capture(_longest("c", n), _longest("h", n), note=NOTE) for n in range(300)],
+        ]
+        for bulk in (AtomicBulk("given", tuple(given)), AtomicBulk("taken", tuple(taken))):
             for replayed in (False, True):
-                outcomes = await asyncio.gather(
-                    *[journal.submit(Transfer(id_, payer, payee, Amount(1, 2))) for id_ in ids]
-                )
-                assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
-            assert journal._settler.batch_limit < BATCH_LIMIT
-        assert await balance(client, payee) == "2.56"
+                outcome = await journal.submit(bulk)
+                assert (outcome.error, outcome.replayed, len(outcome.parts)) == (None, replayed, 1000)
+        await self._all_is_delivered(database, 2 * 700 + 300 + 2 * 700 + 2 * 300)
+
+    async def test_many_expired_holds_of_one_account_are_ended(self, journal: Journal, database: Database) -> None:
+        payer, payee, *_ = USERS
+        at_once = timedelta(microseconds=1)
+        holds = tuple(Hold(_longest("h", n), payer, payee, CENT, at_once) for n in range(300))
+        assert (await journal.submit(AtomicBulk("b", holds))).error is None
+        # All that the payer may owe: nothing of it is held any more.
+        assert (await journal.submit(Transfer("t", payer, payee, Amount(1000, 2)))).error is None
+        await self._all_is_delivered(database, 300 + 300 + 2)
+
+    async def _all_is_delivered(self, database: Database, messages: int) -> None:
         await _events_are_delivered(database)
         written = await database.read(lambda c: c.scalar(select(func.count()).select_from(message)))
-        assert written == 3 + 2 * BATCH_LIMIT
+        assert written == messages
         await assert_books_balance(database)

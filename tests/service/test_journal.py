@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database, open_database
+from myaccount.database.error_kinds import TooLarge
 from myaccount.errors import Overloaded, Unavailable
 from myaccount.journal import locating as locating_module
 from myaccount.journal import posting as posting_module
@@ -130,6 +131,24 @@ async def test_waiting_orders_are_one_batch_up_to_the_limit(
         await asyncio.gather(*map(journal.submit, orders))
     assert batches == [BATCH_LIMIT, 10]
     assert await balance(client, "u1") == "2.66"
+
+
+async def test_a_command_that_is_too_large_for_the_database_is_refused_alone(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Poster.post
+
+    async def post(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        if any(isinstance(command, Recharge) and command.order_id == "huge" for command in commands):
+            raise TooLarge("Raise the database's max_allowed_packet.")
+        return await original(self, commands, wait=wait)
+
+    monkeypatch.setattr(Poster, "post", post)
+    await open_users(client, "u1")
+    async with Journal(database, ignore_event) as journal:
+        orders = [Recharge(order_id, "u1", Amount(1, 2)) for order_id in ("before", "huge", "after")]
+        before, huge, after = await asyncio.gather(*map(journal.submit, orders), return_exceptions=True)
+    assert (before, type(huge), after) == (Outcome(), TooLarge, Outcome())
 
 
 async def test_a_batch_gathers_to_the_previous_size_and_a_single_client_does_not_wait(
