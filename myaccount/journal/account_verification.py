@@ -19,9 +19,14 @@ LOWER_BITS: Final = 32
 _PAGE_END: Final = text(
     "SELECT MAX(id) FROM (SELECT id FROM account WHERE id > :after ORDER BY id LIMIT :limit) AS page"
 )
-# `order_key` is the key of the order that made the entry; NULL, if none did. Posted orders of the types 05, 07 and
-# 08 move nothing. All others do: the 2018 demo's orders may have any other type.
-_PAGE: Final = text("""\
+# The key of the order `made_by`, if it made the entry, or else NULL. Posted orders of the types 05, 07 and 08 move
+# nothing. All others do: the 2018 demo's orders may have any other type.
+ORDER_KEY: Final = """\
+CASE WHEN made_by.status = 'posted' AND made_by.order_type NOT IN ('05', '07', '08') AND (
+                (entry.amount = -made_by.amount AND entry.account = made_by.from_account)
+                OR (entry.amount = made_by.amount AND entry.account = made_by.to_account)
+            ) THEN made_by.id END"""
+_PAGE: Final = text(f"""\
 SELECT account.id, account.account_id, account.currency, account.balance, account.floor, account.held,
     account.last_entry, reserved.remaining AS reserved,
     made.entries, made.first_number, made.last_number,
@@ -48,10 +53,7 @@ LEFT JOIN (
     FROM (
         SELECT entry.account, entry.number, entry.amount, entry.balance,
             COALESCE(LAG(entry.balance) OVER (PARTITION BY entry.account ORDER BY entry.number), 0) AS previous,
-            CASE WHEN made_by.status = 'posted' AND made_by.order_type NOT IN ('05', '07', '08') AND (
-                (entry.amount = -made_by.amount AND entry.account = made_by.from_account)
-                OR (entry.amount = made_by.amount AND entry.account = made_by.to_account)
-            ) THEN made_by.id END AS order_key
+            {ORDER_KEY} AS order_key
         FROM entry LEFT JOIN `order` AS made_by ON made_by.order_id = entry.order_id
         WHERE entry.account > :after AND entry.account <= :last
     ) AS link GROUP BY account
