@@ -10,6 +10,7 @@ from ..database.embedded_file import refuse_to_make
 from ..observability.log_setup import set_up_logging
 from ..serving import PortRefused, refuse_taken
 from ..settings.schema import Config
+from ..settings.servers import server_address
 from ..system.addresses import connection_fault
 from .arguments import Commands
 from .ready_database import new_ledger, ready_database
@@ -78,18 +79,18 @@ async def _warnings(config: Config) -> AsyncIterator[str]:
 
 async def _check_redis(config: Config) -> str:
     # Loaded only where it is used, as in main.py.
-    from ..listener.redis_queue import redis_client
+    from ..database.redis_client import redis_client
 
     redis = config["redis"]
     client = redis_client(redis, 1)
     try:
-        # A Redis that answers PING may still refuse writes.
-        await asyncio.wait_for(client.set("myaccount:check", "", px=1), CONNECT_SECONDS)
+        # A Redis that answers PING may still refuse writes. So this is a write, which makes no stream.
+        writing = client.xadd("myaccount:check", {"event": 0}, nomkstream=True)
+        await asyncio.wait_for(writing, CONNECT_SECONDS)
     except Exception as error:
         # The client's own error only repeats that of the system.
         reason = _reason(error.__context__ if isinstance(error.__context__, OSError) else error)
-        place = f"{redis['host']}:{redis['port']}"
-        return f"redis: {place}: {reason}. Until it works, events are delivered from the database"
+        return f"redis: {server_address(redis)}: {reason}. Until it works, events are delivered from the database"
     finally:
         await client.aclose()
     return ""

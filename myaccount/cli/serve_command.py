@@ -12,6 +12,7 @@ from ..serving import GracefulRunner, refuse_taken, serve
 from ..settings.loading import default_file, load_configuration, own_address
 from ..settings.paths import own_version, working_path
 from ..settings.schema import Config
+from ..settings.servers import server_address
 from ..system.output import output_fault
 from ..system.private_files import keep_made, remove_made
 from .arguments import Commands, Options
@@ -97,8 +98,7 @@ def _number(text: str) -> int:
 
 def _welcome(config: Config) -> str:
     if "mysql" in config:
-        mysql = config["mysql"]
-        data = f"the database {mysql['db']} at {mysql['host']}:{mysql['port']}"
+        data = f"the database {config['mysql']['db']} at {server_address(config['mysql'])}"
     else:
         data = str(working_path(config["sqlite_file"]))
     return WELCOME.format(address=own_address(config), data=data, queue=_queue(config))
@@ -106,5 +106,5 @@ def _welcome(config: Config) -> str:
 
 def _queue(config: Config) -> str:
     if "redis" in config:
-        return f"Redis at {config['redis']['host']}:{config['redis']['port']}"
+        return f"Redis at {server_address(config['redis'])}"
     return "a queue in this process"

@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from ..errors import Unavailable
 from ..settings.schema import Config
+from ..system.addresses import address_text
 from ..system.cancellation import raise_if_cancelled
 from .embedded_file import prepare_file
 from .engines import mysql_engine, sqlite_engine
@@ -52,7 +53,8 @@ class Database:
         url = engine.url
         self.name = url.database or ""
         # For people: with the server's address, if it has one.
-        self.place = f"{self.name} at {url.host}:{url.port}" if url.host else self.name
+        address = url.query.get("unix_socket") or (url.host and address_text(url.host, url.port or 0))
+        self.place = f"{self.name} at {address}" if address else self.name
         # Work that bypasses SQLAlchemy raises the driver's own errors.
         self._driver: Any = engine.dialect.loaded_dbapi
         self._retries = Retries(self._driver, self.place, freshness)

@@ -8,7 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ..settings.schema import MysqlConfig
+from ..settings.servers import MysqlConfig, tls_context
 from .freshness import Freshness
 from .server_differences import LOCK_TIMEOUT_SECONDS, set_session
 
@@ -24,16 +24,20 @@ SESSION: Final[dict[str, str | int]] = {
 
 
 def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) -> AsyncEngine:
+    # Imported only where it is used: the embedded service needs no driver for servers.
+    from .server_connection import connect
+
+    socket = {"unix_socket": config["unix_socket"]} if "unix_socket" in config else {}
     url = URL.create(
         "mysql+aiomysql",
         username=config["user"],
         # Servers keep the hash of the password's UTF-8, but aiomysql encodes a password as Latin-1. Decoded like
         # this, it is sent as UTF-8.
         password=config["password"].encode().decode("latin-1"),
-        host=config["host"],
-        port=config["port"],
+        host=config.get("host"),
+        port=config.get("port"),
         database=config["db"],
-        query={"charset": "utf8mb4"},
+        query={"charset": "utf8mb4", **socket},
     )
     engine = create_async_engine(
         url,
@@ -48,6 +52,8 @@ def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) ->
         # Errors are logged, and parameters contain card numbers.
         hide_parameters=True,
         connect_args={
+            "async_creator_fn": connect,
+            "ssl": tls_context(config),
             "connect_timeout": config["connect_timeout"],
             "init_command": set_session(SESSION),
         },

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
-from ..settings.schema import RedisConfig
+from ..database.redis_client import redis_client
+from ..settings.servers import RedisConfig
 from ..system.cancellation import raise_if_cancelled
 from .live_notifications import LiveNotifications
-from .redis_queue import AWAY, RECONNECT_SECONDS, FindName, redis_client
+from .redis_queue import AWAY, RECONNECT_SECONDS, FindName
 
 _logger = logging.getLogger(__name__)
 

@@ -7,12 +7,10 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Self, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from ..settings.schema import RedisConfig
+from ..database.redis_client import BLOCK_SECONDS, redis_client
+from ..settings.servers import RedisConfig
 from ..system.cancellation import raise_if_cancelled
 from .queues import TAKE_LIMIT, WAITING_LIMIT, QueueMessage
 from .repeating import repeat
@@ -21,14 +19,12 @@ _logger = logging.getLogger(__name__)
 
 GROUP: Final = "listeners"
 STREAM_LIMIT: Final = 100_000
-BLOCK_SECONDS: Final = 2
 # Dispatch takes a few seconds at most: a consumer that holds a message for this long has died.
 DEAD_MILLISECONDS: Final = 30_000
 CLAIM_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.5
 # A round trip to Redis costs a worker as much as several orders. So after each, events gather for this long.
 GATHERING_SECONDS: Final = 0.02
-POOL_TIMEOUT_SECONDS: Final = 10
 
 # Entry ids and fields.
 _Entries = list[tuple[str, dict[str, str]]]
@@ -201,23 +197,3 @@ def _event_id(fields: dict[str, str]) -> int:
     # An entry that is not ours gets the id 0. No event has it, so the entry is acknowledged and skipped.
     id_ = fields.get("event", "")
     return int(id_) if id_.isdecimal() else 0
-
-
-def redis_client(config: RedisConfig, connections: int) -> Redis:
-    # This pool waits for a free connection; the default pool raises an error.
-    pool = BlockingConnectionPool(
-        timeout=POOL_TIMEOUT_SECONDS,
-        host=config["host"],
-        port=config["port"],
-        db=config["db"],
-        password=config.get("password"),
-        max_connections=connections,
-        # The loops above retry by themselves; the client's ten retries would only hide that Redis is away.
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=2,
-        # Longer than a read blocks, or an idle stream would look like a lost connection.
-        socket_timeout=BLOCK_SECONDS + 3,
-        health_check_interval=10,
-        decode_responses=True,
-    )
-    return Redis.from_pool(pool)

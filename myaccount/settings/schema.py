@@ -6,28 +6,9 @@ import trafaret as t
 
 from ..system.host_names import is_loopback
 from .callbacks import CALLBACKS, CallbackConfig
+from .servers import MYSQL, REDIS, MysqlConfig, RedisConfig
 from .strict_section import Section
 from .values import PORT, flag, host, number, one_of, plain_name, seconds, text, text_or_none
-
-
-class MysqlConfig(TypedDict):
-    host: str
-    port: int
-    db: str
-    user: str
-    password: str
-    minsize: int
-    maxsize: int
-    connect_timeout: int
-
-
-class RedisConfig(TypedDict):
-    host: str
-    port: int
-    minsize: int
-    maxsize: int
-    db: int
-    password: NotRequired[str]
 
 
 class JournalConfig(TypedDict):
@@ -80,39 +61,6 @@ def _check_addresses(value: dict[str, Any]) -> dict[str, Any]:
         )
     return value
 
-
-def _check_pool(value: dict[str, Any]) -> dict[str, Any]:
-    if value["minsize"] > value["maxsize"]:
-        raise t.DataError({"minsize": t.DataError("expected at most maxsize")})
-    return value
-
-
-MYSQL: Final = Section(
-    {
-        t.Key("host"): host,
-        t.Key("port", default=3306): PORT,
-        t.Key("db"): text,
-        t.Key("user"): text,
-        t.Key("password"): text_or_none,
-        t.Key("minsize", default=1): number(0, 1000),
-        # One is reserved for the journal; the rest needs at least one more.
-        t.Key("maxsize", default=5): number(2, 1000),
-        # Seconds. The limit is high because the demo's file says 5000.
-        t.Key("connect_timeout", default=5): number(1, 86_400),
-    }
-) & t.Call(_check_pool)
-
-REDIS: Final = Section(
-    {
-        t.Key("host"): host,
-        t.Key("port", default=6379): PORT,
-        # Unused: connections are opened when they are needed. The demo's file has it.
-        t.Key("minsize", default=1): number(0, 1000),
-        t.Key("maxsize", default=5): number(1, 1000),
-        t.Key("db", default=0): number(0, 1_000_000),
-        t.Key("password", optional=True): text_or_none,
-    }
-) & t.Call(_check_pool)
 
 CONFIGURATION: Final = Section(
     {

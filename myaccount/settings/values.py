@@ -5,6 +5,7 @@ No error repeats the value, which may be a password.
 
 import base64
 import re
+import socket
 import ssl
 from contextlib import suppress
 from typing import Final
@@ -16,6 +17,8 @@ from ..system.host_names import plain_host
 from .paths import working_path
 
 HIGHEST_PORT: Final = 65_535
+# The system's limit is 107 on Linux, and 103 on macOS.
+LONGEST_SOCKET_PATH_BYTES: Final = 103
 
 
 def number(least: int, most: int) -> t.Trafaret:
@@ -123,6 +126,33 @@ def certificates(value: object) -> str:
     file = working_path(text(value))
     try:
         ssl.create_default_context(cafile=file)
-    except OSError:
-        raise t.DataError("expected a file with certificates of authorities in PEM, which can be read") from None
+    except OSError as error:
+        expected = "expected a file with certificates of authorities in PEM"
+        raise t.DataError(f"{expected}, which can be read{_said(error)}") from None
     return str(file)
+
+
+def pem_file(value: object) -> str:
+    file = working_path(text(value))
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise t.DataError(f"expected a file in PEM, which can be read{_said(error)}") from None
+    return str(file)
+
+
+def _said(error: OSError) -> str:
+    """Return what the system said, if it was the system: TLS's errors have numbers of their own."""
+    return "" if isinstance(error, ssl.SSLError) else f": {str(error.strerror).lower()}"
+
+
+def socket_path(value: object) -> str:
+    if not hasattr(socket, "AF_UNIX"):
+        raise t.DataError("expected a host: this system has no Unix sockets")
+    path = text(value)
+    if path.startswith("/") and len(path.encode()) <= LONGEST_SOCKET_PATH_BYTES:
+        return path
+    raise t.DataError(
+        f"expected the whole path of a socket, of at most {LONGEST_SOCKET_PATH_BYTES} bytes, "
+        "such as /run/mysqld/mysqld.sock"
+    )

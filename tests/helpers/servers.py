@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Final, Self
@@ -18,6 +19,8 @@ import pymysql
 import redis
 
 from myaccount.settings.paths import resource
+
+from .certificates import Authority
 
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -151,7 +154,7 @@ def _installed() -> "tempfile.TemporaryDirectory[str]":
 
 
 class MariaDB(Server):
-    """MariaDB with the user `myaccount` / `secret`, who may do everything."""
+    """MariaDB with the user `myaccount` / `secret`, who may do everything. It offers TLS, and a Unix socket."""
 
     host = "127.0.0.1"
     user = "myaccount"
@@ -162,6 +165,8 @@ class MariaDB(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._databases = 0
+        self.authority = Authority(folder / "authority")
+        self.certificate = self.authority.issue("server")
         shutil.copytree(f"{_installed().name}/data", folder / "data")
 
     def start(self) -> Self:
@@ -179,13 +184,20 @@ class MariaDB(Server):
             f"--tmpdir={self.folder}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
-            f"--socket={self.folder}/socket",
+            f"--socket={self.socket}",
+            f"--ssl-ca={self.authority.ca}",
+            f"--ssl-cert={self.certificate.cert}",
+            f"--ssl-key={self.certificate.key}",
             f"--pid-file={self.folder}/pid",
             "--user=root",
             "--innodb-flush-log-at-trx-commit=1",
             *SMALL,
             *self.options,
         ]
+
+    @property
+    def socket(self) -> str:
+        return f"{self.folder}/socket"
 
     def ping(self) -> None:
         # Without the client, which leaves its socket open when it is refused. The server sends first.
@@ -197,7 +209,7 @@ class MariaDB(Server):
         self, user: str = user, password: str = password, database: str | None = None
     ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
         # Root may sign in without a password only by the socket.
-        unix_socket = f"{self.folder}/socket" if user == "root" else None
+        unix_socket = self.socket if user == "root" else None
         return pymysql.connections.Connection(
             host="127.0.0.1",
             port=self.port,
@@ -206,9 +218,17 @@ class MariaDB(Server):
             password=password,
             database=database,
             autocommit=True,
+            # PyMySQL uses TLS if it is offered. The tests' own statements need none.
+            ssl_disabled=True,
             # A thread that waits for a stopped server would never end.
             read_timeout=QUERY_SECONDS,
         )
+
+    def renew_certificate(self, valid: timedelta) -> None:
+        """Serve new connections with a new certificate."""
+        self.authority.issue("server", valid=valid)
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("FLUSH SSL")
 
     def new_database(self) -> str:
         """Return the name of a new, empty database."""
@@ -250,7 +270,14 @@ class MariaDB(Server):
 
 
 class Redis(Server):
-    """Redis without persistence: a restart loses its data."""
+    """Redis without persistence: a restart loses its data. It has a port for TLS, and a Unix socket, too."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tls_port = free_port()
+        self.socket = f"{folder}/socket"
+        self.authority = Authority(folder / "authority")
+        self.certificate = self.authority.issue("server")
 
     def command(self) -> list[str]:
         return [
@@ -260,11 +287,23 @@ class Redis(Server):
             *("--dir", str(self.folder)),
             *("--save", ""),
             *("--appendonly", "no"),
+            *("--unixsocket", self.socket),
+            *("--tls-port", str(self.tls_port)),
+            *("--tls-ca-cert-file", str(self.authority.ca)),
+            *("--tls-cert-file", str(self.certificate.cert)),
+            *("--tls-key-file", str(self.certificate.key)),
+            *("--tls-auth-clients", "no"),
         ]
 
     def ping(self) -> None:
         with self.client() as client:
             client.ping()
+
+    def renew_certificate(self, valid: timedelta) -> None:
+        """Serve new connections with a new certificate."""
+        pair = self.authority.issue("server", valid=valid)
+        with self.client() as client:
+            client.config_set("tls-cert-file", str(pair.cert), "tls-key-file", str(pair.key))
 
     def client(self) -> "redis.Redis":
         return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True)

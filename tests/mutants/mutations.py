@@ -40,6 +40,9 @@ EVENTS: Final = "myaccount/outbox/events.py"
 DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
 LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
+SERVERS: Final = "myaccount/settings/servers.py"
+SERVER_CONNECTION: Final = "myaccount/database/server_connection.py"
+REDIS_CLIENT: Final = "myaccount/database/redis_client.py"
 CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
 FAN_OUT: Final = "myaccount/outbox/fan_out.py"
 PAYLOADS: Final = "myaccount/webhooks/payloads.py"
@@ -151,6 +154,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(FRESHNESS, ' - record.info["checked_at"] > CHECKED_SECONDS', ' - record.info["used_at"] > CHECKED_SECONDS', "tests/unit/test_freshness.py"),
     Mutation(PIPELINE, "if len(values) != count:", "if False:", "tests/database/test_pipeline.py"),
     Mutation(PIPELINE, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/database/test_pipeline.py"),
+    # The way to the servers.
+    Mutation(SERVER_CONNECTION, "not self.server_capabilities & CLIENT.SSL", "False", "tests/database/test_mysql_tls.py"),
+    Mutation(SERVERS, 'if not config["verify"]:', "if True:", "tests/unit/test_server_settings.py tests/database/test_mysql_tls.py"),
+    Mutation(SERVERS, 'cafile=config.get("ca")', "cafile=None", "tests/unit/test_server_settings.py"),
+    Mutation(REDIS_CLIENT, "        self.ssl_context.context = context\n", "", "tests/deploy/test_ways_to_servers.py"),
+    Mutation(REDIS_CLIENT, '        username=config.get("user"),\n', "", "tests/service/test_redis_permissions.py"),
     # The outbox.
     Mutation(LEASES, ".where(table.c.id.in_(ids), table.c.due_at <= now)", ".where(table.c.id.in_(ids))", "tests/database/test_leases.py"),
     Mutation(LEASES, "query.with_for_update(skip_locked=True)", "query.with_for_update()", "tests/database/test_leases.py"),

@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
+from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Section
 
@@ -36,7 +37,7 @@ async def _name() -> str:
 async def test_queue_and_notifications_end_when_they_are_cancelled(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
-    config: Any = redis_section | {"db": 0}
+    config = CONFIGURATION.check({"redis": redis_section})["redis"]
     async with asyncio.timeout(10):
         async with RedisQueue(config, _name) as queue, RedisLiveNotifications(config, _name) as live:
             add, publish = Losing(error), Losing(error)

@@ -79,7 +79,7 @@ def test_an_empty_file_has_all_defaults(tmp_path: Path, text: str) -> None:
 def test_the_demo_s_file_is_accepted_unchanged(tmp_path: Path) -> None:
     config = _load(tmp_path, DEMO)
     demo = yaml.safe_load(DEMO)
-    assert config["mysql"] == demo["mysql"]
+    assert demo["mysql"].items() <= config["mysql"].items()
     assert demo["redis"].items() <= config["redis"].items()
 
 
@@ -107,7 +107,7 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("zzz: 80\n", "/config.yaml:1: zzz: unknown key. The keys here are access, callbacks, "),
         ("5: 80\n", "/config.yaml:1: [5]: unknown key. The keys here are access, callbacks, "),
         (DEMO.replace("db: bus", "dbs: bus"),
-         "/config.yaml:4: mysql.dbs: unknown key, did you mean db? The keys here are connect_timeout, db, host, "),
+         "/config.yaml:4: mysql.dbs: unknown key, did you mean db? The keys here are ca, cert, connect_timeout, "),
         ("journal: {waiting: 3}\n", "/config.yaml:1: journal.waiting: unknown key, did you mean waiting_"),
         ("callbacks:\n- urll: http://a\n", "/config.yaml:2: callbacks[0].urll: unknown key, did you mean url?"),
         ("mysql: {host: h, password: ${NOPE}}\n",
