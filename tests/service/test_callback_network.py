@@ -25,7 +25,7 @@ from ..helpers.servers import program
 from ..helpers.services import CHECKOUT, ENVIRONMENT
 
 SECRETS = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"k", b"n")]
-REFUSED = "the request failed: self-signed certificate"
+REFUSED = "the request failed: self-signed certificate: name its authority in ca"
 # Python that sends as `_send` does; the arguments follow.
 SEND_ALONE = "import asyncio; from tests.service import test_callback_network as t; print(asyncio.run(t._send(**"
 DELIVERY = Delivery(1, "msg_1", "{}")

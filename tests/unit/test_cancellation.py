@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from myaccount.listener.redis_notifications import RedisLiveNotifications
@@ -41,7 +42,7 @@ async def test_queue_and_notifications_end_when_they_are_cancelled(
     async with asyncio.timeout(10):
         async with RedisQueue(config, _name) as queue, RedisLiveNotifications(config, _name) as live:
             add, publish = Losing(error), Losing(error)
-            monkeypatch.setattr(queue._client, "xadd", add)
+            monkeypatch.setattr(Pipeline, "execute", add)
             monkeypatch.setattr(live._client, "publish", publish)
             queue.announce(1)
             live.publish(["u1"])
