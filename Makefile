@@ -16,7 +16,7 @@ ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders
 	database/test_leases.py database/test_mariadb.py database/test_migrations.py database/test_pipeline.py \
 	faults/test_bank.py faults/test_money_bank.py faults/test_faults.py faults/test_stale_keys.py)
 
-.PHONY: run test pythons mutants engines soak bench bench-scale bench-endurance lint sql clean
+.PHONY: run test pythons mutants engines soak bench bench-scale bench-holds bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -54,8 +54,9 @@ lint: $(VENV)/lint.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
 
-# bench-scale: a million accounts and ten million orders. bench-endurance: ten minutes of full load.
-bench-scale bench-endurance: bench-%: $(VENV)/bench.stamp
+# bench-scale: a million accounts and ten million orders. bench-holds: a million holds that end at once.
+# bench-endurance: ten minutes of full load.
+bench-scale bench-holds bench-endurance: bench-%: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $*
 
 # Writes sql/sql.sql from sql/migrations.

@@ -12,7 +12,7 @@ from tests.helpers.deployments import Nginx
 from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
-from . import endurance, inbox, scale
+from . import endurance, holds, inbox, scale
 from .compare import Load, compare
 from .dispatch import dispatching_service
 from .load import SCRIPTS, SYSBENCH_THREADS, sysbench, wrk
@@ -33,6 +33,9 @@ ACCOUNTS = 10_000
 MINUTE_SECONDS = 60
 TURNS = 16
 TURN_SECONDS = 3
+# More than end while the transfers are measured.
+ENDING_HOLDS = 200_000
+WHAT = ("all", "compare", "scale", "holds", "endurance")
 BULKS = "bulks of 500"
 PEERS = {"FastAPI, aiomysql": "aiomysql", "FastAPI, asyncmy": "asyncmy"}
 
@@ -182,6 +185,14 @@ def sustain(samples: Samples, workers: int) -> None:
             note(samples, "MyAccount, dispatch", "a minute", dispatching.load(MINUTE_SECONDS))
 
 
+def end_holds(samples: Samples, workers: int) -> None:
+    """Measure transfers before and while holds end, and the ends themselves."""
+    ends = holds.measure_on_mariadb(5, workers, ENDING_HOLDS)
+    note(samples, "MyAccount, dispatch", "before holds end", ends.before)
+    note(samples, "MyAccount, dispatch", "while holds end", ends.meanwhile)
+    note(samples, "MyAccount, dispatch", "ends of holds", {"rate": ends.ended / ends.ended_seconds})
+
+
 def note(samples: Samples, who: str, what: str, result: dict[str, Any]) -> None:
     samples.setdefault((who, what), []).append(result)
     print(f"{who:24} {what:16} {result['rate']:9.0f}", flush=True)
@@ -199,12 +210,13 @@ def measure_all(seconds: int, workers: int, rounds: int) -> None:
         bench.production()
         bench.messages()
     sustain(bench.samples, workers)
+    end_holds(bench.samples, workers)
     write_report(bench.samples, workers)
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("all", "compare", "scale", "endurance"), default="all")
+    parser.add_argument("what", nargs="?", choices=WHAT, default=WHAT[0])
     parser.add_argument("other", nargs="?", type=Path, help="compare: the folder of another checkout")
     parser.add_argument("--seconds", type=int, default=5, help="how long each row is measured, each round")
     parser.add_argument("--rounds", type=int, default=5, help="how often all rows are measured")
@@ -213,7 +225,8 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--load", choices=SCRIPTS, default="transfer", help="compare: what is sent")
     parser.add_argument("--hot", action="store_true", help="compare: every transfer pays one account")
-    parser.add_argument("--embedded", action="store_true", help="compare: on the embedded file, one process")
+    parser.add_argument("--embedded", action="store_true", help="compare, holds: the embedded file, one process")
+    parser.add_argument("--holds", type=int, default=1_000_000, help="holds: how many end at once")
     return parser
 
 
@@ -227,6 +240,9 @@ def main() -> None:
         compare(options.other.resolve(), load, options.rounds, options.workers, embedded=options.embedded)
     elif options.what == "scale":
         scale.measure(options.seconds, options.workers, options.rounds)
+    elif options.what == "holds":
+        measure = holds.measure_embedded if options.embedded else holds.measure_on_mariadb
+        print(measure(options.seconds, options.workers, options.holds))
     elif options.what == "endurance":
         endurance.measure(options.workers)
     else:

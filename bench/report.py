@@ -53,6 +53,12 @@ RATIOS = (
         ("MyAccount", "a minute"),
         0.5,
     ),
+    (
+        "transfers while holds end / before",
+        ("MyAccount, dispatch", "while holds end"),
+        ("MyAccount, dispatch", "before holds end"),
+        0.8,
+    ),
     ("through nginx / straight", ("MyAccount", "through nginx"), ("MyAccount", "with metrics"), 0.8),
     ("with metrics / without them", ("MyAccount", "with metrics"), ("MyAccount", "without metrics"), 0.97),
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),

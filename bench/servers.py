@@ -67,7 +67,7 @@ class BenchMariaDB(MariaDB):
     def filled_database(self, accounts: int) -> str:
         """Return the name of a new database with so many accounts, u1 and up, a million on each."""
         name = self.new_ledger()
-        self._fill(name, FILL_ACCOUNTS + FILL_ORDERS, accounts)
+        self.fill(name, FILL_ACCOUNTS + FILL_ORDERS, accounts)
         return name
 
     def database_of(self, checkout: Path, accounts: int) -> str:
@@ -78,10 +78,11 @@ class BenchMariaDB(MariaDB):
         """
         name = self.new_database()
         self.run_script(name, checkout / "sql" / "sql.sql")
-        self._fill(name, FILL_ACCOUNTS, accounts)
+        self.fill(name, FILL_ACCOUNTS, accounts)
         return name
 
-    def _fill(self, database: str, script: str, accounts: int) -> None:
+    def fill(self, database: str, script: str, accounts: int) -> None:
+        """Run a script such as FILL_ACCOUNTS."""
         numbers = f"seq_1_to_{accounts}"
         self.run(database, script.format(accounts=accounts, numbers=numbers, now="UTC_TIMESTAMP(6)"))
 
@@ -92,6 +93,10 @@ class BenchMariaDB(MariaDB):
             for statement in script.split(";"):
                 if statement.strip():
                     cursor.execute(statement)
+
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "pid").read_text())
 
     def mysql_section(self, database: str) -> dict[str, Any]:
         return {

@@ -190,7 +190,7 @@ async def journal_context(app: web.Application) -> AsyncIterator[None]:
         app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
     ) as journal:
         app[journal_key] = journal
-        async with HoldSweeper(app[database_key], journal):
+        async with HoldSweeper(app[database_key], journal, app[queue_key].announce):
             yield
 
 

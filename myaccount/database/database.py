@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -79,12 +80,16 @@ class Database:
         """
         return await self._retries.run("write", self._transaction, work)
 
-    async def write_on_driver(self, work: Callable[[DriverConnection], Awaitable[Result]]) -> Result:
+    async def write_on_driver(
+        self, work: Callable[[DriverConnection], Awaitable[Result]], *, beside_orders: bool = False
+    ) -> Result:
         """Like `write`, on the driver's own connection, on which `work` itself begins and commits.
 
-        Raises TooLarge, and RowLocked, without another attempt.
+        It is the connection of batches, which orders wait for, unless `beside_orders`. Raises TooLarge, and
+        RowLocked, without another attempt.
         """
-        return await self._retries.run("batch", self._driver_connection, work)
+        engine = self._engine if beside_orders else self._batch_engine
+        return await self._retries.run("batch", partial(self._driver_connection, engine), work)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -93,8 +98,8 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _driver_connection(self) -> AsyncIterator[DriverConnection]:
-        async with self._batch_engine.connect() as connection, self._writer_lock:
+    async def _driver_connection(self, engine: AsyncEngine) -> AsyncIterator[DriverConnection]:
+        async with engine.connect() as connection, self._writer_lock:
             raw = await connection.get_raw_connection()
             try:
                 yield DriverConnection(raw.driver_connection, connection.info)
@@ -109,7 +114,7 @@ class Database:
         If that fails, the first batch tries again.
         """
         with suppress(DBAPIError, self._driver.Error, OSError):
-            async with asyncio.timeout(OPENING_SECONDS), self._driver_connection():
+            async with asyncio.timeout(OPENING_SECONDS), self._driver_connection(self._batch_engine):
                 pass
 
     @asynccontextmanager

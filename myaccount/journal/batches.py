@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from ..database.database import DriverConnection
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
-from ..ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
+from ..ledger.records import EXPIRED, Account, AccountChange, Bulk, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
 
@@ -34,6 +34,7 @@ PLAIN_ORDER_LENGTH: Final = 8
 ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"
+EXPIRE_HOLDS: Final = "UPDATE hold SET remaining = 0, status = 'expired', due_at = NULL"
 # How many expired holds one transaction ends.
 EXPIRED_LIMIT: Final = 500
 # The most that one row adds to a statement, or to its answer: two ids, whose 45 characters have up to four bytes
@@ -122,19 +123,24 @@ class BatchConnection(ABC):
 
     async def find_holds(
         self, order_ids: Collection[str], payers: Collection[int], now: datetime
-    ) -> tuple[dict[str, HoldState], bool]:
+    ) -> tuple[dict[str, HoldState], list[int]]:
         """Return the holds of these orders, and up to EXPIRED_LIMIT that have expired of these payers.
 
-        The payers' accounts are locked. Return also whether more may have expired.
+        The payers' accounts are locked. Return also the payers of whom more may have expired.
         """
         if not order_ids and not payers:
-            return {}, False
+            return {}, []
         limit = min(EXPIRED_LIMIT, self._rows_at_once(ROW_BYTES))
         named, expired = await self._query(
             map(self._find_holds, self._parts(order_ids)),
             [self._find_expired_holds(payers, sql_time(now), limit)] if payers else [],
         )
-        return {row[0]: _hold(row) for row in [*named, *expired]}, len(expired) == limit
+        holds = {row[0]: _hold(row) for row in [*named, *expired]}
+        if len(expired) < limit:
+            return holds, []
+        # They come by their payers' keys, so those of all lesser keys were found.
+        last = max(payer for _, payer, *_ in expired)
+        return holds, [payer for payer in payers if payer >= last]
 
     async def find_bulks(self, bulk_ids: Collection[str]) -> dict[str, Bulk]:
         (found,) = await self._query(map(self._find_bulks, self._parts(bulk_ids)))
@@ -152,10 +158,13 @@ class BatchConnection(ABC):
         """Write everything that the batch changed, with its events, and commit; return the events' ids."""
         now = sql_time(state.now)
         holds = state.new_holds | state.changed_holds
+        expired = [hold.order_id for hold in holds.values() if hold.status == EXPIRED]
+        open_or_ended = [hold for hold in holds.values() if hold.status != EXPIRED]
         statements = [
             *[self._insert_orders(part, now) for part in self._parts(state.new_orders, ORDER_BYTES)],
             *map(self._insert_entries, self._parts(state.new_entries)),
-            *map(self._write_holds, self._parts(holds.values())),
+            *map(self._write_holds, self._parts(open_or_ended)),
+            *map(self._expire_holds, self._parts(expired)),
             *[self._write_refunds(dict(part)) for part in self._parts(state.refunded.items())],
             *[self._insert_bulks(part, now) for part in self._parts(state.new_bulks)],
             *[self._insert_account_change(change, now) for change in state.account_changes],
@@ -210,7 +219,8 @@ class BatchConnection(ABC):
     def _find_holds(self, order_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
-    def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound: ...
+    def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
+        """Return the query of the first so many by their payers' keys."""
 
     @abstractmethod
     def _find_bulks(self, bulk_ids: Collection[str]) -> Bound: ...
@@ -226,6 +236,10 @@ class BatchConnection(ABC):
 
     @abstractmethod
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound: ...
+
+    @abstractmethod
+    def _expire_holds(self, order_ids: Collection[str]) -> Bound:
+        """Return the statement that ends them. All change alike, so one update of many rows does it."""
 
     @abstractmethod
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound: ...

@@ -43,10 +43,10 @@ class BookReader:
         places, locked, blocked = await self._lock(batch, commands, targets, order_ids, wait=wait)
         accounts = locked.accounts
         payers = [account.id for account in accounts.values() if account.held]
-        holds, more_expired = await batch.find_holds(targets, payers, locked.now)
-        if more_expired:
+        holds, unfinished = await batch.find_holds(targets, payers, locked.now)
+        if unfinished:
             # Not all of their money is available yet, so their orders wait for the next transactions.
-            blocked |= places.references_to(payers)
+            blocked |= places.references_to(unfinished)
         change_ids = {command.change_id for command in commands if isinstance(command, AccountCommand)}
         bulk_ids = {c.bulk_id for c in commands if look_up and isinstance(c, AtomicBulk | NameBulk)}
         known = Known(

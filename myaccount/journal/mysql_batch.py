@@ -14,6 +14,7 @@ from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldStat
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
+    EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
     PLAIN_ORDER_COLUMNS,
@@ -68,9 +69,11 @@ class MysqlBatch(BatchConnection):
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
-        select, tail = (
-            ("SELECT", " SKIP LOCKED") if wait_milliseconds is None else (select_within(wait_milliseconds), "")
-        )
+        if wait_milliseconds is None:
+            # A server that does not skip them waits as long as for any other row.
+            select, tail = "SELECT", " SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""
+        else:
+            select, tail = select_within(wait_milliseconds), ""
         # Rows must be locked in the order of the primary key, or two batches could deadlock. Without the hint, the
         # optimiser may scan a small table in another order.
         return (
@@ -99,7 +102,7 @@ class MysqlBatch(BatchConnection):
             # By the index, or the holds of all other accounts would be read while these are locked.
             f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
             f" FORCE INDEX (ix_hold_payer) WHERE payer IN ({_listed(payers)}) AND due_at <= {sql_literal(now)}"
-            f" LIMIT {limit}) AS expired",
+            f" ORDER BY payer LIMIT {limit}) AS expired",
             (),
         )
 
@@ -144,6 +147,9 @@ class MysqlBatch(BatchConnection):
             rows,
             "ON DUPLICATE KEY UPDATE " + ", ".join(f"{column} = VALUES({column})" for column in changed),
         )
+
+    def _expire_holds(self, order_ids: Collection[str]) -> Bound:
+        return f"{EXPIRE_HOLDS} WHERE order_id IN ({placeholders(order_ids)})", tuple(order_ids)
 
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
         cases = " ".join(f"WHEN %s THEN {amount}" for amount in refunded.values())

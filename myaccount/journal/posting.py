@@ -51,14 +51,16 @@ class _Decision(NamedTuple):
         return Posted([next(outcomes) if free else None for free in self.free], self.blocked), event_ids
 
 
-async def run_batch(database: Database, work: Callable[[BatchConnection], Awaitable[Result]]) -> Result:
-    """Return what `work` returns of a batch's connection, with the retries of `Database.write_on_driver`."""
+async def run_batch(
+    database: Database, work: Callable[[BatchConnection], Awaitable[Result]], *, beside_orders: bool = False
+) -> Result:
+    """Return what `work` returns of a batch's connection; the rest is as for `Database.write_on_driver`."""
     batch_class = SqliteBatch if database.embedded else MysqlBatch
 
     async def work_on(connection: DriverConnection) -> Result:
         return await work(batch_class(connection))
 
-    return await database.write_on_driver(work_on)
+    return await database.write_on_driver(work_on, beside_orders=beside_orders)
 
 
 class Poster:

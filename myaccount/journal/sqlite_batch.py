@@ -11,6 +11,7 @@ from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldStat
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
+    EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
     PLAIN_ORDER_COLUMNS,
@@ -80,7 +81,7 @@ class SqliteBatch(BatchConnection):
     def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
         return (
             f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
-            " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? LIMIT ?)",
+            " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? ORDER BY payer LIMIT ?)",
             (_json(payers), now, limit),
         )
 
@@ -132,6 +133,9 @@ class SqliteBatch(BatchConnection):
             + ", ".join(f"{column} = excluded.{column}" for column in changed),
             (_json(rows),),
         )
+
+    def _expire_holds(self, order_ids: Collection[str]) -> Bound:
+        return f"{EXPIRE_HOLDS} WHERE order_id IN (SELECT value FROM json_each(?))", (_json(order_ids),)
 
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
         return (

@@ -297,16 +297,5 @@ class NameBulk(_NoOrder):
     references: ClassVar[tuple[Reference, ...]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EndHolds(_NoOrder):
-    """End the holds of the account that have expired. Every other command that touches an account does so too."""
-
-    account: AccountId
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (self.account,)
-
-
 # What the journal decides.
-Command = OrderCommand | AccountCommand | AtomicBulk | NameBulk | EndHolds
+Command = OrderCommand | AccountCommand | AtomicBulk | NameBulk

@@ -10,7 +10,6 @@ from .commands import (
     Capture,
     Close,
     Command,
-    EndHolds,
     Extend,
     Freeze,
     Hold,
@@ -31,8 +30,8 @@ from .state import Known, State
 def decide(commands: Iterable[Command], known: Known) -> tuple[list[Outcome], State]:
     """Decide a batch in order, as if each command came alone; return the outcomes, and what to write.
 
-    Holds that have expired end first. A declined order is recorded; a refused one leaves nothing (promise 5).
-    What is known is not changed.
+    Holds that have expired end first, and alone if there are no commands. A declined order is recorded; a refused
+    one leaves nothing (promise 5). What is known is not changed.
     """
     state = State(known)
     end_expired_holds(state, known.holds.values())
@@ -53,7 +52,5 @@ def _decide(command: Command, state: State) -> tuple[Outcome, State]:
             return name_bulk(command, state), state
         case Freeze() | Close() | Limit():
             return decide_account(command, state), state
-        case EndHolds():
-            return Outcome(), state
         case _:
             assert_never(command)

@@ -86,7 +86,7 @@ class State:
         """Return the hold, to be changed in place."""
         hold = self._holds.get(order_id)
         if hold is None:
-            hold = self._holds[order_id] = copy(self._known_holds[order_id])
+            hold = self._holds[order_id] = _copy_hold(self._known_holds[order_id])
         return hold
 
     def add_hold(self, hold: HoldState) -> None:
@@ -117,8 +117,14 @@ class State:
         self.new_entries.append(Entry(payee.id, payee.last_entry, order_id, amount, payee.balance))
 
 
+# Four times as fast as copy(), and each account of a batch is copied, and each of its holds.
+def _copy_hold(hold: HoldState) -> HoldState:
+    return HoldState(
+        hold.order_id, hold.payer, hold.payee, hold.remaining, hold.captured, hold.status, hold.expires_at
+    )
+
+
 def _copy_account(account: Account) -> Account:
-    # Four times as fast as copy(), and each account of a batch is copied.
     return Account(
         account.id,
         account.balance,

@@ -5,40 +5,45 @@ The sweeper makes sure that the end is also told.
 """
 
 import asyncio
+import logging
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Self
 
 from aiojobs import Scheduler
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..database.times import server_time
+from ..database.error_kinds import RowLocked, TooLarge
+from ..errors import Overloaded, Unavailable
+from ..journal.hold_ends import ExpiredHold, end_holds, find_expired_holds
 from ..journal.writer import Journal
-from ..ledger.commands import EndHolds
-from ..ledger.references import AccountId
-from ..model.ledger import account, hold
 from .repeating import repeat
 
+_logger = logging.getLogger(__name__)
+
 SWEEP_SECONDS: Final = 1
-# How many holds one sweep looks at. Their accounts go through the journal like orders.
-SWEEP_LIMIT: Final = 256
+# How many holds one transaction ends. Orders wait meanwhile, so these are few.
+PAGE_LIMIT: Final = 500
 # While orders wait, the sweeper pauses for this many times as long as it works, so that it takes little from them.
 PAUSE_FACTOR: Final = 4
 CLOSE_SECONDS: Final = 5
 
 
 class HoldSweeper:
-    """Sweeps until it is left: `async with`.
+    """Sweeps until it is left: `async with`. `announce` gets the id of each committed event.
 
-    Sweepers of several processes may find the same holds. That does no harm, since each hold is ended under its
-    account's lock, once.
+    It goes through the expired holds page by page. Sweepers of several processes pass each other: one skips the
+    accounts that another has locked, and goes on with the next page.
     """
 
-    def __init__(self, database: Database, journal: Journal) -> None:
+    def __init__(self, database: Database, journal: Journal, announce: Callable[[int], None]) -> None:
         self._database = database
         self._journal = journal
+        self._announce = announce
         self._scheduler = Scheduler(close_timeout=CLOSE_SECONDS)
+        # The last hold of the page before.
+        self._behind: ExpiredHold | None = None
 
     async def __aenter__(self) -> Self:
         await self._scheduler.spawn(repeat("sweeper of expired holds", self._sweep))
@@ -48,25 +53,33 @@ class HoldSweeper:
         await self._scheduler.close()
 
     async def _sweep(self) -> None:
+        """End a page of holds. What is left of it, the sweep after the last page finds again."""
         began = time.monotonic()
-        account_ids = await self._database.read(_find_accounts)
-        ends = [self._journal.submit(EndHolds(AccountId(id_))) for id_ in dict.fromkeys(account_ids)]
-        # One that fails, since its row is locked, must not keep the others waiting. The next sweep finds it again.
-        await asyncio.gather(*ends, return_exceptions=True)
-        if len(account_ids) < SWEEP_LIMIT:
+        page = await self._database.read(partial(find_expired_holds, behind=self._behind, limit=PAGE_LIMIT))
+        self._behind = page[-1] if len(page) == PAGE_LIMIT else None
+        if page:
+            await self._end(page)
+        if self._behind is None:
             await asyncio.sleep(SWEEP_SECONDS)
         elif self._journal.waiting:
             await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
 
+    async def _end(self, holds: Sequence[ExpiredHold]) -> None:
+        """End the holds; those that cannot be ended do not keep the others.
 
-async def _find_accounts(connection: AsyncConnection) -> list[str]:
-    """Return the payer's account id of each hold that has expired, oldest first, up to SWEEP_LIMIT."""
-    expired = (
-        select(hold.c.payer)
-        .where(hold.c.due_at <= server_time())
-        .order_by(hold.c.due_at)
-        .limit(SWEEP_LIMIT)
-        .subquery()
-    )
-    found = select(account.c.account_id).join_from(expired, account, account.c.id == expired.c.payer)
-    return list((await connection.execute(found)).scalars())
+        Raises Overloaded and Unavailable if the database fails.
+        """
+        try:
+            event_ids = await end_holds(self._database, holds)
+        except Exception as error:
+            if isinstance(error, Overloaded | Unavailable) and not isinstance(error, TooLarge | RowLocked):
+                raise
+            if len(holds) == 1:
+                _logger.warning("The hold %s has expired and was not ended: %s", holds[0].order_id, error)
+                return
+            middle = len(holds) // 2
+            await self._end(holds[:middle])
+            await self._end(holds[middle:])
+        else:
+            for event_id in event_ids:
+                self._announce(event_id)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, Table, insert, select, text
 
 from myaccount.database.database import Database, open_database
+from myaccount.database.freshness import SKIPS_LOCKED
 from myaccount.database.times import utc_now
 from myaccount.journal import batches as batches_module
 from myaccount.journal import mysql_batch as mysql_module
@@ -191,18 +192,18 @@ async def test_holds_are_written_changed_and_found(keys: dict[str, int], databas
     state.new_holds |= holds
     await _commit(database, state)
 
-    async def find(ids: Collection[str], payers: Collection[int]) -> tuple[dict[str, HoldState], bool]:
+    async def find(ids: Collection[str], payers: Collection[int]) -> tuple[dict[str, HoldState], list[int]]:
         return await run_batch(database, lambda batch: batch.find_holds(ids, payers, NOW))
 
-    assert await find(["h'1", "none"], []) == ({"h'1": holds["h'1"]}, False)
-    assert await find(["h4"], [2, 4]) == ({name: holds[name] for name in ("h2", "h3", "h4")}, False)
-    assert await find([], [3]) == ({}, False)
+    assert await find(["h'1", "none"], []) == ({"h'1": holds["h'1"]}, [])
+    assert await find(["h4"], [2, 4]) == ({name: holds[name] for name in ("h2", "h3", "h4")}, [])
+    assert await find([], [3]) == ({}, [])
     state = _state()
     holds["h2"].remaining, holds["h2"].status = 0, "expired"
     holds["h3"].expires_at = later
     state.changed_holds |= {"h2": holds["h2"], "h3": holds["h3"]}
     await _commit(database, state)
-    assert await find([], [2, 4]) == ({}, False)
+    assert await find([], [2, 4]) == ({}, [])
     assert (await find(list(holds), []))[0] == holds
 
 
@@ -210,13 +211,20 @@ async def test_expired_holds_come_in_pages(
     keys: dict[str, int], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 2)
+    """The payers of whom more may have expired are named: those of greater keys than the page comes to."""
     state = _state()
-    for n in (2, 0, 3, 1):
+    for n, payer in enumerate((4, 2, 3, 4)):
         end = NOW - timedelta(seconds=10 - n)
-        state.new_holds[f"h{n}"] = HoldState(f"h{n}", 2, 1, 5, 0, "held", end)
+        state.new_holds[f"h{n}"] = HoldState(f"h{n}", payer, 1, 5, 0, "held", end)
     await _commit(database, state)
-    found, more = await run_batch(database, lambda batch: batch.find_holds([], [2], NOW))
-    assert (len(found), more) == (2, True)
+
+    async def find(*payers: int) -> tuple[list[str], list[int]]:
+        found, unfinished = await run_batch(database, lambda batch: batch.find_holds([], payers, NOW))
+        return sorted(found), sorted(unfinished)
+
+    assert await find(5, 4, 2, 3) == (["h1", "h2"], [3, 4, 5])
+    assert await find(4) == (["h0", "h3"], [4])
+    assert await find(5, 3) == (["h2"], [])
 
 
 async def test_bulks_are_written_and_found(keys: dict[str, int], database: Database) -> None:
@@ -297,6 +305,16 @@ class TestMariaDB:
         statement = await run_batch(database, work)  # type: ignore[arg-type]
         plan = await database.read(lambda connection: connection.execute(text(f"EXPLAIN {statement}")))
         assert [row["select_type"] for row in plan.mappings()] == ["SIMPLE"]
+
+    async def test_a_server_that_does_not_lock_what_it_skips_is_not_told_to_skip(self, database: Database) -> None:
+        async def work(batch: mysql_module.MysqlBatch) -> tuple[str, str]:
+            batch._info = {SKIPS_LOCKED: True}
+            (skipping, _), batch._info = batch._lock_accounts([1], None), {SKIPS_LOCKED: False}
+            return skipping, batch._lock_accounts([1], None)[0]
+
+        skipping, waiting = await run_batch(database, work)  # type: ignore[arg-type]
+        assert (skipping, waiting) == (f"{waiting} SKIP LOCKED", skipping.removesuffix(" SKIP LOCKED"))
+        assert waiting.endswith(" FOR UPDATE")
 
     @pytest.mark.not_on("oceanbase", because="no counter tells that a session waits for a lock")
     async def test_orders_are_looked_up_after_their_accounts_are_locked(

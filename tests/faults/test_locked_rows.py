@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 
 import pymysql
 import pytest
+from sqlalchemy import select
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
@@ -19,6 +20,7 @@ from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, L
 from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.journal.posting import Posted, Poster
 from myaccount.ledger.commands import Command
+from myaccount.model.ledger import hold
 
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
@@ -97,6 +99,26 @@ async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Hol
         assert await asyncio.gather(*free) == [POSTED] * 15
         assert not any(order.done() for n, order in orders.items() if n % 4 == 0)
     assert await asyncio.gather(*orders.values()) == [POSTED] * 20
+
+
+async def test_the_sweeper_ends_the_holds_of_the_other_accounts(
+    users: Client, holding: Holding, database: Database
+) -> None:
+    async def stored(order_id: str) -> str | None:
+        status = select(hold.c.status).where(hold.c.order_id == order_id)
+        return await database.read(lambda connection: connection.scalar(status))
+
+    async def ended(order_id: str) -> bool:
+        return await stored(order_id) == "expired"
+
+    for user in ("u3", "u1"):
+        fields = {"orderId": f"h-{user}", "fromuserId": user, "amount": "1", "expiresIn": "2"}
+        assert (await send(users, "/hold", **fields))[0] == 200
+    with holding(_account_of("u3")):
+        await eventually(lambda: ended("h-u1"))
+        assert await stored("h-u3") == "held"
+    await eventually(lambda: ended("h-u3"))
+    await assert_books_balance(database)
 
 
 async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(

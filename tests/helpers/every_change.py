@@ -10,7 +10,6 @@ from myaccount.ledger.commands import (
     Capture,
     Close,
     Command,
-    EndHolds,
     Extend,
     Freeze,
     Hold,
@@ -130,7 +129,7 @@ def every_change() -> list[Change]:
         holds={"h3": state.hold("h3")},
         now=NOW + timedelta(seconds=1),
     )
-    _, ended = decide([EndHolds(AccountId("a1"))], later)
+    _, ended = decide([], later)
     return [*[opening(command) for command in _OPENINGS], *state.changes, *ended.changes]
 
 

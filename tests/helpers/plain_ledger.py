@@ -11,7 +11,6 @@ from myaccount.ledger.commands import (
     AtomicBulk,
     Close,
     Command,
-    EndHolds,
     Freeze,
     Hold,
     Limit,
@@ -50,8 +49,6 @@ class PlainLedger(PlainBooks):
             match command:
                 case AtomicBulk() | NameBulk():
                     return self._bulk(command, told)
-                case EndHolds():
-                    return Answer()
                 case Freeze() | Close() | Limit():
                     self._change(command)
                     return Answer()

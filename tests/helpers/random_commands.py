@@ -11,7 +11,6 @@ from myaccount.ledger.commands import (
     Capture,
     Close,
     Command,
-    EndHolds,
     Extend,
     Freeze,
     Hold,
@@ -86,8 +85,6 @@ class RandomCommands:
         match self.random.randrange(20):
             case 3 | 4:
                 return self.account_change()
-            case 5:
-                return EndHolds(self._account_id(None))
             case kind:
                 self.sent.append(self.bulk() if kind < 3 else self.order())
                 return self.sent[-1]

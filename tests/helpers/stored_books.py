@@ -60,6 +60,15 @@ class StoredBooks:
         self._store(state)
         return outcomes
 
+    def sweep(self) -> None:
+        """End all holds that have expired, as the sweeper does."""
+        due = {
+            name: hold for name, hold in self.holds.items() if hold.status == HELD and hold.expires_at <= self.now
+        }
+        payers = {hold.payer: self.accounts[hold.payer] for hold in due.values()}
+        _, state = decide((), Known(keys={}, accounts=payers, holds=due, now=self.now))
+        self._store(state)
+
     def codes(self, *commands: Command) -> list[str | None]:
         """Return the code of each command's outcome, None for one that is done."""
         return [None if outcome.error is None else outcome.error.code for outcome in self.send(*commands)]

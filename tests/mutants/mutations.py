@@ -26,6 +26,7 @@ MYSQL_BATCH: Final = "myaccount/journal/mysql_batch.py"
 SQLITE_BATCH: Final = "myaccount/journal/sqlite_batch.py"
 POSTING: Final = "myaccount/journal/posting.py"
 BOOKS: Final = "myaccount/journal/books.py"
+HOLD_ENDS: Final = "myaccount/journal/hold_ends.py"
 JOURNAL: Final = "myaccount/journal/writer.py"
 SETTLING: Final = "myaccount/journal/settling.py"
 BLOCKED: Final = "myaccount/journal/blocked.py"
@@ -100,7 +101,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BULK_RULES, "        if order.order_id in state.orders:\n", "        if False:\n", "tests/unit/test_bulk_replays.py"),
     Mutation(BULK_RULES, "target if target.order_type in kinds else None", "target", "tests/unit/test_bulk_rules.py"),
     Mutation(STATE, "            _accounts={},\n", "", "tests/unit/test_bulk_rules.py"),
-    Mutation(STATE, "copy(self._known_holds[order_id])", "self._known_holds[order_id]", "tests/unit/test_hold_ends.py"),
+    Mutation(STATE, "_copy_hold(self._known_holds[order_id])", "self._known_holds[order_id]", "tests/unit/test_hold_ends.py"),
     Mutation(STATE, "        payer.last_entry += 1\n", "", "tests/unit/test_rules_against_model.py"),
     Mutation(MONEY, "            if units <= largest_amount(currency):\n", "            if True:\n", "tests/unit/test_money.py"),
     Mutation(MONEY, "MAX_CNY_AMOUNT if currency == CNY else MAX_AMOUNT", "MAX_AMOUNT", "tests/unit/test_money.py"),
@@ -124,6 +125,10 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The journal.
     Mutation(POSTING, "                blocked.update(reference for reference in touched if isinstance(reference, OrdersOf))\n", "                pass\n", "tests/faults/test_locked_rows.py"),
     Mutation(BATCHES, "if account.id in reset]", "if False]", "tests/database/test_batches.py"),
+    Mutation(BATCHES, "if payer >= last]", "if payer > last]", "tests/database/test_batches.py"),
+    Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " LIMIT {limit}", "tests/database/test_batches.py"),
+    Mutation(MYSQL_BATCH, '" SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""', '" SKIP LOCKED"', "tests/database/test_batches.py"),
+    Mutation(HOLD_ENDS, "OR (due_at = %s AND id > %s)", "OR (due_at > %s AND id > %s)", "tests/service/test_many_hold_ends.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
     Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
     Mutation("myaccount/journal/locating.py", "if len(self._remembered) > REMEMBERED_LIMIT:", "if False:", "tests/service/test_journal.py"),

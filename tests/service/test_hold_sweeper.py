@@ -2,15 +2,18 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.journal import batches as batches_module
+from myaccount.journal import hold_ends as hold_ends_module
+from myaccount.journal.hold_ends import ExpiredHold
 from myaccount.listener import hold_sweeper as sweeper_module
 from myaccount.main import create_app
 from myaccount.model.ledger import account, hold, order
@@ -81,7 +84,7 @@ async def test_many_holds_of_one_account_end_page_by_page(
 ) -> None:
     """Each page is a transaction. An order that touches the account waits for the last; other orders go on."""
     monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 4)
-    monkeypatch.setattr(sweeper_module, "SWEEP_LIMIT", 10)
+    monkeypatch.setattr(sweeper_module, "PAGE_LIMIT", 10)
     await open_account(client, "u2", "a2")
     await _make_expired_holds(client, database, 100)
     waiting = asyncio.ensure_future(post(client, "/withdraw", orderId="w1", userId="u1", amount="100"))
@@ -125,7 +128,7 @@ async def test_a_limit_is_set_while_an_expired_hold_still_counts(
 async def test_the_sweeper_goes_on_page_after_page(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper_module, "SWEEP_LIMIT", 2)
+    monkeypatch.setattr(sweeper_module, "PAGE_LIMIT", 2)
     await _make_expired_holds(client, database, 7)
 
     async def told() -> bool:
@@ -144,26 +147,19 @@ def test_a_hold_ends_within_five_seconds() -> None:
 @pytest.mark.not_on("oceanbase", "foreign", because="its EXPLAIN has another form")
 async def test_the_sweeper_s_query_reads_a_range_of_the_index_by_end(client: Client, database: Database) -> None:
     await _make_expired_holds(client, database, 3, lasting=1000)
-    plan = await database.read(lambda connection: sweeper_module._find_accounts(Explaining(connection)))  # type: ignore[arg-type]
-    assert any("ix_hold_due_at" in step and ("range" in step or "due_at<?" in step) for step in plan), plan
+    second_ago = (utc_now() - timedelta(seconds=2)).isoformat(" ")
+    for behind in (None, ExpiredHold(second_ago, 1, "", 1)):
+        plan = await database.read(partial(_explain, behind=behind))
+        assert any("ix_hold_due_at" in step and ("range" in step or "due_at<?" in step) for step in plan), plan
+        # Nothing is sorted: the index has the order, so a page costs no more than its rows.
+        assert not any("filesort" in step or "TEMP B-TREE" in step for step in plan), plan
 
 
-class Explaining:
-    """A connection whose results are the steps of each statement's plan."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self._steps: list[str] = []
-
-    async def execute(self, statement: ClauseElement) -> Self:
-        dialect = self._connection.dialect
-        explain = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
-        sql = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-        self._steps = list(map(str, await self._connection.exec_driver_sql(f"{explain} {sql}")))
-        return self
-
-    def scalars(self) -> list[str]:
-        return self._steps
+async def _explain(connection: AsyncConnection, behind: ExpiredHold | None) -> list[str]:
+    on_sqlite = connection.dialect.name == "sqlite"
+    statement, parameters = hold_ends_module._find(behind, 10, on_sqlite=on_sqlite)
+    explain = f"EXPLAIN QUERY PLAN {statement}".replace("%s", "?") if on_sqlite else f"EXPLAIN {statement}"
+    return list(map(str, await connection.exec_driver_sql(explain, tuple(parameters))))
 
 
 async def test_the_money_is_available_without_any_sweeper(

@@ -81,7 +81,7 @@ async def test_when_the_database_is_away_all_waiting_orders_are_refused_at_once(
 ) -> None:
     tries = 0
 
-    async def away(self: Database, work: object) -> None:
+    async def away(self: Database, work: object, *, beside_orders: bool) -> None:
         nonlocal tries
         tries += 1
         await asyncio.sleep(0)

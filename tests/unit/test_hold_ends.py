@@ -12,7 +12,6 @@ from myaccount.ledger.changes import (
 )
 from myaccount.ledger.commands import (
     Capture,
-    EndHolds,
     Extend,
     Freeze,
     OrderCommand,
@@ -96,7 +95,8 @@ def test_only_what_is_left_of_a_hold_expires() -> None:
     books = books_with_hold(seconds=5)
     books.send(Capture("c", "h", Amount(2)))
     books.wait(5)
-    books.send(EndHolds(ANN), EndHolds(ANN))
+    books.sweep()
+    books.sweep()
     assert (books.named("ann-1").held, books.holds["h"].captured) == (0, 200)
     assert ends_told(books) == [(HOLD_EXPIRED, 400)]
 
@@ -119,7 +119,7 @@ def test_an_extension_lets_a_hold_end_that_many_seconds_from_now() -> None:
 def test_a_hold_expires_although_nobody_has_locked_its_payee() -> None:
     books = books_with_hold(4)
     books.wait(WEEK_SECONDS)
-    books.send(EndHolds(ANN))
+    books.sweep()
     assert books.named("ann-1").held == 0
     told = books.told[-1]
     assert (told.change_type, told.source_id, told.payer, told.held) == (HOLD_EXPIRED, "h", "ann", 0)
@@ -132,7 +132,7 @@ def test_a_hold_of_an_account_that_is_not_locked_stays_as_it_is() -> None:
     books = books_with_hold(4)
     books.wait(WEEK_SECONDS)
     payer = books.named("ann-1").id
-    known = books.known([EndHolds(ANN)])
+    known = books.known([Recharge("r", ANN, Amount(1))])
     without = {key: account for key, account in known.accounts.items() if key != payer}
     _, state = decide([], replace(known, accounts=without))
     assert not state.changed_holds

@@ -67,6 +67,10 @@ class RulesAgainstModel(RuleBasedStateMachine):
         self.books.wait(seconds)
         self.plain.now += timedelta(seconds=seconds)
 
+    @rule()
+    def sweep(self) -> None:
+        self.books.sweep()
+
     @precondition(lambda self: self.orders)
     @rule(random=seeds)
     def send_again(self, random: Random) -> None:
