@@ -23,13 +23,15 @@ from .servers import (
 )
 
 POLL_SECONDS = 0.2
-# Each account has one. They end when they are committed.
+# The transfers are between accounts without holds, or they would end some themselves.
+ACCOUNTS = 10_000
+# Each further account has one. They end when they are committed.
 FILL_HOLDS = """
 INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)
-SELECT 'hold-' || seq, '05', seq + 1, 1, 1, 'posted', {now} FROM {numbers};
+SELECT 'hold-' || seq, '05', seq + 1, 1, 1, 'posted', {now} FROM {numbers} WHERE seq > 10000;
 INSERT INTO hold (order_id, payer, payee, remaining, captured, status, expires_at, due_at)
-SELECT 'hold-' || seq, seq + 1, 1, 1, 0, 'held', {now}, {now} FROM {numbers};
-UPDATE account SET held = 1 WHERE id > 1;
+SELECT 'hold-' || seq, seq + 1, 1, 1, 0, 'held', {now}, {now} FROM {numbers} WHERE seq > 10000;
+UPDATE account SET held = 1 WHERE id > 10001;
 """
 ENDED = "SELECT COUNT(*) FROM (SELECT 1 FROM hold WHERE due_at IS NOT NULL LIMIT 1) AS one"
 TOLD = "SELECT COUNT(*) FROM event"
@@ -91,9 +93,9 @@ class Ends(NamedTuple):
     def __str__(self) -> str:
         before, meanwhile = self.before, self.meanwhile
         return (
-            f"transfers a second before {before['rate']:.0f} (p99 {before['p99_ms']:.0f} ms)\n"
-            f"while holds end {meanwhile['rate']:.0f} (p99 {meanwhile['p99_ms']:.0f} ms),"
-            f" {meanwhile['rate'] / before['rate']:.2f} of that (at least 0.8)\n"
+            f"transfers before: {_described(before)}\n"
+            f"while holds end:  {_described(meanwhile)}\n"
+            f"while / before: {meanwhile['rate'] / before['rate']:.2f} (at least 0.8)\n"
             f"ended meanwhile {self.ended_meanwhile}, the other {self.ended} in {self.ended_seconds:.1f} s,"
             f" told after {self.told_seconds:.1f} s; {self.cpu_us:.0f} us of processor time each"
         )
@@ -101,10 +103,10 @@ class Ends(NamedTuple):
 
 def _measure(ledger: Filled, address: str, pids: Sequence[int], seconds: int, holds: int) -> Ends:
     """Measure transfers without and with so many holds that end, and then the ends alone."""
-    before = wrk(address, "transfer", seconds, accounts=holds)
+    before = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
     _wait_until_none(ledger, TOLD)
     ledger.run(FILL_HOLDS)
-    meanwhile = wrk(address, "transfer", seconds, accounts=holds)
+    meanwhile = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
     left = ledger.count(LEFT)
     if not left:
         raise RuntimeError("All holds had ended before the load did: take more of them.")
@@ -122,9 +124,14 @@ def _wait_until_none(ledger: Filled, query: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _described(load: dict[str, Any]) -> str:
+    rate, latency, cpu = load["rate"], load["p99_ms"], load["cpu_us"]
+    return f"{rate:.0f} a second, p99 {latency:.0f} ms, {cpu:.0f} us of processor time each"
+
+
 def measure_on_mariadb(seconds: int, workers: int, holds: int) -> Ends:
     with database_and_queue() as (folder, mariadb, redis):
-        ledger = OnMariaDB(mariadb, holds)
+        ledger = OnMariaDB(mariadb, ACCOUNTS + holds)
         queue = {"host": "127.0.0.1", "port": redis.port}
         sections = {"mysql": mariadb.mysql_section(ledger.name), "redis": queue, "callbacks": []}
         with my_account(folder, workers, **sections) as service:
@@ -137,6 +144,6 @@ def measure_embedded(seconds: int, workers: int, holds: int) -> Ends:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "money.db"
         with my_account(Path(name), 1, sqlite_file=str(file), callbacks=[]) as service:
-            ledger = Embedded(file, holds)
+            ledger = Embedded(file, ACCOUNTS + holds)
             ledger.run(FILL_ACCOUNTS + FILL_ORDERS)
             return _measure(ledger, service.address, processes(service.process), seconds, holds)
