@@ -7,10 +7,11 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from .load import wrk
+from .load import WARM_UP_SECONDS, wrk
 from .servers import (
     FILL_ACCOUNTS,
     FILL_ORDERS,
@@ -25,12 +26,13 @@ from .servers import (
 POLL_SECONDS = 0.2
 # The transfers are between accounts without holds, or they would end some themselves.
 ACCOUNTS = 10_000
-# Each further account has one. They end when they are committed.
+# Each further account has one. All end at one moment, which comes after the transfers before it are measured: so
+# what the database does long after the fill burdens both measurements alike.
 FILL_HOLDS = """
 INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)
 SELECT 'hold-' || seq, '05', seq + 1, 1, 1, 'posted', {now} FROM {numbers} WHERE seq > 10000;
 INSERT INTO hold (order_id, payer, payee, remaining, captured, status, expires_at, due_at)
-SELECT 'hold-' || seq, seq + 1, 1, 1, 0, 'held', {now}, {now} FROM {numbers} WHERE seq > 10000;
+SELECT 'hold-' || seq, seq + 1, 1, 1, 0, 'held', {{end}}, {{end}} FROM {numbers} WHERE seq > 10000;
 UPDATE account SET held = 1 WHERE id > 10001;
 """
 ENDED = "SELECT COUNT(*) FROM (SELECT 1 FROM hold WHERE due_at IS NOT NULL LIMIT 1) AS one"
@@ -38,8 +40,8 @@ TOLD = "SELECT COUNT(*) FROM event"
 LEFT = "SELECT COUNT(*) FROM hold WHERE due_at IS NOT NULL"
 
 
-class Filled(Protocol):
-    """A database with an account for each hold."""
+class Ledger(Protocol):
+    """A ledger with accounts to fill, and one more for each hold."""
 
     def run(self, script: str) -> None:
         """Run the statements in one transaction."""
@@ -50,7 +52,7 @@ class Filled(Protocol):
 class OnMariaDB:
     def __init__(self, mariadb: BenchMariaDB, accounts: int) -> None:
         self._mariadb = mariadb
-        self.name = mariadb.filled_database(accounts)
+        self.name = mariadb.new_ledger()
         self._accounts = accounts
 
     def run(self, script: str) -> None:
@@ -101,11 +103,19 @@ class Ends(NamedTuple):
         )
 
 
-def _measure(ledger: Filled, address: str, pids: Sequence[int], seconds: int, holds: int) -> Ends:
+def _measure(ledger: Ledger, address: str, pids: Sequence[int], seconds: int, holds: int) -> Ends:
     """Measure transfers without and with so many holds that end, and then the ends alone."""
+    began = time.monotonic()
+    ledger.run(FILL_ACCOUNTS + FILL_ORDERS)
+    # The holds take less time than their accounts did.
+    lead_seconds = time.monotonic() - began + 2 * WARM_UP_SECONDS + seconds
+    end = datetime.now(UTC) + timedelta(seconds=lead_seconds)
+    ledger.run(FILL_HOLDS.replace("{{end}}", f"'{end:%Y-%m-%d %H:%M:%S.%f}'"))
     before = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
-    _wait_until_none(ledger, TOLD)
-    ledger.run(FILL_HOLDS)
+    left_seconds = (end - datetime.now(UTC)).total_seconds()
+    if left_seconds < 0:
+        raise RuntimeError("The holds have ended before the load did: the machine became slower meanwhile.")
+    time.sleep(left_seconds)
     meanwhile = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
     left = ledger.count(LEFT)
     if not left:
@@ -119,7 +129,7 @@ def _measure(ledger: Filled, address: str, pids: Sequence[int], seconds: int, ho
     return Ends(before, meanwhile, holds - left, left, ended_seconds, told_seconds, cpu_us)
 
 
-def _wait_until_none(ledger: Filled, query: str) -> None:
+def _wait_until_none(ledger: Ledger, query: str) -> None:
     while ledger.count(query):
         time.sleep(POLL_SECONDS)
 
@@ -145,5 +155,4 @@ def measure_embedded(seconds: int, workers: int, holds: int) -> Ends:
         file = Path(name) / "money.db"
         with my_account(Path(name), 1, sqlite_file=str(file), callbacks=[]) as service:
             ledger = Embedded(file, ACCOUNTS + holds)
-            ledger.run(FILL_ACCOUNTS + FILL_ORDERS)
             return _measure(ledger, service.address, processes(service.process), seconds, holds)

@@ -27,7 +27,7 @@ SWEEP_SECONDS: Final = 1
 PAGE_LIMIT: Final = 500
 # While orders wait, the sweeper pauses for this many times as long as it works. To tell of an end costs more than
 # the end itself, and both together shall take at most a fifth of the time from orders.
-PAUSE_FACTOR: Final = 12
+PAUSE_FACTOR: Final = 24
 CLOSE_SECONDS: Final = 5
 
 
