@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..database.pipeline import is_sqlite, run_pipeline
+from ..database.pipeline import PACKET_LIMIT, is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..ledger.decide import decide
 from ..ledger.state import Known
@@ -38,7 +38,12 @@ class ExpiredHold(NamedTuple):
 async def find_expired_holds(
     connection: AsyncConnection, behind: ExpiredHold | None, limit: int
 ) -> list[ExpiredHold]:
-    """Return the next holds that have expired, in the order of their ends: the first ones, or those behind one."""
+    """Return the next holds that have expired, in the order of their ends: the first ones, or those behind one.
+
+    There are at most `limit`, or as many as fit the database's answer.
+    """
+    if PACKET_LIMIT in connection.info:
+        limit = min(limit, connection.info[PACKET_LIMIT] // ROW_BYTES)
     (rows,) = await run_pipeline(connection, _find(behind, limit, on_sqlite=is_sqlite(connection)))
     return sorted(ExpiredHold(*row) for row in rows)
 

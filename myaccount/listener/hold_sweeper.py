@@ -57,12 +57,12 @@ class HoldSweeper:
         """End a page of holds. What is left of it, the sweep after the last page finds again."""
         began = time.monotonic()
         page = await self._database.read(partial(find_expired_holds, behind=self._behind, limit=PAGE_LIMIT))
-        self._behind = page[-1] if len(page) == PAGE_LIMIT else None
-        if page:
-            await self._end(page)
-        if self._behind is None:
+        self._behind = page[-1] if page else None
+        if not page:
             await asyncio.sleep(SWEEP_SECONDS)
-        elif self._journal.waiting:
+            return
+        await self._end(page)
+        if self._journal.waiting:
             await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
 
     async def _end(self, holds: Sequence[ExpiredHold]) -> None:
