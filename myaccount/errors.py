@@ -64,6 +64,8 @@ class RateLimited(RequestError):
     """The key sends more requests than it may."""
 
     code = "rate_limited"
+    # They are counted by the second.
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
 class UserNotFound(RequestError):

@@ -24,6 +24,7 @@ from aiohttp import web
 from .access.authentication import authentication
 from .access.gate import Gate
 from .access.guard import guard
+from .access.rates import Rates
 from .accounts.opening import account_queries
 from .appkeys import (
     account_queries_key,
@@ -152,8 +153,18 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
 
 
 async def gate_context(app: web.Application) -> AsyncIterator[None]:
-    app[gate_key] = Gate(app[database_key])
-    yield
+    config, database = app[config_key], app[database_key]
+    if "redis" not in config:
+        app[gate_key] = Gate(database, Rates())
+        yield
+    else:
+        from .access.shared_counts import SharedCounts
+        from .listener.redis_queue import redis_client
+
+        async with redis_client(config["redis"], config["redis"]["maxsize"]) as client:
+            counts = SharedCounts(client, partial(redis_name, database, "rates"))
+            app[gate_key] = Gate(database, Rates(counts.take))
+            yield
     await app[gate_key].close()
 
 

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from ..appkeys import caller_key, gate_key, scopes_key
-from ..errors import NotAllowed, RequestError, Unauthenticated
+from ..errors import NotAllowed, RateLimited, RequestError, Unauthenticated
 from ..middlewares import Handler, Reply
 from ..settings.schema import Config
 from .callers import Caller
@@ -31,7 +31,7 @@ def authentication(config: Config) -> tuple[Middleware, ...]:
 async def _authenticate(request: web.Request, handler: Handler) -> Reply:
     """Refuse callers whose route wants another scope; callers that are not known on most routes.
 
-    Raises Unauthenticated, NotAllowed, and Unavailable if the keys cannot be read.
+    Raises Unauthenticated, NotAllowed, RateLimited, and Unavailable if the keys cannot be read.
     """
     resource = request.match_info.route.resource
     # There is nothing to protect at an unknown address.
@@ -43,6 +43,8 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
             raise Unauthenticated("Send a valid API key in the header: Authorization: Bearer mak_...")
         if scopes and caller.scopes.isdisjoint(scopes):
             raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
+        if caller.rate is not None and not await request.app[gate_key].rates.allow(caller.rate):
+            raise RateLimited(f"This key may send {caller.rate.per_second} requests a second.")
         request[caller_key] = caller
     return await handler(request)
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from ..appkeys import caller_key
 from ..ledger.makers import Maker
+from .rates import Rate
 from .scopes import CARDS, SCOPES
 
 
@@ -19,8 +20,7 @@ class Caller(NamedTuple):
     scopes: Set[str]
     # As which it makes orders. An open service does not know.
     maker: Maker | None = None
-    # How many requests a second it may send.
-    rate: int | None = None
+    rate: Rate | None = None
 
     @property
     def sees_cards(self) -> bool:

@@ -6,6 +6,7 @@ from ..database.database import Database
 from .callers import Caller
 from .keys import find_keys
 from .known_keys import KnownKeys
+from .rates import Rates
 from .signing import Signing, keep_time, read_signing
 from .snapshots import Snapshot
 from .tokens import owner_of_token
@@ -17,7 +18,8 @@ class Gate:
     Each method raises Unavailable if the database fails.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rates: Rates) -> None:
+        self.rates = rates
         self._database = database
         self._keys = Snapshot(self._read_keys)
         self._signing: Signing | None = None
@@ -45,7 +47,7 @@ class Gate:
 
     async def _read_keys(self) -> KnownKeys:
         signing = await self.signing()
-        return KnownKeys(await self._database.read(find_keys, reserved=True), signing.clock)
+        return KnownKeys(await self._database.read(find_keys, reserved=True), signing.clock.now())
 
     async def close(self) -> None:
         await self._keys.close()

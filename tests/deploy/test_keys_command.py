@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from myaccount.access.scopes import SCOPES
 from myaccount.cli import entry as cli
 
 from ..conftest import Section
-from ..helpers.servers import wait_until
-from ..helpers.services import Service, Start, run_command
+from ..helpers.servers import free_port, wait_until
+from ..helpers.services import START_SECONDS, ListenerAlone, Service, Start, run_command
 
 KEY = "mak_[a-z0-9]{12}_[0-9a-f]{64}"
 
@@ -115,14 +116,37 @@ def test_a_wrong_command_line_is_explained(
 
 def _answers(service: Service, key: str, expected: int) -> bool:
     """Whether a query of an order with this key has this status."""
-    headers = {"Authorization": f"Bearer {key}"}
-    request = urllib.request.Request(service.address + "/querorder", b"orderId=o1", headers)  # noqa: S310 - our own
+    return _replies(service.address + "/querorder", expected, key, b"orderId=o1")
+
+
+def _replies(address: str, expected: int, key: str = "", body: bytes | None = None) -> bool:
+    request = urllib.request.Request(address, body, {"Authorization": f"Bearer {key}"})  # noqa: S310 - our own
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
             return bool(response.status == expected)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code == expected
+    except urllib.error.URLError:
+        return False
+
+
+@pytest.mark.parametrize("command", ["serve", "listen"])
+def test_metrics_want_a_key_with_the_scope_operate(start: Start, command: str) -> None:
+    port = free_port()
+    service = start("python3", "myaccount", access="keys", metrics={"port": port})
+    keys = ["python3", "-m", "myaccount", "keys", "-c", str(service.configuration), "create", "--scopes"]
+    right, wrong = (run_command(*keys, scope, "--name", scope).stdout.strip() for scope in ("operate", "admin"))
+    if command == "listen":
+        settings = yaml.safe_load(service.configuration.read_text())
+        port = settings["metrics"]["port"] = free_port()
+        service.configuration.write_text(yaml.safe_dump(settings))
+    with ListenerAlone(service) if command == "listen" else nullcontext():
+        wait_until(partial(_replies, f"http://127.0.0.1:{port}/healthz", 200), START_SECONDS)
+        address = f"http://127.0.0.1:{port}/metrics"
+        assert [_replies(address, status, key) for status, key in ((401, ""), (403, wrong), (200, right))] == [
+            True
+        ] * 3
 
 
 def test_a_key_works_in_each_process_and_is_revoked_in_each_within_a_second(

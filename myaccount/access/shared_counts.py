@@ -1,0 +1,84 @@
+"""The counts of requests in Redis, which all processes share.
+
+The library `limits` has a round trip for each request, and its releases do not take redis-py 8.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ..errors import RequestError
+from .rates import Granted, Rate
+
+_logger: Final = logging.getLogger(__name__)
+
+# A process takes this part of a key's rate at once.
+PARTS: Final = 20
+# Requests wait so long for Redis. If it does not answer, they do not ask it again for a while.
+PATIENCE_SECONDS: Final = 0.25
+AWAY_SECONDS: Final = 1.0
+# How often a process says that it is there, and how long that is remembered at least.
+PRESENCE_SECONDS: Final = 10
+PERIOD_SECONDS: Final = 60
+
+
+class SharedCounts:
+    """Counts in Redis; `find_name` returns how the names of the counts begin, which depends on the database.
+
+    While Redis is away, each process takes its share of each rate, by the number of processes of late.
+    """
+
+    def __init__(self, client: Redis, find_name: Callable[[], Awaitable[str]]) -> None:
+        self._client = client
+        self._find_name = find_name
+        self._name = ""
+        self._me = f"{socket.gethostname()}:{os.getpid()}"
+        self._processes = 1
+        self._next_presence = 0.0
+        self._away_until = 0.0
+
+    async def take(self, rate: Rate, second: int) -> Granted:
+        if time.monotonic() >= self._away_until:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    return await self._take(rate, second)
+            except (RedisError, OSError, RequestError) as error:
+                _logger.warning("Requests are counted in each process alone: %s", type(error).__name__)
+                self._away_until = time.monotonic() + AWAY_SECONDS
+        # Rounded up.
+        return Granted(-(-rate.per_second // self._processes))
+
+    async def _take(self, rate: Rate, second: int) -> Granted:
+        if not self._name:
+            self._name = await self._find_name()
+        if time.monotonic() >= self._next_presence:
+            await self._tell_presence()
+        wanted = max(1, rate.per_second // PARTS)
+        key = f"{self._name}:{rate.name}:{second}"
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.incrby(key, wanted)
+            pipeline.expire(key, PERIOD_SECONDS)
+            taken, _ = await pipeline.execute()
+        # Of the last part there may be less.
+        granted = max(0, min(wanted, rate.per_second - (taken - wanted)))
+        return Granted(granted, more=granted > 0)
+
+    async def _tell_presence(self) -> None:
+        """Say that this process is there, and learn how many are."""
+        period = int(time.time()) // PERIOD_SECONDS
+        now, before = (f"{self._name}-processes:{number}" for number in (period, period - 1))
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.sadd(now, self._me)
+            pipeline.expire(now, 2 * PERIOD_SECONDS)
+            pipeline.scard(now)
+            pipeline.scard(before)
+            *_, count, count_before = await pipeline.execute()
+        self._processes = max(count, count_before)
+        self._next_presence = time.monotonic() + PRESENCE_SECONDS
