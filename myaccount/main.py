@@ -159,10 +159,8 @@ async def gate_context(app: web.Application) -> AsyncIterator[None]:
         yield
     else:
         from .access.shared_counts import SharedCounts
-        from .listener.redis_queue import redis_client
 
-        async with redis_client(config["redis"], config["redis"]["maxsize"]) as client:
-            counts = SharedCounts(client, partial(redis_name, database, "rates"))
+        async with SharedCounts(config["redis"], partial(redis_name, database, "rates")) as counts:
             app[gate_key] = Gate(database, Rates(counts.take))
             yield
     await app[gate_key].close()

@@ -9,12 +9,13 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Self
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ..database.redis_client import redis_client
 from ..errors import RequestError
+from ..settings.servers import RedisConfig
 from .rates import Granted, Rate
 
 _logger: Final = logging.getLogger(__name__)
@@ -35,14 +36,20 @@ class SharedCounts:
     While Redis is away, each process takes its share of each rate, by the number of processes of late.
     """
 
-    def __init__(self, client: Redis, find_name: Callable[[], Awaitable[str]]) -> None:
-        self._client = client
+    def __init__(self, config: RedisConfig, find_name: Callable[[], Awaitable[str]]) -> None:
+        self._client = redis_client(config, config["maxsize"])
         self._find_name = find_name
         self._name = ""
         self._me = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = 1
         self._next_presence = 0.0
         self._away_until = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._client.aclose()
 
     async def take(self, rate: Rate, second: int) -> Granted:
         if time.monotonic() >= self._away_until:

@@ -3,19 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from redis.asyncio import Redis as RedisClient
 
 from myaccount.access import shared_counts
 from myaccount.access.rates import Granted, Rate
 from myaccount.access.shared_counts import SharedCounts
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
-from myaccount.listener.redis_queue import redis_client
+from myaccount.settings.schema import CONFIGURATION
+from myaccount.settings.servers import RedisConfig
 
 from ..conftest import Client, Section
 from ..helpers.callers import bearer, new_key
+from ..helpers.servers import Redis
 
 SHOP = Rate("shop", 100)
 
@@ -53,19 +55,22 @@ async def test_beyond_its_rate_a_key_is_told_to_wait(
 
 
 @pytest.fixture
-async def redis(redis_section: Section) -> AsyncIterator[RedisClient]:
-    async with redis_client(redis_section | {"db": 0}, 5) as client:  # type: ignore[arg-type]
-        yield client
+def settings(redis_section: Section) -> RedisConfig:
+    checked: RedisConfig = CONFIGURATION.check({"redis": redis_section})["redis"]
+    return checked
 
 
 async def _name() -> str:
     return "myaccount:test:rates"
 
 
-def _counts(redis: RedisClient, process: int) -> SharedCounts:
-    counts = SharedCounts(redis, _name)
-    counts._me = f"process {process}"
-    return counts
+@asynccontextmanager
+async def _processes(settings: RedisConfig, count: int) -> AsyncIterator[list[SharedCounts]]:
+    async with AsyncExitStack() as stack:
+        processes = [await stack.enter_async_context(SharedCounts(settings, _name)) for _ in range(count)]
+        for number, process in enumerate(processes):
+            process._me = f"process {number}"
+        yield processes
 
 
 async def _take_all(counts: SharedCounts, second: int) -> int:
@@ -75,40 +80,41 @@ async def _take_all(counts: SharedCounts, second: int) -> int:
     return total + granted.requests
 
 
-async def test_processes_share_a_second_and_get_no_more_than_the_rate(redis: RedisClient) -> None:
-    first, second = (_counts(redis, n) for n in range(2))
-    assert await first.take(SHOP, 7) == Granted(5, more=True)
-    assert sum(await asyncio.gather(_take_all(first, 7), _take_all(second, 7))) == 95
-    assert await second.take(SHOP, 7) == Granted(0)
-    assert await _take_all(second, 8) == 100
-    # A rate that is no multiple of what is taken at once.
-    odd = Rate("odd", 45)
-    assert [(await first.take(odd, 7)).requests for _ in range(24)][-3:] == [2, 1, 0]
-    # Nothing stays in Redis.
-    assert all([0 < await redis.ttl(key) <= 120 for key in await redis.keys("myaccount:test:*")])
+async def test_processes_share_a_second_and_get_no_more_than_the_rate(
+    settings: RedisConfig, redis_server: Redis
+) -> None:
+    async with _processes(settings, 2) as (first, second):
+        assert await first.take(SHOP, 7) == Granted(5, more=True)
+        assert sum(await asyncio.gather(_take_all(first, 7), _take_all(second, 7))) == 95
+        assert await second.take(SHOP, 7) == Granted(0)
+        assert await _take_all(second, 8) == 100
+        # A rate that is no multiple of what is taken at once.
+        odd = Rate("odd", 45)
+        assert [(await first.take(odd, 7)).requests for _ in range(24)][-3:] == [2, 1, 0]
+    with redis_server.client() as client:
+        # Nothing stays there.
+        assert all(0 < client.ttl(key) <= 120 for key in client.keys("myaccount:test:*"))
 
 
-async def test_while_redis_is_away_each_process_takes_its_share_once_a_second(redis: RedisClient) -> None:
-    processes = [_counts(redis, n) for n in range(3)]
-    for counts in processes:
-        await counts.take(SHOP, 7)
-    first = processes[0]
-    first._next_presence = 0.0
-    await first.take(SHOP, 7)
-    assert first._processes == 3
-    nowhere = RedisClient(port=1)
-    first._client = nowhere
-    assert await first.take(SHOP, 8) == Granted(34)
-    first._client = redis
-    # For a while Redis is not asked.
-    assert await first.take(SHOP, 9) == Granted(34)
-    first._away_until = 0.0
-    assert await first.take(SHOP, 9) == Granted(5, more=True)
-    await nowhere.aclose()
+async def test_while_redis_is_away_each_process_takes_its_share_once_a_second(settings: RedisConfig) -> None:
+    async with _processes(settings, 3) as processes:
+        for counts in processes:
+            await counts.take(SHOP, 7)
+        first = processes[0]
+        first._next_presence = 0.0
+        await first.take(SHOP, 7)
+        async with SharedCounts(settings | {"port": 1}, _name) as nowhere:
+            there, first._client = first._client, nowhere._client
+            assert await first.take(SHOP, 8) == Granted(34)
+            first._client = there
+        # For a while Redis is not asked.
+        assert await first.take(SHOP, 9) == Granted(34)
+        first._away_until = 0.0
+        assert await first.take(SHOP, 9) == Granted(5, more=True)
 
 
 async def test_requests_do_not_wait_long_for_a_redis_or_a_database_that_hangs(
-    redis: RedisClient, monkeypatch: pytest.MonkeyPatch
+    settings: RedisConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_counts, "PATIENCE_SECONDS", 0.01)
 
@@ -120,4 +126,5 @@ async def test_requests_do_not_wait_long_for_a_redis_or_a_database_that_hangs(
         raise Unavailable("The database is away.")
 
     for find_name in (hang, fail):
-        assert await SharedCounts(redis, find_name).take(SHOP, 7) == Granted(100)
+        async with SharedCounts(settings, find_name) as counts:
+            assert await counts.take(SHOP, 7) == Granted(100)

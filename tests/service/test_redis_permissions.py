@@ -2,6 +2,8 @@
 
 import pytest
 
+from myaccount.access.rates import Rate
+from myaccount.access.shared_counts import SharedCounts
 from myaccount.listener import redis_queue as redis_queue_module
 from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
@@ -14,6 +16,10 @@ from ..helpers.servers import Redis
 
 async def _stream() -> str:
     return "myaccount:test:events"
+
+
+async def _rates() -> str:
+    return "myaccount:test:rates"
 
 
 async def _channel() -> str:
@@ -32,8 +38,13 @@ async def test_each_permission_is_used_and_none_is_missing(
         admin.execute_command("ACL", "SETUSER", "limited", "on", ">secret", *permissions())
         admin.acl_log_reset()
         admin.config_resetstat()
-        async with RedisQueue(config, _stream) as queue, RedisLiveNotifications(config, _channel) as live:
+        async with (
+            RedisQueue(config, _stream) as queue,
+            RedisLiveNotifications(config, _channel) as live,
+            SharedCounts(config, _rates) as counts,
+        ):
             assert await queue.redis_state() == "ok"
+            assert (await counts.take(Rate("shop", 3), 7)).more
             queue.announce(1)
             await eventually(lambda: admin.exists("myaccount:test:events") == 1)
             while not (messages := await queue.take()):
