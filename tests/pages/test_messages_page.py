@@ -10,15 +10,18 @@ from playwright.async_api import Browser, Locator, Page, Route, expect
 from ..conftest import Client, eventually
 from ..helpers.actions import open_users, send, transfer
 from . import test_pages
+from .conftest import in_one_loop
 
-# The same Chromium, with the same check of its console.
-backend, browser, page = test_pages.backend, test_pages.browser, test_pages.page
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# With the same check of its console.
+page = test_pages.page
 
 PAGE_SIZE = 20
 ROWS_LIMIT = 200
 
 
-@pytest.fixture
+@in_one_loop
 async def people(client: Client) -> None:
     await open_users(client, "u1", "u2")
     await _recharge(client, "r1", "u1", "100")

@@ -1,15 +1,17 @@
 """What a page of another site reaches in a real Chromium: nothing."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
-from ..conftest import Client, Section
+from ..conftest import Client
 from ..helpers.actions import balance, open_users, send
-from ..helpers.browsers import Chromium
+from .conftest import in_one_loop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ATTACK = """<!doctype html><title>Evil</title>
 <form method="post" action="{address}/withdraw" target="{target}">
@@ -30,13 +32,7 @@ WITHDRAWAL = "orderId=stolen&userId=u1&amount=40"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@pytest.fixture
-def backend() -> Section:
-    """The guard does not look at the database."""
-    return {}
-
-
-@pytest.fixture
+@in_one_loop
 async def rich(client: Client) -> AsyncIterator[Client]:
     """A service with the user u1, who still has all the money afterwards."""
     await open_users(client, "u1")
@@ -46,19 +42,18 @@ async def rich(client: Client) -> AsyncIterator[Client]:
     assert (await send(client, "/querorder", orderId="stolen"))[0] == 404
 
 
-@pytest.fixture
-async def page(chromium: Chromium) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser: Browser = await playwright.chromium.connect_over_cdp(chromium.address)
-        yield await browser.new_page()
-        await browser.close()
+@in_one_loop
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    yield page
+    await page.context.close()
 
 
-Site = Callable[[str], Awaitable[str]]
+Site = Callable[[str], str]
 
 
-@pytest.fixture
-async def other_site(rich: Client, aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Site:
+@in_one_loop
+async def other_site(rich: Client) -> AsyncIterator[Site]:
     """Serve the attack on a port of its own; return its address by a name."""
 
     async def attack(request: web.Request) -> web.Response:
@@ -67,12 +62,8 @@ async def other_site(rich: Client, aiohttp_server: Callable[..., Awaitable[TestS
 
     app = web.Application()
     app.router.add_get("/", attack)
-    server = await aiohttp_server(app)
-
-    async def address(name: str) -> str:
-        return f"http://{name}:{server.port}/"
-
-    return address
+    async with TestServer(app) as server:
+        yield lambda name: f"http://{name}:{server.port}/"
 
 
 def _address(client: Client, name: str = "127.0.0.1") -> str:
@@ -86,7 +77,7 @@ async def _submit(page: Page) -> None:
 # Another site, and two of the same: the browser's `same-site` does not look at the port.
 @pytest.mark.parametrize("name", ["evil.test", "127.0.0.1", "localhost"])
 async def test_the_form_of_another_site_moves_no_money(page: Page, other_site: Site, name: str) -> None:
-    await page.goto(await other_site(name))
+    await page.goto(other_site(name))
     async with page.expect_navigation() as navigation:
         await _submit(page)
     reply = await (await navigation.value).json()
@@ -94,7 +85,7 @@ async def test_the_form_of_another_site_moves_no_money(page: Page, other_site: S
 
 
 async def test_the_form_of_another_site_moves_no_money_from_within_a_frame(page: Page, other_site: Site) -> None:
-    await page.goto(f"{await other_site('evil.test')}?target=frame")
+    await page.goto(f"{other_site('evil.test')}?target=frame")
     async with page.expect_response("**/withdraw") as response:
         await _submit(page)
     assert (await response.value).status == 403
@@ -104,7 +95,7 @@ async def test_the_form_of_another_site_moves_no_money_from_within_a_frame(page:
 async def test_a_script_of_another_site_changes_and_reads_nothing(
     page: Page, rich: Client, other_site: Site, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    await page.goto(await other_site(name))
+    await page.goto(other_site(name))
     address = _address(rich)
     caplog.set_level("INFO", "myaccount.access")
     # The first and the last are sent as a form is. The browser asks before the second.

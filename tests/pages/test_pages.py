@@ -4,31 +4,19 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from myaccount.controller.pages import PAGES
 
-from ..conftest import Client, Section
-from ..helpers.browsers import Chromium
+from ..conftest import Client
+from .conftest import in_one_loop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NASTY = """<img src=x onerror=alert(1)>"'"""
 
 
-@pytest.fixture
-def backend() -> Section:
-    """The pages do not know which database there is."""
-    return {}
-
-
-@pytest.fixture
-async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(chromium.address)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
+@in_one_loop
 async def page(browser: Browser, client: Client) -> AsyncIterator[Page]:
     page = await browser.new_page(base_url=str(client.make_url("/")))
     logged: list[str] = []
@@ -36,6 +24,7 @@ async def page(browser: Browser, client: Client) -> AsyncIterator[Page]:
     page.on("pageerror", lambda error: logged.append(str(error)))
     page.on("dialog", lambda dialog: logged.append(dialog.message))
     yield page
+    await page.context.close()
     # The browser logs refused requests itself. Nothing else may be logged.
     assert [text for text in logged if "the server responded with a status of 4" not in text] == []
 
@@ -241,3 +230,4 @@ async def test_pages_load_nothing_from_elsewhere(browser: Browser, client: Clien
         assert "default-src 'none'" in response.headers["content-security-policy"]
     assert asked
     assert all(url.startswith(str(client.make_url("/"))) for url in asked)
+    await page.context.close()
