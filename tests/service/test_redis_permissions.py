@@ -57,9 +57,11 @@ async def test_each_permission_is_used_and_none_is_missing(
             await queue.take()
             assert await queue.redis_state() == "ok"
             await eventually(lambda: live._connected)
+            users = [client["user"] for client in admin.client_list()]
         called = {name.removeprefix("cmdstat_") for name in admin.info("commandstats")}
         refused = admin.acl_log()
         admin.acl_deluser("limited")
+    assert "limited" in users
     assert refused == []
     keys_and_channels = {"~myaccount:*", "&myaccount:*"}
     assert {permission for permission in permissions() if permission[0] != "+"} == keys_and_channels

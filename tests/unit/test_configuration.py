@@ -202,6 +202,12 @@ def test_a_host_without_a_domain_is_accepted(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:9000", "[::1]:9000", "10.0.0.7", "192.168.1.7", "169.254.169.254"])
+def test_a_private_address_of_a_callback_is_taken_as_it_stands(tmp_path: Path, host: str) -> None:
+    url = f"http://{host}/hook"
+    assert _load(tmp_path, f"callbacks:\n- url: {url}\n")["callbacks"][0]["url"] == url
+
+
 def test_the_own_address_has_brackets_for_ipv6(tmp_path: Path) -> None:
     assert own_address(_load(tmp_path, "host: 10.0.0.1\naccess: open\n")) == "http://10.0.0.1:8080"
     assert own_address(_load(tmp_path, "host: '::1'\n")) == "http://[::1]:8080"
