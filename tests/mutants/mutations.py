@@ -252,8 +252,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(HOST_NAMES, "host.isascii() and ", "", "tests/unit/test_host_names.py"),
     Mutation(HOST_NAMES, "address in _LOOPBACK_IPV4 or ", "", "tests/unit/test_host_names.py"),
     Mutation("myaccount/settings/schema.py", ' and not is_loopback(value["host"])', "", "tests/unit/test_configuration.py"),
-    Mutation("gunicorn.conf.py", "not (is_port and is_loopback(address[0]))", "False", "tests/deploy/test_bad_starts.py"),
-    Mutation("gunicorn.conf.py", "            _refuse_unsaid(config, set(server.cfg.address) - {_addresses(served)[\"\"]})\n", "", "tests/deploy/test_embedded.py"),
     Mutation("myaccount/ledger/maker_rules.py", "            return MONEY_IN if isinstance(command, Refund) else MONEY_OUT", "            return MONEY_OUT", "tests/unit/test_maker_rules.py"),
     Mutation("myaccount/ledger/maker_rules.py", "Withdraw() | Hold(payee=None)", "Withdraw() | Hold()", "tests/unit/test_maker_rules.py"),
     Mutation(ORDER_RULES, "        check_maker(command, state)\n", "", "tests/unit/test_maker_rules.py"),
