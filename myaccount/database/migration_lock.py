@@ -1,5 +1,6 @@
 """One migration of a database at a time, across hosts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -8,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import Unavailable
-from .error_kinds import ErrorKind, kind_of
+from .error_kinds import ErrorKind, is_missing_table, kind_of
 from .freshness import IDLE_TIMEOUT_VARIABLE, OCEANBASE
 from .pipeline import is_sqlite
 from .server_differences import lock_timeouts, set_session, statement_timeouts
@@ -17,6 +18,9 @@ from .server_differences import lock_timeouts, set_session, statement_timeouts
 MIGRATION_WAIT_SECONDS: Final = 600
 # The wait for a table that is in use is shorter, because other statements queue behind it.
 TABLE_WAIT_SECONDS: Final = 30
+# How often, and after which pause, the lock's table is looked for.
+TABLE_ATTEMPTS: Final = 50
+TABLE_PAUSE_SECONDS: Final = 0.2
 # A lock's name has at most 64 characters, and so has a database's: hence the hash.
 _NAME: Final = "CONCAT('myaccount.', MD5(DATABASE()))"
 # In practice no limit: output in a pager may pause a command for hours.
@@ -80,18 +84,27 @@ async def _row_lock(engine: AsyncEngine) -> AsyncIterator[None]:
         try:
             waits = lock_timeouts(MIGRATION_WAIT_SECONDS, oceanbase=True)
             await connection.exec_driver_sql(set_session(_long_timeouts(connection) | waits))
-            await connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS migration_lock (id INT PRIMARY KEY)")
-            try:
-                # It locks the row, whether it is new or not.
-                await connection.exec_driver_sql("REPLACE INTO migration_lock VALUES (1)")
-            except DBAPIError as error:
-                if kind_of(error) is ErrorKind.LOCKED:
-                    raise _waited_too_long(engine) from None
-                raise
+            await _lock_row(connection)
             yield
         finally:
             # Closing the connection frees the lock and drops the session's settings.
             await connection.invalidate()
+
+
+async def _lock_row(connection: AsyncConnection) -> None:
+    for attempt in range(1, TABLE_ATTEMPTS + 1):
+        await connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS migration_lock (id INT PRIMARY KEY)")
+        try:
+            # It locks the row, whether it is new or not.
+            await connection.exec_driver_sql("REPLACE INTO migration_lock VALUES (1)")
+            return
+        except DBAPIError as error:
+            if kind_of(error) is ErrorKind.LOCKED:
+                raise _waited_too_long(connection.engine) from None
+            # A table that another session has just made may not be seen yet.
+            if not is_missing_table(error) or attempt == TABLE_ATTEMPTS:
+                raise
+        await asyncio.sleep(TABLE_PAUSE_SECONDS)
 
 
 def _waited_too_long(engine: AsyncEngine) -> Unavailable:
