@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from .access.callers import Caller
     from .access.gate import Gate
+    from .access.proxies import Proxies
+    from .access.sessions import Session, Sessions
+    from .access.sign_in import SignIn
     from .accounts.balances import UserAccounts
     from .database.coalescing import Coalescer
     from .database.database import Database
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 # Of a service with `access: keys`.
 gate_key: Final[web.AppKey["Gate"]] = web.AppKey("gate")
+sessions_key: Final[web.AppKey["Sessions"]] = web.AppKey("sessions")
+sign_in_key: Final[web.AppKey["SignIn"]] = web.AppKey("sign_in")
+proxies_key: Final[web.AppKey["Proxies"]] = web.AppKey("proxies")
 # The scopes of each route, any of which lets a caller in; empty for any caller, None for everybody.
 scopes_key: Final[web.AppKey["dict[web.AbstractResource, Collection[str] | None]"]] = web.AppKey("scopes")
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
@@ -47,6 +53,9 @@ expects_body_key: Final[web.RequestKey[bool]] = web.RequestKey("expects_body", b
 
 # Who sends the request. An open service does not ask.
 caller_key: Final[web.RequestKey["Caller"]] = web.RequestKey("caller")
+
+# The operator's session by which the request came in, if it did.
+session_key: Final[web.RequestKey["Session"]] = web.RequestKey("session")
 
 # Set by a handler that repeats the reply of an earlier request (Idempotent-Replayed).
 replayed_key: Final[web.RequestKey[bool]] = web.RequestKey("replayed", bool)

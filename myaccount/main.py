@@ -24,7 +24,10 @@ from aiohttp import web
 from .access.authentication import authentication
 from .access.gate import Gate
 from .access.guard import guard
+from .access.proxies import Proxies
 from .access.rates import Rates
+from .access.sessions import Sessions
+from .access.sign_in import SignIn
 from .accounts.opening import account_queries
 from .appkeys import (
     account_queries_key,
@@ -37,8 +40,11 @@ from .appkeys import (
     journal_key,
     not_found_page_key,
     notifications_key,
+    proxies_key,
     queue_key,
     refusals_key,
+    sessions_key,
+    sign_in_key,
 )
 from .controller.pages import not_found
 from .database.database import Database, open_database
@@ -56,7 +62,7 @@ from .observability.log_setup import protocol_logger
 from .observability.refusal_log import Refusals
 from .operations_port import operations_context
 from .readiness import Health
-from .routes import setup_routes
+from .routes import setup_routes, setup_sign_in_routes
 from .serving import end_process
 from .settings.loading import callbacks_of
 from .settings.paths import template_loader, working_path
@@ -81,11 +87,14 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     middlewares = (*MIDDLEWARES, guard(config), *authentication(config))
     app = web.Application(middlewares=middlewares, handler_args=protocol)
     app[config_key] = config
+    app[proxies_key] = Proxies(config["trusted_proxies"])
     app[ending_key] = asyncio.Event()
     app.on_response_prepare.append(complete_headers)
     aiohttp_jinja2.setup(app, loader=template_loader("templates"), autoescape=True)
     app[not_found_page_key] = not_found
     setup_routes(app)
+    if config.get("access") == "keys":
+        setup_sign_in_routes(app)
     # Each needs the ones before it. They close in reverse order.
     database = partial(database_context, needed=database_needed)
     app.cleanup_ctx.extend(
@@ -94,6 +103,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
             refusals_context,
             database,
             gate_context,
+            operators_context,
             queue_context,
             notifications_context,
             journal_context,
@@ -164,6 +174,14 @@ async def gate_context(app: web.Application) -> AsyncIterator[None]:
             app[gate_key] = Gate(database, Rates(counts.take))
             yield
     await app[gate_key].close()
+
+
+async def operators_context(app: web.Application) -> AsyncIterator[None]:
+    app[sessions_key] = Sessions(app[database_key], app[gate_key])
+    app[sign_in_key] = SignIn(app[database_key], app[gate_key])
+    yield
+    app[sign_in_key].close()
+    await app[sessions_key].close()
 
 
 async def queue_context(app: web.Application) -> AsyncIterator[None]:

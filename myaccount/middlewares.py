@@ -113,9 +113,7 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
             _refuse_malformed(request[malformed_key])
         reply = await handler(request)
     except RequestError as error:
-        count_refusal(error.code)
-        if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
-            request.app[refusals_key].note(error.cause, request_id.get())
+        note_refusal(request, error)
         reply = _problem(error.code, error.title, str(error), error.field, error.failed)
         reply.headers.update(error.headers)
     except web.HTTPException as error:
@@ -137,6 +135,13 @@ async def render_replies(request: web.Request, handler: Handler) -> web.StreamRe
     if request.get(replayed_key):
         reply.headers["Idempotent-Replayed"] = "true"
     return reply
+
+
+def note_refusal(request: web.Request, error: RequestError) -> None:
+    """Count the error of a reply, and log it if the service could not do its work."""
+    count_refusal(error.code)
+    if STATUS_BY_CODE[error.code] == HTTPStatus.SERVICE_UNAVAILABLE:
+        request.app[refusals_key].note(error.cause, request_id.get())
 
 
 def _refuse_malformed(error: BaseException) -> NoReturn:

@@ -34,16 +34,19 @@ PROBLEMS: Final = (
         "unauthenticated",
         401,
         "The service wants an API key, and the request has none that works: it may be unknown, wrong, expired or "
-        "revoked. Send `Authorization: Bearer mak_...`. Nothing was recorded.",
+        "revoked. Send `Authorization: Bearer mak_...`. Operators sign in at `/signin`; there it means that the "
+        "name or the password is wrong. No order was recorded.",
         "服务要求 API 密钥，而请求没有有效的密钥：可能缺失、错误、已过期或已吊销。"
-        "请发送 `Authorization: Bearer mak_...`。请求未产生任何记录。",
+        "请发送 `Authorization: Bearer mak_...`。操作员请在 `/signin` 登录；"
+        "登录时此错误码表示名称或密码错误。未记录订单。",
     ),
     Problem(
         "not_allowed",
         403,
-        "The key or the user's token does not have the scope that this needs; `detail` names it. Nothing was "
-        "recorded.",
-        "密钥或用户令牌没有所需的权限范围，缺少的权限见 `detail`。请求未产生任何记录。",
+        "The key, the user's token or the operator's role does not have the scope that this needs, or it is not "
+        "for such callers at all; `detail` tells. Nothing was recorded.",
+        "密钥、用户令牌或操作员的角色没有所需的权限范围，或者此类调用方不能使用该接口，详见 `detail`。"
+        "请求未产生任何记录。",
     ),
     Problem(
         "not_a_member",
@@ -217,9 +220,11 @@ PROBLEMS: Final = (
     Problem(
         "rate_limited",
         429,
-        "The key sends more requests a second than it may. Wait the seconds of `Retry-After`, then send the same "
-        "request again. Nothing was recorded.",
-        "该密钥每秒的请求数超过限流。请按 `Retry-After` 的秒数等待后重发同一请求。请求未产生任何记录。",
+        "The key sends more requests a second than it may; or, at `/signin`, there were ten wrong passwords "
+        "within 15 minutes for this name or from this address. Wait the seconds of `Retry-After`, then send the "
+        "same request again. Nothing was recorded.",
+        "该密钥每秒的请求数超过限流；或者在 `/signin`，该名称或该地址 15 分钟内已有十次密码错误。"
+        "请按 `Retry-After` 的秒数等待后重发同一请求。请求未产生任何记录。",
     ),
     Problem(
         "internal_error",

@@ -20,6 +20,14 @@ from .controller import (
 )
 from .controller.monitoring import healthz, metrics, readyz
 from .controller.operation import Operation
+from .controller.operator_pages import (
+    account,
+    change_password,
+    end_other_sessions,
+    sign_in,
+    sign_in_page,
+    sign_out,
+)
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
 from .controller.submitting import submit_change, submit_order
 from .settings.loading import LISTENER_TEST_PATH
@@ -100,6 +108,16 @@ def setup_routes(app: web.Application) -> None:
     _get(app, "/favicon.ico", partial(file, ICON), EVERYBODY)
     for name in FILES:
         _get(app, f"/static/{name}", partial(file, name), EVERYBODY)
+
+
+def setup_sign_in_routes(app: web.Application) -> None:
+    """Add the routes by which operators sign in, and those of their own accounts."""
+    _get(app, "/signin", sign_in_page, EVERYBODY)
+    _post(app, "/signin", sign_in, EVERYBODY)
+    _post(app, "/signout", sign_out, ANY)
+    _get(app, "/account", account, ANY)
+    _post(app, "/account/password", change_password, ANY)
+    _post(app, "/account/sessions", end_other_sessions, ANY)
 
 
 def setup_operations_routes(app: web.Application) -> None:

@@ -1,17 +1,19 @@
-"""Lets a request in if its key or token works, and has a scope of the route."""
+"""Lets a request in if its key, token or session works, and has a scope of the route."""
 
 import re
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from ..appkeys import caller_key, gate_key, scopes_key
+from ..appkeys import caller_key, gate_key, proxies_key, scopes_key, session_key, sessions_key
 from ..errors import NotAllowed, RateLimited, RequestError, Unauthenticated
 from ..middlewares import Handler, Reply
 from ..settings.schema import Config
 from .callers import Caller
+from .cookies import find_cookie
 from .keys import KEY_PATTERN
 from .scopes import OWN
 
@@ -38,14 +40,21 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
     scopes = None if resource is None else request.app[scopes_key][resource]
     if scopes is not None:
         caller = await _find_caller(request)
+        if caller is None and not scopes and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+            # A person with a browser, who wants a page.
+            return _to_sign_in(request)
         if caller is None:
             # The same for each fault, so that nobody learns which ids there are.
-            raise Unauthenticated("Send a valid API key in the header: Authorization: Bearer mak_...")
+            raise Unauthenticated(
+                "Send a valid API key in the header: Authorization: Bearer mak_... People sign in at /signin."
+            )
         if scopes and caller.scopes.isdisjoint(scopes):
             raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
         if caller.rate is not None and not await request.app[gate_key].rates.allow(caller.rate):
             raise RateLimited(f"This key may send {caller.rate.per_second} requests a second.")
         request[caller_key] = caller
+        if session_key in request:
+            await request.app[sessions_key].note_use(request[session_key])
     return await handler(request)
 
 
@@ -65,7 +74,23 @@ async def _find_caller(request: web.Request) -> Caller | None:
         return await request.app[gate_key].owner_of_token(token[1])
     if not header and request.rel_url.raw_path == STREAM_PATH and "token" in request.query:
         return await request.app[gate_key].owner_of_token(request.query["token"])
-    return None
+    return None if header else await _find_operator(request)
+
+
+async def _find_operator(request: web.Request) -> Caller | None:
+    """Return the operator whose session's cookie the request has. The operations port takes no cookies."""
+    sessions = request.app.get(sessions_key)
+    cookie = find_cookie(request.cookies, secure=request.app[proxies_key].is_https(request)) if sessions else None
+    found = await sessions.find(cookie) if sessions and cookie else None
+    if found is None:
+        return None
+    request[session_key] = found
+    return found.caller
+
+
+def _to_sign_in(request: web.Request) -> web.Response:
+    page = request.rel_url.raw_path if request.method in (hdrs.METH_GET, hdrs.METH_HEAD) else "/"
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: f"/signin?next={page}"})
 
 
 def _listed(scopes: Collection[str]) -> str:

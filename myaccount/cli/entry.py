@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import yaml
 
 from ..access.keys import KeyRefused
+from ..access.operators import OperatorRefused
+from ..access.passwords import PasswordRefused
 from ..database.backup import BackupFailed
 from ..database.start_errors import DatabaseNotReady, MigrationNeeded
 from ..errors import Unavailable
@@ -18,6 +20,7 @@ from . import (
     events_command,
     keys_command,
     migrate_command,
+    operators_command,
     serve_command,
     verify_command,
 )
@@ -45,7 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = output_fault(error) or error
     except Unavailable as error:
         fault = error.cause
-    except (WrongConfiguration, DatabaseNotReady, BackupFailed, KeyRefused) as error:
+    except (
+        WrongConfiguration,
+        DatabaseNotReady,
+        BackupFailed,
+        KeyRefused,
+        OperatorRefused,
+        PasswordRefused,
+    ) as error:
         fault = error
     if fault:
         print(f"myaccount cannot {cannot}: {fault}", file=sys.stderr)
@@ -60,6 +70,7 @@ def add_commands(commands: Commands) -> None:
         migrate_command,
         events_command,
         keys_command,
+        operators_command,
         backup_command,
         check_command,
         verify_command,

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import aiohttp_jinja2
 from aiohttp import web
 
+from ..appkeys import session_key
 from ..problems import PROBLEMS
 from ..settings.paths import resource_files
 from . import account_settings, accounts, holds, orders
@@ -101,11 +102,11 @@ PAGES: Final = (*FIRST_PAGES, *[page for group in GROUPS for page in group.pages
 
 
 async def index(request: web.Request) -> web.Response:
-    return _render(request, "index.html", groups=GROUPS, origin=_origin(request))
+    return render(request, "index.html", groups=GROUPS, origin=_origin(request))
 
 
 async def form(page: Page, request: web.Request) -> web.Response:
-    return _render(request, "form.html", page=page, operation=page.operation, texts=page.operation.texts)
+    return render(request, "form.html", page=page, operation=page.operation, texts=page.operation.texts)
 
 
 async def file(name: str, request: web.Request) -> web.Response:
@@ -114,16 +115,16 @@ async def file(name: str, request: web.Request) -> web.Response:
 
 
 async def messagestest(request: web.Request) -> web.Response:
-    return _render(request, "messages.html", origin=_origin(request), user_id=USER_ID)
+    return render(request, "messages.html", origin=_origin(request), user_id=USER_ID)
 
 
 async def errors(request: web.Request) -> web.Response:
-    return _render(request, "errors.html", problems=PROBLEMS)
+    return render(request, "errors.html", problems=PROBLEMS)
 
 
 def not_found(request: web.Request) -> web.Response:
     """Return the page for an unknown address."""
-    response = _render(request, "not_found.html")
+    response = render(request, "not_found.html")
     response.set_status(404)
     return response
 
@@ -132,9 +133,9 @@ def _origin(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-def _render(request: web.Request, template: str, **context: object) -> web.Response:
-    response = aiohttp_jinja2.render_template(
-        template, request, {"pages": FIRST_PAGES, "path": request.path, **context}
-    )
+def render(request: web.Request, template: str, **context: object) -> web.Response:
+    """Return a page. Its header has the operator who is signed in."""
+    known = {"pages": FIRST_PAGES, "path": request.path, "session": request.get(session_key)}
+    response = aiohttp_jinja2.render_template(template, request, {**known, **context})
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

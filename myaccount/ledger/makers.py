@@ -1,4 +1,4 @@
-"""Who makes orders, as far as the money rules care."""
+"""Who makes orders, as far as the money rules care, and who makes changes, as the audit log has it."""
 
 from collections.abc import Set
 from typing import Final, NamedTuple
@@ -14,3 +14,15 @@ class Maker(NamedTuple):
 
     id: str
     scopes: Set[str]
+
+
+class Doer(NamedTuple):
+    """Whoever makes a change. The id of nobody in particular is the address.
+
+    Both are empty for what no request caused.
+    """
+
+    kind: str
+    id: str
+    address: str = ""
+    request_id: str = "-"

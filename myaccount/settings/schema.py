@@ -8,7 +8,7 @@ from ..system.host_names import is_loopback
 from .callbacks import CALLBACKS, CallbackConfig
 from .servers import MYSQL, REDIS, MysqlConfig, RedisConfig
 from .strict_section import Section
-from .values import PORT, flag, host, number, one_of, plain_name, seconds, text, text_or_none
+from .values import PORT, flag, host, network, number, one_of, plain_name, seconds, text, text_or_none
 
 
 class JournalConfig(TypedDict):
@@ -31,6 +31,8 @@ class Config(TypedDict):
     # Who may use the service. It may be left out on a loopback address, which only this machine reaches.
     access: NotRequired[str]
     hosts: list[str]
+    # Networks.
+    trusted_proxies: list[str]
     mysql: NotRequired[MysqlConfig]
     redis: NotRequired[RedisConfig]
     sqlite_file: str
@@ -68,6 +70,7 @@ CONFIGURATION: Final = Section(
         t.Key("port", default=8080): PORT,
         t.Key("access", optional=True): one_of("open", "keys"),
         t.Key("hosts", default=[]): t.List(plain_name),
+        t.Key("trusted_proxies", default=[]): t.List(network),
         t.Key("mysql", optional=True): MYSQL,
         t.Key("redis", optional=True): REDIS,
         t.Key("sqlite_file", default="data/myaccount.db"): text,

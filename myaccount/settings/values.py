@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -83,6 +84,13 @@ def plain_name(value: object) -> str:
     with suppress(ValueError):
         return plain_host(host(value).encode("idna").decode())
     raise t.DataError("expected a host's name or address without a port, such as pay.example.com")
+
+
+def network(value: object) -> str:
+    """Take an IP address, or a network in CIDR notation."""
+    with suppress(ValueError):
+        return str(ip_network(text(value)))
+    raise t.DataError("expected an IP address or a network, such as 127.0.0.1 or 10.0.0.0/8")
 
 
 def address(value: object) -> str:

@@ -1,0 +1,54 @@
+"""Where a request comes from, which a proxy in front of the service knows better than the service does."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from aiohttp import hdrs, web
+
+
+class Proxies:
+    """The proxies whose headers are believed. A client could write the same headers."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self._networks = [ip_network(network) for network in trusted]
+
+    def client_address(self, request: web.Request) -> str:
+        """Return the address of the client: the one nearest to the service that is no trusted proxy.
+
+        It is empty for a Unix socket, whose other end has none.
+        """
+        client = _address(request.remote or "")
+        if self._trusts(client):
+            forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
+            # Each proxy appends the address that it sees. What stands before may be the client's invention.
+            for text in reversed(forwarded.split(",")):
+                address = _address(text.strip())
+                if address is None:
+                    break
+                client = address
+                if not self._trusts(client):
+                    break
+        return "" if client is None else str(client)
+
+    def is_https(self, request: web.Request) -> bool:
+        """Whether the client uses TLS, as far as a trusted proxy says so."""
+        if request.secure:
+            return True
+        schemes = request.headers.getall(hdrs.X_FORWARDED_PROTO, ())
+        return self._trusts(_address(request.remote or "")) and [scheme.lower() for scheme in schemes] == ["https"]
+
+    def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
+        if address is None:
+            # Whoever may open the Unix socket is the proxy.
+            return bool(self._networks)
+        return any(address in network for network in self._networks)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address, an IPv4 one as such also on an IPv6 socket. None if the text is none."""
+    try:
+        # Without the name of an interface.
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
