@@ -146,9 +146,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     server.stop()
 
 
-@pytest.fixture
-def mysql_section(mariadb: MariaDB) -> Section:
-    """A database of its own."""
+def new_section(mariadb: MariaDB) -> Section:
+    """Return the section of a configuration that names a new database."""
     return {
         "host": mariadb.host,
         "port": mariadb.port,
@@ -159,6 +158,12 @@ def mysql_section(mariadb: MariaDB) -> Section:
         "maxsize": 5,
         "connect_timeout": 5,
     }
+
+
+@pytest.fixture
+def mysql_section(mariadb: MariaDB) -> Section:
+    """A database of its own."""
+    return new_section(mariadb)
 
 
 @pytest.fixture

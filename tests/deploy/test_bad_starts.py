@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import yaml
 from myaccount.system.addresses import listening_fault
 
 from ..conftest import Section
-from ..helpers.deployments import GUNICORN
+from ..helpers.deployments import GUNICORN, IMPATIENT_GUNICORN
 from ..helpers.monitoring import ask
 from ..helpers.servers import MariaDB, free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
@@ -22,10 +22,10 @@ from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECOND
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
 
 
-def _refusal(file: Path, settings: Mapping[str, Any], *words: str) -> str:
+def _refusal(file: Path, settings: Mapping[str, Any], *words: str, command: Sequence[str] = GUNICORN) -> str:
     """Return the only line that a failed start prints."""
     file.write_text(yaml.safe_dump({"port": free_port(), **settings}))
-    refused = run_command(*GUNICORN, *words, environment={"MYACCOUNT_CONFIG": str(file)})
+    refused = run_command(*command, *words, environment={"MYACCOUNT_CONFIG": str(file)})
     assert refused.returncode == 1, refused
     others = ("Starting gunicorn", "Waiting up to")
     lines = [
@@ -96,7 +96,8 @@ def test_gunicorn_refuses_a_port_that_is_taken(tmp_path: Path, section: str) -> 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         ports = {"port": port} if section == "service" else {"metrics": {"port": port}}
-        line = _refusal(tmp_path / "config.yaml", {"sqlite_file": str(tmp_path / "money.db"), **ports})
+        settings = {"sqlite_file": str(tmp_path / "money.db"), **ports}
+        line = _refusal(tmp_path / "config.yaml", settings, command=IMPATIENT_GUNICORN)
     key = "port" if section == "service" else "metrics.port"
     fault = "address already in use: end the program that has it, or name another port"
     assert line == f"gunicorn cannot serve: {key}: 127.0.0.1:{port}: {fault}"

@@ -22,7 +22,7 @@ from myaccount.migrations.startup import prepare_schema
 from myaccount.settings.schema import Config
 from myaccount.system.private_files import keep_made
 
-from ..helpers.deployments import GUNICORN, roll, workers_of
+from ..helpers.deployments import GUNICORN, IMPATIENT_GUNICORN, roll, workers_of
 from ..helpers.servers import free_port, wait_until
 from ..helpers.services import ListenerAlone, Service, Start, run_command
 
@@ -205,7 +205,7 @@ def _on_another_port(service: Service) -> Path:
     return file
 
 
-@pytest.mark.parametrize("command", [("python3", "myaccount"), GUNICORN], ids=" ".join)
+@pytest.mark.parametrize("command", [("python3", "myaccount"), IMPATIENT_GUNICORN], ids=" ".join)
 @pytest.mark.parametrize("serving", [("python3", "myaccount"), GUNICORN], ids=" ".join)
 def test_a_second_process_on_the_file_is_refused_in_one_line(
     start: Start, serving: tuple[str, ...], command: tuple[str, ...]

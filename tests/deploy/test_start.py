@@ -51,16 +51,15 @@ GUNICORN = (
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+# The signals are handled alike, however it was started.
 @pytest.mark.parametrize(
-    "command",
+    ("command", "number"),
     [
-        ("python3", "myaccount"),
-        ("python3", "-m", "myaccount"),
-        ("python3", "myaccount/main.py"),
-        ("myaccount",),
+        (("python3", "myaccount"), signal.SIGTERM),
+        (("python3", "-m", "myaccount"), signal.SIGINT),
+        (("python3", "myaccount/main.py"), signal.SIGTERM),
+        (("myaccount",), signal.SIGINT),
     ],
-    ids=" ".join,
 )
 def test_each_way_from_a_checkout_serves_and_ends_cleanly(
     start: Start, command: tuple[str, ...], number: signal.Signals

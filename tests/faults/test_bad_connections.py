@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ import pytest
 from myaccount import serving
 from myaccount.main import create_app
 
-from ..conftest import Section, Server, eventually
-from ..helpers.deployments import NginxBefore, nginx_before, port_of, start_gunicorn, workers_of
-from ..helpers.services import Service, Start
-
-__all__ = ["nginx_before"]
+from ..conftest import Server, eventually, new_section
+from ..helpers.deployments import Nginx, port_of, start_gunicorn, workers_of
+from ..helpers.servers import MariaDB
+from ..helpers.services import Service, starting
 
 SLOW = 500
 MIB = 2**20
@@ -27,17 +26,23 @@ HEAD = (
 )
 
 
-@pytest.fixture
-async def service(start: Start, mysql_section: Section) -> Service:
-    return await asyncio.to_thread(start_gunicorn, start, 2, mysql=mysql_section)
+@pytest.fixture(scope="module")
+def service(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all tests: whatever a client sends, it serves the next."""
+    with starting(tmp_path_factory.mktemp("service")) as start:
+        yield start_gunicorn(start, 2, mysql=new_section(mariadb))
+
+
+@pytest.fixture(scope="module")
+def nginx(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    nginx = Nginx(tmp_path_factory.mktemp("before") / "nginx", port_of(service)).start()
+    yield nginx
+    nginx.stop()
 
 
 @pytest.fixture(params=["straight", "nginx"])
-async def port(request: pytest.FixtureRequest, service: Service, nginx_before: NginxBefore) -> int:
-    if request.param == "straight":
-        return port_of(service)
-    nginx = await asyncio.to_thread(nginx_before, port_of(service))
-    return nginx.port
+def port(request: pytest.FixtureRequest, service: Service, nginx: Nginx) -> int:
+    return port_of(service) if request.param == "straight" else nginx.port
 
 
 async def _answer(port: int, *sent: bytes) -> tuple[int, bytes]:
@@ -118,9 +123,8 @@ async def test_lengths_that_contradict_each_other_are_refused(port: int) -> None
 
 
 async def test_500_slow_connections_are_closed_by_nginx_and_the_others_served(
-    service: Service, nginx_before: NginxBefore
+    service: Service, nginx: Nginx
 ) -> None:
-    nginx = await asyncio.to_thread(nginx_before, port_of(service))
     for _ in range(20):
         await _serves(nginx.port)
     before = _memory_mib(service)

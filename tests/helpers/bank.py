@@ -93,8 +93,8 @@ class Bank:
     async def _client(self, number: int, orders: Iterable[int]) -> None:
         for n in orders:
             await self._order(f"o{number}-{n}")
-            if n % 20 == 0:
-                await asyncio.gather(*map(self._read, HOT + COLD))
+            if n % 5 == 4:
+                await asyncio.gather(*map(self._read, HOT + self._random.sample(COLD, 5)))
 
     async def settle(self) -> None:
         """Send each order with an unknown outcome again until it has one."""

@@ -16,6 +16,8 @@ from .services import CHECKOUT, ENVIRONMENT, Service, Start
 
 DEPLOY = CHECKOUT / "deploy"
 GUNICORN = ("gunicorn", "myaccount")
+# For a start that is to be refused: it waits only a second for what another process has.
+IMPATIENT_GUNICORN = (*GUNICORN, "-c", "tests/helpers/impatient_gunicorn.py")
 
 NGINX = """\
 user root;

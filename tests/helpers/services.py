@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
@@ -159,9 +160,9 @@ class ListenerAlone:
 Start = Callable[..., Service]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """A factory of services, each with its own configuration file. It waits until the service answers."""
+@contextmanager
+def starting(folder_of_files: Path) -> Iterator[Start]:
+    """Give a factory of services, each with its own configuration file. It waits until the service answers."""
     services: list[Service] = []
 
     def start(
@@ -174,11 +175,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         **sections: object,
     ) -> Service:
         port = free_port()
-        file = tmp_path / f"config-{port}.yaml"
+        file = folder_of_files / f"config-{port}.yaml"
         settings = {
             "port": port,
-            "sqlite_file": f"{tmp_path}/money.db",
-            "log_folder": f"{tmp_path}/logs",
+            "sqlite_file": f"{folder_of_files}/money.db",
+            "log_folder": f"{folder_of_files}/logs",
             **sections,
         }
         file.write_text(text.replace("8080", str(port)) or yaml.safe_dump(settings))
@@ -188,7 +189,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             words if by_environment else [*words, "-c", str(file)],
             folder,
             file,
-            tmp_path / f"output-{port}.txt",
+            folder_of_files / f"output-{port}.txt",
             given,
             fresh=fresh,
         )
@@ -196,8 +197,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
         wait_until(service.answers, START_SECONDS)
         return service
 
-    yield start
-    for service in services:
-        if service.process.poll() is None:
-            service.process.kill()
-            service.process.wait()
+    try:
+        yield start
+    finally:
+        for service in services:
+            if service.process.poll() is None:
+                service.process.kill()
+                service.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with starting(tmp_path) as start:
+        yield start
