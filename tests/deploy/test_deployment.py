@@ -117,6 +117,24 @@ async def test_nginx_retries_only_idempotent_requests(
         assert ("\r\nConnection: close\r\n" in head) == (times == 1)
 
 
+async def test_no_log_of_nginx_has_the_token_of_a_stream(
+    nginx_before: NginxBefore, session: aiohttp.ClientSession
+) -> None:
+    async def ping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(ping, "127.0.0.1", 0) as server:
+        nginx = await asyncio.to_thread(nginx_before, server.sockets[0].getsockname()[1])
+    # The service is gone, and nginx logs that.
+    for path in ("/messages/stream?userId=u1&token=hunter2", "/messages?userId=u2"):
+        async with session.get(f"{nginx.address}{path}") as response:
+            assert response.status == 503
+    await eventually(lambda: "/messages?userId=u2" in (nginx.folder / "error.txt").read_text())
+    for log in nginx.folder.glob("*.*"):
+        assert "hunter2" not in log.read_text(), log
+
+
 async def test_what_nginx_refuses_gets_the_service_s_error_format(
     start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
 ) -> None:
