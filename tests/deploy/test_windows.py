@@ -15,7 +15,7 @@ from ..helpers.servers import free_port, wait_until
 from ..helpers.services import CHECKOUT, START_SECONDS, Service, Start, run_command
 from ..unit.test_architecture import PACKAGE
 
-WINDOWS = ("python3", "-X", "warn_default_encoding", str(CHECKOUT / "tests" / "helpers" / "windows.py"))
+WINDOWS = ("python3", "-X", "warn_default_encoding", "tests/helpers/windows.py")
 
 
 def _use(service: Service) -> None:

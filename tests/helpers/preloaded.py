@@ -22,17 +22,15 @@ from typing import NoReturn
 
 # What the service imports at its start, and later.
 SERVICE = ("myaccount.cli.entry", "aiomysql", "alembic.command", "redis.asyncio")
-# Without the service: gunicorn's workers import it after they got their slots for metrics.
-GUNICORN = (
-    "aiohttp.worker",
+# Without the service: gunicorn's workers import it after they got their slots for metrics, windows.py after it has
+# taken away what Windows lacks.
+LIBRARIES = (
     "aiohttp_jinja2",
     "aiohttp_sse",
     "aiojobs",
     "aiomysql",
     "aiosqlite",
     "alembic.command",
-    "gunicorn.app.wsgiapp",
-    "gunicorn.arbiter",
     "prometheus_client.multiprocess",
     "pythonjsonlogger.json",
     "redis.asyncio",
@@ -40,6 +38,12 @@ GUNICORN = (
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "trafaret_config.commandline",
 )
+
+# By the program.
+IMPORTED: Mapping[str, Sequence[str]] = {
+    "gunicorn": ("aiohttp.worker", "gunicorn.app.wsgiapp", "gunicorn.arbiter", *LIBRARIES),
+    "windows.py": LIBRARIES,
+}
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -83,23 +87,30 @@ class Forked:
 
 
 def fork(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], output: int, error_output: int
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: int,
+    error_output: int,
+    options: Sequence[str] = (),
 ) -> Forked:
-    """Start `python3 WORDS` in the folder; what it prints goes to those descriptors."""
+    """Start `python3 OPTIONS WORDS` in the folder; what it prints goes to those descriptors."""
     read, write = os.pipe()
     order = json.dumps([list(words), str(folder), dict(environment)]).encode()
-    channel = _channel(GUNICORN if Path(words[0]).name == "gunicorn" else SERVICE)
+    modules = IMPORTED.get(Path(words[0]).name, SERVICE)
+    channel = _channel(modules, tuple(options))
     socket.send_fds(channel, [order], [output, error_output, write])
     os.close(write)
     return Forked(read)
 
 
 @cache
-def _channel(modules: Sequence[str]) -> socket.socket:
+def _channel(modules: Sequence[str], options: Sequence[str]) -> socket.socket:
     """Start the Python that imports the modules and forks; it ends when the channel is closed."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
-        process = subprocess.Popen([sys.executable, "-m", __name__, *modules], stdin=there.fileno(), cwd=CHECKOUT)
+        command = [sys.executable, *options, "-m", __name__, *modules]
+        process = subprocess.Popen(command, stdin=there.fileno(), cwd=CHECKOUT)
 
     @atexit.register
     def end() -> None:

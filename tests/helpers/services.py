@@ -44,24 +44,26 @@ def begin(
     fresh: bool = False,
 ) -> "Forked | subprocess.Popen[bytes]":
     """Start a command. A new Python takes a second, so one is started only if the test needs it: `fresh`."""
-    words = _words(command)
+    options, words = _words(command)
     errors = output if error_output is None else error_output
     if words and not fresh:
-        return fork(words, folder, environment, output, errors)
+        return fork(words, folder, environment, output, errors, options)
     return subprocess.Popen(command, cwd=folder, stdout=output, stderr=errors, env=environment)
 
 
-def _words(command: Sequence[str]) -> list[str]:
-    """Return the program and its arguments, without `python3`; nothing if it is no program of ours."""
+def _words(command: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Python's options, and the program and its arguments; nothing if it is no program of ours."""
     match command:
         case ["python3", "-m", "myaccount", *more]:
-            return ["myaccount", *more]
+            return [], ["myaccount", *more]
         case ["python3", ("myaccount" | "tests/helpers/failpoints.py") as program, *more]:
-            return [program, *more]
+            return [], [program, *more]
         case ["gunicorn" | "myaccount" as program, *more]:
-            return [str(BIN / program), *more]
+            return [], [str(BIN / program), *more]
+        case ["python3", "-X", option, "tests/helpers/windows.py" as program, *more]:
+            return ["-X", option], [program, *more]
         case _:
-            return []
+            return [], []
 
 
 def run_command(
