@@ -9,6 +9,7 @@ from .appkeys import scopes_key
 from .controller import (
     account_settings,
     accounts,
+    audit_page,
     bulk,
     bulk_orders,
     holds,
@@ -83,6 +84,7 @@ ROUTES: Final = (
     Route(teams.CHANGE_TEAM, teams.team),
     Route(teams.WRITE_NOTE, teams.teammessage),
     Route(user_tokens.USER_TOKEN, user_tokens.usertoken),
+    Route(audit_page.AUDIT, audit_page.audit, ("POST", "GET")),
 )
 # Each operation of the service once.
 OPERATIONS: Final = tuple(route.operation for route in ROUTES)

@@ -13,7 +13,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
+from ..ledger.makers import Doer
 from ..model.access import api_key
+from .audit import COMMAND_LINE, KEY_CREATED, KEY_REVOKED, KEY_ROTATED, write_audit
 
 KEY_PATTERN: Final = "mak_([a-z0-9]{12})_([0-9a-f]{64})"
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -70,6 +72,7 @@ async def create_key(
     *,
     rate_per_second: int | None = None,
     lifetime: timedelta | None = None,
+    doer: Doer = COMMAND_LINE,
 ) -> str:
     """Return a new key. Raises KeyRefused if one by that name works."""
     row, key = _new_key(name, ",".join(scopes), now, rate_per_second, lifetime)
@@ -82,12 +85,15 @@ async def create_key(
         if working:
             raise KeyRefused(f"there is a key by the name {name}. Rotate it, or choose another name.")
         await connection.execute(insert(api_key), row._asdict())
+        await write_audit(connection, now, doer, KEY_CREATED, "key", name)
 
     await database.write(work)
     return key
 
 
-async def rotate_key(database: Database, name: str, overlap: timedelta, now: datetime) -> str:
+async def rotate_key(
+    database: Database, name: str, overlap: timedelta, now: datetime, doer: Doer = COMMAND_LINE
+) -> str:
     """Return a new key with what the last one by that name has; those that work expire when the overlap is over.
 
     Raises KeyRefused if none works.
@@ -109,19 +115,20 @@ async def rotate_key(database: Database, name: str, overlap: timedelta, now: dat
             await connection.execute(change)
         new = row._replace(scopes=last.scopes, rate_per_second=last.rate_per_second, expires_at=expires_at)
         await connection.execute(insert(api_key), new._asdict())
+        await write_audit(connection, now, doer, KEY_ROTATED, "key", name)
 
     await database.write(work)
     return secret[1]
 
 
-async def revoke_keys(database: Database, name: str, now: datetime) -> None:
+async def revoke_keys(database: Database, name: str, now: datetime, doer: Doer = COMMAND_LINE) -> None:
     """End all keys by that name. Raises KeyRefused if there is none."""
 
     async def work(connection: AsyncConnection) -> bool:
         named = api_key.c.name == name
-        await connection.execute(
-            update(api_key).where(named, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
-        )
+        revoke = update(api_key).where(named, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
+        if (await connection.execute(revoke)).rowcount:
+            await write_audit(connection, now, doer, KEY_REVOKED, "key", name)
         return (await connection.execute(select(api_key.c.id).where(named).limit(1))).first() is not None
 
     if not await database.write(work):

@@ -15,6 +15,7 @@ from ..errors import Unavailable
 from ..settings.loading import WrongConfiguration, load_configuration_of, variables_of
 from ..system.output import output_fault, print_any_letters
 from . import (
+    audit_command,
     backup_command,
     check_command,
     events_command,
@@ -71,6 +72,7 @@ def add_commands(commands: Commands) -> None:
         events_command,
         keys_command,
         operators_command,
+        audit_command,
         backup_command,
         check_command,
         verify_command,

@@ -31,7 +31,8 @@ class LogQuery(NamedTuple):
     before: int
 
 
-def _cursor(value: str) -> int:
+def cursor(value: str) -> int:
+    """Return the id before which a page goes on. Raises ValueError."""
     if not nid_fits(value):
         raise ValueError("must be the `before` of an earlier reply")
     return int(value)
@@ -99,7 +100,7 @@ ACCOUNT_LOG: Final = Operation(
     {
         "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
         "pageSize": Field(whole(1, PAGE_LIMIT), "每页条数", "Page size", "20", default=LOG_PAGE_SIZE),
-        "before": Field(Kind(_cursor), "下一页的起点", "Where the next page begins", "7", default=NID_LIMIT),
+        "before": Field(Kind(cursor), "下一页的起点", "Where the next page begins", "7", default=NID_LIMIT),
     },
     Texts(
         "账户变更记录",

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from ..ledger.currencies import CURRENCIES
@@ -14,6 +15,7 @@ from .characters import check_id, check_name, check_text
 TEXT_LIMIT: Final = 45
 # Nearly all ids match this. The others are checked character by character, which is slower.
 _PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _ZERO: Final = re.compile(r"0(?:\.0{1,4})?")
 
 
@@ -122,6 +124,13 @@ def _floor(value: str) -> Amount | None:
     raise ValueError("must be 0, or a minus sign and an amount, such as -500.00")
 
 
+def _moment(value: str) -> datetime:
+    if _MOMENT.fullmatch(value):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+    raise ValueError("must be a time with Z or an offset, such as 2026-01-02T03:04:05Z (ISO 8601)")
+
+
 _seconds: Final = whole(1, 31_536_000)
 
 
@@ -161,6 +170,8 @@ FLOOR: Final = Kind(
         r"0(\.0{1,4})?|-[0-9]{1,15}(\.[0-9]{1,4})?", "text", "0，或负号加金额 0, or a minus sign and an amount"
     ),
 )
+# In UTC.
+MOMENT: Final = Kind(_moment)
 # Whole seconds, up to a year.
 DURATION: Final = Kind(
     _duration,

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from ..access.callers import caller_of
+from ..access.doers import doer_of
 from ..appkeys import journal_key, replayed_key
 from ..errors import RequestError
 from ..ledger.commands import Command
@@ -24,8 +25,8 @@ async def submit_order(operation: Operation[Any], request: web.Request) -> bytes
 
 
 async def submit_change(operation: Operation[Any], request: web.Request) -> bytes:
-    """Have the operation's change of an account decided. Raises the error of its outcome."""
-    return await _decide(operation, request, await operation.read(request))
+    """Have the operation's change of an account decided, done by the caller. Raises the error of its outcome."""
+    return await _decide(operation, request, await operation.read(request, doer=doer_of(request)))
 
 
 async def _decide(operation: Operation[Any], request: web.Request, command: Command) -> bytes:

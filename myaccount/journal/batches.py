@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from ..database.database import DriverConnection
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
-from ..ledger.records import EXPIRED, Account, AccountChange, Bulk, Entry, HoldState, Order
+from ..ledger.records import EXPIRED, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
 
@@ -33,6 +33,7 @@ PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, am
 PLAIN_ORDER_LENGTH: Final = 8
 ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
+AUDIT_COLUMNS: Final = "at, what, about_kind, about, who_kind, who, address, request_id"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"
 EXPIRE_HOLDS: Final = "UPDATE hold SET remaining = 0, status = 'expired', due_at = NULL"
 # How many expired holds one transaction ends.
@@ -168,6 +169,7 @@ class BatchConnection(ABC):
             *[self._write_refunds(dict(part)) for part in self._parts(state.refunded.items())],
             *[self._insert_bulks(part, now) for part in self._parts(state.new_bulks)],
             *[self._insert_account_change(change, now) for change in state.account_changes],
+            *[self._insert_audit(row, now) for row in state.audit],
         ]
         accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)
         # With a new limit, its balance must be written in the same statement: the table's CHECK compares them.
@@ -249,6 +251,9 @@ class BatchConnection(ABC):
 
     @abstractmethod
     def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound: ...
+
+    @abstractmethod
+    def _insert_audit(self, row: AuditRow, at: str) -> Bound: ...
 
     @abstractmethod
     def _write_account(self, account: Account) -> Bound: ...

@@ -10,10 +10,11 @@ from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
 from ..database.server_differences import select_within
 from ..database.statements import Bound, placeholders, sql_literal
 from ..database.times import sql_time
-from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
+from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
+    AUDIT_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
@@ -171,6 +172,12 @@ class MysqlBatch(BatchConnection):
             "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
             f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)})",
             (change.change_id, str(change.value), change.reason),
+        )
+
+    def _insert_audit(self, row: AuditRow, at: str) -> Bound:
+        return (
+            f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)",
+            (at, row.what, row.about_kind, row.about, *row.doer),
         )
 
     def _write_account(self, account: Account) -> Bound:

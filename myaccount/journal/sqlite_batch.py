@@ -7,10 +7,11 @@ from typing import Any
 from ..database.pipeline import run_sqlite_pipeline
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
-from ..ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
+from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
+    AUDIT_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
@@ -155,6 +156,12 @@ class SqliteBatch(BatchConnection):
             "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (change.change_id, change.account, change.setting, str(change.value), change.reason, created_at),
+        )
+
+    def _insert_audit(self, row: AuditRow, at: str) -> Bound:
+        return (
+            f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (at, row.what, row.about_kind, row.about, *row.doer),
         )
 
     def _write_account(self, account: Account) -> Bound:

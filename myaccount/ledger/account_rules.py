@@ -7,7 +7,7 @@ from .changes import ACCOUNT_CLOSED, ACCOUNT_FROZEN, LIMIT_CHANGED, Change
 from .commands import AccountCommand, Close, Freeze, Limit
 from .outcomes import Outcome
 from .parties import find_account, units_of
-from .records import CLOSED, Account, AccountChange, AccountSetting
+from .records import CLOSED, Account, AccountChange, AccountSetting, AuditRow
 from .refusals import AccountClosed, AccountInUse, LimitInUse
 from .state import State
 
@@ -79,6 +79,8 @@ def _record(
     value: str | int,
 ) -> None:
     state.account_changes.append(AccountChange(command.change_id, account.id, setting, value, command.reason))
+    if command.doer is not None:
+        state.audit.append(AuditRow(command.doer, change_type, "account", account.account_id))
     state.changed_accounts[account.id] = account
     state.changes.append(
         Change(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final, Literal, cast
 
-from .makers import Maker
+from .makers import Doer, Maker
 from .money import Amount
 from .references import AccountId, AccountsOf, Party, Reference
 
@@ -236,6 +236,8 @@ class _ChangeOfAccount(_NoOrder):
 
     change_id: str
     account: AccountId
+    # For the audit log. It is no part of the change's content.
+    doer: Doer | None = field(default=None, kw_only=True, compare=False)
 
     @property
     def references(self) -> tuple[Reference, ...]:

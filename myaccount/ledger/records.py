@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from .commands import Frozen
+from .makers import Doer
 
 # The status of an order.
 POSTED: Final = "posted"
@@ -106,3 +107,12 @@ class AccountChange(NamedTuple):
     setting: AccountSetting
     value: str | int
     reason: str
+
+
+class AuditRow(NamedTuple):
+    """An entry of the audit log: who did what, about what."""
+
+    doer: Doer
+    what: str
+    about_kind: str
+    about: str

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 
 from .changes import Change
-from .records import Account, AccountChange, Bulk, Entry, HoldState, Order
+from .records import Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from .references import Reference
 
 
@@ -52,6 +52,7 @@ class State:
         self.new_holds: dict[str, HoldState] = {}
         self.new_bulks: list[Bulk] = []
         self.account_changes: list[AccountChange] = []
+        self.audit: list[AuditRow] = []
         self.changed_accounts: dict[int, Account] = {}
         self.changed_holds: dict[str, HoldState] = {}
         self.refunded: dict[str, int] = {}

@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Table, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..access.audit import COMMAND_LINE, EVENTS_DROPPED, EVENTS_RESENT, write_audit
 from ..database.database import Database
 from ..database.leases import find_page_end, list_rows, remove, resend
 from ..database.times import utc_now
+from ..ledger.makers import Doer
 from ..model.outbox import delivery, event
 from ..webhooks.deliveries import disabled_endpoints, enable_endpoints, move_deliveries
 
@@ -64,7 +66,7 @@ class Resent(NamedTuple):
     enabled: bool
 
 
-async def resend_named(database: Database, name: str, to: str | None = None) -> Resent:
+async def resend_named(database: Database, name: str, to: str | None = None, doer: Doer = COMMAND_LINE) -> Resent:
     """Make the named rows due now and set their attempts to 0.
 
     `all` means the dead letters, and rows that are due later than any attempt can be. With `to`, deliveries move
@@ -83,9 +85,18 @@ async def resend_named(database: Database, name: str, to: str | None = None) -> 
         count = await resend(connection, table, now, *which)
         if table is delivery and to is not None:
             await move_deliveries(connection, to, *which)
+        if count:
+            # The first page writes it.
+            await write_audit(connection, now, doer, EVENTS_RESENT, "events", name)
         return count
 
-    enabled = await database.write(lambda c: _enable_named(c, name))
+    async def enable(connection: AsyncConnection) -> bool:
+        enabled = await _enable_named(connection, name)
+        if enabled:
+            await write_audit(connection, now, doer, EVENTS_RESENT, "events", name)
+        return enabled
+
+    enabled = await database.write(enable)
     return Resent(await _change_named(database, name, selected_by_all, change), enabled)
 
 
@@ -97,11 +108,15 @@ async def _enable_named(connection: AsyncConnection, name: str) -> bool:
     return True
 
 
-async def drop_named(database: Database, name: str) -> int:
+async def drop_named(database: Database, name: str, doer: Doer = COMMAND_LINE) -> int:
     """Delete the named rows for good; return how many there were. `all` means the dead letters."""
+    now = utc_now()
 
     async def change(connection: AsyncConnection, table: Table, which: _Which) -> int:
-        return await remove(connection, table, *which)
+        count = await remove(connection, table, *which)
+        if count:
+            await write_audit(connection, now, doer, EVENTS_DROPPED, "events", name)
+        return count
 
     return await _change_named(database, name, lambda table: table.c.due_at.is_(None), change)
 

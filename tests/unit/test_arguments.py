@@ -51,7 +51,18 @@ def test_the_help_of_all_lists_the_commands_in_a_line_each(capsys: pytest.Captur
     with pytest.raises(SystemExit):
         parse(["-h"], add_commands)
     listed = re.findall("^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert listed == ["serve", "listen", "migrate", "events", "keys", "operators", "backup", "check", "verify"]
+    assert listed == [
+        "serve",
+        "listen",
+        "migrate",
+        "events",
+        "keys",
+        "operators",
+        "audit",
+        "backup",
+        "check",
+        "verify",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from myaccount.access.scopes import OWN
 from myaccount.controller import (
     account_settings,
     accounts,
+    audit_page,
     bulk_orders,
     holds,
     messages,
@@ -56,6 +57,7 @@ SCOPES = {
     "/team": ("messages:write",),
     "/teammessage": ("messages:write",),
     "/usertoken": ("tokens",),
+    "/audit": ("operate",),
 }
 
 
@@ -71,7 +73,18 @@ def _paths(method: str) -> set[str]:
 
 
 def test_every_operation_is_registered() -> None:
-    modules = (account_settings, accounts, bulk_orders, holds, messages, orders, stream, teams, user_tokens)
+    modules = (
+        account_settings,
+        accounts,
+        audit_page,
+        bulk_orders,
+        holds,
+        messages,
+        orders,
+        stream,
+        teams,
+        user_tokens,
+    )
     defined = [value for module in modules for value in vars(module).values() if isinstance(value, Operation)]
     assert {id(operation) for operation in defined} == {id(operation) for operation in OPERATIONS}
 
