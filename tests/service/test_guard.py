@@ -212,7 +212,7 @@ async def test_another_site_may_have_a_link_to_a_page(client: Client) -> None:
 
 async def test_no_get_changes_anything_and_no_reply_may_be_read_by_other_sites(client: Client) -> None:
     assert {route.operation.path for route in ROUTES if "GET" in route.methods} == {
-        "/accountlog", "/messages", "/teammessages", "/messages/stream"
+        "/accountlog", "/audit", "/messages", "/teammessages", "/messages/stream"
     }  # fmt: skip
     async with client.get("/", headers={"Origin": "http://evil.test"}) as response:
         assert not [name for name in response.headers if name.lower().startswith("access-control")]
