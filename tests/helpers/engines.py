@@ -58,6 +58,9 @@ class MySQL8(MariaDB):
 class OceanBase(MariaDB):
     """OceanBase's engine as one process, which the package pylibseekdb holds."""
 
+    # Its foreign keys name the database.
+    copies_ledgers = False
+
     def __init__(self, folder: Path) -> None:
         Server.__init__(self, folder)
         self._databases = 0
@@ -97,6 +100,9 @@ class OceanBase(MariaDB):
 
 class ForeignServer(MariaDB):
     """The server at the address in ENGINE. It is never stopped, and what was created in it is dropped."""
+
+    # It may be an OceanBase.
+    copies_ledgers = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
