@@ -1,7 +1,6 @@
 """The pages by which operators sign in and out, and look after their own accounts. They need no JavaScript."""
 
 import re
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -9,11 +8,11 @@ from aiohttp import hdrs, web
 
 from ..access.cookies import drop_cookie, set_cookie
 from ..access.doers import doer_of, nobody
-from ..access.operators import end_sessions
+from ..access.operators import OperatorRefused, end_sessions
 from ..access.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
 from ..access.sessions import LIFETIME, Session
 from ..appkeys import database_key, gate_key, proxies_key, session_key, sessions_key, sign_in_key
-from ..errors import InvalidRequest, NotAllowed, RequestError
+from ..errors import InvalidRequest, NotAllowed, RequestError, Unauthenticated
 from ..middlewares import note_refusal
 from ..problems import STATUS_BY_CODE
 from ..system.host_names import is_loopback, requested_host
@@ -23,6 +22,17 @@ from .pages import render
 
 # Those of this service that a person may come back to.
 _OWN_PAGE: Final = re.compile("/[a-z]*")
+# While the request was on its way.
+_REMOVED: Final = "The operator was removed."
+# The errors that a person may meet on these pages.
+_CHINESE: Final = {
+    "invalid_request": "填写有误。",
+    "unauthenticated": "名称或密码错误。",
+    "not_allowed": "请通过 HTTPS 登录，或在本机经 localhost 登录。",
+    "rate_limited": "密码错误次数过多，请稍后再试。",
+    "overloaded": "同时登录的人过多，请稍后再试。",
+    "unavailable": "数据库暂时不可用，请稍后再试。",
+}
 # What the page says after a change.
 _DONE: Final = {
     "password": ("密码已修改，其他会话已结束。", "The password is changed, and all other sessions have ended."),
@@ -54,6 +64,14 @@ def _password(value: str) -> str:
     return value
 
 
+def _new_password(value: str) -> str:
+    try:
+        check_new(value)
+    except PasswordRefused as error:
+        raise ValueError(f"is refused: {str(error).removesuffix('.')}") from None
+    return value
+
+
 def _page(value: str) -> str:
     # Another address could lead to another site.
     return value if _OWN_PAGE.fullmatch(value) else "/"
@@ -61,7 +79,7 @@ def _page(value: str) -> str:
 
 _PASSWORD: Final = Field(Kind(_password), "密码", "Password", "correct horse battery staple")
 _NEW: Final = Kind(
-    _password,
+    _new_password,
     rule=PageRule(
         f".{{{LEAST_LENGTH},}}", "text", f"至少 {LEAST_LENGTH} 个字符 At least {LEAST_LENGTH} characters"
     ),
@@ -101,16 +119,16 @@ async def sign_in_page(request: web.Request) -> web.Response:
 
 async def sign_in(request: web.Request) -> web.Response:
     """Begin a session, and go on to the page that was wanted."""
-
-    async def work() -> web.Response:
+    wanted = "/"
+    try:
         secure = _is_secure(request)
-        given = await SIGN_IN.read(request)
-        cookie = await request.app[sign_in_key].begin(given.name, given.password, nobody(request))
-        response = _go_to(given.next)
-        set_cookie(response, cookie, int(LIFETIME.total_seconds()), secure=secure)
-        return response
-
-    return await _or_page(request, work, "signin.html")
+        name, password, wanted = await SIGN_IN.read(request)
+        cookie = await request.app[sign_in_key].begin(name, password, nobody(request))
+    except RequestError as error:
+        return _refused(request, error, "signin.html", next=wanted)
+    response = _go_to(wanted)
+    set_cookie(response, cookie, int(LIFETIME.total_seconds()), secure=secure)
+    return response
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -129,26 +147,24 @@ async def account(request: web.Request) -> web.Response:
 async def change_password(request: web.Request) -> web.Response:
     """Change one's own password. The session goes on, and all others end."""
     own = _session(request)
-
-    async def work() -> web.Response:
-        given = await CHANGE_PASSWORD.read(request)
-        if given.new_password != given.again:
+    try:
+        password, new, again = await CHANGE_PASSWORD.read(request)
+        if new != again:
             raise InvalidRequest("The new password was not written the same way twice.", field="again")
-        try:
-            check_new(given.new_password)
-        except PasswordRefused as error:
-            raise InvalidRequest(f"The new password is refused: {error}", field="newPassword") from None
-        await request.app[sign_in_key].change_password(
-            own.name, given.password, given.new_password, doer_of(request), keep=own.id
-        )
-        return _go_to("/account?done=password")
-
-    return await _or_page(request, work, "account.html", **await _shown(request))
+        await request.app[sign_in_key].change_password(own.name, password, new, doer_of(request), keep=own.id)
+    except OperatorRefused:
+        raise Unauthenticated(_REMOVED) from None
+    except RequestError as error:
+        return _refused(request, error, "account.html", **await _shown(request))
+    return _go_to("/account?done=password")
 
 
 async def end_other_sessions(request: web.Request) -> web.Response:
     own, now = _session(request), (await request.app[gate_key].signing()).clock.now()
-    await end_sessions(request.app[database_key], own.name, now, doer_of(request), keep=own.id)
+    try:
+        await end_sessions(request.app[database_key], own.name, now, doer_of(request), keep=own.id)
+    except OperatorRefused:
+        raise Unauthenticated(_REMOVED) from None
     return _go_to("/account?done=sessions")
 
 
@@ -179,21 +195,12 @@ def _is_secure(request: web.Request) -> bool:
     return False
 
 
-async def _or_page(
-    request: web.Request, work: Callable[[], Awaitable[web.Response]], template: str, **context: object
-) -> web.Response:
-    """Return what `work` returns; show a browser its error on the page."""
-    try:
-        return await work()
-    except RequestError as error:
-        if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
-            raise
-        return _refused(request, error, template, **context)
-
-
 def _refused(request: web.Request, error: RequestError, template: str, **context: object) -> web.Response:
+    """Show a browser the error on the page. Others get the error, which is raised."""
+    if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
+        raise error
     note_refusal(request, error)
-    response = render(request, template, problem=error, **context)
+    response = render(request, template, problem=error, chinese=_CHINESE.get(error.code, ""), **context)
     response.set_status(STATUS_BY_CODE[error.code])
     response.headers.update(error.headers)
     return response

@@ -26,6 +26,7 @@ from myaccount.access.operators import (
     remove_operator,
 )
 from myaccount.access.sessions import begin_session
+from myaccount.appkeys import config_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.journal.mysql_batch import MysqlBatch
@@ -36,8 +37,9 @@ from myaccount.outbox.dead_letters import drop_named, resend_named
 from myaccount.problems import PROBLEMS
 
 from ..conftest import Client, Section
-from ..helpers.callers import ALL, client_with, new_key
+from ..helpers.callers import ALL, bearer, client_with, new_key
 from ..helpers.operators import PASSWORD, new_operator, quick_passwords, sign_in, signed_in
+from ..helpers.servers import free_port
 from ..helpers.wallets import Forgetful, accounts_of, open_account, post
 
 NOW = utc_now().replace(microsecond=0)
@@ -414,6 +416,7 @@ async def test_the_log_is_for_those_who_operate(client: Client, database: Databa
             assert (await post(person, "/audit")).status == status
 
 
+@pytest.mark.parametrize("queue", [{"access": "keys", "metrics": {"port": free_port()}}], ids=[""])
 async def test_no_secret_is_in_any_log_reply_or_row(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -448,6 +451,10 @@ async def test_no_secret_is_in_any_log_reply_or_row(
         await ask(alice, "POST", "/account/password", data={"password": wrong, **again})
         await ask(alice, "POST", "/signout")
         await ask(alice, "GET", "/account", headers={"Cookie": f"myaccount={cookie}x"})
+    port = client.server.app[config_key]["metrics"]["port"]  # type: ignore[attr-defined]
+    async with client.session.get(f"http://127.0.0.1:{port}/metrics", headers=bearer(key)) as response:
+        shown.append(await response.text())
+        assert "/signin" in shown[-1]
     rows = [str(row) for row in await _rows(database)]
     everything = "\n".join([caplog.text, *shown, *rows, str(PROBLEMS)])
     assert "sign_in_failed" in everything

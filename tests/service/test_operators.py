@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from myaccount.access.audit import COMMAND_LINE
 from myaccount.access.clock import Clock
 from myaccount.access.cookies import make_cookie
-from myaccount.access.operators import change_password, change_role, remove_operator
+from myaccount.access.operators import OperatorRefused, change_password, change_role, remove_operator
 from myaccount.access.passwords import hash_password
 from myaccount.access.scopes import ROLES
 from myaccount.access.sessions import SESSIONS_LIMIT
@@ -346,11 +346,41 @@ async def test_one_s_own_page_changes_the_password_and_ends_the_other_sessions(
     assert (await sign_in(client, "alice", new)).status == 303
 
 
+async def test_a_person_reads_on_the_page_what_is_wrong_in_both_languages(client: Client, alice: Client) -> None:
+    fields = {"name": "alice", "password": "wrong", "next": "/transfertest"}
+    async with client.post("/signin", data=fields, headers=BROWSER) as response:
+        page = await response.text()
+        assert (response.status, response.content_type) == (401, "text/html")
+        assert "The name or the password is wrong." in page
+        assert "名称或密码错误。" in page
+        # The way back is not lost.
+        assert 'name="next" value="/transfertest"' in page
+        assert 'wrong"' not in page
+    short = {"password": PASSWORD, "newPassword": "elevenchars", "again": "elevenchars"}
+    async with alice.post("/account/password", data=short, headers=BROWSER) as response:
+        page = await response.text()
+        assert (response.status, "12 to 200 characters" in page, "填写有误。" in page) == (400, True, True)
+        assert "elevenchars" not in page
+
+
+async def test_an_operator_who_is_removed_meanwhile_is_out(
+    alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def removed(*args: object, **options: object) -> None:
+        raise OperatorRefused
+
+    monkeypatch.setattr("myaccount.controller.operator_pages.end_sessions", removed)
+    monkeypatch.setattr("myaccount.access.sign_in.change_password", removed)
+    fields = {"password": PASSWORD, "newPassword": "another password", "again": "another password"}
+    assert await _status(alice, "/account/sessions", "POST") == 401
+    assert await _status(alice, "/account/password", "POST", data=fields) == 401
+
+
 async def test_one_s_own_page_ends_the_other_sessions(client: Client, database: Database, alice: Client) -> None:
     await new_operator(database, "bob")
     async with signed_in(client, "bob") as bob, signed_in(client, "alice") as second:
         async with alice.get("/account") as response:
-            assert "There are 1 other sessions" in await response.text()
+            assert "Other sessions: 1." in await response.text()
         assert await _status(alice, "/account/sessions", "POST") == 303
         assert [await _status(each) for each in (alice, second, bob)] == [200, 401, 200]
 
