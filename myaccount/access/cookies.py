@@ -25,7 +25,8 @@ def secret_of(cookie: str, signing: Signing) -> str | None:
     """Return the session's secret, or None if the cookie is forged or has expired."""
     try:
         secret, expires_at = _serializer(signing).loads(cookie)
-    except BadData:
+    except (BadData, UnicodeError):
+        # A header may have bytes that are no text.
         return None
     return str(secret) if expires_at > _seconds(signing.clock.now()) else None
 

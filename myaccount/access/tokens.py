@@ -26,7 +26,8 @@ def owner_of_token(token: str, signing: Signing) -> Caller | None:
     """Return whose token it is, or None if it is wrong or has expired."""
     try:
         user_id, expires_at = _serializer(signing).loads(token)
-    except BadData:
+    except (BadData, UnicodeError):
+        # A header may have bytes that are no text.
         return None
     return Caller("user", user_id, _OWN) if expires_at > _seconds(signing.clock.now()) else None
 
