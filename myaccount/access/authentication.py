@@ -48,10 +48,10 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
             raise Unauthenticated(
                 "Send a valid API key in the header: Authorization: Bearer mak_... People sign in at /signin."
             )
-        if scopes and caller.scopes.isdisjoint(scopes):
-            raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
         if caller.rate is not None and not await request.app[gate_key].rates.allow(caller.rate):
             raise RateLimited(f"This key may send {caller.rate.per_second} requests a second.")
+        if scopes and caller.scopes.isdisjoint(scopes):
+            raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
         request[caller_key] = caller
         if session_key in request:
             await request.app[sessions_key].note_use(request[session_key])

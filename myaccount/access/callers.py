@@ -10,6 +10,8 @@ from ..ledger.makers import Maker
 from .rates import Rate
 from .scopes import CARDS, SCOPES
 
+MASK: Final = "******"
+
 
 class Caller(NamedTuple):
     """A key, an operator, a user by the user's own token or, in an open service, nobody in particular."""
@@ -22,10 +24,11 @@ class Caller(NamedTuple):
     maker: Maker | None = None
     rate: Rate | None = None
 
-    @property
-    def sees_cards(self) -> bool:
-        """Whether it sees whole card numbers."""
-        return CARDS in self.scopes
+    def shown_card(self, card_num: str) -> str:
+        """Return a card number as this caller sees it: whole, or its last four characters if it has more."""
+        if CARDS in self.scopes:
+            return card_num
+        return MASK + (card_num[-4:] if len(card_num) > 4 else "")
 
     def may_see(self, user_id: str | None) -> bool:
         """Whether it may see what is that user's."""

@@ -39,6 +39,8 @@ async def keep_time(database: Database, clock: Clock) -> None:
             await store_time(database, clock.now())
         except RequestError as error:
             _logger.info("The time was not stored: %s", error.cause)
+        except Exception:
+            _logger.exception("The time could not be stored. It is stored again in %s seconds.", KEEP_SECONDS)
 
 
 async def store_time(database: Database, now: datetime) -> None:

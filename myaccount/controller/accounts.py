@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ..access.callers import caller_of
+from ..access.callers import Caller, caller_of
 from ..access.scopes import OWN
 from ..accounts.balances import AccountBalance, UserAccounts
 from ..accounts.opening import add_account, open_account
@@ -18,8 +18,6 @@ from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
 from .own_data import id_as_seen
 from .rendering import money_text
-
-MASK: Final = "******"
 
 _NEW_ACCOUNT: Final = {
     "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
@@ -99,8 +97,7 @@ async def addaccount(request: web.Request) -> dict[str, object]:
 async def queryacc(request: web.Request) -> dict[str, object]:
     user_id = await QUERY_ACCOUNTS.read(request)
     found = await request.app[account_queries_key].fetch(id_as_seen(request, user_id))
-    sees_card = caller_of(request).sees_cards
-    return {"result": [] if found is None else [_row(found, sees_card=sees_card)]}
+    return {"result": [] if found is None else [_row(found, caller_of(request))]}
 
 
 async def opeacclistentest(request: web.Request) -> str:
@@ -108,21 +105,16 @@ async def opeacclistentest(request: web.Request) -> str:
     return "success"
 
 
-def _row(found: UserAccounts, *, sees_card: bool) -> dict[str, object]:
+def _row(found: UserAccounts, caller: Caller) -> dict[str, object]:
     user = found.user
     return {
         "ID": user.id,
         "USER_ID": user.user_id,
         "USER_NAME": user.user_name,
         "SEX": user.sex,
-        "CARD_NUM": user.card_num if sees_card else _masked(user.card_num),
+        "CARD_NUM": caller.shown_card(user.card_num),
         "ACCOUNTS": [_account_row(account) for account in found.accounts],
     }
-
-
-def _masked(card_num: str) -> str:
-    """Return the last four characters after asterisks, or asterisks alone if there would be no more."""
-    return MASK + (card_num[-4:] if len(card_num) > 4 else "")
 
 
 def _account_row(account: AccountBalance) -> dict[str, object]:
