@@ -11,9 +11,10 @@ from myaccount.database.database import Database
 from ..conftest import Client, Section
 
 HEADERS = (
-    b"Cookie: myaccount=%s", b'Cookie: myaccount="%s"', b"Cookie: %s", b"Cookie: __Host-myaccount=%s\r\nX-Forwarded-Proto: https",
-    b"Authorization: Bearer %s", b"Authorization: %s", b"Origin: http://%s", b"Sec-Fetch-Site: %s", b"X-Forwarded-For: %s",
-    b"X-Forwarded-Proto: %s", b"X-Forwarded-Host: %s", b"Accept: text/html, %s", b"X-Request-ID: %s", b"Content-Type: text/%s",
+    b"Cookie: myaccount=%s", b'Cookie: myaccount="%s"', b"Cookie: %s",
+    b"Cookie: __Host-myaccount=%s\r\nX-Forwarded-Proto: https", b"Authorization: Bearer %s", b"Authorization: %s",
+    b"Origin: http://%s", b"Sec-Fetch-Site: %s", b"X-Forwarded-For: %s", b"X-Forwarded-Proto: %s",
+    b"X-Forwarded-Host: %s", b"Accept: text/html, %s", b"X-Request-ID: %s", b"Content-Type: text/%s",
     b"Content-Type: application/x-www-form-urlencoded; charset=%s",
 )  # fmt: skip
 TARGETS = (b"GET /account", b"GET /signin", b"POST /signin", b"POST /querorder", b"GET /readyz")
