@@ -14,5 +14,11 @@ class Clock:
         self._began = time.monotonic()
 
     def now(self) -> datetime:
+        # In this order: else each call would add the time between the two.
+        system, moment = utc_now(), time.monotonic()
         # If the system's clock is set back, time passes all the same.
-        return max(utc_now(), self._begin + timedelta(seconds=time.monotonic() - self._began))
+        passed = self._begin + timedelta(seconds=moment - self._began)
+        if system <= passed:
+            return passed
+        self._begin, self._began = system, moment
+        return system

@@ -257,7 +257,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(ORDER_RULES, "        check_maker(command, state)\n", "", "tests/unit/test_maker_rules.py"),
     Mutation(BULK_RULES, "    try:\n        check_maker(order, state)\n        amount", "    try:\n        amount", "tests/unit/test_maker_rules.py"),
     Mutation("myaccount/access/snapshots.py", "while self._value is None or self._began <= oldest:", "while self._value is None:", "tests/unit/test_snapshots.py"),
-    Mutation("myaccount/access/clock.py", "return max(utc_now(), ", "return min(utc_now(), ", "tests/unit/test_clock.py"),
+    Mutation("myaccount/access/clock.py", "        self._begin, self._began = system, moment\n", "", "tests/unit/test_clock.py"),
     Mutation("myaccount/access/known_keys.py", "is_right and time.monotonic() < key.ends_at", "is_right", "tests/database/test_access_keys.py"),
     Mutation("myaccount/access/keys.py", "_ROWS.where(api_key.c.revoked_at.is_(None))", "_ROWS", "tests/database/test_access_keys.py"),
     Mutation("myaccount/access/keys.py", "end = min(now + overlap, earlier.expires_at or datetime.max)", "end = now + overlap", "tests/database/test_access_keys.py"),

@@ -55,3 +55,23 @@ def test_it_begins_with_the_time_that_was_seen(times: Times) -> None:
     assert clock.now() == START + HOUR
     times.wait(HOUR)
     assert clock.now() == START + 2 * HOUR
+
+
+def test_what_it_told_stays_true_after_a_jump_ahead_is_taken_back(times: Times) -> None:
+    clock = Clock(START)
+    times.system += HOUR
+    assert clock.now() == START + HOUR
+    times.system -= HOUR
+    assert clock.now() == START + HOUR
+    times.wait(HOUR)
+    assert clock.now() == START + 2 * HOUR
+    # A later jump counts from the system's time.
+    times.system += 3 * HOUR
+    assert clock.now() == START + 4 * HOUR
+
+
+def test_a_jump_ahead_that_nobody_saw_is_forgotten(times: Times) -> None:
+    clock = Clock(START)
+    times.system += HOUR
+    times.system -= HOUR
+    assert clock.now() == START
