@@ -1,27 +1,32 @@
 """Operators' passwords: only a slow hash of each is kept (scrypt), which makes guessing slow.
 
-It is made in a thread, one at a time, after the other work of the process: any number of sign-ins delays no order.
+It is made in a thread, one at a time and with pauses: any number of sign-ins leaves the processor to orders.
 """
 
 import asyncio
 import os
-import sys
-import threading
+import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from hashlib import scrypt
 from hmac import compare_digest
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from unicodedata import normalize
 
 from ..errors import Overloaded
+
+Result = TypeVar("Result")
 
 LEAST_LENGTH: Final = 12
 LENGTH_LIMIT: Final = 200
 # How many may wait for the thread. Further ones are refused at once.
 WAITING_LIMIT: Final = 8
+# After a hash, the next waits this many times as long as that took: the thread has a third of a processor. It has
+# no lower priority: while the system lets it wait, it may hold Python's lock, for which all other threads wait.
+PAUSE_FACTOR: Final = 2
+PAUSE_LIMIT_SECONDS: Final = 1.0
 _LENGTH: Final = 32
 _SALT_BYTES: Final = 16
 _MEMORY_LIMIT_BYTES: Final = 64 * 2**20
@@ -74,9 +79,11 @@ class Passwords:
     """Hashes and checks passwords, one at a time."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "passwords", _come_last)
+        self._thread = ThreadPoolExecutor(1, "passwords")
         self._free = asyncio.Lock()
         self._waiting = 0
+        # By the monotonic clock.
+        self._paused_until = 0.0
         # Checked for names that there are not, so that these take as long.
         self._nobody_s = "$".join(("scrypt", *map(str, COST), _text(bytes(_SALT_BYTES)), _text(bytes(_LENGTH))))
 
@@ -88,25 +95,26 @@ class Passwords:
         self._waiting += 1
         try:
             async with self._free:
+                await asyncio.sleep(self._paused_until - time.monotonic())
                 yield
         finally:
             self._waiting -= 1
 
     async def hash(self, password: str) -> str:
         """Return what to store of it. Only for whose turn it is."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, hash_password, password)
+        return await self._run(hash_password, password)
 
     async def is_right(self, password: str, stored: str | None) -> bool:
         """Whether it is the password; it is not if none is stored. Only for whose turn it is."""
-        check = self._thread.submit(is_right, password, stored or self._nobody_s)
-        return await asyncio.wrap_future(check) and stored is not None
+        return await self._run(is_right, password, stored or self._nobody_s) and stored is not None
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-
-def _come_last() -> None:
-    """Let the system run this thread when no other thread of the machine wants to run."""
-    if sys.platform == "linux":
-        # On Linux, a thread has a priority of its own.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    async def _run(self, work: Callable[..., Result], *arguments: str) -> Result:
+        began = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            ended = time.monotonic()
+            self._paused_until = ended + min(PAUSE_FACTOR * (ended - began), PAUSE_LIMIT_SECONDS)

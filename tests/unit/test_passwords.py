@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,6 +90,38 @@ async def test_one_is_checked_at_a_time_and_beyond_a_few_that_wait_all_are_refus
     await asyncio.gather(*waiting)
     assert (done, most) == (WAITING_LIMIT, 1)
     await sign_in()
+    checks.close()
+
+
+async def test_after_a_password_the_next_waits_twice_as_long_as_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, took, waits = 100.0, 0.0, list[float]()
+
+    def check(password: str, stored: str) -> bool:
+        nonlocal clock
+        clock += took
+        return True
+
+    async def sleep(seconds: float) -> None:
+        nonlocal clock
+        waits.append(seconds)
+        clock += max(seconds, 0)
+
+    monkeypatch.setattr(passwords, "is_right", check)
+    monkeypatch.setattr(passwords, "time", SimpleNamespace(monotonic=lambda: clock))
+    loop = asyncio.get_running_loop()
+    fake = SimpleNamespace(Lock=asyncio.Lock, get_running_loop=lambda: loop, sleep=sleep)
+    monkeypatch.setattr(passwords, "asyncio", fake)
+    checks = Passwords()
+    for seconds in (0.25, 0.25, 7.0, 0.25):
+        took = seconds
+        async with checks.turn():
+            await checks.is_right(PASSWORD, "stored")
+    assert waits[1:] == [0.5, 0.5, 1.0]
+    assert waits[0] < 0
+    # A person who comes later does not wait.
+    clock += 1
+    async with checks.turn():
+        assert waits[-1] < 0
     checks.close()
 
 
