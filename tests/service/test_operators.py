@@ -20,6 +20,7 @@ from myaccount.access.sessions import SESSIONS_LIMIT
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.errors import Unavailable
 from myaccount.main import create_app
 from myaccount.model.access import operator, session
 from myaccount.settings.schema import Config
@@ -383,6 +384,30 @@ async def test_one_s_own_page_ends_the_other_sessions(client: Client, database: 
             assert "Other sessions: 1." in await response.text()
         assert await _status(alice, "/account/sessions", "POST") == 303
         assert [await _status(each) for each in (alice, second, bob)] == [200, 401, 200]
+
+
+async def test_while_the_database_is_away_nobody_is_signed_out_or_called_wrong(
+    client: Client, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: object, **options: object) -> Any:
+        raise Unavailable("The database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client.server.app[gate_key]._database, "read", fail)  # type: ignore[attr-defined]
+        assert await _status(alice) == 503
+        assert (await sign_in(client, "alice")).status == 503
+    assert await _status(alice) == 200
+
+
+async def test_a_use_that_cannot_be_noted_is_a_use(
+    client: Client, alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: object, **options: object) -> Any:
+        raise Unavailable("The database takes no writes.")
+
+    await _age(database, used_at=timedelta(minutes=2))
+    monkeypatch.setattr(client.server.app[gate_key]._database, "write", fail)  # type: ignore[attr-defined]
+    assert await _status(alice) == 200
 
 
 async def test_a_key_has_no_page_of_an_operator(client: Client, database: Database) -> None:
