@@ -57,10 +57,12 @@ PROBLEMS: Final = (
     Problem(
         "unknown_host",
         403,
-        "The request's `Host` is neither a loopback name or address nor one of the `hosts` in the configuration. "
-        "Nothing was recorded. Use one of these, or have the service's operator add the name to `hosts`.",
-        "请求的 `Host` 既不是本机回环名称或地址，也不在配置项 `hosts` 中。请求未产生任何记录。请改用其中之一，"
-        "或请运维人员把该名称加入 `hosts`。",
+        "The request's `Host` is neither a loopback name or address nor one of the `hosts` in the configuration, "
+        "or it is a loopback one and a proxy passed the request on. Nothing was recorded. Use one of `hosts`, or "
+        "have the service's operator add the name. A proxy must pass on the `Host` that the client sent.",
+        "请求的 `Host` 既不是本机回环名称或地址，也不在配置项 `hosts` 中；或者它是回环名称，而请求经由代理转发。"
+        "请求未产生任何记录。请改用 `hosts` 中的名称，或请运维人员加入该名称。"
+        "反向代理须原样转发客户端发送的 `Host`。",
     ),
     Problem(
         "cross_site",

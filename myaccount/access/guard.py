@@ -1,7 +1,8 @@
 """The guard before every route: by which names clients reach the service, and which requests of browsers it takes.
 
 A page of another site can make a browser send requests to this machine, and can have its own name lead here (DNS
-rebinding), which makes the replies readable to it. The browser then still names that site.
+rebinding), which makes the replies readable to it. The browser then still names that site. A proxy that somebody
+put before the service may name the service's own address instead of that site, but most tell that they forward.
 """
 
 from functools import lru_cache
@@ -16,7 +17,8 @@ from ..middlewares import Handler, Reply
 from ..problems import DETAIL_BY_CODE
 from ..settings.loading import LISTENER_TEST_PATH
 from ..settings.schema import Config
-from ..system.host_names import is_loopback, requested_host
+from ..system.host_names import is_local, requested_host
+from .proxies import Proxies, was_forwarded
 
 # These answer anybody, by any name: load balancers send names of their own, and the service calls the last one at
 # its configured address. Their replies hold nothing of a user.
@@ -36,19 +38,28 @@ def guard(config: Config) -> Middleware:
     named = frozenset(config["hosts"])
     # A key is proof enough: a browser cannot be made to send it by another name.
     any_name = config.get("access") == "keys"
+    proxies = Proxies(config["trusted_proxies"])
 
     @lru_cache(REMEMBERED_HOSTS)
-    def known(header: str) -> bool:
+    def known(header: str, *, by_loopback: bool) -> bool:
         try:
             host = requested_host(header)
         except ValueError:
             return False
-        return any_name or is_loopback(host) or host.endswith(".localhost") or host in named
+        return any_name or host in named or (by_loopback and is_local(host))
+
+    def is_known(request: web.Request, hosts: list[str]) -> bool:
+        if not all(known(host, by_loopback=True) for host in hosts):
+            return False
+        # Clients of a proxy are on other machines, for which the service's own address is no name of it.
+        if any_name or not was_forwarded(request) or proxies.is_client_local(request):
+            return True
+        return any(known(host, by_loopback=False) for host in hosts)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> Reply:
         hosts = _hosts(request)
-        if not all(map(known, hosts)) and request.rel_url.raw_path not in OPEN_PATHS:
+        if not is_known(request, hosts) and request.rel_url.raw_path not in OPEN_PATHS:
             raise UnknownHost(DETAIL_BY_CODE[UnknownHost.code])
         if request.method not in SAFE_METHODS and _is_cross_site(request, hosts):
             raise CrossSite(DETAIL_BY_CODE[CrossSite.code])

@@ -2,8 +2,28 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
 
 from aiohttp import hdrs, web
+from multidict import istr
+
+from ..system.host_names import is_loopback
+
+# A proxy adds at least one of these, unless it is as bare as nginx without any `proxy_set_header`.
+_FORWARDING: Final = (
+    hdrs.X_FORWARDED_FOR,
+    hdrs.X_FORWARDED_HOST,
+    hdrs.X_FORWARDED_PROTO,
+    hdrs.FORWARDED,
+    hdrs.VIA,
+    istr("X-Real-IP"),
+)
+
+
+def was_forwarded(request: web.Request) -> bool:
+    """Whether a proxy says that it passed the request on."""
+    headers = request.headers
+    return any(name in headers for name in _FORWARDING)
 
 
 class Proxies:
@@ -30,6 +50,12 @@ class Proxies:
                     break
         return "" if client is None else str(client)
 
+    def is_client_local(self, request: web.Request) -> bool:
+        """Whether a trusted proxy says that it passed the request on for a client on this machine."""
+        if not self._trusts(_address(request.remote or "")) or hdrs.X_FORWARDED_FOR not in request.headers:
+            return False
+        return is_loopback(self.client_address(request))
+
     def is_https(self, request: web.Request) -> bool:
         """Whether the client uses TLS, as far as a trusted proxy says so."""
         if request.secure:
@@ -42,6 +68,12 @@ class Proxies:
             # Whoever may open the Unix socket is the proxy.
             return bool(self._networks)
         return any(address in network for network in self._networks)
+
+
+def is_direct(request: web.Request) -> bool:
+    """Whether the request comes from this machine, and no proxy says that it passed it on."""
+    peer = _address(request.remote or "")
+    return peer is not None and is_loopback(str(peer)) and not was_forwarded(request)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

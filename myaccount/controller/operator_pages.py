@@ -10,12 +10,13 @@ from ..access.cookies import drop_cookie, set_cookie
 from ..access.doers import doer_of, nobody
 from ..access.operators import OperatorRefused, end_sessions
 from ..access.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
+from ..access.proxies import is_direct
 from ..access.sessions import LIFETIME, Session
 from ..appkeys import database_key, gate_key, proxies_key, session_key, sessions_key, sign_in_key
 from ..errors import InvalidRequest, NotAllowed, RequestError, Unauthenticated
 from ..middlewares import note_refusal
 from ..problems import STATUS_BY_CODE
-from ..system.host_names import is_loopback, requested_host
+from ..system.host_names import is_local, requested_host
 from .field_kinds import Kind, PageRule, text
 from .operation import Field, Operation, Texts
 from .pages import render
@@ -190,7 +191,7 @@ def _is_secure(request: web.Request) -> bool:
         host = requested_host(request.host)
     except ValueError:
         host = ""
-    if not is_loopback(host) and not host.endswith(".localhost"):
+    if not is_direct(request) or not is_local(host):
         raise NotAllowed("Sign in over HTTPS, or on this machine at localhost.")
     return False
 

@@ -39,3 +39,8 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return False
     return address in _LOOPBACK_IPV4 or address == _LOOPBACK_IPV6
+
+
+def is_local(host: str) -> bool:
+    """Return whether a plain host is a loopback address, or a name that always means this machine."""
+    return is_loopback(host) or host.endswith(".localhost")

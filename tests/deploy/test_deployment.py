@@ -18,6 +18,7 @@ from myaccount.serving import DRAIN_SECONDS, KEEPALIVE_SECONDS
 
 from ..conftest import Section, eventually
 from ..helpers.deployments import (
+    BEHIND_NGINX,
     DEPLOY,
     Nginx,
     NginxBefore,
@@ -138,7 +139,7 @@ async def test_no_log_of_nginx_has_the_token_of_a_stream(
 async def test_what_nginx_refuses_gets_the_service_s_error_format(
     start: Start, nginx_before: NginxBefore, session: aiohttp.ClientSession
 ) -> None:
-    service = await asyncio.to_thread(start_gunicorn, start, 1)
+    service = await asyncio.to_thread(start_gunicorn, start, 1, **BEHIND_NGINX)
     nginx = await asyncio.to_thread(nginx_before, port_of(service))
     for given, kept in [("order-17", True), ('a", "code": "posted', False)]:
         headers = {"X-Request-ID": given}
@@ -195,6 +196,8 @@ async def test_nginx_passes_on_the_name_and_port_that_the_client_used(
         ({"Host": "pay.example.com:8443", "Origin": "https://pay.example.com"}, "cross_site"),
         ({"Host": "pay.example.com", "Sec-Fetch-Site": "cross-site"}, "cross_site"),
         ({"Host": "other.example.com"}, "unknown_host"),
+        # This service trusts no proxy, so nobody knows on which machine the client is.
+        ({"Host": "127.0.0.1"}, "unknown_host"),
     ):
         order = {"orderId": "r1", "userId": "u1", "amount": "1"}
         async with session.post(f"{nginx.address}/recharge", data=order, headers=headers) as response:

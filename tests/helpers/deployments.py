@@ -19,6 +19,9 @@ GUNICORN = ("gunicorn", "myaccount")
 # For a start that is to be refused: it waits only a second for what another process has.
 IMPATIENT_GUNICORN = (*GUNICORN, "-c", "tests/helpers/impatient_gunicorn.py")
 
+# So that clients on this machine may use its own address.
+BEHIND_NGINX = {"trusted_proxies": ["127.0.0.1"]}
+
 NGINX = """\
 user root;
 worker_processes 2;
@@ -163,7 +166,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def sections(mysql_section: Section, redis_section: Section) -> Section:
-    return {"mysql": mysql_section, "redis": redis_section}
+    return {"mysql": mysql_section, "redis": redis_section, **BEHIND_NGINX}
 
 
 def start_gunicorn(start: Start, workers: int = 3, **sections: object) -> Service:

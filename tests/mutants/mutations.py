@@ -68,6 +68,7 @@ CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
 ORDER_ROWS: Final = "myaccount/journal/order_query.py"
 GUARD: Final = "myaccount/access/guard.py"
 HOST_NAMES: Final = "myaccount/system/host_names.py"
+PROXIES: Final = "myaccount/access/proxies.py"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The money rules.
@@ -241,9 +242,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/observability/slots.py", "worker.slot = min(set(range(len(taken) + 1)) - taken)", "worker.slot = len(taken)", "tests/deploy/test_workers_metrics.py"),
     Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
     # Who may come in.
-    Mutation(GUARD, ' or host.endswith(".localhost")', "", "tests/service/test_guard.py"),
+    Mutation(HOST_NAMES, ' or host.endswith(".localhost")', "", "tests/service/test_guard.py"),
     Mutation(GUARD, " and request.rel_url.raw_path not in OPEN_PATHS", "", "tests/service/test_guard.py"),
-    Mutation(GUARD, "        if not all(map(known, hosts))", "        if not any(map(known, hosts))", "tests/service/test_guard.py"),
+    Mutation(GUARD, "        if not all(known(", "        if not any(known(", "tests/service/test_guard.py"),
+    Mutation(GUARD, " or not was_forwarded(request)", " or True", "tests/service/test_guard.py"),
+    Mutation(PROXIES, " or hdrs.X_FORWARDED_FOR not in request.headers", "", "tests/service/test_guard.py"),
+    Mutation(PROXIES, " and not was_forwarded(request)", "", "tests/service/test_operators.py"),
+    Mutation(PROXIES, " and is_loopback(str(peer))", "", "tests/service/test_operators.py"),
     Mutation(GUARD, "frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))", "frozenset((hdrs.METH_POST,))", "tests/service/test_guard.py"),
     Mutation(GUARD, "    if headers.get(_SEC_FETCH_SITE, ", "    if False and headers.get(_SEC_FETCH_SITE, ", "tests/service/test_guard.py"),
     Mutation(GUARD, 'origin.partition("://")[2] not in hosts', "False", "tests/service/test_guard.py"),

@@ -163,6 +163,55 @@ async def test_the_name_that_a_proxy_forwards_must_be_known_too(
     assert (await _ask(client, "GET / HTTP/1.1", "Host: 127.0.0.1", *fields)).status == status
 
 
+FORWARDED = (
+    "X-Forwarded-For: 203.0.113.5", "X-Real-IP: 203.0.113.5", "Via: 1.1 proxy", "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: localhost", "Forwarded: for=203.0.113.5;host=pay.example.com",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FORWARDED)
+async def test_a_proxy_that_names_the_service_s_own_address_reaches_no_open_service(
+    alice: Client, field: str
+) -> None:
+    for host in ("127.0.0.1:8080", "localhost", "app.localhost", "[::1]"):
+        refused = await _recharge(alice, "r1", field, host=host)
+        assert (refused.status, refused.code) == (403, "unknown_host"), host
+        assert (await _ask(alice, "GET / HTTP/1.1", f"Host: {host}", field)).code == "unknown_host"
+        assert (await _ask(alice, "GET /healthz HTTP/1.1", f"Host: {host}", field)).status == 200
+
+
+@pytest.mark.parametrize("field", FORWARDED)
+async def test_a_proxy_that_passes_on_a_name_in_hosts_reaches_it(client: Client, field: str) -> None:
+    for host in ("pay.example.com", "10.1.2.3:8080"):
+        assert (await _recharge(client, "r1", field, host=host)).code == "user_not_found"
+
+
+async def test_a_trusted_proxy_s_clients_on_this_machine_may_use_a_loopback_name(config: Config) -> None:
+    """As on a machine on which somebody tries out deploy/nginx.conf."""
+    async with (
+        Server(create_app({**config, "trusted_proxies": ["127.0.0.1"]})) as server,
+        ClientOf(server) as client,
+    ):
+        for fields, status in (
+            (["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"], 200),
+            (["X-Forwarded-For: junk, ::1"], 200),
+            (["X-Forwarded-For: 203.0.113.5"], 403),
+            # What stands before was written by the client.
+            (["X-Forwarded-For: 127.0.0.1, 203.0.113.5"], 403),
+            (["X-Forwarded-For: 203.0.113.5, 127.0.0.1"], 403),
+            # Nobody knows for whom.
+            (["Via: 1.1 proxy"], 403),
+            (["X-Real-IP: 127.0.0.1"], 403),
+        ):
+            assert (await _ask(client, "GET / HTTP/1.1", "Host: localhost", *fields)).status == status, fields
+
+
+async def test_a_service_with_keys_is_there_for_every_proxy(config: Config) -> None:
+    async with Server(create_app({**config, "access": "keys"})) as server, ClientOf(server) as client:
+        for field in FORWARDED:
+            assert (await _recharge(client, "r1", field)).code == "unauthenticated"
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "", "Same-Origin", "none, cross-site"])
 async def test_a_post_of_another_site_changes_nothing(alice: Client, site: str) -> None:
     refused = await _recharge(alice, "r1", f"Sec-Fetch-Site: {site}")

@@ -115,8 +115,25 @@ async def test_without_tls_nobody_signs_in_from_another_machine(client: Client, 
             assert (response.status, "Set-Cookie" in response.headers) == (403, False)
             assert (await response.json(content_type=None))["code"] == "not_allowed"
         assert await _status(client, "/signin", headers=headers) == 403
+    # By a proxy that names the service's own address, also one that is trusted.
+    for field in ("X-Forwarded-For", "X-Real-IP", "Via", "Forwarded"):
+        for value in ("203.0.113.5", "127.0.0.1"):
+            headers = {"Host": "localhost", field: value}
+            assert await _status(client, "/signin", "POST", data=fields, headers=headers) == 403, headers
     for host in ("localhost", "127.0.0.1:1", "app.localhost", "[::1]"):
         assert await _status(client, "/signin", "POST", data=fields, headers={"Host": host}) == 303
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.5", "10.1.2.3", "::ffff:203.0.113.5", ""])
+async def test_nobody_on_another_machine_signs_in_by_a_loopback_name(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch, peer: str
+) -> None:
+    await new_operator(database, "alice")
+    fields = {"name": "alice", "password": PASSWORD}
+    monkeypatch.setattr(web.BaseRequest, "remote", peer)
+    assert await _status(client, "/signin", "POST", data=fields, headers={"Host": "localhost"}) == 403
+    monkeypatch.setattr(web.BaseRequest, "remote", "::ffff:127.0.0.1")
+    assert await _status(client, "/signin", "POST", data=fields, headers={"Host": "localhost"}) == 303
 
 
 async def test_a_service_that_trusts_no_proxy_believes_none(config: Config, database: Database) -> None:
