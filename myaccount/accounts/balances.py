@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, bindparam, case, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.times import server_time
-from ..ledger.commands import AddAccount, OpenAccount
+from ..ledger.account_commands import AddAccount, OpenAccount
 from ..ledger.currencies import CNY
 from ..model.ledger import OUTSIDE_PREFIX, account, hold, user
 

@@ -10,8 +10,8 @@ from ..database.database import Database
 from ..database.times import utc_now
 from ..errors import AccountExists, AddedBefore, OpenedBefore, TeamNotFound, UserExists, UserNotFound
 from ..inbox.team_rows import find_team
+from ..ledger.account_commands import AddAccount, OpenAccount
 from ..ledger.changes import opening
-from ..ledger.commands import AddAccount, OpenAccount
 from ..outbox.events import insert_event
 from .balances import (
     AccountBalance,

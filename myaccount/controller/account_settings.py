@@ -9,7 +9,7 @@ from aiohttp import web
 from ..accounts.change_log import LoggedChange, list_changes
 from ..appkeys import database_key
 from ..database.times import iso_time
-from ..ledger.commands import Close, Freeze, Frozen, Limit
+from ..ledger.account_commands import Close, Freeze, Frozen, Limit
 from ..ledger.refusals import AccountClosed, AccountInUse, AccountNotFound, LimitInUse
 from .common_fields import ACCOUNT_ID
 from .field_kinds import FLOOR, IDENTIFIER, Kind, one_of, text, whole

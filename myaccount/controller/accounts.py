@@ -11,7 +11,7 @@ from ..accounts.opening import add_account, open_account
 from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
 from ..database.times import iso_time
 from ..errors import AccountExists, AddedBefore, OpenedBefore, TeamNotFound, UserExists, UserNotFound
-from ..ledger.commands import AddAccount, OpenAccount
+from ..ledger.account_commands import AddAccount, OpenAccount
 from ..ledger.currencies import CNY
 from .common_fields import ACCOUNT_CURRENCY, TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, text

@@ -12,7 +12,8 @@ from ..access.callers import Caller, caller_of
 from ..appkeys import journal_key, refusals_key, replayed_key
 from ..errors import InternalError, NotAllowed, RequestError
 from ..journal.writer import Journal
-from ..ledger.commands import AtomicBulk, NameBulk, OrderCommand
+from ..ledger.commands import AtomicBulk, NameBulk
+from ..ledger.order_commands import OrderCommand
 from ..ledger.outcomes import Outcome
 from ..observability.log_setup import request_id
 from ..problems import STATUS_BY_CODE

@@ -3,8 +3,8 @@
 from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidRequest
-from ..ledger.commands import OrderCommand
 from ..ledger.makers import Maker
+from ..ledger.order_commands import OrderCommand
 from ..ledger.refusals import OrderMismatch
 from . import holds, orders
 from .body import refuse_repeated

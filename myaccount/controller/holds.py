@@ -3,7 +3,7 @@
 from typing import Final
 
 from ..errors import OrderNotFound
-from ..ledger.commands import Capture, Extend, Hold, Release
+from ..ledger.order_commands import Capture, Extend, Hold, Release
 from ..ledger.refusals import (
     AccountClosed,
     AccountFrozen,

@@ -10,7 +10,7 @@ from ..appkeys import database_key
 from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
 from ..journal.order_query import OrderDescription, query_order
-from ..ledger.commands import Capture, Extend, Recharge, Refund, Release, Transfer, Withdraw
+from ..ledger.order_commands import Capture, Extend, Recharge, Refund, Release, Transfer, Withdraw
 from ..ledger.order_rules import REFUNDABLE
 from ..ledger.records import POSTED
 from ..ledger.refusals import (

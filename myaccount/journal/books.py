@@ -4,7 +4,8 @@ import time
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ..ledger.commands import AccountCommand, AtomicBulk, Command, NameBulk
+from ..ledger.account_commands import AccountCommand
+from ..ledger.commands import AtomicBulk, Command, NameBulk
 from ..ledger.references import AccountsOf, Reference
 from ..ledger.state import Known
 from .batches import BatchConnection, Locked

@@ -3,8 +3,8 @@
 from typing import assert_never
 
 from ..errors import RequestError
+from .account_commands import AccountCommand, Close, Freeze, Limit
 from .changes import ACCOUNT_CLOSED, ACCOUNT_FROZEN, LIMIT_CHANGED, Change
-from .commands import AccountCommand, Close, Freeze, Limit
 from .outcomes import Outcome
 from .parties import find_account, units_of
 from .records import CLOSED, Account, AccountChange, AccountSetting, AuditRow

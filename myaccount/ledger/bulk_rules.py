@@ -1,9 +1,10 @@
 """The rules of bulks: all orders or none, and one bulk id for one list of orders."""
 
 from ..errors import NotAllowed, RequestError
-from .commands import AtomicBulk, Hold, NameBulk, OrderCommand, Refund
+from .commands import AtomicBulk, NameBulk
 from .fingerprints import bulk_fingerprint
 from .maker_rules import check_maker
+from .order_commands import Hold, OrderCommand, Refund
 from .order_rules import REFUNDABLE, decide_order
 from .outcomes import DONE, Outcome
 from .parties import units_of

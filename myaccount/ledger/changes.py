@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from .commands import AddAccount, OpenAccount
+from .account_commands import AddAccount, OpenAccount
 
 ACCOUNT_OPENED: Final = "account_opened"
 ACCOUNT_ADDED: Final = "account_added"

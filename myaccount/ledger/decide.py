@@ -3,25 +3,12 @@
 from collections.abc import Iterable
 from typing import assert_never
 
+from .account_commands import Close, Freeze, Limit
 from .account_rules import decide_account
 from .bulk_rules import decide_bulk, name_bulk
-from .commands import (
-    AtomicBulk,
-    Capture,
-    Close,
-    Command,
-    Extend,
-    Freeze,
-    Hold,
-    Limit,
-    NameBulk,
-    Recharge,
-    Refund,
-    Release,
-    Transfer,
-    Withdraw,
-)
+from .commands import AtomicBulk, Command, NameBulk
 from .hold_rules import end_expired_holds
+from .order_commands import Capture, Extend, Hold, Recharge, Refund, Release, Transfer, Withdraw
 from .order_rules import decide_order
 from .outcomes import Outcome
 from .state import Known, State

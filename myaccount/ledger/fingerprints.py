@@ -6,8 +6,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Final, get_args
 
-from .commands import OrderCommand, Recharge, Transfer, Withdraw
 from .money import Amount
+from .order_commands import OrderCommand, Recharge, Transfer, Withdraw
 from .references import AccountId, UserCurrency
 
 FINGERPRINT_LENGTH: Final = 32

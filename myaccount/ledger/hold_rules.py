@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from ..errors import OrderNotFound
 from .changes import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_EXTENDED, HOLD_RELEASED
-from .commands import DEFAULT_HOLD, Capture, Extend, Hold, Release
 from .money import MAX_BALANCE
+from .order_commands import DEFAULT_HOLD, Capture, Extend, Hold, Release
 from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
 from .recording import order_row, record, record_end
 from .records import CAPTURED, CLOSED, DECLINED, EXPIRED, HELD, RELEASED, Account, HoldState, HoldStatus, Order

@@ -1,8 +1,8 @@
 """The rule of makers: which scope an order needs."""
 
 from ..errors import NotAllowed
-from .commands import Capture, Hold, OrderCommand, Recharge, Refund, Withdraw
 from .makers import MONEY_IN, MONEY_MOVE, MONEY_OUT
+from .order_commands import Capture, Hold, OrderCommand, Recharge, Refund, Withdraw
 from .state import State
 
 

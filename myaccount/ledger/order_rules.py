@@ -3,20 +3,10 @@
 from typing import Final, assert_never
 
 from ..errors import OrderNotFound, RequestError
-from .commands import (
-    Capture,
-    Extend,
-    Hold,
-    OrderCommand,
-    Recharge,
-    Refund,
-    Release,
-    Transfer,
-    Withdraw,
-)
 from .fingerprints import fingerprint
 from .hold_rules import capture, extend, hold, release
 from .maker_rules import check_maker
+from .order_commands import Capture, Extend, Hold, OrderCommand, Recharge, Refund, Release, Transfer, Withdraw
 from .outcomes import DONE, Outcome
 from .parties import check_pair, find_account, find_outside, units_of, why_not_pay, why_not_receive
 from .recording import order_row, record

@@ -1,8 +1,8 @@
 """Records an order that was decided: its row, and the change that its event carries."""
 
 from .changes import DECLINE, ORDER_NAMES, Change
-from .commands import OrderCommand
 from .fingerprints import fingerprint
+from .order_commands import OrderCommand
 from .records import DECLINED, POSTED, Account, HoldState, Order
 from .references import OUTSIDE_WORLD
 from .state import State

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from .commands import Frozen
+from .account_commands import Frozen
 from .makers import Doer
 
 # The status of an order.

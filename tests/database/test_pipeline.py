@@ -19,8 +19,9 @@ from myaccount.database.times import utc_now
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change
-from myaccount.ledger.commands import AtomicBulk, Capture, Hold, OrderCommand, Refund, Transfer
+from myaccount.ledger.commands import AtomicBulk
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Capture, Hold, OrderCommand, Refund, Transfer
 from myaccount.ledger.outcomes import Outcome
 from myaccount.model.inbox import message
 from myaccount.model.ledger import account, user

@@ -12,8 +12,8 @@ from myaccount.database.database import Database
 from myaccount.errors import Unavailable
 from myaccount.journal import settling as settling_module
 from myaccount.journal.writer import Journal
-from myaccount.ledger.commands import Recharge
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Recharge
 
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import open_users

@@ -4,25 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from myaccount.ledger.account_commands import AddAccount, Close, Freeze, Limit, OpenAccount
 from myaccount.ledger.changes import Change, opening
-from myaccount.ledger.commands import (
-    AddAccount,
-    Capture,
-    Close,
-    Command,
-    Extend,
-    Freeze,
-    Hold,
-    Limit,
-    OpenAccount,
-    Recharge,
-    Refund,
-    Release,
-    Transfer,
-    Withdraw,
-)
+from myaccount.ledger.commands import Command
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Capture, Extend, Hold, Recharge, Refund, Release, Transfer, Withdraw
 from myaccount.ledger.records import Account
 from myaccount.ledger.references import AccountId, OutsideOf, Reference
 from myaccount.ledger.state import Known

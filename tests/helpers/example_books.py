@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from myaccount.ledger.changes import HOLD_ENDS
-from myaccount.ledger.commands import AtomicBulk, Hold, OrderCommand, Recharge
+from myaccount.ledger.commands import AtomicBulk
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Hold, OrderCommand, Recharge
 
 from .stored_books import StoredBooks
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from myaccount.ledger.commands import OrderCommand, Refund
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import OrderCommand, Refund
 from myaccount.ledger.references import AccountId, Party, UserCurrency
 
 # Those of the contract's examples.

@@ -7,17 +7,10 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import NamedTuple
 
-from myaccount.ledger.commands import (
-    AtomicBulk,
-    Close,
-    Command,
-    Freeze,
-    Hold,
-    Limit,
-    NameBulk,
-    OrderCommand,
-)
+from myaccount.ledger.account_commands import Close, Freeze, Limit
+from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Hold, OrderCommand
 
 from .plain_books import NOTHING, PlainBooks, PlainHold, PlainOrder, Refused, checked, value
 from .plain_orders import carry_out, check_scope, movement, reasons_against

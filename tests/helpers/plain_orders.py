@@ -4,7 +4,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import assert_never
 
-from myaccount.ledger.commands import (
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import (
     Capture,
     Extend,
     Hold,
@@ -15,7 +16,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.money import Amount
 
 from .plain_books import NOTHING, PlainAccount, PlainBooks, PlainHold, Refused, checked, largest_balance
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from myaccount.ledger.changes import DECLINE, HOLD_ENDS
-from myaccount.ledger.commands import Capture, Recharge, Refund, Release, Transfer, Withdraw
+from myaccount.ledger.order_commands import Capture, Recharge, Refund, Release, Transfer, Withdraw
 from myaccount.ledger.records import CAPTURED, HELD, POSTED, Account
 
 from .stored_books import StoredBooks

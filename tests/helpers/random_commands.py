@@ -6,16 +6,14 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from myaccount.ledger.commands import (
-    AtomicBulk,
+from myaccount.ledger.account_commands import Close, Freeze, Limit
+from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
+from myaccount.ledger.makers import Maker
+from myaccount.ledger.money import MAX_AMOUNT, Amount
+from myaccount.ledger.order_commands import (
     Capture,
-    Close,
-    Command,
     Extend,
-    Freeze,
     Hold,
-    Limit,
-    NameBulk,
     OrderCommand,
     Recharge,
     Refund,
@@ -23,8 +21,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.makers import Maker
-from myaccount.ledger.money import MAX_AMOUNT, Amount
 from myaccount.ledger.references import AccountId, Party, UserCurrency
 
 # The account, user and currency of each account, in the order in which they are opened.

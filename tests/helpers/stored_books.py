@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from myaccount.ledger.changes import Change
-from myaccount.ledger.commands import AtomicBulk, Command, NameBulk, OrderCommand
+from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.decide import decide
+from myaccount.ledger.order_commands import OrderCommand
 from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
 from myaccount.ledger.references import AccountId, AccountsOf, OutsideOf, Reference, UserCurrency

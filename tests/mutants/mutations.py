@@ -227,7 +227,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BALANCES, "if not await account_exists(connection, outside_id):", "if False:", "tests/service/test_further_accounts.py"),
     Mutation(CHANGE_LOG, ', account_change.c.id < bindparam("before")', "", "tests/service/test_account_settings.py"),
     Mutation(ORDER_ROWS, "    if is_due:\n", "    if False:\n", "tests/service/test_holds.py"),
-    Mutation("myaccount/ledger/commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
+    Mutation("myaccount/ledger/order_commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),
     Mutation("myaccount/database/probe.py", "asyncio.timeout(PROBE_SECONDS)", "asyncio.timeout(None)", "tests/unit/test_probe.py"),
     Mutation("myaccount/database/probe.py", "now - self._started_at > CACHE_SECONDS", "True", "tests/unit/test_probe.py"),
     Mutation("myaccount/readiness.py", "self.database == self.schema == self.queue == OK", "self.database == self.schema == OK", "tests/service/test_health.py"),

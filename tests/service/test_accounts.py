@@ -10,7 +10,7 @@ from myaccount.accounts.opening import open_account
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import UserExists
-from myaccount.ledger.commands import OpenAccount
+from myaccount.ledger.account_commands import OpenAccount
 from myaccount.model.ledger import account, user
 
 from ..conftest import Client

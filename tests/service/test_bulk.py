@@ -15,7 +15,8 @@ from myaccount.controller.bulk_orders import BULK
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.journal.writer import Journal
-from myaccount.ledger.commands import Command, OrderCommand
+from myaccount.ledger.commands import Command
+from myaccount.ledger.order_commands import OrderCommand
 from myaccount.ledger.outcomes import Outcome
 from myaccount.model.ledger import account, bulk, order, user
 

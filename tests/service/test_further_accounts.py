@@ -14,8 +14,8 @@ from myaccount.accounts.opening import add_account as add_account_to
 from myaccount.database.database import Database
 from myaccount.inbox import team_commands
 from myaccount.inbox.team_rows import add_members
+from myaccount.ledger.account_commands import AddAccount
 from myaccount.ledger.changes import Change
-from myaccount.ledger.commands import AddAccount
 from myaccount.model.ledger import account
 from myaccount.model.outbox import event
 from myaccount.outbox.events import insert_event

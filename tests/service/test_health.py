@@ -16,8 +16,8 @@ from myaccount.database.database import Database
 from myaccount.database.engines import sqlite_engine
 from myaccount.database.freshness import Freshness
 from myaccount.journal.writer import Journal
-from myaccount.ledger.commands import Recharge
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Recharge
 from myaccount.migrations.runner import head_version
 from myaccount.readiness import find_health
 from myaccount.settings.schema import Config

@@ -17,9 +17,11 @@ from myaccount.journal import writer as journal_module
 from myaccount.journal.posting import Posted, Poster
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
-from myaccount.ledger.commands import Command, Freeze, Recharge, Transfer
+from myaccount.ledger.account_commands import Freeze
+from myaccount.ledger.commands import Command
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Recharge, Transfer
 from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.references import AccountId
 from myaccount.model.ledger import order

@@ -4,22 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from myaccount.ledger.account_commands import AccountCommand, Close, Freeze, Frozen, Limit
 from myaccount.ledger.changes import ACCOUNT_CLOSED, ACCOUNT_FROZEN, LIMIT_CHANGED
-from myaccount.ledger.commands import (
-    AccountCommand,
-    Close,
-    Command,
-    Extend,
-    Freeze,
-    Frozen,
-    Hold,
-    Limit,
-    Recharge,
-    Release,
-    Transfer,
-    Withdraw,
-)
+from myaccount.ledger.commands import Command
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Extend, Hold, Recharge, Release, Transfer, Withdraw
 from myaccount.ledger.records import CLOSED, AccountChange
 from myaccount.ledger.references import AccountId
 from tests.helpers.example_books import books_with, books_with_hold

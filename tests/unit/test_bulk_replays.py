@@ -4,13 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from myaccount.ledger.commands import (
-    AtomicBulk,
-    NameBulk,
-    Recharge,
-    Withdraw,
-)
+from myaccount.ledger.commands import AtomicBulk, NameBulk
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Recharge, Withdraw
 from tests.helpers.comparison import answer
 from tests.helpers.example_books import books_with, bulk
 from tests.helpers.plain_ledger import Answer

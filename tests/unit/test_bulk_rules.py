@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from myaccount.ledger.account_commands import Freeze
 from myaccount.ledger.changes import DECLINE
-from myaccount.ledger.commands import (
-    AtomicBulk,
+from myaccount.ledger.commands import AtomicBulk, NameBulk
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import (
     Capture,
     Extend,
-    Freeze,
     Hold,
-    NameBulk,
     OrderCommand,
     Recharge,
     Refund,
@@ -20,7 +20,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.money import Amount
 from myaccount.ledger.references import AccountId
 from tests.helpers.comparison import answer
 from tests.helpers.example_books import books_with, books_with_hold, bulk

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myaccount.ledger.commands import Command, Limit, Recharge, Transfer, Withdraw
+from myaccount.ledger.account_commands import Limit
+from myaccount.ledger.commands import Command
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import MAX_AMOUNT, MAX_BALANCE, Amount
+from myaccount.ledger.order_commands import Recharge, Transfer, Withdraw
 from myaccount.ledger.records import DECLINED, Account
 from myaccount.ledger.references import AccountId, OutsideOf, Reference, UserCurrency
 from myaccount.ledger.state import Known

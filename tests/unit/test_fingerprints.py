@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from myaccount.ledger.commands import (
+from myaccount.ledger.fingerprints import FINGERPRINT_LENGTH, bulk_fingerprint, fingerprint
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import (
     Capture,
     Extend,
     Hold,
@@ -13,8 +15,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.fingerprints import FINGERPRINT_LENGTH, bulk_fingerprint, fingerprint
-from myaccount.ledger.money import Amount
 from myaccount.ledger.records import Order
 from myaccount.ledger.references import AccountId, UserCurrency
 from tests.helpers.example_books import books_with

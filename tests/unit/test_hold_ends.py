@@ -5,22 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from myaccount.ledger.account_commands import Freeze
 from myaccount.ledger.changes import (
     HOLD_EXPIRED,
     HOLD_EXTENDED,
     HOLD_RELEASED,
 )
-from myaccount.ledger.commands import (
-    Capture,
-    Extend,
-    Freeze,
-    OrderCommand,
-    Recharge,
-    Release,
-    Withdraw,
-)
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Capture, Extend, OrderCommand, Recharge, Release, Withdraw
 from myaccount.ledger.records import EXPIRED, RELEASED
 from myaccount.ledger.references import OUTSIDE_WORLD, AccountId
 from tests.helpers.example_books import books_with_hold, ends_told

@@ -5,25 +5,23 @@ from datetime import timedelta
 
 import pytest
 
+from myaccount.ledger.account_commands import Close, Freeze, Limit
 from myaccount.ledger.changes import (
     HOLD_CAPTURED,
 )
-from myaccount.ledger.commands import (
+from myaccount.ledger.commands import Command
+from myaccount.ledger.decide import decide
+from myaccount.ledger.money import MAX_AMOUNT, MAX_BALANCE, Amount
+from myaccount.ledger.order_commands import (
     Capture,
-    Close,
-    Command,
     Extend,
-    Freeze,
     Hold,
-    Limit,
     OrderCommand,
     Refund,
     Release,
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.decide import decide
-from myaccount.ledger.money import MAX_AMOUNT, MAX_BALANCE, Amount
 from myaccount.ledger.records import CAPTURED, HELD
 from myaccount.ledger.references import AccountId
 from tests.helpers.example_books import books_with, books_with_hold, ends_told

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from myaccount.ledger.commands import (
-    AtomicBulk,
+from myaccount.ledger.commands import AtomicBulk, Command
+from myaccount.ledger.makers import Maker
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import (
     Capture,
-    Command,
     Extend,
     Hold,
     OrderCommand,
@@ -17,8 +18,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.makers import Maker
-from myaccount.ledger.money import Amount
 from tests.helpers.example_books import books_with
 from tests.helpers.random_commands import with_fields
 from tests.helpers.stored_books import StoredBooks

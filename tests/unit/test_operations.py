@@ -24,8 +24,8 @@ from myaccount.controller import (
 from myaccount.controller.common_fields import ORDER_ID, USER_ID
 from myaccount.controller.operation import Operation, Texts
 from myaccount.errors import InvalidRequest
-from myaccount.ledger.commands import Hold, Recharge, Transfer
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Hold, Recharge, Transfer
 from myaccount.ledger.references import AccountId, UserCurrency
 from myaccount.problems import STATUS_BY_CODE
 from myaccount.routes import OPERATIONS, setup_routes

@@ -2,11 +2,10 @@
 
 import pytest
 
-from myaccount.ledger.commands import (
+from myaccount.ledger.account_commands import Close, Freeze, Frozen
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import (
     Capture,
-    Close,
-    Freeze,
-    Frozen,
     Hold,
     OrderCommand,
     Recharge,
@@ -15,7 +14,6 @@ from myaccount.ledger.commands import (
     Transfer,
     Withdraw,
 )
-from myaccount.ledger.money import Amount
 from myaccount.ledger.references import AccountId
 from tests.helpers.example_books import books_with, books_with_hold
 from tests.helpers.stored_books import StoredBooks

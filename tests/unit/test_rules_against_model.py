@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from myaccount.ledger.commands import AtomicBulk, Command, NameBulk, OrderCommand, Recharge
+from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import OrderCommand, Recharge
 from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.records import Order
 from myaccount.ledger.references import AccountId, UserCurrency
