@@ -10,8 +10,8 @@ from ..helpers.wallets import Answer, balances, open_account, post, query_order
 
 EVERYTHING = {
     "ORDER_ID", "ORDER_TYPE", "FROM_USER_ID", "TO_USER_ID", "FROM_ACCOUNT_ID", "TO_ACCOUNT_ID", "AMOUNT",
-    "CURRENCY", "STATUS", "REASON", "CREATE_TIME", "NOTE", "REFERENCE", "BULK_ID", "REFUNDED", "ORIGINAL_ORDER_ID",
-    "HOLD_ORDER_ID", "CAPTURED", "LEFT", "EXPIRES_AT",
+    "CURRENCY", "STATUS", "REASON", "CREATE_TIME", "NOTE", "REFERENCE", "BULK_ID", "MADE_BY", "REFUNDED",
+    "ORIGINAL_ORDER_ID", "HOLD_ORDER_ID", "CAPTURED", "LEFT", "EXPIRES_AT",
 }  # fmt: skip
 
 
