@@ -14,7 +14,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Final
 
@@ -25,7 +25,7 @@ from .access.authentication import authentication
 from .access.gate import Gate
 from .access.guard import guard
 from .access.proxies import Proxies
-from .access.rates import Rates
+from .access.rates import Rates, Take, take_all
 from .access.sessions import Sessions
 from .access.sign_in import SignIn
 from .accounts.opening import account_queries
@@ -164,16 +164,18 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
 
 async def gate_context(app: web.Application) -> AsyncIterator[None]:
     config, database = app[config_key], app[database_key]
-    if "redis" not in config:
-        app[gate_key] = Gate(database, Rates())
-        yield
-    else:
-        from .access.shared_counts import SharedCounts
+    async with AsyncExitStack() as stack:
+        take: Take = take_all
+        if "redis" in config:
+            from .access.shared_counts import SharedCounts
 
-        async with SharedCounts(config["redis"], partial(redis_name, database, "rates")) as counts:
-            app[gate_key] = Gate(database, Rates(counts.take))
-            yield
-    await app[gate_key].close()
+            find_name = partial(redis_name, database, "rates")
+            take = (await stack.enter_async_context(SharedCounts(config["redis"], find_name))).take
+        app[gate_key] = Gate(database, Rates(take))
+        if config.get("access") == "keys":
+            app[gate_key].keep_time()
+        yield
+        await app[gate_key].close()
 
 
 async def operators_context(app: web.Application) -> AsyncIterator[None]:

@@ -1,24 +1,20 @@
-"""A clock that never goes back, so that what has expired stays so."""
+"""The time by which keys, tokens and sessions end. It never goes back, so that what has ended stays so."""
 
 import time
 from datetime import datetime, timedelta
 
-from ..database.times import utc_now
-
 
 class Clock:
-    """The time in UTC. It never goes back behind `seen_at`, nor behind what it told before."""
+    """Goes on from the highest time that it was told. The clock of this machine does not matter."""
 
-    def __init__(self, seen_at: datetime) -> None:
-        self._begin = max(seen_at, utc_now())
+    def __init__(self, told: datetime) -> None:
+        self._begin = told
         self._began = time.monotonic()
 
     def now(self) -> datetime:
-        # In this order: else each call would add the time between the two.
-        system, moment = utc_now(), time.monotonic()
-        # If the system's clock is set back, time passes all the same.
-        passed = self._begin + timedelta(seconds=moment - self._began)
-        if system <= passed:
-            return passed
-        self._begin, self._began = system, moment
-        return system
+        return self._begin + timedelta(seconds=time.monotonic() - self._began)
+
+    def tell(self, told: datetime) -> None:
+        """Go on from this time, unless it is over."""
+        if told > self.now():
+            self._begin, self._began = told, time.monotonic()

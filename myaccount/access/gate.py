@@ -1,15 +1,20 @@
 """Finds out who has a key or a token."""
 
 import asyncio
+import logging
+from typing import Final
 
 from ..database.database import Database
+from ..errors import RequestError
 from .callers import Caller
 from .keys import find_keys
 from .known_keys import KnownKeys
 from .rates import Rates
-from .signing import Signing, keep_time, read_signing
+from .signing import KEEP_SECONDS, Signing, follow_time, read_signing
 from .snapshots import Snapshot
 from .tokens import owner_of_token
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class Gate:
@@ -38,12 +43,26 @@ class Gate:
         if self._signing is None:
             signing = await self._database.read(read_signing, reserved=True)
             # Another request may have read it meanwhile. There is one clock.
-            if self._signing is None:
-                self._signing = signing
-                self._keeping_time = asyncio.create_task(
-                    keep_time(self._database, signing.clock), name="keeping the time"
-                )
+            self._signing = self._signing or signing
         return self._signing
+
+    def keep_time(self) -> None:
+        """From now on follow the database's time, and warn if it cannot be right."""
+        self._keeping_time = asyncio.create_task(self._keep_time(), name="keeping the time")
+
+    async def _keep_time(self) -> None:
+        fault = ""
+        while True:
+            try:
+                clock = (await self.signing()).clock
+                before, fault = fault, await follow_time(self._database, clock)
+                if fault and not before:
+                    _logger.warning("About %s.", fault)
+            except RequestError as error:
+                _logger.info("The time was not stored: %s", error.cause)
+            except Exception:
+                _logger.exception("The time could not be stored. It is stored again in %s seconds.", KEEP_SECONDS)
+            await asyncio.sleep(KEEP_SECONDS)
 
     async def _read_keys(self) -> KnownKeys:
         signing = await self.signing()

@@ -1,11 +1,13 @@
 """`myaccount check`: whether a service can start, and what would not work yet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import nullcontext
 from typing import Final
 from urllib.parse import urlsplit
 
+from ..access.signing import find_time_fault
+from ..database.database import Database
 from ..database.embedded_file import refuse_to_make
 from ..observability.log_setup import set_up_logging
 from ..serving import PortRefused, refuse_taken
@@ -39,11 +41,11 @@ async def _check(config: Config) -> int:
     if new:
         refuse_to_make(new)
         print(f"A new, empty ledger would be made in {new}.")
-    async with nullcontext() if new else ready_database(config):
+    async with nullcontext() if new else ready_database(config) as database:
         refused = await _refused_ports(config)
         for warning in refused:
             print(f"Warning: {warning}")
-        async for warning in _warnings(config):
+        async for warning in _warnings(config, database):
             print(f"Warning: {warning}")
         later = " once it can use each port, which a running service may have" if refused else ""
         print(f"A service can start on this configuration{later}.")
@@ -64,8 +66,10 @@ async def _refused_ports(config: Config) -> list[str]:
     return refused
 
 
-async def _warnings(config: Config) -> AsyncIterator[str]:
-    checks = [_check_redis(config)] if "redis" in config else []
+async def _warnings(config: Config, database: Database | None) -> AsyncIterator[str]:
+    checks: list[Awaitable[str]] = [_check_redis(config)] if "redis" in config else []
+    if database is not None and config.get("access") == "keys":
+        checks.append(database.read(find_time_fault))
     for number, callback in enumerate(config.get("callbacks", [])):
         # Behind a proxy the receiver itself need not be reachable.
         if "proxy" in callback:

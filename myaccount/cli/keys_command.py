@@ -8,7 +8,7 @@ from typing import Final
 
 from ..access.keys import create_key, list_keys, revoke_keys, rotate_key
 from ..access.scopes import SCOPES
-from ..database.times import utc_now
+from ..access.signing import service_time
 from ..settings.schema import Config
 from .arguments import Commands, Options
 from .ready_database import ready_database
@@ -89,8 +89,8 @@ def _rate(text: str) -> int:
 
 async def _list(config: Config) -> int:
     """Print the keys, oldest first, one a line."""
-    now = utc_now()
     async with ready_database(config) as database:
+        now = await service_time(database)
         for key in await list_keys(database):
             if key.revoked_at is not None:
                 state = f"revoked at {key.revoked_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -110,7 +110,7 @@ async def _create(config: Config, options: Options) -> int:
                 database,
                 options.name,
                 options.scopes,
-                utc_now(),
+                await service_time(database),
                 rate_per_second=options.rate,
                 lifetime=options.expires,
             )
@@ -120,12 +120,12 @@ async def _create(config: Config, options: Options) -> int:
 
 async def _rotate(config: Config, options: Options) -> int:
     async with ready_database(config) as database:
-        print(await rotate_key(database, options.name, options.overlap, utc_now()))
+        print(await rotate_key(database, options.name, options.overlap, await service_time(database)))
     return 0
 
 
 async def _revoke(config: Config, name: str) -> int:
     async with ready_database(config) as database:
-        await revoke_keys(database, name, utc_now())
+        await revoke_keys(database, name, await service_time(database))
     print(f"No key by the name {name} works any more.")
     return 0

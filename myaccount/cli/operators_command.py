@@ -18,7 +18,7 @@ from ..access.operators import (
 )
 from ..access.passwords import LEAST_LENGTH, PasswordRefused, check_new, hash_password
 from ..access.scopes import ROLES
-from ..database.times import utc_now
+from ..access.signing import service_time
 from ..settings.schema import Config
 from .arguments import Commands, Options
 from .ready_database import ready_database
@@ -109,27 +109,28 @@ async def _add(config: Config, options: Options) -> int:
         if options.name in [operator.name for operator in await list_operators(database)]:
             # Before the person writes a password.
             raise OperatorRefused(f"there is an operator by the name {options.name}.")
-        await add_operator(database, options.name, options.role, _new_password(), utc_now(), COMMAND_LINE)
+        password_hash, now = _new_password(), await service_time(database)
+        await add_operator(database, options.name, options.role, password_hash, now, COMMAND_LINE)
     print(f"{options.name} may sign in at /signin.")
     return 0
 
 
 async def _password(config: Config, name: str) -> int:
     async with ready_database(config) as database:
-        await change_password(database, name, _new_password(), utc_now(), COMMAND_LINE)
+        await change_password(database, name, _new_password(), await service_time(database), COMMAND_LINE)
     print(f"{name} has a new password.")
     return 0
 
 
 async def _role(config: Config, options: Options) -> int:
     async with ready_database(config) as database:
-        await change_role(database, options.name, options.role, utc_now(), COMMAND_LINE)
+        await change_role(database, options.name, options.role, await service_time(database), COMMAND_LINE)
     print(f"{options.name} is {options.role}.")
     return 0
 
 
 async def _remove(config: Config, name: str) -> int:
     async with ready_database(config) as database:
-        await remove_operator(database, name, utc_now(), COMMAND_LINE)
+        await remove_operator(database, name, await service_time(database), COMMAND_LINE)
     print(f"{name} may not sign in any more.")
     return 0

@@ -4,24 +4,16 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
 
-from myaccount.access import signing as signing_module
-from myaccount.access.gate import Gate
 from myaccount.access.keys import KeyRefused, KeyRow, create_key, find_keys, list_keys, revoke_keys, rotate_key
 from myaccount.access.known_keys import KnownKeys
-from myaccount.access.rates import Rates
-from myaccount.access.signing import read_signing, store_time
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
-from myaccount.model.access import signing_key
 
-from ..conftest import eventually
 from ..helpers.wallets import Forgetful
 
 NOW = utc_now().replace(microsecond=0)
 HOUR = timedelta(hours=1)
-YEARS_AGO = NOW - timedelta(days=9999)
 
 
 async def _works(database: Database, key: str) -> bool:
@@ -104,39 +96,3 @@ async def test_a_commit_whose_answer_is_lost_leaves_one_key(database: Database) 
     assert len(await _rows(database)) == 2
     await revoke_keys(forgetful, "shop", NOW)
     assert [await _works(database, key) for key in (old, new)] == [False, False]
-
-
-async def test_the_highest_time_is_kept(database: Database) -> None:
-    async def seen() -> object:
-        return await database.read(lambda connection: connection.scalar(select(signing_key.c.seen_at)))
-
-    later = NOW + HOUR
-    await store_time(database, later)
-    assert await seen() == later
-    await store_time(database, NOW)
-    assert await seen() == later
-    signing = await database.read(read_signing)
-    assert signing.clock.now() >= later
-    await database.write(lambda connection: connection.execute(update(signing_key).values(seen_at=YEARS_AGO)))
-    assert (await database.read(read_signing)).clock.now() < later
-
-
-async def test_a_service_goes_on_from_the_time_that_it_has_seen(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signing_module, "KEEP_SECONDS", 0.01)
-
-    async def is_kept() -> bool:
-        return (await database.read(read_signing)).clock.now() > later
-
-    gate = Gate(database, Rates())
-    clock = (await gate.signing()).clock
-    assert (await gate.signing()).clock is clock
-    # As if the system's clock had been an hour ahead for a moment.
-    clock._begin += 2 * HOUR
-    later = NOW + HOUR
-    await eventually(is_kept)
-    await gate.close()
-    again = Gate(database, Rates())
-    assert (await again.signing()).clock.now() > later
-    await again.close()

@@ -1,8 +1,9 @@
 """`myaccount check`, and the errors of commands: what is missing, where, and what to do."""
 
 import socket
+import sqlite3
 import subprocess
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ def test_ports_in_use_are_warnings(tmp_path: Path, settings: dict[str, Any], sta
         f"Warning: metrics.port: 127.0.0.1:{port}: {advice}",
         "A service can start on this configuration once it can use each port, which a running service may have.",
     ]
+
+
+def test_a_time_that_is_ahead_is_a_warning_where_there_are_keys(tmp_path: Path, settings: dict[str, Any]) -> None:
+    assert _run(tmp_path, settings, "migrate").returncode == 0
+    with closing(sqlite3.connect(settings["sqlite_file"])) as file, file:
+        file.execute("UPDATE signing_key SET seen_at = '2099-01-01 00:00:00.000000'")
+    assert _checked(tmp_path, settings) == [READY]
+    warning, ready = _checked(tmp_path, settings | {"access": "keys"})
+    assert warning.startswith("Warning: the time: the highest that was seen is ")
+    assert ready == READY
 
 
 @pytest.mark.parametrize("section", ["", "metrics."])
