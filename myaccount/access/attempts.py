@@ -64,17 +64,18 @@ async def refused_until(
     """Return until when the name, as it stands in the audit log, and the address are refused."""
     ends = []
     for column, value, index in ((audit.c.about, about, "ix_audit_about"), (audit.c.who, address, "ix_audit_who")):
-        found = list((await connection.execute(_latest(column, value, index, now))).scalars())
+        found = list((await connection.execute(_latest(column, value, index))).scalars())
+        # The tenth back from now. If it is long ago, so is the end.
         ends.append(found[-1] + WINDOW if len(found) == WRONG_LIMIT else now)
     return ends[0], ends[1]
 
 
-def _latest(column: Column[str], value: str, index: str, now: datetime) -> Select[datetime]:
+def _latest(column: Column[str], value: str, index: str) -> Select[datetime]:
     """Return the query of the times of the latest wrong passwords, latest first."""
     rows = select(audit.c.what, audit.c.at).where(column == value).order_by(audit.c.id.desc()).limit(ROWS_LIMIT)
     for dialect in ("mysql", "mariadb"):
         # The optimiser might read the table backwards.
         rows = rows.with_hint(audit, f"FORCE INDEX ({index})", dialect)
     found = rows.subquery()
-    wrong = select(found.c.at).where(found.c.what == SIGN_IN_FAILED, found.c.at > now - WINDOW)
+    wrong = select(found.c.at).where(found.c.what == SIGN_IN_FAILED)
     return wrong.order_by(found.c.at.desc()).limit(WRONG_LIMIT)
