@@ -43,7 +43,8 @@ def _quick() -> Iterator[None]:
 
 
 async def _try(client: Client, name: str, address: str, password: str = WRONG) -> Answer:
-    fields, headers = {"name": name, "password": password}, {"X-Forwarded-For": address}
+    fields = {"name": name, "password": password}
+    headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
     async with client.post("/signin", data=fields, headers=headers, allow_redirects=False) as response:
         code = "" if response.status == 303 else (await response.json(content_type=None))["code"]
         return Answer(response.status, code, int(response.headers.get("Retry-After", 0)))
