@@ -17,11 +17,11 @@ class ServerConfig(TypedDict):
     host: NotRequired[str]
     port: NotRequired[int]
     unix_socket: NotRequired[str]
-    tls: bool
+    tls: NotRequired[bool]
     ca: NotRequired[str]
     cert: NotRequired[str]
     key: NotRequired[str]
-    verify: bool
+    verify: NotRequired[bool]
     minsize: int
     maxsize: int
 
@@ -49,11 +49,11 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
 
     Raises OSError, of which TLS's own errors are a kind, if a file cannot be used.
     """
-    if not config["tls"]:
+    if not config.get("tls"):
         return None
     # With `ca`, the system's authorities are not trusted.
     context = ssl.create_default_context(cafile=config.get("ca"))
-    if not config["verify"]:
+    if not config.get("verify", True):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if "cert" in config:
@@ -87,7 +87,7 @@ def _check_server(value: dict[str, Any], port: int) -> dict[str, Any]:
         faults["minsize"] = t.DataError("expected at most maxsize")
     if faults:
         raise t.DataError(faults)
-    checked: Any = {"tls": False, "verify": True} | ({} if "unix_socket" in value else {"port": port}) | value
+    checked: Any = ({} if "unix_socket" in value else {"port": port}) | value
     try:
         tls_context(checked)
     except OSError:
