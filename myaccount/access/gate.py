@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final
 
 from ..database.database import Database
@@ -20,13 +21,14 @@ _logger: Final = logging.getLogger(__name__)
 class Gate:
     """Knows all keys as they were a second ago, and the key that signs tokens.
 
-    Each method raises Unavailable if the database fails.
+    Each method raises Unavailable if the database fails, and Overloaded if too many wait for it.
     """
 
     def __init__(self, database: Database, rates: Rates) -> None:
         self.rates = rates
         self._database = database
         self._keys = Snapshot(self._read_keys)
+        self._first_signing = Snapshot(partial(database.read, read_signing, reserved=True))
         self._signing: Signing | None = None
         self._keeping_time: asyncio.Task[None] | None = None
 
@@ -41,8 +43,8 @@ class Gate:
 
     async def signing(self) -> Signing:
         if self._signing is None:
-            signing = await self._database.read(read_signing, reserved=True)
-            # Another request may have read it meanwhile. There is one clock.
+            signing = await self._first_signing.refreshed()
+            # Another request may have read it later. There is one clock.
             self._signing = self._signing or signing
         return self._signing
 
@@ -69,6 +71,7 @@ class Gate:
         return KnownKeys(await self._database.read(find_keys, reserved=True), signing.clock.now())
 
     async def close(self) -> None:
+        await self._first_signing.close()
         await self._keys.close()
         if self._keeping_time is not None:
             self._keeping_time.cancel()

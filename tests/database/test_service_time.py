@@ -1,5 +1,6 @@
 """The time by which keys end is the database's, is kept through restarts, and never goes back."""
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from myaccount.access.rates import Rates
 from myaccount.access.signing import find_time_fault, follow_time, read_signing, service_time
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.errors import Unavailable
 from myaccount.model.access import signing_key
 
 from ..conftest import eventually
@@ -141,6 +143,25 @@ async def test_a_service_follows_the_time_and_warns_once(
     assert (await gate.signing()).clock is clock
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.startswith("About the time: the highest that was seen is ")
+
+
+async def test_while_the_database_is_away_requests_wait_for_one_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    async def fail(*work: object, **options: object) -> None:
+        reads.append(work)
+        await asyncio.sleep(0)
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr(database, "read", fail)
+    gate = Gate(database, Rates())
+    tokens = await asyncio.gather(*[gate.owner_of_token("a") for _ in range(99)], return_exceptions=True)
+    keys = await asyncio.gather(*[gate.owner_of_key("a", "b") for _ in range(99)], return_exceptions=True)
+    assert {type(error) for error in [*tokens, *keys]} == {Unavailable}
+    assert len(reads) == 1
+    await gate.close()
 
 
 async def test_the_documented_statement_forgets_a_time_that_was_ahead(database: Database) -> None:

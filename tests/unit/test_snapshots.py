@@ -7,6 +7,7 @@ import pytest
 
 from myaccount.access import snapshots
 from myaccount.access.snapshots import Snapshot
+from myaccount.errors import Overloaded
 
 
 class Source:
@@ -67,7 +68,7 @@ async def test_a_request_does_not_get_what_was_read_a_second_before_it_came(now:
     assert [await early, await in_time, await late] == [1, 1, 2]
 
 
-async def test_a_failed_read_fails_those_that_wait_and_the_next_request_tries_again(now: list[float]) -> None:
+async def test_a_failed_read_fails_those_that_wait_and_those_that_come_soon(now: list[float]) -> None:
     source = Source()
     snapshot = Snapshot(source.read)
     source.error = ZeroDivisionError()
@@ -75,10 +76,66 @@ async def test_a_failed_read_fails_those_that_wait_and_the_next_request_tries_ag
     assert [type(result) for result in results] == [ZeroDivisionError] * 3
     assert len({id(result) for result in results}) == 3
     source.error = None
+    now[0] += snapshots.PAUSE_SECONDS - 0.01
+    with pytest.raises(ZeroDivisionError):
+        await snapshot.refreshed()
+    assert source.reads == 1
+    now[0] += 0.01
     assert await snapshot.refreshed() == 2
-    # A failure does not take away what is known still.
-    now[0] += snapshots.AGE_LIMIT_SECONDS - 0.1
+
+
+async def test_the_next_read_begins_while_requests_still_see_the_last_value(now: list[float]) -> None:
+    source = Source()
+    snapshot = Snapshot(source.read)
+    assert await snapshot.refreshed() == 1
+    now[0] += snapshots.REFRESH_SECONDS - 0.01
+    assert snapshot.current() == 1
+    await asyncio.sleep(0)
+    assert source.reads == 1
+    now[0] += 0.01
+    # None of these waits, and they cause one read.
+    assert [snapshot.current() for _ in range(3)] == [1, 1, 1]
+    await snapshot.close()
     assert snapshot.current() == 2
+    now[0] += 0.99
+    assert snapshot.current() == 2
+    await snapshot.close()
+
+
+async def test_a_failed_read_in_the_background_takes_away_nothing_and_is_tried_again_after_a_pause(
+    now: list[float],
+) -> None:
+    source = Source()
+    snapshot = Snapshot(source.read)
+    assert await snapshot.refreshed() == 1
+    source.error = ZeroDivisionError()
+    now[0] += snapshots.REFRESH_SECONDS
+    for _ in range(3):
+        assert snapshot.current() == 1
+        await snapshot.close()
+    assert source.reads == 2
+    now[0] += snapshots.PAUSE_SECONDS
+    assert snapshot.current() == 1
+    await snapshot.close()
+    assert source.reads == 3
+
+
+async def test_beyond_a_limit_no_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "WAITING_LIMIT", 3)
+    source = Source()
+    snapshot = Snapshot(source.read)
+    source.released.clear()
+    waiting = [asyncio.create_task(snapshot.refreshed()) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await snapshot.refreshed()
+    waiting.pop().cancel()
+    await asyncio.sleep(0)
+    # One that left makes room.
+    waiting.append(asyncio.create_task(snapshot.refreshed()))
+    await asyncio.sleep(0)
+    source.released.set()
+    assert await asyncio.gather(*waiting) == [1, 1, 1]
 
 
 async def test_a_request_that_is_cancelled_does_not_end_the_read_of_the_others() -> None:
