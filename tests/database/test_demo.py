@@ -235,7 +235,8 @@ async def test_a_conversion_that_is_interrupted_anywhere_is_completed_by_the_nex
         other.execute("UPDATE account SET BALANCE = BALANCE + 7 WHERE USER_ID = 'u2'")
         config: Any = {"mysql": mysql_section | {"db": other.database}, "sqlite_file": ""}
         async with open_database(config, Path()) as database:
-            cut = await cut_off(database, number)
+            # The later versions' own tests interrupt those.
+            cut = await cut_off(database, number, "0001")
         await migrate(config)
         await _check_books(config, other)
         assert len(other.rows("SELECT id FROM `order`")) == 2
