@@ -5,6 +5,7 @@ The audit log has them, so that all processes count together. Refused attempts a
 
 import hmac
 from datetime import datetime, timedelta
+from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..errors import RateLimited
 from ..model.access import audit
 from .audit import SIGN_IN_FAILED
+from .doers import NO_ADDRESS
 
 WRONG_LIMIT: Final = 10
 WINDOW: Final = timedelta(minutes=15)
@@ -51,6 +53,11 @@ def rate_limited(wait: timedelta) -> RateLimited:
     # A whole second later rather than earlier.
     error.headers = MappingProxyType({"Retry-After": str(int(wait.total_seconds()) + 1)})
     return error
+
+
+def source_of(address: str) -> str:
+    """Return whom the attempts from an address count for. A client with IPv6 has a whole network of addresses."""
+    return str(IPv6Network((address, 64), strict=False)) if ":" in address else address or NO_ADDRESS
 
 
 def shown_name(name: str, secret: str) -> str:

@@ -18,9 +18,3 @@ def doer_of(request: web.Request) -> Doer:
     caller, address = caller_of(request), request.app[proxies_key].client_address(request)
     id_ = caller.id if caller.kind != "nobody" else address or NO_ADDRESS
     return Doer(caller.kind, id_, address, request_id.get())
-
-
-def nobody(request: web.Request) -> Doer:
-    """Return who sends the request before it is known."""
-    address = request.app[proxies_key].client_address(request)
-    return Doer("nobody", address or NO_ADDRESS, address, request_id.get())

@@ -10,7 +10,7 @@ from ..database.database import Database
 from ..errors import Unauthenticated
 from ..ledger.makers import Doer
 from ..model.access import session
-from .attempts import Refusals, rate_limited, refused_until, shown_name
+from .attempts import Refusals, rate_limited, refused_until, shown_name, source_of
 from .audit import SIGN_IN_FAILED, SIGNED_IN, write_audit
 from .cookies import make_cookie
 from .gate import Gate
@@ -55,7 +55,7 @@ class SignIn:
 
         Raises Unauthenticated if the password so far is wrong, and RateLimited.
         """
-        await self._check(name, password, doer._replace(kind="nobody", id=doer.address))
+        await self._check(name, password, doer)
         async with self._passwords.turn():
             new_hash = await self._passwords.hash(new)
         await change_password(self._database, name, new_hash, await self._now(), doer, keep=keep)
@@ -66,32 +66,34 @@ class SignIn:
     async def _check(self, name: str, password: str, doer: Doer) -> Operator:
         """Return the operator with that name and password. Raises Unauthenticated and RateLimited."""
         signing = await self._gate.signing()
-        self._refusals.check(name, doer.id, signing.clock.now())
+        source = source_of(doer.address)
+        self._refusals.check(name, source, signing.clock.now())
         async with self._passwords.turn():
             now = signing.clock.now()
-            self._refusals.check(name, doer.id, now)
-            found, until = await self._look_up(name, doer.id, shown_name(name, signing.secret), now)
+            self._refusals.check(name, source, now)
+            found, until = await self._look_up(name, source, shown_name(name, signing.secret), now)
             self._refusals.note("name", name, until[0], now)
-            self._refusals.note("address", doer.id, until[1], now)
+            self._refusals.note("address", source, until[1], now)
             if max(until) > now:
                 raise rate_limited(max(until) - now)
             if await self._passwords.is_right(password, found and found.password_hash) and found is not None:
                 return found
+            failed = doer._replace(kind="nobody", id=source)
             about = ("operator", name) if found else ("name", shown_name(name, signing.secret))
             await self._database.write(
-                lambda connection: write_audit(connection, now, doer, SIGN_IN_FAILED, *about)
+                lambda connection: write_audit(connection, now, failed, SIGN_IN_FAILED, *about)
             )
         raise Unauthenticated(WRONG)
 
     async def _look_up(
-        self, name: str, address: str, hidden: str, now: datetime
+        self, name: str, source: str, hidden: str, now: datetime
     ) -> tuple[Operator | None, tuple[datetime, datetime]]:
         """Return the operator, and until when the name and the address are refused."""
 
         async def work(connection: AsyncConnection) -> tuple[Operator | None, tuple[datetime, datetime]]:
             found = await find_operator(connection, name) if is_name(name) else None
             about = name if found else hidden
-            return found, await refused_until(connection, about, address, now)
+            return found, await refused_until(connection, about, source, now)
 
         return await self._database.read(work)
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from ..access.cookies import drop_cookie, set_cookie
-from ..access.doers import doer_of, nobody
+from ..access.doers import doer_of
 from ..access.operators import OperatorRefused, end_sessions
 from ..access.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
 from ..access.proxies import is_direct
@@ -124,7 +124,7 @@ async def sign_in(request: web.Request) -> web.Response:
     try:
         secure = _is_secure(request)
         name, password, wanted = await SIGN_IN.read(request)
-        cookie = await request.app[sign_in_key].begin(name, password, nobody(request))
+        cookie = await request.app[sign_in_key].begin(name, password, doer_of(request))
     except RequestError as error:
         return _refused(request, error, "signin.html", next=wanted)
     response = _go_to(wanted)

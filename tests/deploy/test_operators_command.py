@@ -1,18 +1,31 @@
 """`myaccount operators`: people are added with a password that is asked for, and shown to nobody."""
 
+import asyncio
 import io
 import re
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.access.audit import COMMAND_LINE
+from myaccount.access.cookies import make_cookie
+from myaccount.access.operators import add_operator, find_operator
+from myaccount.access.sessions import LIFETIME, begin_session, new_secret
+from myaccount.access.signing import read_signing
 from myaccount.cli import entry as cli
+from myaccount.database.database import open_database
+from myaccount.database.times import utc_now
+from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Section
 from ..helpers.operators import quick_passwords
+from ..helpers.services import Service, Start, run_command
 
 PASSWORD = "correct horse battery staple"
 
@@ -117,3 +130,38 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     answers += [PASSWORD, PASSWORD]
     assert operators("add", "alice", "--role", "reader", terminal=True)[0] == 0
     assert not answers
+
+
+async def _cookie(database_config: Section) -> str:
+    """Return the cookie of a new session of the new operator alice."""
+    async with open_database(CONFIGURATION.check(database_config), Path()) as database:
+        now, secret = utc_now(), new_secret()
+        await add_operator(database, "alice", "reader", "no password", now, COMMAND_LINE)
+        signing = await database.read(read_signing)
+
+        async def work(connection: AsyncConnection) -> None:
+            found = await find_operator(connection, "alice")
+            assert found is not None
+            await begin_session(connection, found.id, secret, now, "")
+
+        await database.write(work)
+        return make_cookie(secret, now + LIFETIME, signing)
+
+
+def _status(service: Service, cookie: str) -> int:
+    request = urllib.request.Request(service.address + "/account", headers={"Cookie": f"myaccount={cookie}"})  # noqa: S310 - our own
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_removed_operator_is_out_in_each_process_within_a_second(start: Start, mysql_section: Section) -> None:
+    services = [start("python3", "myaccount", mysql=mysql_section, access="keys") for _ in range(2)]
+    cookie = asyncio.run(_cookie({"mysql": mysql_section}))
+    assert [_status(service, cookie) for service in services] == [200, 200]
+    command = ["python3", "-m", "myaccount", "operators", "-c", str(services[0].configuration)]
+    assert run_command(*command, "remove", "alice").returncode == 0
+    assert [_status(service, cookie) for service in services] == [401, 401]

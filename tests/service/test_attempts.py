@@ -78,6 +78,14 @@ async def test_after_ten_wrong_passwords_from_an_address_it_is_refused(client: C
     assert (await _try(client, "alice", "203.0.113.6", PASSWORD)).status == 303
 
 
+async def test_a_client_with_ipv6_is_refused_with_all_its_addresses(client: Client, database: Database) -> None:
+    await new_operator(database, "alice")
+    for number in range(WRONG_LIMIT):
+        assert (await _try(client, f"guess{number}", f"2001:db8:0:7::{number}")).status == 401
+    assert (await _try(client, "alice", "2001:db8:0:7:ffff::1", PASSWORD)).status == 429
+    assert (await _try(client, "alice", "2001:db8:0:8::1", PASSWORD)).status == 303
+
+
 async def test_nine_wrong_passwords_refuse_nobody_and_right_ones_do_not_count(
     client: Client, database: Database
 ) -> None:
