@@ -284,7 +284,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/operators.py", "            await _change(connection, found, role=role)\n            await _end_sessions(connection, found)\n", "            await _change(connection, found, role=role)\n", "tests/service/test_operators.py"),
     Mutation("myaccount/access/operators.py", ", session.c.id != keep)", ")", "tests/service/test_operators.py"),
     Mutation("myaccount/access/operators.py", "    theirs = delete(session).where(session.c.operator == ended.id, ", "    theirs = delete(session).where(", "tests/service/test_operators.py"),
-    Mutation("myaccount/access/sign_in.py", 'self._refusals.note("address", doer.id, until[1], now)\n            if max(until) > now:', 'self._refusals.note("address", doer.id, until[1], now)\n            if until[0] > now:', "tests/service/test_attempts.py"),
+    Mutation("myaccount/access/sign_in.py", 'self._refusals.note("address", source, until[1], now)\n            if max(until) > now:', 'self._refusals.note("address", source, until[1], now)\n            if until[0] > now:', "tests/service/test_attempts.py"),
     Mutation("myaccount/access/sign_in.py", "            if max(until) > now:\n                raise", "            if until[1] > now:\n                raise", "tests/service/test_attempts.py"),
     Mutation("myaccount/access/attempts.py", ".where(found.c.what == SIGN_IN_FAILED)", "", "tests/service/test_attempts.py"),
     Mutation("myaccount/access/sign_in.py", '("name", shown_name(name, signing.secret))', '("name", name[:45])', "tests/service/test_attempts.py"),
