@@ -270,6 +270,8 @@ UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num 
 
 ALTER TABLE `order` ADD COLUMN made_by VARCHAR(45);
 
+ALTER TABLE `account_change` ADD COLUMN made_by VARCHAR(45);
+
 CREATE TABLE api_key (
     id BIGINT NOT NULL AUTO_INCREMENT,
     key_id VARCHAR(12) NOT NULL,

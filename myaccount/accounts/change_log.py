@@ -18,6 +18,7 @@ _LIST_CHANGES = (
         account_change.c.value,
         account_change.c.reason,
         account_change.c.created_at,
+        account_change.c.made_by,
     )
     .where(account_change.c.account == bindparam("account"), account_change.c.id < bindparam("before"))
     .order_by(account_change.c.id.desc())
@@ -33,6 +34,8 @@ class LoggedChange(NamedTuple):
     value: str
     reason: str
     created_at: datetime
+    # The id of an API key, or an operator's name. None if an open service took it.
+    made_by: str | None
 
 
 class LogPage(NamedTuple):

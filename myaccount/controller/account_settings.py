@@ -132,5 +132,5 @@ def _row(change: LoggedChange, account_id: str, currency: str) -> dict[str, obje
         "VALUE": money_text(int(change.value), currency) if change.setting == "floor" else change.value,
         "REASON": change.reason,
         "CREATE_TIME": iso_time(change.created_at),
-        "MADE_BY": None,
+        "MADE_BY": change.made_by,
     }

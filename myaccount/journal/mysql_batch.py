@@ -169,9 +169,9 @@ class MysqlBatch(BatchConnection):
 
     def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound:
         return (
-            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
-            f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)})",
-            (change.change_id, str(change.value), change.reason),
+            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at, made_by)"
+            f" VALUES (%s,{change.account},{sql_literal(change.setting)},%s,%s,{sql_literal(created_at)},%s)",
+            (change.change_id, str(change.value), change.reason, change.made_by),
         )
 
     def _insert_audit(self, row: AuditRow, at: str) -> Bound:

@@ -153,9 +153,17 @@ class SqliteBatch(BatchConnection):
 
     def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound:
         return (
-            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (change.change_id, change.account, change.setting, str(change.value), change.reason, created_at),
+            "INSERT INTO account_change (change_id, account, setting, value, reason, created_at, made_by)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                change.change_id,
+                change.account,
+                change.setting,
+                str(change.value),
+                change.reason,
+                created_at,
+                change.made_by,
+            ),
         )
 
     def _insert_audit(self, row: AuditRow, at: str) -> Bound:

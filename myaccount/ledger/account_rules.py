@@ -78,7 +78,9 @@ def _record(
     setting: AccountSetting,
     value: str | int,
 ) -> None:
-    state.account_changes.append(AccountChange(command.change_id, account.id, setting, value, command.reason))
+    made_by = None if command.doer is None else command.doer.made_by
+    change = AccountChange(command.change_id, account.id, setting, value, command.reason, made_by)
+    state.account_changes.append(change)
     if command.doer is not None:
         state.audit.append(AuditRow(command.doer, change_type, "account", account.account_id))
     state.changed_accounts[account.id] = account

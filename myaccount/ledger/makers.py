@@ -26,3 +26,8 @@ class Doer(NamedTuple):
     id: str
     address: str = ""
     request_id: str = "-"
+
+    @property
+    def made_by(self) -> str | None:
+        """What a change tells of who made it, as an order does. None if that is nobody in particular."""
+        return None if self.kind == "nobody" else self.id

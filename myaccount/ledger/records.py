@@ -100,13 +100,15 @@ class Bulk(NamedTuple):
 
 
 class AccountChange(NamedTuple):
-    """An entry of an account's log: what was set to which value, and why."""
+    """An entry of an account's log: what was set to which value, why, and by whom."""
 
     change_id: str
     account: int
     setting: AccountSetting
     value: str | int
     reason: str
+    # The id of an API key, or an operator's name.
+    made_by: str | None = None
 
 
 class AuditRow(NamedTuple):

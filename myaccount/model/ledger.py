@@ -67,6 +67,8 @@ account_change = Table(
     Column("value", String(45), nullable=False),
     Column("reason", String(200), nullable=False),
     Column("created_at", utc(), nullable=False),
+    # As of an order.
+    Column("made_by", String(45)),
     Index(None, "account", "id"),
     **OPTIONS,
 )

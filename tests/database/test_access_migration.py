@@ -1,4 +1,4 @@
-"""Migration 0004: orders get a column, and the signing key is made once, whatever interrupts it."""
+"""Migration 0004: two tables get a column, and the signing key is made once, whatever interrupts it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,13 +36,18 @@ ORDER = (
     "INSERT INTO `order` (id, order_id, order_type, from_account, to_account, amount, status, created_at)"
     " VALUES (7, 't1', '02', 2, 3, 1, 'declined', '2026-01-01')"
 )
+CHANGE = (
+    "INSERT INTO account_change (id, change_id, account, setting, value, reason, created_at)"
+    " VALUES (8, 'c1', 2, 'frozen', 'all', 'x', '2026-01-01')"
+)
 MADE = {"api_key", "audit", "operator", "session", "signing_key"}
 
 
 async def _fill(config: Config, engine: Engine) -> None:
-    """Make a database of version 0003 with an order."""
+    """Make a database of version 0003 with an order and a change of an account."""
     await migrate_to(config, "0003")
     run(engine, ORDER)
+    run(engine, CHANGE)
 
 
 async def _check(config: Config, engine: Engine) -> str:
@@ -52,6 +57,9 @@ async def _check(config: Config, engine: Engine) -> str:
     with engine.connect() as connection:
         assert read_version(connection) == head_version()
         assert connection.execute(text("SELECT id, order_id, made_by FROM `order`")).all() == [(7, "t1", None)]
+        assert connection.execute(text("SELECT id, change_id, made_by FROM account_change")).all() == [
+            (8, "c1", None)
+        ]
         ((id_, secret, age),) = connection.execute(
             text("SELECT id, secret, seen_at > '2026-01-01' FROM signing_key")
         ).all()
@@ -85,7 +93,7 @@ async def test_an_interruption_anywhere_is_completed_by_the_next(
                 cut = await cut_off(database, number)
             await migrate(copy)
             await _check(copy, engine)
-    # Five tables with seven indexes, a column, a row, and the version.
+    # Five tables with seven indexes, two columns, a row, and the version.
     assert number > 15
 
 

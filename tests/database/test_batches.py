@@ -240,7 +240,7 @@ async def test_changes_of_accounts_are_written_and_kept(keys: dict[str, int], da
     key = keys["u1"]
     state = _state()
     state.account_changes += [
-        AccountChange("c1", key, "frozen", "debits", "it's %s"),
+        AccountChange("c1", key, "frozen", "debits", "it's %s", "it's '%s"),
         AccountChange("c2", key, "floor", -500, "零"),
         AccountChange("c3", keys["u2"], "status", "closed", "x"),
     ]
@@ -260,10 +260,10 @@ async def test_changes_of_accounts_are_written_and_kept(keys: dict[str, int], da
     found = await run_batch(database, lambda batch: batch.find_account_changes(["c3", "c9", "c1"]))
     assert found == {"c1", "c3"}
     assert [row[1:] for row in await _rows(database, account_change)] == [
-        ("c1", key, "frozen", "debits", "it's %s", NOW),
-        ("c2", key, "floor", "-500", "零", NOW),
-        ("c3", keys["u2"], "status", "closed", "x", NOW),
-        ("c4", key, "floor", "0", "x", NOW),
+        ("c1", key, "frozen", "debits", "it's %s", NOW, "it's '%s"),
+        ("c2", key, "floor", "-500", "零", NOW, None),
+        ("c3", keys["u2"], "status", "closed", "x", NOW, None),
+        ("c4", key, "floor", "0", "x", NOW, None),
     ]
 
 

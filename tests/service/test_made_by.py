@@ -11,6 +11,7 @@ from myaccount.database.times import utc_now
 
 from ..conftest import Client, Section
 from ..helpers.callers import ALL, client_with, new_key, read_keys_again
+from ..helpers.operators import new_operator, quick_passwords, signed_in
 from ..helpers.wallets import open_account, post
 
 
@@ -66,6 +67,20 @@ async def test_bulks_tell_which_key_made_their_orders(shop: Client, database: Da
             ]
             assert (await post(till, "/bulk", bulkId=f"b{atomic}", atomic=atomic, orders=orders)).code == "done"
             assert [(await post(till, "/querorder", orderId=id_)).body["MADE_BY"] for id_ in ids] == [key_id] * 2
+
+
+async def test_the_log_of_an_account_tells_who_changed_it(shop: Client, database: Database) -> None:
+    till, key_id = await _with(shop, database, "accounts:manage", "accounts:read")
+    await new_operator(database, "alice")
+    with quick_passwords():
+        async with till, signed_in(shop, "alice") as alice:
+            for who, frozen in ((till, "all"), (alice, "none"), (till, "debits")):
+                assert (await post(who, "/freeze", accountId="a-u1", frozen=frozen, reason="x")).code == "done"
+    # What changes nothing is no change, whoever asks.
+    assert (await post(shop, "/freeze", accountId="a-u1", frozen="debits", reason="x")).code == "done"
+    log = (await post(shop, "/accountlog", accountId="a-u1")).body["result"]
+    made = [(row["VALUE"], row["MADE_BY"]) for row in log]
+    assert made == [("debits", key_id), ("none", "alice"), ("all", key_id)]
 
 
 async def test_where_the_money_goes_decides_which_scope_an_order_needs(shop: Client, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""API keys, operators with their sessions, and the audit log; orders know who made them.
+"""API keys, operators with their sessions, and the audit log; orders and changes of accounts know who made them.
 
 On MySQL and MariaDB each change is committed at once, and an interrupted migration continues after the last one.
 """
@@ -103,7 +103,8 @@ sa.Table(
     **OPTIONS,
 )
 
-ADD_MADE_BY: Final = "ALTER TABLE `order` ADD COLUMN made_by VARCHAR(45)"
+ADD_MADE_BY: Final = "ALTER TABLE `{table}` ADD COLUMN made_by VARCHAR(45)"
+MADE: Final = ("order", "account_change")
 
 INSERT_SIGNING_KEY: Final = "INSERT INTO signing_key (id, secret, seen_at) VALUES (1, {secret}, {now})"
 NOW: Final = {"mysql": "UTC_TIMESTAMP(6)", "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')"}
@@ -132,8 +133,9 @@ def upgrade() -> None:
         connection = None
     if connection is not None:
         check(connection)
-    if connection is None or "made_by" not in column_names(connection, "order"):
-        op.execute(ADD_MADE_BY)
+    for name in MADE:
+        if connection is None or not _has_made_by(connection, name):
+            op.execute(ADD_MADE_BY.format(table=name))
     for table in TABLES.sorted_tables:
         is_there = connection is not None and sa.inspect(connection).has_table(table.name)
         if is_there and _has_rows(connection, table):
@@ -153,6 +155,11 @@ def _insert_signing_key() -> None:
     # Replicas that replay statements would each draw another secret, so it is a literal where that is possible.
     secret = DRAWN_SECRET[dialect] if context.is_offline_mode() else f"'{secrets.token_hex(32)}'"
     op.execute(INSERT_SIGNING_KEY.format(secret=secret, now=NOW[dialect]))
+
+
+def _has_made_by(connection: sa.Connection, table: str) -> bool:
+    # A script may be for a database in which an earlier migration, which is in it too, makes the table.
+    return sa.inspect(connection).has_table(table) and "made_by" in column_names(connection, table)
 
 
 def _has_rows(connection: sa.Connection, table: sa.Table) -> bool:
