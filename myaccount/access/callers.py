@@ -30,9 +30,14 @@ class Caller(NamedTuple):
             return card_num
         return MASK + (card_num[-4:] if len(card_num) > 4 else "")
 
-    def may_see(self, user_id: str | None) -> bool:
+    @property
+    def only_user(self) -> str | None:
+        """The one user whose own it may see. None if it may see everybody's."""
+        return self.id if self.kind == "user" else None
+
+    def may_see(self, user_id: str) -> bool:
         """Whether it may see what is that user's."""
-        return self.kind != "user" or user_id == self.id
+        return self.only_user in (None, user_id)
 
 
 ANYBODY: Final = Caller("nobody", "", frozenset(SCOPES))

@@ -13,6 +13,7 @@ from ..appkeys import journal_key, refusals_key, replayed_key
 from ..errors import InternalError, NotAllowed, RequestError
 from ..journal.writer import Journal
 from ..ledger.commands import AtomicBulk, NameBulk
+from ..ledger.maker_rules import scope_by_orders
 from ..ledger.order_commands import OrderCommand
 from ..ledger.outcomes import Outcome
 from ..observability.log_setup import request_id
@@ -43,10 +44,17 @@ async def bulk(request: web.Request) -> dict[str, object]:
 
 
 def _check_scopes(caller: Caller, sent: SentBulk) -> None:
-    """Raise NotAllowed if the caller has none of an order's scopes. The ledger knows which one it needs."""
-    for place, operation in enumerate(sent.operations):
-        if caller.scopes.isdisjoint(operation.scopes):
-            error = NotAllowed(f"An order of the bulk needs the scope {' or '.join(operation.scopes)}.")
+    """Raise NotAllowed if the caller lacks the scope of an order, as far as the bulk tells.
+
+    So nothing is done of a bulk that the caller may not make as a whole. What an order about one of an earlier
+    request needs is known only when it is decided: then that order is refused or, in an atomic bulk, all are.
+    """
+    others = {order.order_id: order for order in sent.orders}
+    for place, (operation, order) in enumerate(zip(sent.operations, sent.orders, strict=True)):
+        known = scope_by_orders(order, others)
+        wanted = operation.scopes if known is None else (known,)
+        if caller.scopes.isdisjoint(wanted):
+            error = NotAllowed(f"An order of the bulk needs the scope {' or '.join(wanted)}.")
             error.field, error.failed = field_at(place, None), place
             raise error
 

@@ -13,7 +13,7 @@ from ..inbox.wording import MESSAGE_TYPES, message_row
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
 from .field_kinds import FLAG, Kind, one_of, whole
 from .operation import Field, Operation, Texts
-from .own_data import user_as_seen
+from .own_data import team_as_seen, user_as_seen
 
 PAGE_SIZE: Final = 12
 PAGE_LIMIT: Final = 100
@@ -134,7 +134,7 @@ async def mark_read(request: web.Request) -> dict[str, object]:
     database = request.app[database_key]
     if nids is not None and team_id:
         raise InvalidRequest("Send teamId only with upTo. nids already name the messages.", field="teamId")
-    with user_as_seen(request, user_id) as reader_id:
+    with user_as_seen(request, user_id) as reader_id, team_as_seen(request, team_id):
         if nids is not None:
             return {"result": 1, "marked": await mark_messages(database, reader_id, nids)}
         return {"result": 1, "marked": await mark_all(database, reader_id, team_id, up_to or 0)}

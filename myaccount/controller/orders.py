@@ -154,8 +154,8 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
 
 async def querorder(request: web.Request) -> dict[str, object]:
     order_id = await QUERY_ORDER.read(request)
-    order, caller = await query_order(request.app[database_key], order_id), caller_of(request)
-    if order is None or not (caller.may_see(order.from_user_id) or caller.may_see(order.to_user_id)):
+    order = await query_order(request.app[database_key], order_id, caller_of(request).only_user)
+    if order is None:
         raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
     return _row(order)
 

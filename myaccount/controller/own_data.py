@@ -1,4 +1,4 @@
-"""What a user's token shows: to it, other users are not there."""
+"""What a user's token shows: to it, other users and their teams are not there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from ..access.callers import caller_of
-from ..errors import UserNotFound
+from ..errors import NotAMember, TeamNotFound, UserNotFound
 
 # Nobody has this id, which has a space.
 NOBODY: Final = " nobody"
@@ -28,3 +28,14 @@ def user_as_seen(request: web.Request, user_id: str) -> Iterator[str]:
         yield id_as_seen(request, user_id)
     except UserNotFound:
         raise UserNotFound(f"There is no user {user_id!r}.", field="userId") from None
+
+
+@contextmanager
+def team_as_seen(request: web.Request, team_id: str) -> Iterator[None]:
+    """Tell a user's token of another's team what is told of a team that is not there."""
+    try:
+        yield
+    except NotAMember:
+        if caller_of(request).kind != "user":
+            raise
+        raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId") from None

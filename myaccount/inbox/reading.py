@@ -92,9 +92,11 @@ async def _check_access(connection: AsyncConnection, reader_id: str, team_id: st
         raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
     if team_id:
         team = await find_team(connection, team_id)
+        if team is not None and reader_id in team.members:
+            return
+        # Also for a team that is not there, which so takes as long as one of others.
+        was_member = bool(await find_counters(connection, MessageFilter(reader_id, team_id)))
         if team is None:
             raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
-        if reader_id not in team.members and not await find_counters(
-            connection, MessageFilter(reader_id, team_id)
-        ):
+        if not was_member:
             raise NotAMember(f"User {reader_id!r} is not a member of team {team_id!r}.", field="userId")

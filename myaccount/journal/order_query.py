@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
@@ -48,6 +48,9 @@ _DESCRIBE_ORDER = (
     .join(hold, hold.c.order_id == order.c.order_id, isouter=True)
     .where(order.c.order_id == bindparam("order_id"))
 )
+_DESCRIBE_OWN_ORDER = _DESCRIBE_ORDER.where(
+    or_(_payer.c.user_id == bindparam("party"), _payee.c.user_id == bindparam("party"))
+)
 
 
 class HoldDescription(NamedTuple):
@@ -85,11 +88,15 @@ class OrderDescription(NamedTuple):
     hold: HoldDescription | None
 
 
-async def query_order(database: Database, order_id: str) -> OrderDescription | None:
-    """Return the order as recorded, or None if there is none."""
+async def query_order(database: Database, order_id: str, party: str | None = None) -> OrderDescription | None:
+    """Return the order as recorded, or None if there is none. With `party`, only if that user pays or is paid.
+
+    The database looks for the user, so an order of others takes as long as one that is not there.
+    """
+    statement = _DESCRIBE_ORDER if party is None else _DESCRIBE_OWN_ORDER
 
     async def work(connection: AsyncConnection) -> OrderDescription | None:
-        row = (await connection.execute(_DESCRIBE_ORDER, {"order_id": order_id})).first()
+        row = (await connection.execute(statement, {"order_id": order_id, "party": party})).first()
         if row is None:
             return None
         return OrderDescription(*[*row[: len(_ORDER)], _describe_hold(*row[len(_ORDER) :])])

@@ -128,6 +128,39 @@ async def test_a_bulk_wants_the_scopes_of_all_its_orders(shop: Client, database:
     assert (await post(shop, "/bulk", bulkId="b1", atomic=atomic, orders=orders)).code == "done"
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    ("scopes", "lacks", "order", "earlier"),
+    [
+        ("money:move", "money:out", {"type": "hold", "fromuserId": "u1", "amount": "1"}, {}),
+        ("money:out", "money:move", {"type": "hold", "fromuserId": "u1", "touserId": "u2", "amount": "1"}, {}),
+        ("money:in", "money:move", {"type": "refund", "originalOrderId": "e1"},
+         {"type": "recharge", "userId": "u1", "amount": "1"}),
+        ("money:move,money:out", "money:in", {"type": "refund", "originalOrderId": "e1"},
+         {"type": "withdraw", "userId": "u1", "amount": "1"}),
+        ("money:move", "money:out", {"type": "capture", "holdOrderId": "e1"},
+         {"type": "hold", "fromuserId": "u1", "amount": "1"}),
+    ],
+)  # fmt: skip
+async def test_nothing_is_done_of_a_bulk_whose_own_orders_tell_that_a_scope_is_missing(
+    shop: Client, database: Database, atomic: bool, scopes: str, lacks: str, order: dict[str, str],
+    earlier: dict[str, str],
+) -> None:  # fmt: skip
+    orders = [{**order, "orderId": "o1"}]
+    if earlier:
+        orders.insert(0, {**earlier, "orderId": "e1"})
+    till, _ = await _with(shop, database, *scopes.split(","))
+    async with till:
+        refused = await post(till, "/bulk", bulkId="b1", atomic=atomic, orders=orders)
+    assert (refused.status, refused.code) == (403, "not_allowed")
+    assert lacks in refused.body["detail"]
+    for sent in orders:
+        assert (await post(shop, "/querorder", orderId=sent["orderId"])).code == "order_not_found"
+    # Not even the bulk's id is taken.
+    other = [{"type": "recharge", "orderId": "r1", "userId": "u1", "amount": "1"}]
+    assert (await post(shop, "/bulk", bulkId="b1", orders=other)).code == "done"
+
+
 async def test_a_scope_that_is_known_late_refuses_a_whole_atomic_bulk(shop: Client, database: Database) -> None:
     assert (await post(shop, "/withdraw", orderId="w0", userId="u1", amount="1")).code == "done"
     orders = [

@@ -15,7 +15,7 @@ from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.routes import ROUTES
 
-from ..conftest import Client, Section
+from ..conftest import Client, Section, eventually
 from ..helpers.callers import ALL, client_with, new_key
 from ..helpers.wallets import Answer, open_account, post
 from .test_stream import Stream
@@ -101,6 +101,34 @@ async def test_what_is_another_users_is_answered_like_what_is_not_there(shop: Cl
     # Nothing of u1's was marked.
     inbox = (await post(shop, "/messages", userId="u1")).body
     assert inbox["unread"] == inbox["total"]
+
+
+async def test_a_team_of_others_is_answered_like_one_that_is_not_there(shop: Client) -> None:
+    for team, member in (("own", "u3"), ("others", "u1"), ("left", "u3")):
+        assert (await post(shop, "/team", teamId=team, teamName="T", add=[member])).code == "done"
+        assert (await post(shop, "/teammessage", teamId=team, title="T", text="x")).code == "done"
+    await eventually(lambda: _has_message(shop, "left"))
+    assert (await post(shop, "/team", teamId="left", remove=["u3"])).code == "done"
+    async with client_with(shop, await _token(shop, "u3")) as app:
+
+        async def read(team: str, user: str = "u3") -> Answer:
+            return await post(app, "/messages/read", userId=user, upTo=7, teamId=team)
+
+        for team in ("own", "left"):
+            assert (await read(team)).body["result"] == 1
+        hidden, absent = await read("others"), await read("nothing")
+        assert (absent.status, absent.code, absent.field) == (404, "team_not_found", "teamId")
+        assert _content(hidden) == _content(absent, replace={"nothing": "others"})
+        # Nor does it learn of whom a team is.
+        assert (await read("others", "u1")).code == (await read("nothing", "u1")).code == "user_not_found"
+    # The shop may know.
+    for team, code in (("others", "not_a_member"), ("nothing", "team_not_found")):
+        assert (await post(shop, "/messages/read", userId="u3", upTo=7, teamId=team)).code == code
+
+
+async def _has_message(shop: Client, team: str) -> bool:
+    answer = await post(shop, "/teammessages", userId="u3", teamId=team)
+    return bool(answer.body.get("total"))
 
 
 async def test_a_token_opens_no_other_route(shop: Client) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from myaccount.ledger.commands import AtomicBulk, Command
+from myaccount.ledger.maker_rules import scope_by_orders
 from myaccount.ledger.makers import Maker
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import (
@@ -95,6 +96,40 @@ def test_another_maker_gets_the_first_outcome_again_and_the_first_stays_its_make
     (again,) = books.send(second)
     assert (again.error, again.replayed) == (None, True)
     assert books.orders["o"].made_by == "k1"
+
+
+@pytest.mark.parametrize(
+    ("order", "scope"),
+    [
+        (Recharge("o", "ann", ONE), "money:in"),
+        (Withdraw("o", "ann", ONE), "money:out"),
+        (Transfer("o", "ann", "bob", ONE), "money:move"),
+        (Release("o", "out"), "money:move"),
+        (Refund("o", "in"), "money:move"),
+        (Refund("o", "paid"), "money:in"),
+        (Capture("o", "out"), "money:out"),
+        (Capture("o", "to bob"), "money:move"),
+        (Refund("o", "captured out"), "money:in"),
+        (Refund("o", "captured to bob"), "money:move"),
+        # These depend on what was sent before, or are refused.
+        (Refund("o", "captured earlier"), None),
+        (Refund("o", "captured itself"), None),
+        (Refund("o", "nothing"), None),
+        (Capture("o", "nothing"), None),
+    ],
+)
+def test_orders_that_are_sent_together_tell_which_scope_each_needs(order: OrderCommand, scope: str | None) -> None:
+    others: list[OrderCommand] = [
+        Recharge("in", "ann", ONE),
+        Withdraw("paid", "ann", ONE),
+        Hold("out", "ann", None, ONE),
+        Hold("to bob", "ann", "bob", ONE),
+        Capture("captured out", "out"),
+        Capture("captured to bob", "to bob"),
+        Capture("captured earlier", "nothing"),
+        Capture("captured itself", "captured itself"),
+    ]
+    assert scope_by_orders(order, {other.order_id: other for other in others}) == scope
 
 
 @pytest.mark.parametrize("declined", [False, True])
