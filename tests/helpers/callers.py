@@ -43,6 +43,6 @@ def without(scopes: Collection[str]) -> list[str]:
 
 
 def read_keys_again(client: Client) -> None:
-    """Let the service read the keys with the next request, not only when they are a second old or after a pause."""
+    """Let the service read the keys with the next request, whether or not they are a second old."""
     keys = client.server.app[gate_key]._keys  # type: ignore[attr-defined]
     keys._began, keys._error = -math.inf, None
