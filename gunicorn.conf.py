@@ -232,7 +232,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    slots.enter_slot(worker)
+    slots.enter_slot(worker, server.num_workers)
 
 
 def child_exit(server: Any, worker: Any) -> None:

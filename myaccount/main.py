@@ -166,13 +166,14 @@ async def gate_context(app: web.Application) -> AsyncIterator[None]:
     config, database = app[config_key], app[database_key]
     async with AsyncExitStack() as stack:
         take: Take = take_all
-        if "redis" in config:
+        has_keys = config.get("access") == "keys"
+        if has_keys and "redis" in config:
             from .access.shared_counts import SharedCounts
 
             find_name = partial(redis_name, database, "rates")
             take = (await stack.enter_async_context(SharedCounts(config["redis"], find_name))).take
         app[gate_key] = Gate(database, Rates(take))
-        if config.get("access") == "keys":
+        if has_keys:
             app[gate_key].keep_time()
         yield
         await app[gate_key].close()

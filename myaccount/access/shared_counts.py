@@ -9,12 +9,14 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Self
 
 from redis.exceptions import RedisError
 
 from ..database.redis_client import redis_client
 from ..errors import RequestError
+from ..observability.slots import count_workers
 from ..settings.servers import RedisConfig
 from .rates import Granted, Rate
 
@@ -33,7 +35,8 @@ PERIOD_SECONDS: Final = 60
 class SharedCounts:
     """Counts in Redis; `find_name` returns how the names of the counts begin, which depends on the database.
 
-    While Redis is away, each process takes its share of each rate, by the number of processes of late.
+    While Redis is away, each process takes its share of each rate, by the number of processes of late. That of
+    gunicorn's workers is known from the start.
     """
 
     def __init__(self, config: RedisConfig, find_name: Callable[[], Awaitable[str]]) -> None:
@@ -41,14 +44,16 @@ class SharedCounts:
         self._find_name = find_name
         self._name = ""
         self._me = f"{socket.gethostname()}:{os.getpid()}"
-        self._processes = 1
-        self._next_presence = 0.0
+        self._processes = count_workers()
         self._away_until = 0.0
 
     async def __aenter__(self) -> Self:
+        self._presence = asyncio.create_task(self._tell_presence_for_ever(), name="telling presence")
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        self._presence.cancel()
+        await asyncio.wait([self._presence])
         await self._client.aclose()
 
     async def take(self, rate: Rate, second: int) -> Granted:
@@ -63,10 +68,7 @@ class SharedCounts:
         return Granted(-(-rate.per_second // self._processes))
 
     async def _take(self, rate: Rate, second: int) -> Granted:
-        if not self._name:
-            self._name = await self._find_name()
-        if time.monotonic() >= self._next_presence:
-            await self._tell_presence()
+        await self._learn_name()
         wanted = max(1, rate.per_second // PARTS)
         key = f"{self._name}:{rate.name}:{second}"
         async with self._client.pipeline(transaction=False) as pipeline:
@@ -77,8 +79,21 @@ class SharedCounts:
         granted = max(0, min(wanted, rate.per_second - (taken - wanted)))
         return Granted(granted, more=granted > 0)
 
+    async def _learn_name(self) -> None:
+        if not self._name:
+            self._name = await self._find_name()
+
+    async def _tell_presence_for_ever(self) -> None:
+        while True:
+            # Requests say it if they cannot be counted.
+            with suppress(RedisError, OSError, RequestError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._tell_presence()
+            await asyncio.sleep(PRESENCE_SECONDS)
+
     async def _tell_presence(self) -> None:
         """Say that this process is there, and learn how many are."""
+        await self._learn_name()
         period = int(time.time()) // PERIOD_SECONDS
         now, before = (f"{self._name}-processes:{number}" for number in (period, period - 1))
         async with self._client.pipeline(transaction=False) as pipeline:
@@ -87,5 +102,4 @@ class SharedCounts:
             pipeline.scard(now)
             pipeline.scard(before)
             *_, count, count_before = await pipeline.execute()
-        self._processes = max(count, count_before)
-        self._next_presence = time.monotonic() + PRESENCE_SECONDS
+        self._processes = max(count, count_before, count_workers())

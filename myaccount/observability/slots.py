@@ -18,6 +18,7 @@ from ..system.file_lock import lock
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 SLOT_VARIABLE: Final = "MYACCOUNT_SLOT"
+WORKERS_VARIABLE: Final = "MYACCOUNT_WORKERS"
 # When the master started, in seconds since 1970.
 STARTED_VARIABLE: Final = "MYACCOUNT_STARTED"
 _PREFIX: Final = "myaccount-metrics-"
@@ -61,9 +62,15 @@ def take_slot(worker: Any, living: Any) -> None:
     worker.slot = min(set(range(len(taken) + 1)) - taken)
 
 
-def enter_slot(worker: Any) -> None:
-    """Make the worker count in its slot. Call it in the worker's process."""
+def enter_slot(worker: Any, workers: int) -> None:
+    """Make the worker, one of so many, count in its slot. Call it in the worker's process."""
     os.environ[SLOT_VARIABLE] = str(worker.slot)
+    os.environ[WORKERS_VARIABLE] = str(workers)
+
+
+def count_workers() -> int:
+    """Return how many workers gunicorn had when it made this one, and 1 in other processes."""
+    return int(os.environ.get(WORKERS_VARIABLE, "1"))
 
 
 def leave_slot(worker: Any) -> None:

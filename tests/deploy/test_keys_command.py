@@ -166,3 +166,22 @@ def test_a_key_works_in_each_process_and_is_revoked_in_each_within_a_second(
             if _answers(service, key, 401):
                 break
             assert sent_at < revoked_at + 1
+
+
+def test_gunicorn_s_workers_share_a_rate_while_redis_is_away_from_the_start(
+    start: Start, mysql_section: Section
+) -> None:
+    service = start(
+        *("gunicorn", "myaccount", "--bind", "127.0.0.1:{port}", "--workers", "3"),
+        by_environment=True,
+        mysql=mysql_section,
+        redis={"host": "127.0.0.1", "port": free_port()},
+        access="keys",
+    )
+    create = ("keys", "-c", str(service.configuration), "create", "--name", "shop")
+    done = run_command("python3", "-m", "myaccount", *create, "--scopes", "orders:read", "--rate", "3/s")
+    key = done.stdout.strip()
+    wait_until(lambda: _answers(service, key, 404), START_SECONDS)
+    began = time.monotonic()
+    allowed = sum(_answers(service, key, 404) for _ in range(100))
+    assert 0 < allowed <= 3 * (int(time.monotonic() - began) + 2)

@@ -45,6 +45,7 @@ async def test_each_permission_is_used_and_none_is_missing(
         ):
             assert await queue.redis_state() == "ok"
             assert (await counts.take(Rate("shop", 3), 7)).more
+            await eventually(lambda: bool(admin.keys("myaccount:test:rates-processes:*")))
             queue.announce(1)
             await eventually(lambda: admin.exists("myaccount:test:events") == 1)
             while not (messages := await queue.take()):
