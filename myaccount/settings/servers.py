@@ -68,7 +68,7 @@ def _contradictions(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in value:
         if by_socket and key in ("host", "port"):
             yield key, f"expected no {key} beside unix_socket"
-        if not by_tls and key in ("ca", "cert", "key", "verify"):
+        if not by_tls and (key in ("ca", "cert", "key") or (key == "verify" and not value[key])):
             yield key, "expected tls: true beside it"
     if by_socket and by_tls:
         yield "tls", "expected no tls beside unix_socket, which does not leave the machine"
@@ -87,7 +87,7 @@ def _check_server(value: dict[str, Any], port: int) -> dict[str, Any]:
         faults["minsize"] = t.DataError("expected at most maxsize")
     if faults:
         raise t.DataError(faults)
-    checked: Any = ({} if "unix_socket" in value else {"port": port}) | value
+    checked: Any = {"tls": False, "verify": True} | ({} if "unix_socket" in value else {"port": port}) | value
     try:
         tls_context(checked)
     except OSError:

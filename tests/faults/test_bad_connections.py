@@ -14,7 +14,7 @@ from myaccount import serving
 from myaccount.main import create_app
 
 from ..conftest import Server, eventually, new_section
-from ..helpers.deployments import Nginx, port_of, start_gunicorn, workers_of
+from ..helpers.deployments import BEHIND_NGINX, Nginx, port_of, start_gunicorn, workers_of
 from ..helpers.servers import MariaDB
 from ..helpers.services import Service, starting
 
@@ -30,7 +30,7 @@ HEAD = (
 def service(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One for all tests: whatever a client sends, it serves the next."""
     with starting(tmp_path_factory.mktemp("service")) as start:
-        yield start_gunicorn(start, 2, mysql=new_section(mariadb))
+        yield start_gunicorn(start, 2, mysql=new_section(mariadb), **BEHIND_NGINX)
 
 
 @pytest.fixture(scope="module")
