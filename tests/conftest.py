@@ -122,7 +122,7 @@ class ClientOf(Client):
 PATIENCE = 6 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 1
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 60) -> None:
     """Wait until the condition holds. Only for what has no event to wait for."""
     async with asyncio.timeout(timeout_seconds * PATIENCE):
         while True:
