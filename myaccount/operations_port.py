@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from .access.authentication import authentication
+from .access.guard import guard
 from .appkeys import config_key, database_key, ending_key, gate_key, health_key, journal_key
 from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
 from .observability.metrics import (
@@ -37,7 +38,8 @@ SHUTDOWN_SECONDS: Final = 1
 
 async def operations_context(app: web.Application) -> AsyncIterator[None]:
     """Serve the port. Raises OSError if it is in use."""
-    operations = web.Application(middlewares=(*OPERATIONS_MIDDLEWARES, *authentication(app[config_key])))
+    config = app[config_key]
+    operations = web.Application(middlewares=(*OPERATIONS_MIDDLEWARES, guard(config), *authentication(config)))
     operations.on_response_prepare.append(complete_headers)
     operations[ending_key] = app[ending_key]
     operations[health_key] = app[health_key]
@@ -45,7 +47,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
     setup_operations_routes(operations)
     runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    address = app[config_key]["metrics"]
+    address = config["metrics"]
     try:
         await open_site(runner, "metrics.", address["host"], address["port"], reuse_port=MULTIPROCESS)
         sampling = asyncio.create_task(_sample(app), name="metrics sampler")

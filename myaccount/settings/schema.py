@@ -55,8 +55,10 @@ def access_unsaid(address: str) -> str:
 
 
 def _check_addresses(value: dict[str, Any]) -> dict[str, Any]:
-    if "access" not in value and not is_loopback(value["host"]):
-        raise t.DataError({"access": t.DataError(access_unsaid(value["host"]))})
+    hosts = [value["host"], *([value["metrics"]["host"]] if "metrics" in value else [])]
+    for reached in hosts:
+        if "access" not in value and not is_loopback(reached):
+            raise t.DataError({"access": t.DataError(access_unsaid(reached))})
     if "metrics" in value and value["metrics"]["port"] == value["port"]:
         raise t.DataError(
             {"metrics": t.DataError({"port": t.DataError("expected another port than the service's")})}

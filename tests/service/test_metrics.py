@@ -134,6 +134,31 @@ def test_only_the_operations_port_has_metrics_and_it_has_no_other_routes(service
     assert [ask(port, path).status for path in ("/", "/recharge", "/errors", "/static/style.css")] == [404] * 4
 
 
+@pytest.mark.parametrize("access", ["open", "keys"])
+def test_the_operations_port_answers_by_the_same_names_as_the_service(
+    start: Start, port: int, access: str
+) -> None:
+    start("python3", "myaccount", metrics={"port": port}, hosts=["metrics.example.com", "10.1.2.3"], access=access)
+
+    def status(path: str, **headers: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers=headers)
+        found = connection.getresponse().status
+        connection.close()
+        return found
+
+    known = 200 if access == "open" else 401
+    for host in (f"127.0.0.1:{port}", "localhost", f"metrics.example.com:{port}", "10.1.2.3"):
+        assert status("/metrics", Host=host) == known, host
+    # A page whose name leads here, and a proxy that somebody put before it.
+    unknown = 403 if access == "open" else 401
+    assert status("/metrics", Host=f"evil.test:{port}") == unknown
+    assert status("/metrics", Host="localhost", Via="1.1 proxy") == unknown
+    # Load balancers ask by names of their own.
+    for path in ("/healthz", "/readyz"):
+        assert status(path, Host="10.9.9.9") == 200
+
+
 def test_a_reply_of_the_operations_port_has_a_request_id_and_is_not_counted(service: Service, port: int) -> None:
     before = scrape(port)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as response:

@@ -133,6 +133,7 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("host: 10.0.0.1\nhosts: [pay.example.com]\n", "access: others can reach 10.0.0.1, so say who may use"),
         ("host: pay.example.com\n", "access: others can reach pay.example.com, so say who may use the service"),
         ("host: 127.0.0.1.evil.com\n", "access: others can reach 127.0.0.1.evil.com, so say who may use"),
+        ("metrics: {host: 0.0.0.0}\n", "/config.yaml:1: access: others can reach 0.0.0.0, so say who may use"),
         ("access: closed\n", "/config.yaml:1: access: expected open or keys"),
         ("hosts: pay.example.com\n", "/config.yaml:1: hosts: expected a list"),
         *((f"hosts: ['{name}']\n", "/config.yaml:1: hosts[0]: expected a host's name or address without")
@@ -221,6 +222,7 @@ def test_a_loopback_address_needs_no_word_about_access(tmp_path: Path, host: str
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "pay.example.com"])
 def test_every_other_address_is_served_once_access_is_said(tmp_path: Path, host: str) -> None:
     assert _load(tmp_path, f"host: '{host}'\naccess: open\n")["access"] == "open"
+    assert _load(tmp_path, f"metrics: {{host: '{host}'}}\naccess: open\n")["access"] == "open"
 
 
 def test_hosts_have_one_spelling(tmp_path: Path) -> None:
