@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from ..access.callers import caller_of
 from ..access.tokens import make_token
 from ..appkeys import account_queries_key, gate_key
 from ..database.times import iso_time
-from ..errors import UserNotFound
+from ..errors import NotAllowed, UserNotFound
 from .common_fields import USER_ID
 from .field_kinds import whole
 from .operation import Field, Operation, Texts
@@ -41,6 +42,9 @@ USER_TOKEN: Final = Operation(
 
 async def usertoken(request: web.Request) -> dict[str, object]:
     user_id, expires_in = await USER_TOKEN.read(request)
+    if caller_of(request).kind == "nobody":
+        # Anybody could make tokens that would still work once the service has keys.
+        raise NotAllowed("An open service makes no tokens. It needs `access: keys` in its configuration.")
     if await request.app[account_queries_key].fetch(user_id) is None:
         raise UserNotFound(f"There is no user {user_id!r}.", field="userId")
     signing = await request.app[gate_key].signing()

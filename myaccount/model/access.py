@@ -1,6 +1,6 @@
 """Who may do what: API keys, operators and their sessions, the key that signs tokens, and the audit log.
 
-Secrets are never stored. A `secret_hash` is the SHA-256 of a random secret, in hex.
+Only the secret that signs is stored as it is. A `secret_hash` is the SHA-256 of a random secret, in hex.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table

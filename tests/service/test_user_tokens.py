@@ -13,9 +13,11 @@ from myaccount.access.tokens import make_token
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.main import create_app
 from myaccount.routes import ROUTES
+from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section, eventually
+from ..conftest import Client, ClientOf, Section, Server, eventually
 from ..helpers.callers import ALL, client_with, new_key
 from ..helpers.wallets import Answer, open_account, post
 from .test_stream import Stream
@@ -197,3 +199,12 @@ async def test_a_stream_ends_before_it_sends_anything_to_a_key_that_was_revoked(
         assert (await post(shop, "/recharge", orderId="r2", userId="u1", amount="5")).code == "done"
         async with asyncio.timeout(20):
             assert b"data:" not in await response.content.read()
+
+
+async def test_an_open_service_makes_no_token_that_would_still_work_once_it_has_keys(config: Config) -> None:
+    open_config: Any = {name: value for name, value in config.items() if name != "access"}
+    async with Server(create_app(open_config)) as server, ClientOf(server) as anybody:
+        await open_account(anybody, "u1", "a1")
+        answer = await post(anybody, "/usertoken", userId="u1")
+        assert (answer.status, answer.code) == (403, "not_allowed")
+        assert "access: keys" in answer.body["detail"]
