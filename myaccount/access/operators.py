@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
+from ..errors import Unauthenticated
 from ..ledger.makers import Doer
 from ..model.access import operator, session
 from .audit import OPERATOR_ADDED, OPERATOR_REMOVED, PASSWORD_CHANGED, ROLE_CHANGED, SESSIONS_ENDED, write_audit
@@ -29,6 +30,13 @@ class Operator(NamedTuple):
     role: str
     password_hash: str
     created_at: datetime
+
+
+class Own(NamedTuple):
+    """By what operators change their passwords: the hash of the one that they gave, and their session."""
+
+    password_hash: str
+    session_id: int
 
 
 _OPERATORS: Final = select(*[operator.c[name] for name in Operator._fields]).where(operator.c.removed_at.is_(None))
@@ -76,14 +84,20 @@ async def add_operator(
 
 
 async def change_password(
-    database: Database, name: str, password_hash: str, now: datetime, doer: Doer, *, keep: int = 0
+    database: Database, name: str, password_hash: str, now: datetime, doer: Doer, own: Own | None = None
 ) -> None:
-    """Set the password, and end the sessions but for the one to keep. Raises OperatorRefused."""
+    """Set the password, and end the sessions; an operator's `own` stays. Raises OperatorRefused.
+
+    For an operator who does it, raises Unauthenticated if another has changed the password or ended the session.
+    """
 
     async def work(connection: AsyncConnection) -> None:
         found = await _locked(connection, name)
+        # It has ours if an earlier attempt was committed, but its answer was lost.
+        if own is not None and found.password_hash != password_hash:
+            await _check_own(connection, found, own)
         await _change(connection, found, password_hash=password_hash)
-        await _end_sessions(connection, found, keep)
+        await _end_sessions(connection, found, own.session_id if own else 0)
         await write_audit(connection, now, doer, PASSWORD_CHANGED, "operator", name)
 
     await database.write(work)
@@ -133,6 +147,14 @@ async def _locked(connection: AsyncConnection, name: str) -> Operator:
     if found is None:
         raise OperatorRefused(f"there is no operator by the name {name}.")
     return found
+
+
+async def _check_own(connection: AsyncConnection, found: Operator, own: Own) -> None:
+    """Raise Unauthenticated if the password or the session is not the operator's any more."""
+    theirs = select(session.c.id).where(session.c.id == own.session_id, session.c.operator == found.id)
+    has_session = (await connection.execute(theirs)).first() is not None
+    if found.password_hash != own.password_hash or not has_session:
+        raise Unauthenticated("The password was changed, or the session ended, meanwhile.")
 
 
 async def _change(connection: AsyncConnection, changed: Operator, **values: object) -> None:

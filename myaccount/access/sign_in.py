@@ -15,7 +15,7 @@ from .audit import SIGN_IN_FAILED, SIGNED_IN, write_audit
 from .cookies import make_cookie
 from .gate import Gate
 from .keys import hash_of
-from .operators import Operator, change_password, find_operator, is_name
+from .operators import Operator, Own, change_password, find_operator, is_name
 from .passwords import Passwords
 from .sessions import LIFETIME, begin_session, new_secret
 
@@ -53,12 +53,13 @@ class SignIn:
     async def change_password(self, name: str, password: str, new: str, doer: Doer, *, keep: int) -> None:
         """Set an operator's password, and end the sessions but for the one to keep.
 
-        Raises Unauthenticated if the password so far is wrong, and RateLimited.
+        Raises Unauthenticated if the password so far is wrong or was changed meanwhile, and RateLimited.
         """
-        await self._check(name, password, doer)
+        checked = await self._check(name, password, doer)
         async with self._passwords.turn():
             new_hash = await self._passwords.hash(new)
-        await change_password(self._database, name, new_hash, await self._now(), doer, keep=keep)
+        own = Own(checked.password_hash, keep)
+        await change_password(self._database, name, new_hash, await self._now(), doer, own)
 
     def close(self) -> None:
         self._passwords.close()

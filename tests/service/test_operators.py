@@ -17,7 +17,7 @@ from myaccount.access.operators import OperatorRefused, change_password, change_
 from myaccount.access.passwords import hash_password
 from myaccount.access.scopes import ROLES
 from myaccount.access.sessions import SESSIONS_LIMIT
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import gate_key, sign_in_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
@@ -382,6 +382,47 @@ async def test_a_person_reads_on_the_page_what_is_wrong_in_both_languages(client
         page = await response.text()
         assert (response.status, "12 to 200 characters" in page, "填写有误。" in page) == (400, True, True)
         assert "elevenchars" not in page
+
+
+@pytest.mark.parametrize("meanwhile", ["reset", "signed out"])
+async def test_a_password_that_is_reset_while_its_operator_changes_it_stays_reset(
+    client: Client, alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    passwords = client.server.app[sign_in_key]._passwords  # type: ignore[attr-defined]
+    make_hash = passwords.hash
+
+    async def hash_meanwhile(password: str) -> Any:
+        if meanwhile == "reset":
+            reset = hash_password("what the admin has set")
+            await change_password(database, "alice", reset, utc_now(), COMMAND_LINE)
+        else:
+            await _status(alice, "/signout", "POST")
+        return await make_hash(password)
+
+    monkeypatch.setattr(passwords, "hash", hash_meanwhile)
+    fields = {"password": PASSWORD, "newPassword": "the thief's password", "again": "the thief's password"}
+    # The cookie is sent by hand, since signing out drops it.
+    cookie = await _cookie_of(alice)
+    assert await _status(client, "/account/password", "POST", data=fields, headers=cookie) == 401
+    assert (await sign_in(client, "alice", "the thief's password")).status == 401
+    right = "what the admin has set" if meanwhile == "reset" else PASSWORD
+    assert (await sign_in(client, "alice", right)).status == 303
+
+
+async def test_a_change_of_the_password_whose_answer_is_lost_is_done(
+    client: Client, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = client.server.app[sign_in_key]._database  # type: ignore[attr-defined]
+    write = database.write
+
+    async def run_again(work: Any) -> Any:
+        await write(work)
+        return await write(work)
+
+    monkeypatch.setattr(database, "write", run_again)
+    fields = {"password": PASSWORD, "newPassword": "another password", "again": "another password"}
+    assert await _status(alice, "/account/password", "POST", data=fields) == 303
+    assert await _status(alice) == 200
 
 
 async def test_an_operator_who_is_removed_meanwhile_is_out(
