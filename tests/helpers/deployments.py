@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import aiohttp
 import pytest
 
 from ..conftest import Section
-from .servers import Server, program, wait_until
+from .certificates import Pair
+from .servers import Server, free_port, program, wait_until
 from .services import CHECKOUT, ENVIRONMENT, Service, Start
 
 DEPLOY = CHECKOUT / "deploy"
@@ -49,18 +51,25 @@ user=root
 
 
 class Nginx(Server):
-    """nginx on deploy/nginx.conf, in front of the service on the ports given."""
+    """nginx on deploy/nginx.conf, in front of the service on the ports given.
 
-    def __init__(self, folder: Path, *ports: int) -> None:
+    With a certificate it serves with TLS, as the file says, and at `plain_port` without; otherwise only without.
+    """
+
+    def __init__(self, folder: Path, *ports: int, pair: Pair | None = None) -> None:
         super().__init__(folder)
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.address = f"{'https' if pair else 'http'}://127.0.0.1:{self.port}"
+        self.plain_port = free_port()
         # The file lists gunicorn's one port four times.
         lines = ports * 4 if len(ports) == 1 else ports
         upstream = "".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in lines)
         site = (DEPLOY / "nginx.conf").read_text()
         for old, new in (
             ("    server 127.0.0.1:8080 max_fails=0;\n" * 4, upstream),
-            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            ("listen 80;", f"listen 127.0.0.1:{self.plain_port};"),
+            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port}{' ssl' if pair else ''};"),
+            ("/etc/myaccount/tls.pem", str(pair.cert if pair else "")),
+            ("/etc/myaccount/tls.key", str(pair.key if pair else "")),
             # So that tests need not wait ten seconds.
             ("client_header_timeout 10s;", "client_header_timeout 2s;"),
             ("client_body_timeout 10s;", "client_body_timeout 2s;"),
@@ -68,6 +77,8 @@ class Nginx(Server):
         ):
             assert old in site
             site = site.replace(old, new)
+        if pair is None:
+            site = re.sub(r"^ +ssl_.*\n", "", site, flags=re.MULTILINE)
         (folder / "site.conf").write_text(site)
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
 
@@ -83,7 +94,10 @@ class Nginx(Server):
         return (self.folder / "myaccount.log").read_text()
 
     def ping(self) -> None:
-        urllib.request.urlopen(f"{self.address}/opeacclistentest", timeout=5).close()  # noqa: S310 - our own
+        # Tests may make its certificate themselves.
+        trusting = ssl._create_unverified_context()  # noqa: S323
+        address = f"{self.address}/opeacclistentest"
+        urllib.request.urlopen(address, timeout=5, context=trusting).close()  # noqa: S310 - our own
 
 
 class Supervisord(Server):
@@ -149,8 +163,8 @@ def nginx_before(tmp_path: Path) -> Iterator[NginxBefore]:
     """A factory of nginx servers in front of the given ports."""
     started: list[Nginx] = []
 
-    def nginx_before(*ports: int) -> Nginx:
-        started.append(Nginx(tmp_path / f"nginx-{len(started)}", *ports).start())
+    def nginx_before(*ports: int, pair: Pair | None = None) -> Nginx:
+        started.append(Nginx(tmp_path / f"nginx-{len(started)}", *ports, pair=pair).start())
         return started[-1]
 
     yield nginx_before
