@@ -1,4 +1,4 @@
-"""docs/ says what there is: every setting and its default, every file of deploy/, every promise and its tests."""
+"""docs/ says what there is: settings and their defaults, files of deploy/, promises and risks with tests."""
 
 import re
 from collections.abc import Iterator
@@ -76,6 +76,21 @@ def test_every_promise_is_listed_with_tests_that_exist() -> None:
         assert files, number
         for file in files:
             assert (CHECKOUT / file).is_file(), file
+
+
+def test_every_risk_is_listed_with_tests_that_exist() -> None:
+    text = (CHECKOUT / "docs" / "security.rst").read_text("utf-8")
+    risks = re.split(r"^(\d+)\. ", text[: text.index("What it does not do")], flags=re.MULTILINE)[1:]
+    assert [int(number) for number in risks[::2]] == list(range(1, 11))
+    for number, risk in zip(risks[::2], risks[1::2], strict=True):
+        assert f"(API{number})" in risk
+        shown = re.split(r"``(tests/[a-z_/]+\.py)``", risk)[1:]
+        assert shown, number
+        for file, names in zip(shown[::2], shown[1::2], strict=True):
+            tests = re.findall(r"``(test_[a-z0-9_]+)``", names)
+            assert tests, file
+            code = (CHECKOUT / file).read_text("utf-8")
+            assert [test for test in tests if f"def {test}(" not in code] == [], file
 
 
 def test_code_and_tests_name_only_promises_that_are_listed() -> None:
