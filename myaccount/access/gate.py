@@ -71,8 +71,8 @@ class Gate:
         return KnownKeys(await self._database.read(find_keys, reserved=True), signing.clock.now())
 
     async def close(self) -> None:
-        await self._first_signing.close()
-        await self._keys.close()
         if self._keeping_time is not None:
             self._keeping_time.cancel()
             await asyncio.wait([self._keeping_time])
+        await self._first_signing.close()
+        await self._keys.close()
