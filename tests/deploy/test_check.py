@@ -82,7 +82,7 @@ def test_an_address_that_can_never_be_used_is_a_fault(
 ) -> None:
     # The address is another machine's (RFC 5737).
     elsewhere = {"host": "192.0.2.1"}
-    settings |= {"metrics": settings["metrics"] | elsewhere} if section else {**elsewhere, "access": "open"}
+    settings |= {"access": "open"} | ({"metrics": settings["metrics"] | elsewhere} if section else elsewhere)
     done = _run(tmp_path, settings, "check")
     assert done.returncode == 1
     assert READY not in done.stdout

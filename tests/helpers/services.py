@@ -113,7 +113,8 @@ class Service:
         assert self.process.poll() is None, self.output.read_text()
         try:
             return self.get("/opeacclistentest") == "success"
-        except urllib.error.URLError:
+        except OSError:
+            # The connection was refused, or reset: its port may have been another program's until now.
             return False
 
     def get(self, path: str) -> str:
