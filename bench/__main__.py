@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, Self
 
-from tests.helpers.deployments import Nginx
+from tests.helpers.deployments import BEHIND_NGINX, Nginx
 from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
@@ -126,7 +126,7 @@ class Bench:
             watched = free_port()
             measured = start("myaccount", metrics={"port": watched})
             uncounted = start("bench.peers.uncounted")
-            behind = start("myaccount", metrics={"port": free_port()})
+            behind = start("myaccount", metrics={"port": free_port()}, **BEHIND_NGINX)
             nginx = Nginx(self._folder / "nginx", int(behind.rpartition(":")[2])).start()
             stack.callback(nginx.stop)
             turns = (("with metrics", measured), ("without metrics", uncounted), ("through nginx", nginx.address))
