@@ -1,4 +1,4 @@
-"""`make bench-holds`: what a million holds that end at once cost the orders, and how soon each end is told.
+"""`make bench-holds`: how much a million holds that end at once slow orders, and how soon each end is announced.
 
 Their money is available at their end: that is no work of the sweeper's, and tests prove it. Measured is the work.
 """

@@ -84,7 +84,7 @@ class Passwords:
         self._waiting = 0
         # By the monotonic clock.
         self._paused_until = 0.0
-        # Checked for names that there are not, so that these take as long.
+        # An unknown name is checked against this hash, so that the answer takes as long.
         self._nobody_s = "$".join(("scrypt", *map(str, COST), _text(bytes(_SALT_BYTES)), _text(bytes(_LENGTH))))
 
     @asynccontextmanager

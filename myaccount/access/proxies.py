@@ -65,7 +65,7 @@ class Proxies:
 
     def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
         if address is None:
-            # Whoever may open the Unix socket is the proxy.
+            # Only the proxy may open the Unix socket.
             return bool(self._networks)
         return any(address in network for network in self._networks)
 

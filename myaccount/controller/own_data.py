@@ -32,7 +32,7 @@ def user_as_seen(request: web.Request, user_id: str) -> Iterator[str]:
 
 @contextmanager
 def team_as_seen(request: web.Request, team_id: str) -> Iterator[None]:
-    """Tell a user's token of another's team what is told of a team that is not there."""
+    """Answer a user's token about another user's team as if there were no such team."""
     try:
         yield
     except NotAMember:

@@ -10,14 +10,14 @@ MONEY_OUT: Final = "money:out"
 
 
 class Maker(NamedTuple):
-    """Whoever makes an order; `id` has only letters, digits, dots, hyphens and underscores."""
+    """The sender of an order. `id` has only letters, digits, dots, hyphens and underscores."""
 
     id: str
     scopes: Set[str]
 
 
 class Doer(NamedTuple):
-    """Whoever makes a change. The id of nobody in particular is the address.
+    """The sender of a change. In an open service, where senders have no names, `id` is the address.
 
     Both are empty for what no request caused.
     """

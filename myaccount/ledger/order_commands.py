@@ -136,7 +136,20 @@ class Hold(_Order):
 
 
 @dataclass(frozen=True, slots=True)
-class Capture(_Order):
+class _AboutHold(_Order):
+    hold_order_id: str
+
+    @property
+    def target(self) -> str:
+        return self.hold_order_id
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (AccountsOf(self.hold_order_id),)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture(_AboutHold):
     """Move the amount of a hold to its payee; without an amount, all that is left.
 
     `final` releases the rest. None means only if there is no amount.
@@ -144,52 +157,24 @@ class Capture(_Order):
 
     order_type: ClassVar[str] = "06"
 
-    hold_order_id: str
     amount: Amount | None = None
     final: bool | None = None
 
-    @property
-    def target(self) -> str:
-        return self.hold_order_id
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (AccountsOf(self.hold_order_id),)
-
 
 @dataclass(frozen=True, slots=True)
-class Release(_Order):
+class Release(_AboutHold):
     """End a hold: what is left of it is available again."""
 
     order_type: ClassVar[str] = "07"
 
-    hold_order_id: str
-
-    @property
-    def target(self) -> str:
-        return self.hold_order_id
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (AccountsOf(self.hold_order_id),)
-
 
 @dataclass(frozen=True, slots=True)
-class Extend(_Order):
+class Extend(_AboutHold):
     """Let a hold end this long from now."""
 
     order_type: ClassVar[str] = "08"
 
-    hold_order_id: str
     expires_in: timedelta
-
-    @property
-    def target(self) -> str:
-        return self.hold_order_id
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        return (AccountsOf(self.hold_order_id),)
 
 
 OrderCommand = Recharge | Transfer | Withdraw | Refund | Hold | Capture | Release | Extend

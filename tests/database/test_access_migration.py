@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 
 from myaccount.cli import entry as cli
 from myaccount.database.database import open_database
@@ -21,9 +21,9 @@ from ..helpers.migrating import (
     cut_off,
     engine,
     file,
+    further_database,
     migrate,
     migrate_to,
-    mysql_engine,
     prepare,
     run,
     tables_of,
@@ -154,14 +154,6 @@ async def _database_of_version_0003(
     config: Config, mariadb: MariaDB, sqlite_file: Path
 ) -> AsyncIterator[tuple[Config, Engine]]:
     """Give the configuration of a further database of version 0003 with an order, and an engine on it."""
-    if "mysql" in config:
-        config = config | {"mysql": config["mysql"] | {"db": mariadb.new_database()}}
-        engine = mysql_engine(mariadb, config["mysql"]["db"])
-    else:
-        config = config | {"sqlite_file": str(sqlite_file)}
-        engine = create_engine(f"sqlite:///{sqlite_file}")
-    await _fill(config, engine)
-    yield config, engine
-    engine.dispose()
-    if "mysql" in config:
-        mariadb.drop_database(config["mysql"]["db"])
+    with further_database(config, mariadb, sqlite_file) as (further, engine):
+        await _fill(further, engine)
+        yield further, engine

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from myaccount.cli import entry as cli
@@ -27,9 +27,9 @@ from ..helpers.migrating import (
     cut_off,
     engine,
     file,
+    further_database,
     migrate,
     migrate_to,
-    mysql_engine,
     only_mariadb,
     prepare,
     run,
@@ -188,17 +188,9 @@ async def _database_of_version_0002(
     config: Config, mariadb: MariaDB, sqlite_file: Path
 ) -> AsyncIterator[tuple[Config, Engine]]:
     """Give the configuration of a further database of version 0002 with the rows, and an engine on it."""
-    if "mysql" in config:
-        config = config | {"mysql": config["mysql"] | {"db": mariadb.new_database()}}
-        engine = mysql_engine(mariadb, config["mysql"]["db"])
-    else:
-        config = config | {"sqlite_file": str(sqlite_file)}
-        engine = create_engine(f"sqlite:///{sqlite_file}")
-    await _fill(config, engine)
-    yield config, engine
-    engine.dispose()
-    if "mysql" in config:
-        mariadb.drop_database(config["mysql"]["db"])
+    with further_database(config, mariadb, sqlite_file) as (further, engine):
+        await _fill(further, engine)
+        yield further, engine
 
 
 @only_mariadb

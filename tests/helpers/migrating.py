@@ -1,6 +1,7 @@
 """Empty databases of both kinds, and their migration."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
     return create_engine(
         f"mysql+pymysql://{mariadb.user}:{mariadb.password}@{mariadb.host}:{mariadb.port}/{database}"
     )
+
+
+@contextmanager
+def further_database(config: Config, mariadb: MariaDB, sqlite_file: Path) -> Iterator[tuple[Config, Engine]]:
+    """Give the configuration of a further empty database, of the same kind, and an engine on it."""
+    if "mysql" in config:
+        config = config | {"mysql": config["mysql"] | {"db": mariadb.new_database()}}
+        engine = mysql_engine(mariadb, config["mysql"]["db"])
+    else:
+        config = config | {"sqlite_file": str(sqlite_file)}
+        engine = create_engine(f"sqlite:///{sqlite_file}")
+    yield config, engine
+    engine.dispose()
+    if "mysql" in config:
+        mariadb.drop_database(config["mysql"]["db"])
 
 
 @pytest.fixture
