@@ -22,6 +22,13 @@ class ServerConnection(aiomysql.Connection):  # type: ignore[misc]
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             raise aiomysql.OperationalError(TLS_ERROR, "the server offers no TLS, and the configuration wants it")
 
+    def close(self) -> None:
+        if self._ssl_context and self._writer:
+            # Nothing is missing after the last packet. TLS would wait for the server's goodbye, and a loop that
+            # ends before it leaves the socket open.
+            self._writer.transport.abort()
+        super().close()
+
     async def opened(self) -> "ServerConnection":
         try:
             await self._connect()
