@@ -50,6 +50,8 @@ class Journal:
         self._waiting: deque[Submitted] = deque()
         # How many orders these are.
         self._waiting_orders = 0
+        # How many commands were ever accepted.
+        self.accepted = 0
         self._at_database: Sequence[Submitted] = ()
         self._blocked = BlockedOrders()
         self._settler = Settler(self._poster, self._blocked, self._fail_all)
@@ -81,6 +83,7 @@ class Journal:
         order = Submitted(command, loop.create_future(), loop.time())
         self._waiting.append(order)
         self._waiting_orders += order.weight
+        self.accepted += 1
         if len(self._waiting) >= self._wanted:
             self._ready.set()
         return await order.outcome

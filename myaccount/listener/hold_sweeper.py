@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 1
 # How many holds one transaction ends. Orders wait meanwhile, so these are few.
 PAGE_LIMIT: Final = 500
-# While orders wait, the sweeper pauses for this many times as long as it works. To tell of an end costs more than
+# While orders come, the sweeper pauses for this many times as long as it works. To tell of an end costs more than
 # the end itself, and both together shall take at most a fifth of the time from orders.
 PAUSE_FACTOR: Final = 24
 CLOSE_SECONDS: Final = 5
@@ -45,6 +45,8 @@ class HoldSweeper:
         self._scheduler = Scheduler(close_timeout=CLOSE_SECONDS)
         # The last hold of the page before.
         self._behind: ExpiredHold | None = None
+        # How many orders had come by the sweep before.
+        self._accepted = 0
 
     async def __aenter__(self) -> Self:
         await self._scheduler.spawn(repeat("sweeper of expired holds", self._sweep))
@@ -62,7 +64,8 @@ class HoldSweeper:
             await asyncio.sleep(SWEEP_SECONDS)
             return
         await self._end(page)
-        if self._journal.waiting:
+        if self._journal.accepted != self._accepted:
+            self._accepted = self._journal.accepted
             await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
 
     async def _end(self, holds: Sequence[ExpiredHold]) -> None:

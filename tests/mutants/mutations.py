@@ -38,6 +38,7 @@ PIPELINE: Final = "myaccount/database/pipeline.py"
 STATEMENTS: Final = "myaccount/database/statements.py"
 LEASES: Final = "myaccount/database/leases.py"
 EVENTS: Final = "myaccount/outbox/events.py"
+HOLD_SWEEPER: Final = "myaccount/listener/hold_sweeper.py"
 DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
 LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
@@ -129,6 +130,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BATCHES, "if payer >= last]", "if payer > last]", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " LIMIT {limit}", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, '" SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""', '" SKIP LOCKED"', "tests/database/test_batches.py"),
+    Mutation(HOLD_SWEEPER, "self._journal.accepted != self._accepted", "self._journal.waiting", "tests/service/test_hold_sweeper.py"),
+    Mutation(SERVER_CONNECTION, "self._writer.transport.abort()", "pass", "tests/database/test_mysql_tls.py"),
     Mutation(HOLD_ENDS, "OR (due_at = %s AND id > %s)", "OR (due_at > %s AND id > %s)", "tests/service/test_many_hold_ends.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
     Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,6 +138,33 @@ async def test_the_sweeper_goes_on_page_after_page(
     await eventually(told)
     assert await _holds(database, "expired") == 7
     await assert_books_balance(database)
+
+
+async def test_the_sweeper_pauses_after_a_page_if_orders_have_come_and_only_then(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: asyncio.Queue[tuple[float, asyncio.Event]] = asyncio.Queue()
+
+    async def sleep(seconds: float) -> None:
+        over = asyncio.Event()
+        await pauses.put((seconds, over))
+        await over.wait()
+
+    monkeypatch.setattr(sweeper_module, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(sweeper_module, "PAGE_LIMIT", 2)
+    await _make_expired_holds(client, database, 7)
+    seconds, over = await pauses.get()
+    if seconds == sweeper_module.SWEEP_SECONDS:
+        # It had found nothing, before there were any holds.
+        over.set()
+        seconds, over = await pauses.get()
+    # Order r1 had come. No page follows the first until the pause is over.
+    assert seconds != sweeper_module.SWEEP_SECONDS
+    assert await _holds(database, "expired") == 2
+    over.set()
+    seconds, over = await pauses.get()
+    assert seconds == sweeper_module.SWEEP_SECONDS
+    assert await _holds(database, "expired") == 7
 
 
 def test_a_hold_ends_within_five_seconds() -> None:
