@@ -21,7 +21,7 @@ from myaccount import serving
 from myaccount.database.database import Database, open_database
 from myaccount.main import create_app
 from myaccount.migrations.startup import prepare_schema
-from myaccount.observability import log_setup as logsetup
+from myaccount.observability import log_handlers
 from myaccount.serving import GracefulRunner
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import CONFIGURATION, Config
@@ -85,7 +85,7 @@ def _log_as_before() -> Iterator[None]:
     """Remove the handlers that a command set up in this test, since its output is closed afterwards."""
     yield
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if type(handler).__module__ == logsetup.__name__]:
+    for handler in [handler for handler in root.handlers if type(handler).__module__ == log_handlers.__name__]:
         root.removeHandler(handler)
         handler.close()
 

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from ..main import create_app, create_listener
-from ..observability.log_setup import close_log_file, set_up_logging
+from ..observability.log_setup import close_log_file, set_up_logging, write_out_log
 from ..serving import GracefulRunner, refuse_taken, serve
 from ..settings.loading import default_file, load_configuration, own_address
 from ..settings.paths import own_version, working_path
@@ -68,6 +68,7 @@ def _run(config: Config, *, listens_only: bool, alone: bool) -> int:
         remove_made()
         raise
     # It has served. An output that could not be written any more has been logged.
+    write_out_log()
     output_fault()
     return 0
 

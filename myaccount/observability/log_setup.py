@@ -7,21 +7,21 @@ those may hold card numbers and passwords.
 import logging
 import logging.config
 import os
-import sys
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cached_property
-from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from ..settings.paths import working_path
 from ..system.private_files import make_file, tighten
-from .once_a_minute import OnceAMinute
+from .log_handlers import Console, DailyLogFile, InBlocks, LogFile, SharedLogFile
 
 if TYPE_CHECKING:
     from ..settings.schema import Config
+
+# No line has these, and to find them takes time for each line.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 
@@ -35,53 +35,6 @@ class RequestIdFilter(logging.Filter):
         record.request_id = request_id.get()
         record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         return True
-
-
-class _Persistent(logging.Handler):
-    """A handler that reports once a minute that it cannot write, and not for every line that is lost."""
-
-    place = "in the log's file"
-
-    @cached_property
-    def _reported(self) -> OnceAMinute:
-        return OnceAMinute()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            # The line itself is at fault, such as a missing argument.
-            super().handleError(record)
-        elif self._reported.due():
-            # The standard error may be the same closed pipe.
-            with suppress(OSError):
-                sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
-
-
-class Console(_Persistent, logging.StreamHandler[TextIO]):
-    """The standard output."""
-
-    place = "on the standard output"
-
-
-class _LogFile(_Persistent, logging.FileHandler):
-    """A file that is made for its owner alone."""
-
-    def _open(self) -> Any:
-        make_file(Path(self.baseFilename), lasting=True)
-        return super()._open()
-
-
-class SharedLogFile(_LogFile, WatchedFileHandler):
-    """A file that several processes may write, and that another program rotates."""
-
-
-class DailyLogFile(_LogFile, TimedRotatingFileHandler):
-    """A file for each day."""
-
-    def rotate(self, source: str, dest: str) -> None:
-        # Windows does not rename a file that a program has open. The file is then used for another day.
-        with suppress(PermissionError):
-            super().rotate(source, dest)
 
 
 # For aiohttp's protocol.
@@ -146,10 +99,17 @@ def _keep_private(file: Path, *, daily: bool) -> None:
                 tighten(path)
 
 
+def write_out_log() -> None:
+    """Write the lines that wait for others."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, InBlocks):
+            handler.write_out()
+
+
 def close_log_file() -> None:
     """Log to the console alone from now on."""
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _LogFile)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, LogFile)]:
         root.removeHandler(handler)
         handler.close()
 

@@ -68,6 +68,7 @@ BALANCES: Final = "myaccount/accounts/balances.py"
 CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
 ORDER_ROWS: Final = "myaccount/journal/order_query.py"
 GUARD: Final = "myaccount/access/guard.py"
+LOG_HANDLERS: Final = "myaccount/observability/log_handlers.py"
 HOST_NAMES: Final = "myaccount/system/host_names.py"
 PROXIES: Final = "myaccount/access/proxies.py"
 
@@ -246,6 +247,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/observability/metrics.py", 'METHODS: Final = frozenset(("GET", "HEAD", "POST"))', 'METHODS: Final = frozenset(("GET", "HEAD"))', "tests/service/test_metrics.py"),
     # Who may come in.
     Mutation(HOST_NAMES, ' or host.endswith(".localhost")', "", "tests/service/test_guard.py"),
+    Mutation(LOG_HANDLERS, "if record.levelno >= logging.WARNING:", "if False:", "tests/unit/test_log_handlers.py"),
+    Mutation(LOG_HANDLERS, " or self._timer.when() < loop.time() - BLOCK_SECONDS", "", "tests/unit/test_log_handlers.py"),
+    Mutation(LOG_HANDLERS, "size + bytes_ > BLOCK_BYTES", "False", "tests/unit/test_log_handlers.py"),
     Mutation(GUARD, " and request.rel_url.raw_path not in OPEN_PATHS", "", "tests/service/test_guard.py"),
     Mutation(GUARD, "        if not all(known(", "        if not any(known(", "tests/service/test_guard.py"),
     Mutation("myaccount/operations_port.py", "guard(config), ", "", "tests/service/test_metrics.py"),

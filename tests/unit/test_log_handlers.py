@@ -1,0 +1,120 @@
+"""Lines of the log are written in blocks: whole lines, in their order, a moment late at most."""
+
+import asyncio
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from myaccount.observability import log_handlers
+from myaccount.observability.log_handlers import BLOCK_BYTES, Console, SharedLogFile
+
+from ..conftest import eventually
+
+
+class Pieces(io.StringIO):
+    """A stream that knows in which pieces it was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, piece: str) -> int:
+        self.pieces.append(piece)
+        return len(piece)
+
+
+@pytest.fixture
+def stream() -> Pieces:
+    return Pieces()
+
+
+@pytest.fixture
+def logger(stream: Pieces) -> Iterator[logging.Logger]:
+    handler = Console(stream)
+    logger = logging.Logger("blocks")
+    logger.addHandler(handler)
+    yield logger
+    handler.close()
+
+
+def test_without_a_loop_each_line_is_written_at_once(logger: logging.Logger, stream: Pieces) -> None:
+    logger.info("one")
+    logger.info("two")
+    assert stream.pieces == ["one\n", "two\n"]
+
+
+async def test_in_a_loop_lines_wait_for_others(
+    logger: logging.Logger, stream: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 0.001)
+    logger.info("one")
+    logger.info("two")
+    assert stream.pieces == []
+    await eventually(lambda: stream.pieces != [])
+    assert stream.pieces == ["one\ntwo\n"]
+    logger.info("three")
+    await eventually(lambda: len(stream.pieces) == 2)
+    assert stream.pieces == ["one\ntwo\n", "three\n"]
+
+
+async def test_a_warning_does_not_wait_nor_do_the_lines_before_it(logger: logging.Logger, stream: Pieces) -> None:
+    logger.info("one")
+    logger.warning("two")
+    assert stream.pieces == ["one\ntwo\n"]
+
+
+async def test_what_waits_is_written_when_the_handler_closes(logger: logging.Logger, stream: Pieces) -> None:
+    logger.info("one")
+    logger.handlers[0].close()
+    assert stream.pieces == ["one\n"]
+
+
+async def test_blocks_are_whole_lines_that_a_pipe_takes_in_one_piece(
+    logger: logging.Logger, stream: Pieces
+) -> None:
+    lines = ["é" * (n % 150) for n in range(500)]
+    lines.insert(200, "long" * BLOCK_BYTES)
+    for line in lines:
+        logger.info(line)
+    logger.handlers[0].close()
+    assert "".join(stream.pieces).splitlines() == lines
+    sizes = [len(piece.encode()) for piece in stream.pieces]
+    assert sum(size > BLOCK_BYTES for size in sizes) == 1
+    assert all(piece.endswith("\n") for piece in stream.pieces)
+    assert len(stream.pieces) < 30
+
+
+def test_a_line_that_an_ended_loop_left_is_written_with_the_next(logger: logging.Logger, stream: Pieces) -> None:
+    async def log(line: str) -> None:
+        logger.info(line)
+
+    asyncio.run(log("one"))
+    assert stream.pieces == []
+    logger.info("two")
+    assert stream.pieces == ["one\ntwo\n"]
+
+
+async def test_the_timer_of_an_ended_loop_keeps_no_line_back(logger: logging.Logger, stream: Pieces) -> None:
+    ended = asyncio.new_event_loop()
+    handler = logger.handlers[0]
+    assert isinstance(handler, Console)
+    handler._timer = ended.call_at(asyncio.get_running_loop().time() - 1, lambda: None)
+    ended.close()
+    logger.info("one")
+    await eventually(lambda: stream.pieces != [])
+
+
+async def test_the_lines_that_wait_go_to_the_file_that_was_rotated(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    handler = SharedLogFile(file)
+    logger = logging.Logger("rotated")
+    logger.addHandler(handler)
+    logger.info("one")
+    file.rename(tmp_path / "log.1")
+    logger.info("two")
+    handler.close()
+    assert (tmp_path / "log.1").read_text("utf-8") == "one\n"
+    assert file.read_text("utf-8") == "two\n"
