@@ -41,7 +41,9 @@ async def run_mysql_pipeline(driver: Any, statements: Sequence[Bound], packet_li
     """Send the statements to MySQL or MariaDB in one packet or, if that is too large, in as few as possible."""
     found = []
     cursor = await driver.cursor()
-    for packet in _packets([cursor.mogrify(*statement) for statement in statements], packet_limit_bytes):
+    for packet in _packets(
+        [text % tuple(map(_quoted, values)) for text, values in statements], packet_limit_bytes
+    ):
         await cursor.execute(packet)
         while True:
             if cursor.description:
@@ -49,6 +51,20 @@ async def run_mysql_pipeline(driver: Any, statements: Sequence[Bound], packet_li
             if not await cursor.nextset():
                 break
     return found
+
+
+def _quoted(value: object) -> str:
+    """Return the parameter as a literal of MySQL, in the SQL mode that every session sets (engines.py).
+
+    The driver's own way takes five times as long, and most statements have hundreds of parameters.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+    if isinstance(value, int):
+        return str(int(value))
+    raise TypeError(f"a pipeline takes no parameter of type {type(value).__name__}")
 
 
 async def run_sqlite_pipeline(driver: Any, statements: Sequence[Bound]) -> list[list[Any]]:

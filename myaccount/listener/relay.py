@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
@@ -24,10 +25,12 @@ from .repeating import repeat
 
 _logger = logging.getLogger(__name__)
 
-# Wait this long so that events gather: a transaction costs database and worker as much as dozens of messages.
-GATHERING_SECONDS: Final = 0.05
+# After a transaction, events gather for this many times as long as it took, at most for the limit: a transaction
+# costs database and worker as much as dozens of messages.
+GATHERING_FACTOR: Final = 4
+GATHERING_LIMIT_SECONDS: Final = 0.2
 # How many events are dispatched in one transaction, if they are small.
-EVENTS_LIMIT: Final = 16
+EVENTS_LIMIT: Final = 100
 # A lost event is due after RESEND_SECONDS and found within this time. The sum stays below 5 seconds.
 SWEEP_SECONDS: Final = 1
 # About as many as one process dispatches within their lease.
@@ -76,10 +79,12 @@ class Relay:
         """Dispatch one batch of events that the queue brings."""
         messages = await self._queue.take()
         if messages:
+            began = time.monotonic()
             await self._dispatch_all([message.event_id for message in messages])
             await self._queue.acknowledge(messages)
             if len(messages) < TAKE_LIMIT:
-                await asyncio.sleep(GATHERING_SECONDS)
+                seconds = (time.monotonic() - began) * GATHERING_FACTOR
+                await asyncio.sleep(min(seconds, GATHERING_LIMIT_SECONDS))
 
     async def _sweep(self) -> None:
         """Dispatch events that the queue did not bring in time: Redis may be away, refuse them, or have lost them.

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.pipeline import run_pipeline
+from ..database.pipeline import is_sqlite, run_pipeline
 from ..inbox.recipients import messages_about
 from ..inbox.team_rows import find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, write_messages
@@ -17,11 +17,13 @@ from ..webhooks.payloads import request_bodies
 from .earlier_events import add_accounts
 from .events import Event, keep_changes, lock_events
 
-# How many changes one transaction dispatches, unless a single event has more.
-CHANGES_LIMIT: Final = 256
+# How many changes one transaction dispatches, unless a single event has more. In the embedded file, orders wait
+# while it writes.
+CHANGES_LIMIT: Final = 1024
+EMBEDDED_CHANGES_LIMIT: Final = 256
 # About how many messages one transaction writes. An event that large teams watch is dispatched
 # in several transactions.
-MESSAGES_LIMIT: Final = 2000
+MESSAGES_LIMIT: Final = 2048
 
 
 class Dispatched(NamedTuple):
@@ -49,7 +51,8 @@ async def fan_out(
     locked by another transaction, are skipped.
     """
     pending = await lock_events(connection, event_ids)
-    events = await add_accounts(connection, _within_limit(pending))
+    limit = EMBEDDED_CHANGES_LIMIT if is_sqlite(connection) else CHANGES_LIMIT
+    events = await add_accounts(connection, _within(limit, pending))
     accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
     names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
     teams = await find_watching_teams(connection, watched)
@@ -80,9 +83,7 @@ async def fan_out(
     )
 
 
-def _within_limit(events: Sequence[Event]) -> list[Event]:
-    """Return the first events, at least one, that have at most CHANGES_LIMIT changes together."""
+def _within(limit: int, events: Sequence[Event]) -> list[Event]:
+    """Return the first events, at least one, that have at most `limit` changes together."""
     sizes = accumulate(len(event.changes) for event in events)
-    return [
-        event for n, (event, size) in enumerate(zip(events, sizes, strict=True)) if not n or size <= CHANGES_LIMIT
-    ]
+    return [event for n, (event, size) in enumerate(zip(events, sizes, strict=True)) if not n or size <= limit]

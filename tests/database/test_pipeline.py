@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.error_kinds import TooLarge
-from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values
+from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values, _quoted, run_pipeline
 from myaccount.database.statements import insert_rows
 from myaccount.database.times import utc_now
 from myaccount.journal.settling import BATCH_LIMIT
@@ -98,6 +98,37 @@ async def _events_are_delivered(database: Database) -> None:
         return not await database.read(lambda c: c.scalar(select(func.count()).select_from(event)))
 
     await eventually(none_waits, 60)
+
+
+PARAMETERS = [
+    "",
+    "".join(map(chr, range(1, 0x250))),
+    "张三 \U0001f4b0 \u2028",
+    "\\",
+    "\\'",
+    "''",
+    "'); DROP TABLE account; --",
+    '\\"%s%%',
+    "\\0\\Z\\%\\_",
+    0,
+    -(2**63),
+    2**63 - 1,
+    None,
+]
+
+
+async def test_a_parameter_is_whatever_it_contains(database: Database) -> None:
+    statement = f"SELECT {len(PARAMETERS)}, JSON_ARRAY({','.join(['%s'] * len(PARAMETERS))})"
+    found = await database.read(lambda connection: run_pipeline(connection, (statement, PARAMETERS)))
+    assert found == [PARAMETERS]
+    each = [("SELECT 1, JSON_ARRAY(%s)", [parameter]) for parameter in PARAMETERS]
+    assert await database.read(lambda connection: run_pipeline(connection, *each)) == [[p] for p in PARAMETERS]
+
+
+def test_a_parameter_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="float"):
+        _quoted(1.5)
+    assert (_quoted(True), _quoted(False)) == ("1", "0")
 
 
 @pytest.mark.parametrize("variable", [("group_concat_max_len", 32), ("group_concat_max_len", 1024)], ids=str)

@@ -162,6 +162,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(DATABASE, "asyncio.Lock() if self.embedded else nullcontext()", "nullcontext()", "tests/database/test_database.py"),
     Mutation(FRESHNESS, "            self._check(connection)\n", "", "tests/faults/test_failover.py"),
     Mutation(FRESHNESS, ' - record.info["checked_at"] > CHECKED_SECONDS', ' - record.info["used_at"] > CHECKED_SECONDS', "tests/unit/test_freshness.py"),
+    Mutation(PIPELINE, r'.replace("\\", "\\\\")', "", "tests/database/test_pipeline.py"),
+    Mutation(PIPELINE, """.replace("'", "''")""", "", "tests/database/test_pipeline.py"),
     Mutation(PIPELINE, "if len(values) != count:", "if False:", "tests/database/test_pipeline.py"),
     Mutation(PIPELINE, "if packet and size + bytes_ > limit_bytes:", "if False:", "tests/database/test_pipeline.py"),
     # The way to the servers.

@@ -163,6 +163,7 @@ async def test_a_large_event_is_dispatched_in_parts(
 ) -> None:
     monkeypatch.setattr(fan_out_module, "MESSAGES_LIMIT", 3)
     monkeypatch.setattr(fan_out_module, "CHANGES_LIMIT", 4)
+    monkeypatch.setattr(fan_out_module, "EMBEDDED_CHANGES_LIMIT", 4)
     await open_users(client, "u1", "u2")
     await send(client, "/recharge", orderId="r", userId="u1", amount="100")
     transfers = [
