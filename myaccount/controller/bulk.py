@@ -25,6 +25,8 @@ _logger: Final = logging.getLogger(__name__)
 
 
 async def bulk(request: web.Request) -> dict[str, object]:
+    # A bulk takes milliseconds to decode, for which the orders that wait already have no time.
+    request.app[journal_key].refuse_if_full()
     caller = caller_of(request)
     sent = await BULK.read(request, maker=caller.maker)
     _check_scopes(caller, sent)

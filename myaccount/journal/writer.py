@@ -77,8 +77,7 @@ class Journal:
         """
         if self._closing:
             raise Unavailable("The service is ending. Send the same order again in a moment.")
-        if self.full:
-            raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
+        self.refuse_if_full()
         loop = asyncio.get_running_loop()
         order = Submitted(command, loop.create_future(), loop.time())
         self._waiting.append(order)
@@ -87,6 +86,11 @@ class Journal:
         if len(self._waiting) >= self._wanted:
             self._ready.set()
         return await order.outcome
+
+    def refuse_if_full(self) -> None:
+        """Raise Overloaded if further commands are refused."""
+        if self.full:
+            raise Overloaded("Too many orders are waiting. Send the same order again in a moment.")
 
     @property
     def waiting(self) -> int:

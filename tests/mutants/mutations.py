@@ -224,6 +224,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BULK_ORDERS, "bulk_id=bulk_id, maker=maker", "maker=maker", "tests/service/test_bulk.py"),
     Mutation(BULK_ORDERS, "1 <= len(value) <= ORDERS_LIMIT", "0 <= len(value) <= ORDERS_LIMIT", "tests/service/test_bulk.py"),
     Mutation(BULK_ORDERS, "    refuse_repeated(item)\n", "", "tests/service/test_bulk.py"),
+    Mutation(BULK, "    request.app[journal_key].refuse_if_full()\n", "", "tests/service/test_bulk.py"),
     Mutation(BULK, "named.replayed and all(", "all(", "tests/service/test_bulk.py"),
     Mutation(BULK, "error.failed = place", "pass", "tests/service/test_bulk.py"),
     Mutation(BODY, "if _large_bodies.locked():", "if False:", "tests/service/test_bulk.py"),

@@ -487,3 +487,13 @@ async def test_too_many_large_bodies_at_once_are_refused_at_once(
     await eventually(one_is_gone)
     assert await send(large) == 200
     arriving[1].close()
+
+
+async def test_a_bulk_is_not_even_decoded_if_the_orders_that_wait_are_too_many(
+    shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Journal, "full", True)
+    async with shop.post("/bulk", data=b"{" * 10_000, headers={"Content-Type": "application/json"}) as response:
+        assert (response.status, (await response.json())["code"]) == (503, "overloaded")
+    monkeypatch.undo()
+    assert (await _send(shop, "b1", _pay("t1", "u1", "u2", "1"))).status == 200
