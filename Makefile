@@ -17,7 +17,7 @@ ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders
 	database/test_leases.py database/test_mariadb.py database/test_migrations.py database/test_pipeline.py \
 	faults/test_bank.py faults/test_money_bank.py faults/test_faults.py faults/test_stale_keys.py)
 
-.PHONY: run test pythons mutants engines soak bench bench-scale bench-holds bench-endurance lint sql clean
+.PHONY: run test pythons mutants engines soak bench bench-guard bench-scale bench-holds bench-endurance lint sql clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/myaccount
@@ -54,6 +54,10 @@ lint: $(VENV)/lint.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench
+
+# Whether this checkout costs more processor time an order than the commit OTHER: both by turns, everything on.
+bench-guard: $(VENV)/bench.stamp
+	$(BIN)/python -m bench compare $(or $(OTHER),HEAD~1) --everything --workers 3 --rounds 10
 
 # bench-scale: a million accounts and ten million orders. bench-holds: a million holds that end at once.
 # bench-endurance: ten minutes of full load.

@@ -13,7 +13,7 @@ from tests.helpers.monitoring import scrape
 from tests.helpers.servers import Redis, free_port
 
 from . import endurance, holds, inbox, scale
-from .compare import Load, compare
+from .compare import Load, checkout_of, compare
 from .dispatch import dispatching_service
 from .load import SCRIPTS, SYSBENCH_THREADS, sysbench, wrk
 from .report import Samples, write_report
@@ -217,13 +217,14 @@ def measure_all(seconds: int, workers: int, rounds: int) -> None:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("what", nargs="?", choices=WHAT, default=WHAT[0])
-    parser.add_argument("other", nargs="?", type=Path, help="compare: the folder of another checkout")
+    parser.add_argument("other", nargs="?", default="HEAD", help="compare: another checkout's folder, or a commit")
     parser.add_argument("--seconds", type=int, default=5, help="how long each row is measured, each round")
     parser.add_argument("--rounds", type=int, default=5, help="how often all rows are measured")
     parser.add_argument(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="processes of each service"
     )
     parser.add_argument("--load", choices=SCRIPTS, default="transfer", help="compare: what is sent")
+    parser.add_argument("--everything", action="store_true", help="compare: the listener and the log are on")
     parser.add_argument("--hot", action="store_true", help="compare: every transfer pays one account")
     parser.add_argument("--embedded", action="store_true", help="compare, holds: the embedded file, one process")
     parser.add_argument("--holds", type=int, default=1_000_000, help="holds: how many end at once")
@@ -234,10 +235,14 @@ def main() -> None:
     parser = arguments()
     options = parser.parse_intermixed_args()
     if options.what == "compare":
-        if options.other is None or not (options.other / "myaccount").is_dir():
-            parser.error("compare needs the folder of another checkout")
-        load = Load(options.load, "hot" if options.hot else "uniform", options.seconds)
-        compare(options.other.resolve(), load, options.rounds, options.workers, embedded=options.embedded)
+        if options.everything and options.embedded:
+            parser.error("compare takes --everything or --embedded")
+        load = Load(options.load, "hot" if options.hot else "uniform", options.seconds, options.everything)
+        try:
+            with checkout_of(options.other) as other:
+                compare(other, load, options.rounds, options.workers, embedded=options.embedded)
+        except ValueError as error:
+            parser.error(str(error))
     elif options.what == "scale":
         scale.measure(options.seconds, options.workers, options.rounds)
     elif options.what == "holds":

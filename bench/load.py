@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.helpers.servers import program
@@ -33,26 +33,31 @@ def wrk(
     connections: int | None = None,
     refusals: bool = False,
     workers: Sequence[int] = (),
+    database: Sequence[int] = (),
+    settle: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Return the results of a run, after a short warm-up: the rate a second, and the latency in milliseconds.
 
-    With `workers`, `cpu_us` is the processor time that these processes used for an operation, in microseconds.
+    `cpu_us` and `database_us` are the processor time that the processes of the workers and of the database used
+    for an operation, in microseconds, until `settle` returned.
     Raises RuntimeError if nothing was answered, or if any request failed or, unless `refusals` are what is
     measured, was refused.
     """
     connections = connections or (BULK_CONNECTIONS if script == "bulk" else CONNECTIONS)
     for duration in (WARM_UP_SECONDS, seconds):
         run = next(_runs)
-        used_before = cpu_seconds(workers)
+        used_before = cpu_seconds(workers), cpu_seconds(database)
         words = [program("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "10s"]
         words += ["-s", f"bench/load/{script}.lua", address, "--", pattern, str(accounts), f"run{run}-", str(run)]
         printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+        settle()
     result: dict[str, Any] = json.loads(printed.splitlines()[-1])
     if not result["requests"] or result["failed"] or (result["refused"] and not refusals):
         raise RuntimeError(f"{script} {pattern}: {result}")
     operations = result["requests"] * result["per_reply"]
-    if workers:
-        result["cpu_us"] = (cpu_seconds(workers) - used_before) / operations * 1e6
+    for column, pids, before in zip(("cpu_us", "database_us"), (workers, database), used_before, strict=True):
+        if pids:
+            result[column] = (cpu_seconds(pids) - before) / operations * 1e6
     return {**result, "rate": operations / result["seconds"]}
 
 
