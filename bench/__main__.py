@@ -93,6 +93,7 @@ class Bench:
         self._database_alone("procedure", "procedure", "hot")
         self._load("MyAccount", "recharges", "recharge")
         self._load("MyAccount", "balance queries", "query")
+        self._load("MyAccount", "order queries", "order")
         self._load("MyAccount, embedded", "uniform")
         self._load("MyAccount, embedded", BULKS, "bulk")
         for who in ("MyAccount", "MyAccount, embedded"):

@@ -40,6 +40,7 @@ from .appkeys import (
     journal_key,
     not_found_page_key,
     notifications_key,
+    order_queries_key,
     proxies_key,
     queue_key,
     refusals_key,
@@ -51,6 +52,7 @@ from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
 from .database.start_errors import DatabaseAway
 from .inbox.feed import MessageFeed
+from .journal.order_query import order_queries
 from .journal.writer import Journal
 from .listener.hold_sweeper import HoldSweeper
 from .listener.live_notifications import LiveNotifications
@@ -156,9 +158,11 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
             _logger.error("The database is away. The service starts without it and waits for it: %s", error)
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
+        app[order_queries_key] = order_queries(database)
         app[feed_key] = MessageFeed(database)
         yield
         await app[account_queries_key].close()
+        await app[order_queries_key].close()
         await app[feed_key].close()
 
 

@@ -1,11 +1,12 @@
 """Request coalescing: queries that arrive while one is running are sent as one, when it is done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from copy import copy
 from typing import Final, Generic, TypeVar
 
-from ..errors import Overloaded
+from ..errors import Overloaded, Unavailable
+from .error_kinds import TooLarge
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -18,17 +19,22 @@ WAITING_LIMIT: Final = 10_000
 class Coalescer(Generic[Key, Value]):
     """`fetch_many` returns the values of many keys at once, without those that have none.
 
+    Instead of a value it may return an error, which the queries of that key raise. If it raises one itself, other
+    than that the database is away, the keys are fetched again in halves, so that each fails alone.
+
     A query never gets a result that was read before it was submitted: one that arrives while `fetch_many` runs
     waits for the next run.
     """
 
-    def __init__(self, fetch_many: Callable[[Collection[Key]], Awaitable[Mapping[Key, Value]]]) -> None:
+    def __init__(
+        self, fetch_many: Callable[[Collection[Key]], Awaitable[Mapping[Key, Value | Exception]]]
+    ) -> None:
         self._fetch_many = fetch_many
         self._waiting: list[tuple[Key, asyncio.Future[Value | None]]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def fetch(self, key: Key) -> Value | None:
-        """Return the key's value, or None if it has none. Raises Overloaded, and what `fetch_many` raises."""
+        """Return the key's value, or None if it has none. Raises Overloaded, and the errors of `fetch_many`."""
         if len(self._waiting) >= WAITING_LIMIT:
             raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")
         fetched: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
@@ -46,8 +52,8 @@ class Coalescer(Generic[Key, Value]):
         while self._waiting:
             batch, self._waiting = self._waiting[:KEYS_LIMIT], self._waiting[KEYS_LIMIT:]
             try:
-                values = await self._fetch_many({key for key, _ in batch})
-            except Exception as error:
+                values = await self._fetch_apart(list({key for key, _ in batch}))
+            except (Overloaded, Unavailable) as error:
                 # The database would most likely fail those that wait as well.
                 for _, fetched in [*batch, *self._waiting]:
                     if not fetched.done():
@@ -55,9 +61,29 @@ class Coalescer(Generic[Key, Value]):
                 self._waiting = []
             else:
                 for key, fetched in batch:
-                    if not fetched.done():
-                        fetched.set_result(values.get(key))
+                    value = values.get(key)
+                    if fetched.done():
+                        continue
+                    if isinstance(value, Exception):
+                        fetched.set_exception(_copied(value))
+                    else:
+                        fetched.set_result(value)
         self._running = None
+
+    async def _fetch_apart(self, keys: Sequence[Key]) -> dict[Key, Value | Exception]:
+        """Return the values, and the errors of keys that cannot be fetched even alone.
+
+        Raises Overloaded and Unavailable.
+        """
+        try:
+            return dict(await self._fetch_many(keys))
+        except Exception as error:
+            if isinstance(error, Overloaded | Unavailable) and not isinstance(error, TooLarge):
+                raise
+            if len(keys) == 1:
+                return {keys[0]: error}
+        middle = len(keys) // 2
+        return {**await self._fetch_apart(keys[:middle]), **await self._fetch_apart(keys[middle:])}
 
 
 def _copied(error: Exception) -> Exception:

@@ -76,6 +76,12 @@ async def run_sqlite_pipeline(driver: Any, statements: Sequence[Bound]) -> list[
     return found
 
 
+def select_rows(connection: AsyncConnection, columns: str) -> str:
+    """Begin a query of a pipeline whose values are rows, each an array of these columns, in any order."""
+    array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
+    return f"SELECT COUNT(*), {array}({columns}))"
+
+
 def _parse_values(count: int, array: str | None, *more: Any) -> list[Any]:
     """Return a query's values, and then `more`. Raises TooLarge if the array does not have `count` of them."""
     try:

@@ -4,7 +4,7 @@ The tables have UTC times without a time zone, so all times inside are such.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import DateTime
 from sqlalchemy.ext.compiler import compiles
@@ -27,8 +27,18 @@ def iso_time(time: datetime) -> str:
     return time.isoformat(timespec="microseconds") + "Z"
 
 
+# SQLite's has milliseconds. The zeros make it as long as the texts that it is compared with.
+_NOW_ON_SQLITE: Final = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+_NOW_ON_SERVERS: Final = "UTC_TIMESTAMP(6)"
+
+
+def sql_now(*, sqlite: bool) -> str:
+    """Return the database's time as SQL, so that the clocks of the hosts do not matter."""
+    return _NOW_ON_SQLITE if sqlite else _NOW_ON_SERVERS
+
+
 class server_time(FunctionElement[datetime]):  # noqa: N801 - as SQLAlchemy's own functions
-    """The database's time in SQL, so that the clocks of the hosts do not matter. SQLite's has milliseconds."""
+    """What `sql_now` returns, for SQLAlchemy Core."""
 
     type = DateTime()
     inherit_cache = True
@@ -36,10 +46,9 @@ class server_time(FunctionElement[datetime]):  # noqa: N801 - as SQLAlchemy's ow
 
 @compiles(server_time, "sqlite")
 def _on_sqlite(element: server_time, compiler: Any, **options: Any) -> str:
-    # As long as the texts that it is compared with.
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    return _NOW_ON_SQLITE
 
 
 @compiles(server_time)
 def _on_mysql(element: server_time, compiler: Any, **options: Any) -> str:
-    return "UTC_TIMESTAMP(6)"
+    return _NOW_ON_SERVERS

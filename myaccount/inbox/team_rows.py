@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.pipeline import is_sqlite, run_pipeline
+from ..database.pipeline import run_pipeline, select_rows
 from ..database.statements import placeholders
 from ..model.inbox import team, team_member
 from ..model.ledger import account, user
@@ -63,10 +63,9 @@ async def find_parties(
     connection: AsyncConnection, account_ids: Collection[str]
 ) -> tuple[dict[str, str], set[str]]:
     """Return the names of the accounts' users by user id, and which of the accounts a team watches."""
-    array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
     watched = "CASE WHEN team_id IS NOT NULL THEN account_id END"
-    rows = f"SELECT COUNT(*), {array}(user.user_id, user_name, {watched})) FROM account"
-    joined = f"{rows} JOIN user ON user.user_id = account.user_id WHERE account_id IN"
+    rows = select_rows(connection, f"user.user_id, user_name, {watched}")
+    joined = f"{rows} FROM account JOIN user ON user.user_id = account.user_id WHERE account_id IN"
     answers = await run_pipeline(
         connection, *[(f"{joined} ({placeholders(part)})", part) for part in _parts(account_ids)]
     )

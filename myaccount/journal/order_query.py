@@ -1,55 +1,29 @@
-"""The query of an order, which reads the database without the journal's writer."""
+"""The query of orders, which reads the database without the journal's writer."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..database.coalescing import Coalescer
 from ..database.database import Database
-from ..database.times import server_time
+from ..database.pipeline import is_sqlite, run_pipeline, select_rows
+from ..database.statements import placeholders
+from ..database.times import sql_now
 from ..ledger.records import EXPIRED
-from ..model.ledger import account, hold, order
 
-_payer = account.alias("payer")
-_payee = account.alias("payee")
-
-_ORDER = (
-    order.c.order_id,
-    order.c.order_type,
-    _payer.c.user_id,
-    _payee.c.user_id,
-    _payer.c.account_id,
-    _payee.c.account_id,
-    order.c.amount,
-    _payee.c.currency,
-    order.c.status,
-    order.c.reason,
-    order.c.created_at,
-    order.c.refunded,
-    order.c.target_order_id,
-    order.c.bulk_id,
-    order.c.note,
-    order.c.reference,
-    order.c.made_by,
+_ORDER: Final = (
+    "`order`.order_id, order_type, payer.user_id, payee.user_id, payer.account_id, payee.account_id, amount,"
+    " payee.currency, `order`.status, reason, refunded, target_order_id, bulk_id, note, reference, made_by,"
+    " `order`.created_at"
 )
-# A hold that has expired may not be ended yet.
-_HOLD = (
-    hold.c.status,
-    hold.c.captured,
-    hold.c.remaining,
-    hold.c.expires_at,
-    (hold.c.due_at <= server_time()).label("is_due"),
-)
-_DESCRIBE_ORDER = (
-    select(*_ORDER, *_HOLD)
-    .join_from(order, _payer, _payer.c.id == order.c.from_account)
-    .join(_payee, _payee.c.id == order.c.to_account)
-    .join(hold, hold.c.order_id == order.c.order_id, isouter=True)
-    .where(order.c.order_id == bindparam("order_id"))
-)
-_DESCRIBE_OWN_ORDER = _DESCRIBE_ORDER.where(
-    or_(_payer.c.user_id == bindparam("party"), _payee.c.user_id == bindparam("party"))
+_ORDER_LENGTH: Final = 17
+_HOLD: Final = "hold.status, captured, remaining, expires_at"
+_TABLES: Final = (
+    "`order` JOIN account AS payer ON payer.id = from_account JOIN account AS payee ON payee.id = to_account"
+    " LEFT JOIN hold ON hold.order_id = `order`.order_id"
 )
 
 
@@ -75,7 +49,6 @@ class OrderDescription(NamedTuple):
     currency: str
     status: str
     reason: str | None
-    created_at: datetime
     refunded: int
     # The order that a refund gives back, or the hold that the order is about.
     target: str | None
@@ -84,31 +57,47 @@ class OrderDescription(NamedTuple):
     reference: str | None
     # The id of the API key that made it, or the operator's name. None if an open service took it.
     made_by: str | None
+    created_at: datetime
     # None for other orders, and for a declined hold.
     hold: HoldDescription | None
 
+    def is_of(self, user_id: str) -> bool:
+        """Whether the user pays or is paid."""
+        return user_id in (self.from_user_id, self.to_user_id)
 
-async def query_order(database: Database, order_id: str, party: str | None = None) -> OrderDescription | None:
-    """Return the order as recorded, or None if there is none. With `party`, only if that user pays or is paid.
 
-    The database looks for the user, so an order of others takes as long as one that is not there.
-    """
-    statement = _DESCRIBE_ORDER if party is None else _DESCRIBE_OWN_ORDER
+def order_queries(database: Database) -> Coalescer[str, OrderDescription]:
+    """Return the coalesced query of an order as recorded, by order id."""
 
-    async def work(connection: AsyncConnection) -> OrderDescription | None:
-        row = (await connection.execute(statement, {"order_id": order_id, "party": party})).first()
-        if row is None:
-            return None
-        return OrderDescription(*[*row[: len(_ORDER)], _describe_hold(*row[len(_ORDER) :])])
+    async def find(order_ids: Collection[str]) -> dict[str, OrderDescription]:
+        return await database.read(partial(find_orders, order_ids=order_ids))
 
-    return await database.read(work)
+    return Coalescer(find)
+
+
+async def find_orders(connection: AsyncConnection, order_ids: Collection[str]) -> dict[str, OrderDescription]:
+    """Return the orders by id. Unknown ones are left out."""
+    # A hold that has expired may not be ended yet.
+    is_due = f"due_at <= {sql_now(sqlite=is_sqlite(connection))}"
+    query = f"{select_rows(connection, f'{_ORDER}, {_HOLD}, {is_due}')} FROM {_TABLES}"
+    (rows,) = await run_pipeline(
+        connection, (f"{query} WHERE `order`.order_id IN ({placeholders(order_ids)})", tuple(order_ids))
+    )
+    return {row[0]: _describe(row) for row in rows}
+
+
+def _describe(row: list[Any]) -> OrderDescription:
+    *order, created_at = row[:_ORDER_LENGTH]
+    hold = _describe_hold(*row[_ORDER_LENGTH:])
+    return OrderDescription(*[*order, datetime.fromisoformat(created_at), hold])
 
 
 def _describe_hold(
-    status: str | None, captured: int, remaining: int, expires_at: datetime, is_due: bool
+    status: str | None, captured: int, remaining: int, expires_at: str, is_due: bool
 ) -> HoldDescription | None:
     if status is None:
         return None
+    end = datetime.fromisoformat(expires_at)
     if is_due:
-        return HoldDescription(EXPIRED, captured, 0, expires_at)
-    return HoldDescription(status, captured, remaining, expires_at)
+        return HoldDescription(EXPIRED, captured, 0, end)
+    return HoldDescription(status, captured, remaining, end)

@@ -7,7 +7,8 @@ import pytest
 
 from myaccount.database import coalescing as coalescing_module
 from myaccount.database.coalescing import KEYS_LIMIT, Coalescer
-from myaccount.errors import Overloaded
+from myaccount.database.error_kinds import TooLarge
+from myaccount.errors import Overloaded, Unavailable, UserNotFound
 
 from ..conftest import Client
 from ..helpers.actions import balance, open_users, send
@@ -23,6 +24,8 @@ class Squares:
     async def fetch_many(self, keys: Collection[str]) -> dict[str, int]:
         self.fetched.append(set(keys))
         await self.released.acquire()
+        if "away" in keys:
+            raise Unavailable("The database is away.")
         if "poison" in keys:
             raise ZeroDivisionError
         return {key: int(key) ** 2 for key in keys if key.isdigit()}
@@ -87,18 +90,55 @@ async def test_beyond_the_limit_a_query_is_refused(monkeypatch: pytest.MonkeyPat
     assert await _results(tasks) == [1, 4, 9]
 
 
-async def test_a_failure_fails_all_that_wait_and_not_the_next() -> None:
+async def test_a_database_that_is_away_fails_all_that_wait_and_not_the_next() -> None:
     squares = Squares()
     coalescer = Coalescer(squares.fetch_many)
-    tasks = await _fetch(coalescer, "poison") + await _fetch(coalescer, "1", "2")
+    tasks = await _fetch(coalescer, "away") + await _fetch(coalescer, "1", "2")
     squares.released.release()
     results = await _results(tasks)
-    assert {type(result) for result in results} == {ZeroDivisionError}
+    assert {type(result) for result in results} == {Unavailable}
     # Each has its own error, since raising one adds to its traceback.
     assert len({id(result) for result in results}) == 3
     (next_,) = await _fetch(coalescer, "3")
     squares.released.release()
     assert await next_ == 9
+
+
+async def test_a_key_that_fails_fails_alone() -> None:
+    squares = Squares()
+    coalescer = Coalescer(squares.fetch_many)
+    tasks = await _fetch(coalescer, "0", "1", "poison", "3", "4", "poison")
+    for _ in range(10):
+        squares.released.release()
+    *others, again = await _results(tasks)
+    failed = others.pop(2)
+    assert others == [0, 1, 9, 16]
+    assert {type(failed), type(again)} == {ZeroDivisionError}
+    assert failed is not again
+
+
+async def test_keys_whose_values_are_too_large_together_are_fetched_in_parts() -> None:
+    fetched = []
+
+    async def find(keys: Collection[str]) -> dict[str, int]:
+        fetched.append(len(keys))
+        if len(keys) > 2:
+            raise TooLarge("The database returned a part.")
+        return {key: int(key) for key in keys}
+
+    coalescer = Coalescer(find)
+    assert await _results(await _fetch(coalescer, *map(str, range(7)))) == list(range(7))
+    assert sorted(fetched) == [1, 2, 2, 2, 3, 4, 7]
+
+
+async def test_an_error_instead_of_a_value_fails_its_key() -> None:
+    async def find(keys: Collection[str]) -> dict[str, int | Exception]:
+        return {"1": 1, "nobody": UserNotFound("There is no such user.")}
+
+    coalescer = Coalescer[str, int](find)
+    value, *errors = await _results(await _fetch(coalescer, "1", "nobody", "nobody"))
+    assert (value, {type(error) for error in errors}) == (1, {UserNotFound})
+    assert errors[0] is not errors[1]
 
 
 class Uncopyable(Exception):
@@ -109,15 +149,13 @@ class Uncopyable(Exception):
 
 
 async def test_an_error_that_cannot_be_copied_fails_the_query_and_not_the_next_ones() -> None:
-    errors = [Uncopyable(1, "words")]
-
     async def find(keys: Collection[str]) -> dict[str, int]:
-        if errors:
-            raise errors.pop()
+        if "poison" in keys:
+            raise Uncopyable(1, "words")
         return dict.fromkeys(keys, 1)
 
     coalescer = Coalescer(find)
-    results = await _results(await _fetch(coalescer, "1", "2"))
+    results = await _results(await _fetch(coalescer, "poison", "poison"))
     assert {type(result) for result in results} == {Uncopyable}
     async with asyncio.timeout(20):
         assert await coalescer.fetch("3") == 1

@@ -5,10 +5,13 @@ import asyncio
 from sqlalchemy import select, update
 
 from myaccount.database.database import Database
+from myaccount.journal.order_query import order_queries
 from myaccount.model.ledger import EXTERNAL_ACCOUNT, account, entry
 
 from ..conftest import Client
 from ..helpers.actions import balance, open_users, send, transfer
+from ..helpers.counted_reads import CountedReads
+from ..helpers.wallets import post, query_order
 
 
 async def test_a_recharge_and_a_transfer_move_money_and_can_be_queried(client: Client) -> None:
@@ -52,6 +55,47 @@ async def test_an_order_id_with_other_content_is_a_mismatch_and_moves_nothing(cl
         assert await transfer(client, "t1", payer, payee, amount) == (422, "order_mismatch", False)
     assert (await send(client, "/recharge", orderId="t1", userId="u2", amount="5"))[0] == 422
     assert (await balance(client, "u1"), await balance(client, "u2")) == ("95.00", "5.00")
+
+
+NOTE = 'a "b" \\ \U0001f4b0'
+# Of each kind, posted and declined: what is sent to which path.
+ORDERS: list[tuple[str, dict[str, object]]] = [
+    ("/recharge", {"userId": "u1", "amount": 100}),
+    ("/transfer", {"fromuserId": "u1", "touserId": "u2", "amount": 30, "note": NOTE, "reference": "é"}),
+    ("/transfer", {"fromuserId": "u2", "touserId": "u1", "amount": 31}),
+    ("/withdraw", {"userId": "u1", "amount": 5}),
+    ("/hold", {"fromuserId": "u1", "touserId": "u2", "amount": 20}),
+    ("/refund", {"originalOrderId": "o1", "amount": 10}),
+    ("/capture", {"holdOrderId": "o4", "amount": 15, "final": False}),
+    ("/hold", {"fromuserId": "u1", "amount": 500}),
+]
+
+
+async def test_orders_that_are_queried_at_once_are_described_as_each_alone(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    for number, (path, fields) in enumerate(ORDERS):
+        await post(client, path, orderId=f"o{number}", **fields)
+    bulk = {"type": "recharge", "orderId": f"o{len(ORDERS)}", "userId": "u2", "amount": 1}
+    await post(client, "/bulk", bulkId="b", orders=[bulk])
+    ids = [f"o{number}" for number in range(len(ORDERS) + 1)]
+    alone = [await query_order(client, id_) for id_ in ids]
+    assert [row["ORDER_ID"] for row in alone] == ids
+    assert {row["STATUS"] for row in alone} == {"posted", "declined", "held"}
+    assert (alone[1]["NOTE"], alone[1]["REFERENCE"], alone[1]["REFUNDED"]) == (NOTE, "é", "10.00")
+    assert await asyncio.gather(*[query_order(client, id_) for id_ in ids * 10]) == alone * 10
+    codes = await asyncio.gather(*[post(client, "/querorder", orderId=id_) for id_ in ("none", *ids)])
+    assert [answer.code for answer in codes] == ["order_not_found", *["done"] * len(ids)]
+
+
+async def test_orders_that_are_queried_at_once_are_one_statement(client: Client, database: Database) -> None:
+    await open_users(client, "u1")
+    for number in range(3):
+        await send(client, "/recharge", orderId=f"o{number}", userId="u1", amount="1")
+    counted = CountedReads(database)
+    asked = ["o0", "o1", "o2", "none"] * 20
+    found = await asyncio.gather(*map(order_queries(counted).fetch, asked))
+    assert [order and order.order_id for order in found] == [None if id_ == "none" else id_ for id_ in asked]
+    assert counted.reads == 1
 
 
 async def test_order_ids_are_compared_exactly(client: Client) -> None:
