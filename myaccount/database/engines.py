@@ -63,6 +63,8 @@ def mysql_engine(config: MysqlConfig, connections: int, freshness: Freshness) ->
 
 
 def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
+    from .file_connection import connect
+
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(file)),
         pool_size=connections,
@@ -71,7 +73,11 @@ def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
         hide_parameters=True,
         # The listener below begins transactions, never the driver by itself. The timeout, in seconds, is how long
         # an attempt waits for another program's lock on the file.
-        connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT_SECONDS},
+        connect_args={
+            "async_creator_fn": connect,
+            "isolation_level": None,
+            "timeout": LOCK_TIMEOUT_SECONDS,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")

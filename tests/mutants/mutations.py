@@ -43,6 +43,7 @@ DELIVERIES: Final = "myaccount/webhooks/deliveries.py"
 LISTENER: Final = "myaccount/listener/relay.py"
 REDIS_QUEUE: Final = "myaccount/listener/redis_queue.py"
 SERVERS: Final = "myaccount/settings/servers.py"
+FILE_CONNECTION: Final = "myaccount/database/file_connection.py"
 SERVER_CONNECTION: Final = "myaccount/database/server_connection.py"
 REDIS_CLIENT: Final = "myaccount/database/redis_client.py"
 CALLBACKS: Final = "myaccount/webhooks/endpoint.py"
@@ -132,6 +133,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " LIMIT {limit}", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, '" SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""', '" SKIP LOCKED"', "tests/database/test_batches.py"),
     Mutation(HOLD_SWEEPER, "self._journal.accepted != self._accepted", "self._journal.waiting", "tests/service/test_hold_sweeper.py"),
+    Mutation(FILE_CONNECTION, "except BaseException:", "except ZeroDivisionError:", "tests/database/test_file_connection.py"),
+    Mutation(FILE_CONNECTION, "thread.daemon = True", "pass", "tests/database/test_file_connection.py"),
     Mutation(SERVER_CONNECTION, "self._writer.transport.abort()", "pass", "tests/database/test_mysql_tls.py"),
     Mutation(HOLD_ENDS, "OR (due_at = %s AND id > %s)", "OR (due_at > %s AND id > %s)", "tests/service/test_many_hold_ends.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
