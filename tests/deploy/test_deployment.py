@@ -86,6 +86,8 @@ async def test_the_contract_is_kept_through_nginx_and_the_processes_of_superviso
         ("/limit", 1),
         ("/close", 1),
         ("/teammessage", 1),
+        ("/signin", 1),
+        ("/account/password", 1),
     ],
 )
 async def test_nginx_retries_only_idempotent_requests(
