@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.database import Database
 from ..errors import NotAMember, TeamNotFound, UserNotFound
 from .queries import Cursor, Message, MessageFilter, find_counters, find_page
-from .team_rows import find_team, find_users
+from .team_rows import find_membership, find_users
 from .writing import lock_inbox, mark_read
 
 # How many messages are marked in one transaction.
@@ -91,12 +91,12 @@ async def _check_access(connection: AsyncConnection, reader_id: str, team_id: st
     if not await find_users(connection, [reader_id]):
         raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
     if team_id:
-        team = await find_team(connection, team_id)
-        if team is not None and reader_id in team.members:
+        is_there, is_member = await find_membership(connection, team_id, reader_id)
+        if is_member:
             return
         # Also for a team that is not there, which so takes as long as one of others.
         was_member = bool(await find_counters(connection, MessageFilter(reader_id, team_id)))
-        if team is None:
+        if not is_there:
             raise TeamNotFound(f"There is no team {team_id!r}.", field="teamId")
         if not was_member:
             raise NotAMember(f"User {reader_id!r} is not a member of team {team_id!r}.", field="userId")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import run_pipeline, select_rows
@@ -32,6 +32,14 @@ async def find_team(connection: AsyncConnection, team_id: str, *, lock: bool = F
         return None
     members = select(team_member.c.user_id).where(team_member.c.team_id == team_id)
     return Team(team_id, name, list((await connection.execute(members.order_by(team_member.c.user_id))).scalars()))
+
+
+async def find_membership(connection: AsyncConnection, team_id: str, user_id: str) -> tuple[bool, bool]:
+    """Return whether there is such a team, and whether the user is a member: by one statement in each case."""
+    of_user = and_(team_member.c.team_id == team.c.team_id, team_member.c.user_id == user_id)
+    query = select(team_member.c.user_id).join_from(team, team_member, of_user, isouter=True)
+    found = (await connection.execute(query.where(team.c.team_id == team_id))).first()
+    return found is not None, found is not None and found.user_id is not None
 
 
 async def insert_team(connection: AsyncConnection, team_id: str, name: str, now: datetime) -> None:

@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 
 from myaccount.access.keys import create_key
 from myaccount.access.scopes import SCOPES
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import gate_key, scopes_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
+from myaccount.routes import Scopes
 
 from ..conftest import Client, ClientOf
 
 # Of a key that may do everything.
 ALL = SCOPES
+# These are about an operator's own session, which no key and no token has.
+OPERATORS_PATHS = {"/signout", "/account", "/account/password", "/account/sessions"}
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -35,6 +38,13 @@ async def new_key(
 def client_with(client: Client, key: str) -> Client:
     """Return another client of the same server, which sends the key; it is closed with its `async with`."""
     return ClientOf(client.server, headers=bearer(key))
+
+
+def routes_of(client: Client) -> list[tuple[str, str, Scopes]]:
+    """Return the method, the path and the scopes of each route of the client's service."""
+    app = client.server.app  # type: ignore[attr-defined]
+    scopes = app[scopes_key]
+    return [(route.method, route.resource.canonical, scopes[route.resource]) for route in app.router.routes()]
 
 
 def without(scopes: Collection[str]) -> list[str]:

@@ -8,30 +8,21 @@ import pytest
 
 from myaccount.access.keys import KeyRow, revoke_keys
 from myaccount.access.scopes import OWN, SCOPES
-from myaccount.appkeys import gate_key, scopes_key
+from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
 
 from ..conftest import Client, Section
-from ..helpers.callers import ALL, bearer, new_key, read_keys_again, without
+from ..helpers.callers import ALL, OPERATORS_PATHS, bearer, new_key, read_keys_again, routes_of, without
 
 OPEN_PATHS = {"/healthz", "/readyz", "/opeacclistentest", "/favicon.ico", "/signin"}
-# These are about an operator's own session, which no key has.
-OPERATORS_PATHS = {"/signout", "/account", "/account/password", "/account/sessions"}
 UNKNOWN = f"mak_{'a' * 12}_{'0' * 64}"
 
 
 @pytest.fixture
 def queue() -> Section:
     return {"access": "keys"}
-
-
-def _routes(client: Client) -> list[tuple[str, str, tuple[str, ...] | None]]:
-    """Return the method, the path and the scopes of each route."""
-    app = client.server.app  # type: ignore[attr-defined]
-    scopes = app[scopes_key]
-    return [(route.method, route.resource.canonical, scopes[route.resource]) for route in app.router.routes()]
 
 
 async def _answer(
@@ -46,14 +37,14 @@ async def _answer(
 
 
 async def test_only_what_the_contract_names_is_open(client: Client) -> None:
-    found = {path for _, path, scopes in _routes(client) if scopes is None}
+    found = {path for _, path, scopes in routes_of(client) if scopes is None}
     assert {path for path in found if not path.startswith("/static/")} == OPEN_PATHS
     for path in found:
         assert (await _answer(client, "GET", path, {}))[0] == 200
 
 
 async def test_each_scope_of_a_route_is_one_that_a_caller_may_have(client: Client) -> None:
-    assert {scope for _, _, scopes in _routes(client) for scope in scopes or ()} <= {*SCOPES, OWN}
+    assert {scope for _, _, scopes in routes_of(client) for scope in scopes or ()} <= {*SCOPES, OWN}
 
 
 async def test_every_route_refuses_callers_without_a_key_that_works_and_tells_them_no_more(
@@ -72,7 +63,7 @@ async def test_every_route_refuses_callers_without_a_key_that_works_and_tells_th
         {"Authorization": f"Basic {right}"},
         {"X-API-Key": right},
     ]
-    routes = [route for route in _routes(client) if route[2] is not None]
+    routes = [route for route in routes_of(client) if route[2] is not None]
     assert len(routes) > 40
     for method, path, _ in routes:
         answers = [await _answer(client, method, path, headers) for headers in refused]
@@ -87,9 +78,9 @@ async def test_every_route_wants_its_scope_and_no_other_will_do(client: Client, 
     alone = {scope: bearer(await new_key(database, scope.replace(":", "."), scope)) for scope in SCOPES}
     others = {
         scopes: bearer(await new_key(database, f"others{number}", *without(scopes)))
-        for number, scopes in enumerate({scopes for _, _, scopes in _routes(client) if scopes})
+        for number, scopes in enumerate({scopes for _, _, scopes in routes_of(client) if scopes})
     }
-    for method, path, scopes in _routes(client):
+    for method, path, scopes in routes_of(client):
         if not scopes:
             continue
         status, body, _ = await _answer(client, method, path, others[scopes])
