@@ -24,6 +24,7 @@ from .servers import (
     database_and_queue,
     fill_embedded,
     my_account,
+    new_key,
     processes,
     resident_mib,
     service,
@@ -114,12 +115,12 @@ class Bench:
             note(self.samples, "inbox of 1,000,000", name, result)
 
     def production(self) -> None:
-        """Measure the cost of nginx and of the metrics, in short alternating turns, because it is small."""
+        """Measure the cost of nginx, metrics and keys, in short alternating turns, because it is small."""
         with ExitStack() as stack:
 
             def start(module: str, **sections: Any) -> str:
                 mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
-                sections |= {"mysql": mysql, "redis": self._redis, **WITHOUT_LISTENER}
+                sections = {"mysql": mysql, "redis": self._redis, **WITHOUT_LISTENER, **sections}
                 own = my_account(self._folder, self._workers, module, **sections)
                 return stack.enter_context(own)[0]
 
@@ -127,10 +128,18 @@ class Bench:
             watched = free_port()
             measured = start("myaccount", metrics={"port": watched})
             uncounted = start("bench.peers.uncounted")
+            mysql = self._mariadb.mysql_section(self._mariadb.filled_database(ACCOUNTS))
+            key = new_key(self._folder, mysql)
+            locked = start("myaccount", metrics={"port": free_port()}, mysql=mysql, access="keys")
             behind = start("myaccount", metrics={"port": free_port()}, **BEHIND_NGINX)
             nginx = Nginx(self._folder / "nginx", int(behind.rpartition(":")[2])).start()
             stack.callback(nginx.stop)
-            turns = (("with metrics", measured), ("without metrics", uncounted), ("through nginx", nginx.address))
+            turns = (
+                ("with metrics", measured),
+                ("without metrics", uncounted),
+                ("with a key", locked),
+                ("through nginx", nginx.address),
+            )
             for turn in range(TURNS):
                 # The order matters too, so it alternates.
                 for what, address in turns if turn % 2 else turns[::-1]:
@@ -138,7 +147,8 @@ class Bench:
                     asking = Timer(TURN_SECONDS / 2, scrape, [watched])
                     if address == measured:
                         asking.start()
-                    note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS))
+                    sent = key if address == locked else None
+                    note(self.samples, "MyAccount", what, wrk(address, "transfer", TURN_SECONDS, key=sent))
 
     def overload(self) -> None:
         """Measure how soon orders beyond the limit are refused: accounts are locked, and few orders may wait."""

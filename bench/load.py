@@ -32,6 +32,7 @@ def wrk(
     accounts: int = 10_000,
     connections: int | None = None,
     refusals: bool = False,
+    key: str | None = None,
     workers: Sequence[int] = (),
     database: Sequence[int] = (),
     settle: Callable[[], None] = lambda: None,
@@ -49,6 +50,7 @@ def wrk(
         used_before = cpu_seconds(workers), cpu_seconds(database)
         words = [program("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "10s"]
         words += ["-s", f"bench/load/{script}.lua", address, "--", pattern, str(accounts), f"run{run}-", str(run)]
+        words += [key] if key else []
         printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
         settle()
     result: dict[str, Any] = json.loads(printed.splitlines()[-1])

@@ -62,6 +62,7 @@ RATIOS = (
     ("order queries / balance queries", ("MyAccount", "order queries"), ("MyAccount", "balance queries"), 0.9),
     ("through nginx / straight", ("MyAccount", "through nginx"), ("MyAccount", "with metrics"), 0.8),
     ("with metrics / without them", ("MyAccount", "with metrics"), ("MyAccount", "without metrics"), 0.97),
+    ("with a key / without", ("MyAccount", "with a key"), ("MyAccount", "with metrics"), 0.97),
     ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
 )
 

@@ -211,3 +211,13 @@ def resident_mib(pids: Sequence[int]) -> float:
     """Return the resident memory of the largest of the processes."""
     pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def new_key(folder: Path, mysql: dict[str, Any]) -> str:
+    """Return a new API key of the service in this database, which may move money."""
+    file = folder / "keys.yaml"
+    file.write_text(json.dumps({"mysql": mysql, "log_folder": ""}))
+    words = [sys.executable, "-m", "myaccount", "keys", "create", "-c", str(file)]
+    words += ["--name", "bench", "--scopes", "money:move"]
+    printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+    return printed.split()[-1]

@@ -1,6 +1,6 @@
 -- What all loads share: the arguments, drawing accounts and order ids, requests, and the report.
 -- Arguments: uniform or hot (every transfer pays the first account), the number of accounts, a prefix for the ids, a
--- seed.
+-- seed, and an API key, if the service wants one.
 
 local form = {["Content-Type"] = "application/x-www-form-urlencoded"}
 local pattern, accounts, prefix
@@ -12,6 +12,7 @@ per_reply = 1
 function init(arguments)
   pattern, accounts, prefix = arguments[1], tonumber(arguments[2]), arguments[3]
   math.randomseed(tonumber(arguments[4]))
+  if arguments[5] then form["Authorization"] = "Bearer " .. arguments[5] end
 end
 
 function new_id()
