@@ -314,6 +314,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/audit.py", "    if row not in [dict(found) for", "    if True or row not in [dict(found) for", "tests/service/test_audit.py"),
     Mutation("myaccount/ledger/account_rules.py", "    if command.doer is not None:\n", "    if False:\n", "tests/service/test_audit.py"),
     Mutation("myaccount/controller/operator_pages.py", 'return value if _OWN_PAGE.fullmatch(value) else "/"', "return value", "tests/service/test_operators.py"),
+    Mutation("deploy/nginx.conf", "        error_log /dev/null;\n", "", "tests/deploy/test_no_secrets.py"),
+    Mutation(CALLBACKS, "return f\"the request failed: {self._reason(error)}\"", "return f\"the request failed: {self._url}\"", "tests/deploy/test_no_secrets.py"),
     Mutation("deploy/nginx.conf", "|signin|account/password)$", ")$", "tests/deploy/test_deployment.py"),
     Mutation("sql/migrations/versions/0004_access.py", "        if is_there and _has_rows(connection, table):\n            continue\n", "", "tests/database/test_access_migration.py"),
 )  # fmt: skip
