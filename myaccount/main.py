@@ -58,12 +58,13 @@ from .listener.hold_sweeper import HoldSweeper
 from .listener.live_notifications import LiveNotifications
 from .listener.queues import MemoryQueue
 from .listener.relay import Relay
-from .middlewares import MIDDLEWARES, complete_headers
+from .middlewares import MIDDLEWARES
 from .migrations.startup import find_schema_time, prepare_schema
 from .observability.log_setup import protocol_logger
 from .observability.refusal_log import Refusals
 from .operations_port import operations_context
 from .readiness import Health
+from .replies import complete_headers
 from .routes import setup_routes, setup_sign_in_routes
 from .serving import end_process
 from .settings.loading import callbacks_of

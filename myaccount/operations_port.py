@@ -14,7 +14,7 @@ from aiohttp import web
 from .access.authentication import authentication
 from .access.guard import guard
 from .appkeys import config_key, database_key, ending_key, gate_key, health_key, journal_key
-from .middlewares import OPERATIONS_MIDDLEWARES, complete_headers
+from .middlewares import OPERATIONS_MIDDLEWARES
 from .observability.metrics import (
     CONNECTIONS,
     CONNECTIONS_LIMIT,
@@ -26,6 +26,7 @@ from .observability.metrics import (
 )
 from .observability.slot_values import MULTIPROCESS
 from .protocol import Runner
+from .replies import complete_headers
 from .routes import setup_operations_routes
 from .serving import open_site
 

@@ -46,10 +46,6 @@ class Route(NamedTuple):
     methods: tuple[str, ...] = ("POST",)
 
 
-def _order(operation: Operation[Any]) -> Route:
-    return Route(operation, partial(submit_order, operation))
-
-
 def _change(operation: Operation[Any]) -> Route:
     return Route(operation, partial(submit_change, operation))
 
@@ -59,6 +55,16 @@ ANY: Final = ()
 # Everybody: these reply nothing of anybody.
 EVERYBODY: Final = None
 
+ORDERS: Final[tuple[Operation[Any], ...]] = (
+    orders.RECHARGE,
+    orders.TRANSFER,
+    orders.WITHDRAW,
+    orders.REFUND,
+    holds.HOLD,
+    holds.CAPTURE,
+    holds.RELEASE,
+    holds.EXTEND,
+)
 ROUTES: Final = (
     Route(accounts.OPEN_ACCOUNT, accounts.openacc),
     Route(accounts.ADD_ACCOUNT, accounts.addaccount),
@@ -67,14 +73,7 @@ ROUTES: Final = (
     _change(account_settings.CLOSE),
     _change(account_settings.LIMIT),
     Route(account_settings.ACCOUNT_LOG, account_settings.accountlog, ("POST", "GET")),
-    _order(orders.RECHARGE),
-    _order(orders.TRANSFER),
-    _order(orders.WITHDRAW),
-    _order(orders.REFUND),
-    _order(holds.HOLD),
-    _order(holds.CAPTURE),
-    _order(holds.RELEASE),
-    _order(holds.EXTEND),
+    *[Route(order, partial(submit_order, order)) for order in ORDERS],
     Route(bulk_orders.BULK, bulk.bulk),
     Route(orders.QUERY_ORDER, orders.querorder),
     Route(messages.LIST_MESSAGES, messages.messages, ("POST", "GET")),

@@ -1,7 +1,7 @@
 """Lets a request in if its key, token or session works, and has a scope of the route."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -14,6 +14,7 @@ from ..middlewares import Handler, Reply
 from ..settings.schema import Config
 from .callers import Caller
 from .cookies import find_cookie
+from .gate import Gate
 from .keys import KEY_PATTERN
 from .scopes import OWN
 
@@ -56,6 +57,13 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
         if session_key in request:
             await request.app[sessions_key].note_use(request[session_key])
     return await handler(request)
+
+
+def known_caller(headers: Mapping[str, str], scopes: Collection[str], gate: Gate) -> Caller | None:
+    """Return who sends a request by a key that has one of the scopes, or None if only the middleware can tell."""
+    key = _KEY.fullmatch(headers.get(hdrs.AUTHORIZATION, ""))
+    caller = gate.known_owner_of_key(*key.groups()) if key else None
+    return None if caller is None or caller.scopes.isdisjoint(scopes) else caller
 
 
 async def is_known_still(request: web.Request) -> bool:

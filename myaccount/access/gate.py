@@ -37,6 +37,11 @@ class Gate:
         keys = self._keys.current() or await self._keys.refreshed()
         return keys.find(key_id, secret)
 
+    def known_owner_of_key(self, key_id: str, secret: str) -> Caller | None:
+        """Return who has the key, or None if it does not work or the keys must be read first."""
+        keys = self._keys.current()
+        return None if keys is None else keys.find(key_id, secret)
+
     async def owner_of_token(self, token: str) -> Caller | None:
         """Return whose token it is, or None if it does not work."""
         return owner_of_token(token, await self.signing())

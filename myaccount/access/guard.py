@@ -5,6 +5,7 @@ rebinding), which makes the replies readable to it. The browser then still names
 put before the service may name the service's own address instead of that site, but most tell that they forward.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, cast
 
@@ -18,7 +19,7 @@ from ..problems import DETAIL_BY_CODE
 from ..settings.loading import LISTENER_TEST_PATH
 from ..settings.schema import Config
 from ..system.host_names import is_local, requested_host
-from .proxies import Proxies, was_forwarded
+from .proxies import Head, Proxies, was_forwarded
 
 # These answer anybody, by any name: load balancers send names of their own, and the service calls the last one at
 # its configured address. Their replies hold nothing of a user.
@@ -34,7 +35,23 @@ _SEC_FETCH_SITE: Final = istr("Sec-Fetch-Site")
 
 
 def guard(config: Config) -> Middleware:
-    """Return the middleware. It refuses by the head of the request alone, before its body is read."""
+    """Return the middleware."""
+    check = guard_check(config)
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> Reply:
+        check(request)
+        return await handler(request)
+
+    # aiohttp's types allow only handlers that return responses.
+    return cast("Middleware", guarded)
+
+
+def guard_check(config: Config) -> Callable[[Head], None]:
+    """Return the check of a request by its head alone, before its body is read.
+
+    It raises UnknownHost and CrossSite.
+    """
     named = frozenset(config["hosts"])
     # A key is proof enough: a browser cannot be made to send it by another name.
     any_name = config.get("access") == "keys"
@@ -48,7 +65,7 @@ def guard(config: Config) -> Middleware:
             return False
         return any_name or host in named or (by_loopback and is_local(host))
 
-    def is_known(request: web.Request, hosts: list[str]) -> bool:
+    def is_known(request: Head, hosts: list[str]) -> bool:
         if not all(known(host, by_loopback=True) for host in hosts):
             return False
         # Clients of a proxy are on other machines, for which the service's own address is no name of it.
@@ -56,20 +73,17 @@ def guard(config: Config) -> Middleware:
             return True
         return any(known(host, by_loopback=False) for host in hosts)
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> Reply:
+    def check(request: Head) -> None:
         hosts = _hosts(request)
         if not is_known(request, hosts) and request.rel_url.raw_path not in OPEN_PATHS:
             raise UnknownHost(DETAIL_BY_CODE[UnknownHost.code])
         if request.method not in SAFE_METHODS and _is_cross_site(request, hosts):
             raise CrossSite(DETAIL_BY_CODE[CrossSite.code])
-        return await handler(request)
 
-    # aiohttp's types allow only handlers that return responses.
-    return cast("Middleware", check)
+    return check
 
 
-def _hosts(request: web.Request) -> list[str]:
+def _hosts(request: Head) -> list[str]:
     """Return each name, with its port, by which the request says that it reaches the service.
 
     A proxy that replaces Host usually tells the original. The target of a request may name a host as well.
@@ -86,7 +100,7 @@ def _hosts(request: web.Request) -> list[str]:
     return hosts
 
 
-def _is_cross_site(request: web.Request, hosts: list[str]) -> bool:
+def _is_cross_site(request: Head, hosts: list[str]) -> bool:
     headers = request.headers
     if headers.get(_SEC_FETCH_SITE, "none") not in OWN_SITES:
         return True

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
+from yarl import URL
 
 from ..system.host_names import is_loopback
 
@@ -20,10 +21,24 @@ _FORWARDING: Final = (
 )
 
 
-def was_forwarded(request: web.Request) -> bool:
+class Head(Protocol):
+    """What a request has before its body."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def raw_path(self) -> str: ...
+    @property
+    def rel_url(self) -> URL: ...
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def remote(self) -> str | None: ...
+
+
+def was_forwarded(request: Head) -> bool:
     """Whether a proxy says that it passed the request on."""
-    headers = request.headers
-    return any(name in headers for name in _FORWARDING)
+    return any(map(request.headers.__contains__, _FORWARDING))
 
 
 class Proxies:
@@ -32,7 +47,7 @@ class Proxies:
     def __init__(self, trusted: Iterable[str]) -> None:
         self._networks = [ip_network(network) for network in trusted]
 
-    def client_address(self, request: web.Request) -> str:
+    def client_address(self, request: Head) -> str:
         """Return the address of the client: the one nearest to the service that is no trusted proxy.
 
         It is empty for a Unix socket, whose other end has none.
@@ -50,7 +65,7 @@ class Proxies:
                     break
         return "" if client is None else str(client)
 
-    def is_client_local(self, request: web.Request) -> bool:
+    def is_client_local(self, request: Head) -> bool:
         """Whether a trusted proxy says that it passed the request on for a client on this machine."""
         if not self._trusts(_address(request.remote or "")) or hdrs.X_FORWARDED_FOR not in request.headers:
             return False

@@ -39,19 +39,24 @@ class Rates:
 
     async def allow(self, rate: Rate) -> bool:
         """Count a request; return whether it is within the rate."""
-        number = int(time.time())
-        second = self._seconds.get(rate.name)
-        if second is None or second.number != number:
-            second = self._seconds[rate.name] = _Second(number)
+        second = self._current(rate)
         if not second.left and second.more:
             async with second.lock:
                 # Another request may have asked meanwhile.
                 if not second.left and second.more:
-                    second.left, second.more = await self._take(rate, number)
-        if not second.left:
-            return False
-        second.left -= 1
-        return True
+                    second.left, second.more = await self._take(rate, second.number)
+        return second.count()
+
+    def allow_now(self, rate: Rate) -> bool:
+        """Count a request if it is granted already; return whether it is. If not, `allow` tells."""
+        return self._current(rate).count()
+
+    def _current(self, rate: Rate) -> "_Second":
+        number = int(time.time())
+        second = self._seconds.get(rate.name)
+        if second is None or second.number != number:
+            second = self._seconds[rate.name] = _Second(number)
+        return second
 
 
 class _Second:
@@ -62,3 +67,10 @@ class _Second:
         self.left = 0
         self.more = True
         self.lock = asyncio.Lock()
+
+    def count(self) -> bool:
+        """Count a request if one is left; return whether it was."""
+        if not self.left:
+            return False
+        self.left -= 1
+        return True

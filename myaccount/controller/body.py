@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 
 from ..appkeys import expects_body_key
 from ..errors import InvalidRequest, Overloaded
@@ -112,9 +112,18 @@ def read_query(request: web.Request) -> dict[str, str]:
         raise InvalidRequest("The query is not UTF-8.") from None
 
 
+def is_plain_form(headers: Mapping[str, str]) -> bool:
+    """Whether a body is a form, in the spelling of nearly all clients."""
+    return headers.get(hdrs.CONTENT_TYPE) == _FORM and hdrs.CONTENT_ENCODING not in headers
+
+
+def form_fields(body: bytes) -> dict[str, Any]:
+    """Return the fields of a form. Raises InvalidRequest if it is not UTF-8, or repeats a field."""
+    return _decode(body, _parse_form)
+
+
 def _parser(request: web.Request) -> Callable[[str], dict[str, Any]]:
-    if request.headers.get("Content-Type") == _FORM and "Content-Encoding" not in request.headers:
-        # The spelling of nearly all clients.
+    if is_plain_form(request.headers):
         return _parse_form
     if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", ())):
         raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")

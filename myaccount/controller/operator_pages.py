@@ -14,8 +14,8 @@ from ..access.proxies import is_direct
 from ..access.sessions import LIFETIME, Session
 from ..appkeys import database_key, gate_key, proxies_key, session_key, sessions_key, sign_in_key
 from ..errors import InvalidRequest, NotAllowed, RequestError, Unauthenticated
-from ..middlewares import note_refusal
 from ..problems import STATUS_BY_CODE
+from ..replies import note_refusal
 from ..system.host_names import is_local, requested_host
 from .field_kinds import Kind, PageRule, text
 from .operation import Field, Operation, Texts
@@ -200,7 +200,7 @@ def _refused(request: web.Request, error: RequestError, template: str, **context
     """Show a browser the error on the page. Others get the error, which is raised."""
     if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         raise error
-    note_refusal(request, error)
+    note_refusal(request.app, error)
     response = render(request, template, problem=error, chinese=_CHINESE.get(error.code, ""), **context)
     response.set_status(STATUS_BY_CODE[error.code])
     response.headers.update(error.headers)

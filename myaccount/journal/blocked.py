@@ -4,11 +4,10 @@ They are retried every few milliseconds until the row is free or their time is o
 journal's batches.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Collection
 from copy import copy
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from ..database.retries import TRANSACTION_TIMEOUT_SECONDS
 from ..errors import Overloaded, Unavailable
@@ -24,11 +23,22 @@ WAIT_SECONDS: Final = TRANSACTION_TIMEOUT_SECONDS
 BLOCKED_LIMIT: Final = 1_000
 
 
+class Answer(Protocol):
+    """What gets a command's outcome or an error: a future, or what does the same for less.
+
+    It may be done before, because nobody waits for it any more.
+    """
+
+    def done(self) -> bool: ...
+    def set_result(self, outcome: Outcome, /) -> None: ...
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
 class Submitted(NamedTuple):
-    """A command, the future of its outcome, and the event loop's time when it was submitted."""
+    """A command, what gets its outcome, and the event loop's time when it was submitted."""
 
     command: Command
-    outcome: "asyncio.Future[Outcome]"
+    outcome: Answer
     submitted_at: float
 
     @property

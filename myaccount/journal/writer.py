@@ -16,7 +16,7 @@ from ..database.database import Database
 from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
-from .blocked import RETRY_SECONDS, BlockedOrders, Submitted
+from .blocked import RETRY_SECONDS, Answer, BlockedOrders, Submitted
 from .posting import Poster
 from .settling import BATCH_LIMIT, Settler
 
@@ -75,17 +75,24 @@ class Journal:
         Raises Overloaded if too many commands wait: the command was not accepted. Raises Unavailable if the
         database fails: the command may or may not be committed. Send it again to learn its outcome.
         """
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.accept(command, outcome)
+        return await outcome
+
+    def accept(self, command: Command, outcome: Answer) -> None:
+        """Have the command settled; `outcome` gets its outcome or the database's error.
+
+        Raises Overloaded and Unavailable if it is not accepted.
+        """
         if self._closing:
             raise Unavailable("The service is ending. Send the same order again in a moment.")
         self.refuse_if_full()
-        loop = asyncio.get_running_loop()
-        order = Submitted(command, loop.create_future(), loop.time())
+        order = Submitted(command, outcome, asyncio.get_running_loop().time())
         self._waiting.append(order)
         self._waiting_orders += order.weight
         self.accepted += 1
         if len(self._waiting) >= self._wanted:
             self._ready.set()
-        return await order.outcome
 
     def refuse_if_full(self) -> None:
         """Raise Overloaded if further commands are refused."""

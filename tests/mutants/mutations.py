@@ -215,7 +215,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(COALESCING, "if isinstance(error, Overloaded | Unavailable) and not isinstance(error, TooLarge):", "if True:", "tests/database/test_coalescing.py"),
     Mutation(COALESCING, " and not isinstance(error, TooLarge):", ":", "tests/database/test_coalescing.py"),
     # What every request meets, and what it may hold.
-    Mutation(MIDDLEWARES, '        reply.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),
+    Mutation("myaccount/replies.py", '        response.headers["Idempotent-Replayed"] = "true"\n', "        pass\n", "tests/service/test_orders.py"),
     Mutation(MIDDLEWARES, "_REQUEST_ID.fullmatch(given)", "given", "tests/service/test_log.py"),
     Mutation(KINDS, "if len(value) > limit:", "if len(value) >= limit:", "tests/service/test_bad_input.py"),
     Mutation(BODY, "    if len(fields) < len(pairs):\n", "    if False:\n", "tests/service/test_bad_input.py"),
@@ -286,7 +286,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/keys.py", "end = min(now + overlap, earlier.expires_at or datetime.max)", "end = now + overlap", "tests/database/test_access_keys.py"),
     Mutation("myaccount/access/signing.py", ".values(seen_at=now)", ".values(seen_at=signing_key.c.seen_at)", "tests/service/test_clock_set_back.py"),
     Mutation("myaccount/access/signing.py", "clock.tell(max(seen_at, theirs))", "clock.tell(theirs)", "tests/database/test_service_time.py"),
-    Mutation("myaccount/access/rates.py", "        second.left -= 1\n", "", "tests/unit/test_rates.py"),
+    Mutation("myaccount/access/rates.py", "        self.left -= 1\n", "", "tests/unit/test_rates.py"),
     Mutation("myaccount/access/shared_counts.py", "min(wanted, rate.per_second - (taken - wanted))", "wanted", "tests/service/test_rate_limits.py"),
     Mutation("myaccount/access/authentication.py", "if scopes and caller.scopes.isdisjoint(scopes):", "if False:", "tests/service/test_keys.py"),
     Mutation("myaccount/access/tokens.py", "if expires_at > _seconds(signing.clock.now()) else None", "", "tests/service/test_user_tokens.py"),

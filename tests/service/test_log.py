@@ -98,7 +98,7 @@ async def test_all_lines_of_a_request_have_its_id(
         problem = await response.json(content_type=None)
     assert (response.status, problem["code"]) == (500, "internal_error")
     assert "broken" not in str(problem)
-    assert "ERROR myaccount.middlewares [r-1] The handler of /queryacc failed." in log.text
+    assert "ERROR myaccount.replies [r-1] The handler of /queryacc failed." in log.text
 
 
 async def test_no_card_number_or_password_reaches_the_log(

@@ -29,6 +29,7 @@ FLOORS = [
     {"migrations"},
     {"model", "database"},
     {"middlewares", "protocol"},
+    {"replies"},
     {"appkeys", "problems"},
     {"observability"},
     {"settings"},
