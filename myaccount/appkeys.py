@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
+    from aiohttp.web_protocol import RequestHandler
+
     from .access.callers import Caller
     from .access.gate import Gate
     from .access.proxies import Proxies
@@ -46,6 +48,8 @@ not_found_page_key: Final[web.AppKey["Callable[[web.Request], web.Response]"]] =
 refusals_key: Final[web.AppKey["Refusals"]] = web.AppKey("refusals")
 # Set when shutdown begins. From then on, replies close their connections, so that clients open others elsewhere.
 ending_key: Final[web.AppKey["asyncio.Event"]] = web.AppKey("ending")
+# Makes the connection of a client, where that is no Connection of protocol.py.
+connection_key: Final[web.AppKey["Callable[..., RequestHandler]"]] = web.AppKey("connection")
 
 # The parser's error, for a request that is not valid HTTP.
 malformed_key: Final[web.RequestKey[BaseException]] = web.RequestKey("malformed", BaseException)

@@ -51,6 +51,7 @@ from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
 from .database.start_errors import DatabaseAway
+from .fast_path import setup_fast_path
 from .inbox.feed import MessageFeed
 from .journal.order_query import order_queries
 from .journal.writer import Journal
@@ -98,6 +99,8 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     setup_routes(app)
     if config.get("access") == "keys":
         setup_sign_in_routes(app)
+    if config["fast_path"]:
+        setup_fast_path(app)
     # Each needs the ones before it. They close in reverse order.
     database = partial(database_context, needed=database_needed)
     app.cleanup_ctx.extend(

@@ -1,5 +1,6 @@
-"""Changes how aiohttp's HTTP protocol behaves. Only this file uses names that aiohttp keeps private.
+"""Changes how aiohttp's HTTP protocol behaves.
 
+Only this file and fast_connection.py use names that aiohttp keeps private.
 tests/service/test_protocol.py fails when a new version of aiohttp changes them.
 """
 
@@ -18,11 +19,11 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from .appkeys import expects_body_key, malformed_key
+from .appkeys import connection_key, expects_body_key, malformed_key
 
 # Longer than any path of the service.
 PATH_LIMIT: Final = 256
-_HEAD_END: Final = b"\r\n\r\n"
+HEAD_END: Final = b"\r\n\r\n"
 
 
 class Runner(web.AppRunner):
@@ -36,18 +37,19 @@ class Runner(web.AppRunner):
         return [socket for server in servers if server is not None for socket in server.sockets]
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server())
+        return Server(await super()._make_server(), self.app.get(connection_key, Connection))
 
 
 class Server(web.Server):
-    """A server that uses this file's Connection."""
+    """A server whose connections are made by `connect`, a subclass of this file's Connection."""
 
-    def __init__(self, made: web.Server) -> None:
+    def __init__(self, made: web.Server, connect: Callable[..., RequestHandler]) -> None:
         request_factory = partial(_make_request, made.request_factory)
         super().__init__(made.request_handler, request_factory=request_factory, **made._kwargs)
+        self._connect = connect
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return self._connect(self, loop=self._loop, **self._kwargs)
 
 
 class Connection(RequestHandler):
@@ -68,13 +70,17 @@ class Connection(RequestHandler):
         it for another protocol.
         """
         for part in _parts(data):
-            super().data_received(part)
-            if self._upgraded and not self._message_tail and self._parser is not None:
-                # The service accepts no upgrade, so more HTTP follows.
-                self._parser.set_upgraded(False)
-                self._upgraded = False
-            if self._messages:
-                self._note_last()
+            self._parse(part)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse the data. Nothing may stand behind the head of a request for an upgrade."""
+        super().data_received(data)
+        if self._upgraded and not self._message_tail and self._parser is not None:
+            # The service accepts no upgrade, so more HTTP follows.
+            self._parser.set_upgraded(False)
+            self._upgraded = False
+        if self._messages:
+            self._note_last()
 
     def _note_last(self) -> None:
         message, body = self._messages[-1]
@@ -127,8 +133,8 @@ class Connection(RequestHandler):
 def _parts(data: bytes) -> list[bytes]:
     """Split the data after the end of each head, even if the end began in earlier data."""
     rest = data.lstrip(b"\r\n")
-    *heads, last = rest.split(_HEAD_END)
-    parts = (data[: len(data) - len(rest)], *[head + _HEAD_END for head in heads], last)
+    *heads, last = rest.split(HEAD_END)
+    parts = (data[: len(data) - len(rest)], *[head + HEAD_END for head in heads], last)
     # aiohttp passes empty data to continue with what the parser has kept.
     return [part for part in parts if part] or [data]
 

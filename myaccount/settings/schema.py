@@ -40,6 +40,7 @@ class Config(TypedDict):
     log_file: NotRequired[str]
     log_level: str
     log_format: str
+    fast_path: bool
     journal: JournalConfig
     listener: ListenerConfig
     metrics: NotRequired[MetricsConfig]
@@ -80,6 +81,7 @@ CONFIGURATION: Final = Section(
         t.Key("log_file", optional=True): text,
         t.Key("log_format", default="text"): one_of("text", "json"),
         t.Key("log_level", default="INFO"): one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        t.Key("fast_path", default=True): flag,
         t.Key("journal", default={}): Section(
             {
                 t.Key("waiting_limit", default=10_000): number(1, 1_000_000),

@@ -17,6 +17,7 @@ FLOORS = [
     {"main"},
     # The port for metrics and health.
     {"operations_port"},
+    {"fast_path"},
     {"routes"},
     # What comes in: over HTTP, and from the queue.
     {"controller", "listener"},
@@ -28,6 +29,7 @@ FLOORS = [
     # What it stands on.
     {"migrations"},
     {"model", "database"},
+    {"fast_connection"},
     {"middlewares", "protocol"},
     {"replies"},
     {"appkeys", "problems"},

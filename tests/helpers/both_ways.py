@@ -1,0 +1,149 @@
+"""The same requests to two services, with the fast path and without it, and what is seen of each."""
+
+import asyncio
+import itertools
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, Self
+
+import pytest
+from prometheus_client import generate_latest
+
+from myaccount import middlewares
+from myaccount.observability import metrics
+from myaccount.observability.log_setup import RequestIdFilter
+
+from .monitoring import Scrape
+from .order_requests import Step
+
+PATIENCE_SECONDS: Final = 60
+_DATE: Final = re.compile(rb"\r\nDate: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT\r\n")
+_GENERATED: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\b")
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
+_MILLISECONDS: Final = re.compile(r"[0-9]+\.[0-9] ms$")
+
+
+class Seen(NamedTuple):
+    """What came back on each connection, the lines of the log, and what was counted."""
+
+    replies: list[list[bytes]]
+    lines: Counter[str]
+    counts: dict[object, float]
+
+
+def plain(reply: bytes) -> bytes:
+    """Return a reply without what differs from time to time."""
+    dated = _DATE.sub(rb"\r\nDate: now\r\n", reply)
+    return re.sub(_GENERATED.pattern.encode(), b"generated", dated)
+
+
+class Sender:
+    """A client that sends steps, each on the connection of the last one if that is open."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._close()
+
+    async def send(self, step: Step) -> bytes:
+        """Return all that comes back, without what differs from time to time."""
+        if self._reader is None or self._writer is None or self._reader.at_eof():
+            self._close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        for part in step.parts:
+            self._writer.write(part)
+            await moment()
+        if step.is_last:
+            with suppress(OSError):
+                self._writer.write_eof()
+        received = b""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while step.is_last or step.replies > final_replies(received):
+                reply = await _reply(self._reader)
+                received += reply
+                if not reply:
+                    break
+                if b"\r\nConnection: close\r\n" in reply:
+                    while more := await _reply(self._reader):
+                        received += more
+                    break
+        if self._reader.at_eof() or self._reader.exception() or step.is_last:
+            self._close()
+        return plain(received)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+async def moment() -> None:
+    """Let a service in this process read what was sent."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+def final_replies(received: bytes) -> int:
+    return received.count(b"HTTP/1.1 ") + received.count(b"HTTP/1.0 ") - received.count(b"HTTP/1.1 100 ")
+
+
+async def _reply(reader: asyncio.StreamReader) -> bytes:
+    """Return the next reply, or what is left at the end of the connection."""
+    head = b""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        return head + (await reader.readexactly(int(length[1])) if length else b"")
+    except asyncio.IncompleteReadError as error:
+        return head + error.partial
+    except ConnectionError:
+        # The service closed it before it had read everything. What came before is there.
+        buffer = vars(reader)["_buffer"]
+        rest = bytes(buffer)
+        buffer.clear()
+        return head + rest
+
+
+def counted() -> dict[object, float]:
+    """Return what was counted about requests and orders so far."""
+    metrics.count_noted()
+    samples = Scrape(generate_latest(metrics.REGISTRY).decode()).samples
+    names = ("myaccount_http_request_duration_seconds_count", "myaccount_refusals_total", "myaccount_orders_total")
+    return {key: value for key, value in samples.items() if key[0] in names}
+
+
+async def watch(
+    port: int, clients: Sequence[Iterable[Step]], log: pytest.LogCaptureFixture, patch: pytest.MonkeyPatch
+) -> Seen:
+    """Send each client's steps in their order, all clients at once."""
+    # Ids of one length.
+    patch.setattr(middlewares, "_numbers", itertools.count(16**7))
+    log.clear()
+    log.set_level(logging.INFO)
+    ids = RequestIdFilter()
+    log.handler.addFilter(ids)
+    before = counted()
+    replies = await asyncio.gather(*(_sent(Sender(port), steps) for steps in clients))
+    log.handler.removeFilter(ids)
+    counts = {key: value - before.get(key, 0) for key, value in counted().items()}
+    return Seen(replies, Counter(map(_line, log.records)), {key: value for key, value in counts.items() if value})
+
+
+async def _sent(sender: Sender, steps: Iterable[Step]) -> list[bytes]:
+    async with sender:
+        return [await sender.send(step) for step in steps]
+
+
+def _line(record: logging.LogRecord) -> str:
+    id_, text = vars(record)["request_id"], record.getMessage()
+    line = f"{record.levelname} {record.name} [{id_}] {text}"
+    return _GENERATED.sub("generated", _MILLISECONDS.sub("ms", line))
