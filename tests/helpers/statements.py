@@ -1,46 +1,36 @@
-"""The statements that each request has the database run."""
+"""What each request has the database do."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-from sqlalchemy import event
+import aiomysql
+import aiosqlite
+import pytest
 
-from myaccount.appkeys import database_key
 from myaccount.observability.log_setup import request_id
-
-from ..conftest import Client
 
 
 @contextmanager
-def statements_by_request(client: Client) -> Iterator[Mapping[str, Sequence[str]]]:
-    """Give the statements of the client's service from now on, in order, by the ids of the requests.
+def statements_by_request() -> Iterator[Mapping[str, Sequence[str]]]:
+    """Give what requests send to the database from now on, in order, by the ids of the requests.
 
-    Each is a round trip, and so is each end of a transaction. Those of batches are not seen.
+    Each is a round trip of the driver: a statement or several, or the end of a transaction. Batches are not seen.
     """
-    database = client.server.app[database_key]  # type: ignore[attr-defined]
     found: dict[str, list[str]] = defaultdict(list)
+    send: Any = aiomysql.Connection._execute_command
+    call: Any = aiosqlite.Connection._execute
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
-        found[request_id.get()].append(statement)
+    async def noted_send(connection: Any, command: int, sql: str | bytes) -> Any:
+        found[request_id.get()].append(sql if isinstance(sql, str) else sql.decode())
+        return await send(connection, command, sql)
 
-    def note_end(name: str, connection: Any) -> None:
-        found[request_id.get()].append(name)
+    async def noted_call(connection: Any, function: Any, *values: Any, **options: Any) -> Any:
+        found[request_id.get()].append(f"{function.__name__} {' '.join(map(str, values))}")
+        return await call(connection, function, *values, **options)
 
-    listeners: dict[str, Callable[..., None]] = {
-        "before_cursor_execute": note,
-        "commit": partial(note_end, "COMMIT"),
-        "rollback": partial(note_end, "ROLLBACK"),
-    }
-    engines = [engine.sync_engine for engine in (database._engine, database._probe_engine)]
-    for engine in engines:
-        for name, listener in listeners.items():
-            event.listen(engine, name, listener)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiomysql.Connection, "_execute_command", noted_send)
+        patch.setattr(aiosqlite.Connection, "_execute", noted_call)
         yield found
-    finally:
-        for engine in engines:
-            for name, listener in listeners.items():
-                event.remove(engine, name, listener)
