@@ -9,7 +9,7 @@ from ..access.scopes import OWN
 from ..appkeys import order_queries_key
 from ..database.times import iso_time
 from ..errors import OrderNotFound, UserNotFound
-from ..journal.order_query import OrderDescription
+from ..journal.order_query import AskedOrder, OrderDescription
 from ..ledger.order_commands import Capture, Extend, Recharge, Refund, Release, Transfer, Withdraw
 from ..ledger.order_rules import REFUNDABLE
 from ..ledger.records import POSTED
@@ -154,10 +154,9 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
 
 async def querorder(request: web.Request) -> dict[str, object]:
     order_id = await QUERY_ORDER.read(request)
-    order = await request.app[order_queries_key].fetch(order_id)
-    # An order of others was looked up all the same, so it takes as long as one that is not there.
-    only_user = caller_of(request).only_user
-    if order is None or (only_user is not None and not order.is_of(only_user)):
+    asked = AskedOrder(order_id, caller_of(request).only_user)
+    order = await request.app[order_queries_key].fetch(asked)
+    if order is None:
         raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
     return _row(order)
 

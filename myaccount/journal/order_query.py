@@ -1,6 +1,6 @@
 """The query of orders, which reads the database without the journal's writer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..database.pipeline import is_sqlite, run_pipeline, select_rows
-from ..database.statements import placeholders
+from ..database.statements import Bound, placeholders
 from ..database.times import sql_now
 from ..ledger.records import EXPIRED
 
@@ -21,10 +21,19 @@ _ORDER: Final = (
 )
 _ORDER_LENGTH: Final = 17
 _HOLD: Final = "hold.status, captured, remaining, expires_at"
+# Of the longest ids, so many orders and their parties fit a max_allowed_packet of 64 KiB.
+PARTIES_LIMIT: Final = 80
 _TABLES: Final = (
     "`order` JOIN account AS payer ON payer.id = from_account JOIN account AS payee ON payee.id = to_account"
     " LEFT JOIN hold ON hold.order_id = `order`.order_id"
 )
+
+
+class AskedOrder(NamedTuple):
+    """An order by its id. With `party`, only if that user pays or is paid."""
+
+    order_id: str
+    party: str | None = None
 
 
 class HoldDescription(NamedTuple):
@@ -66,24 +75,44 @@ class OrderDescription(NamedTuple):
         return user_id in (self.from_user_id, self.to_user_id)
 
 
-def order_queries(database: Database) -> Coalescer[str, OrderDescription]:
-    """Return the coalesced query of an order as recorded, by order id."""
+def order_queries(database: Database) -> Coalescer[AskedOrder, OrderDescription]:
+    """Return the coalesced query of an order as recorded."""
 
-    async def find(order_ids: Collection[str]) -> dict[str, OrderDescription]:
-        return await database.read(partial(find_orders, order_ids=order_ids))
+    async def find(asked: Collection[AskedOrder]) -> dict[AskedOrder, OrderDescription]:
+        return await database.read(partial(find_orders, asked=asked))
 
     return Coalescer(find)
 
 
-async def find_orders(connection: AsyncConnection, order_ids: Collection[str]) -> dict[str, OrderDescription]:
-    """Return the orders by id. Unknown ones are left out."""
+async def find_orders(
+    connection: AsyncConnection, asked: Collection[AskedOrder]
+) -> dict[AskedOrder, OrderDescription]:
+    """Return the orders. Those that are not there, or are of others than the party, are left out."""
     # A hold that has expired may not be ended yet.
     is_due = f"due_at <= {sql_now(sqlite=is_sqlite(connection))}"
     query = f"{select_rows(connection, f'{_ORDER}, {_HOLD}, {is_due}')} FROM {_TABLES}"
-    (rows,) = await run_pipeline(
-        connection, (f"{query} WHERE `order`.order_id IN ({placeholders(order_ids)})", tuple(order_ids))
+    answers = await run_pipeline(
+        connection, *[(f"{query} WHERE {which}", ids) for which, ids in _conditions(asked)]
     )
-    return {row[0]: _describe(row) for row in rows}
+    found = {row[0]: _describe(row) for rows in answers for row in rows}
+    return {
+        each: order
+        for each in asked
+        if (order := found.get(each.order_id)) and (each.party is None or order.is_of(each.party))
+    }
+
+
+def _conditions(asked: Collection[AskedOrder]) -> Iterator[Bound]:
+    """Give a condition for all orders without a party, and some for those with one."""
+    if ids := [each.order_id for each in asked if each.party is None]:
+        yield f"`order`.order_id IN ({placeholders(ids)})", ids
+    of_parties = [each for each in asked if each.party is not None]
+    for start in range(0, len(of_parties), PARTIES_LIMIT):
+        ids, parties = map(list, zip(*of_parties[start : start + PARTIES_LIMIT], strict=True))
+        among = f"IN ({placeholders(ids)})"
+        # Also here, so that an order of others takes as long as one that is not there.
+        of_them = f"(payer.user_id {among} OR payee.user_id {among})"
+        yield f"`order`.order_id {among} AND {of_them}", [*ids, *parties, *parties]
 
 
 def _describe(row: list[Any]) -> OrderDescription:

@@ -16,7 +16,7 @@ from myaccount.database.error_kinds import TooLarge
 from myaccount.database.pipeline import PACKET_MARGIN_BYTES, _packets, _parse_values, _quoted, run_pipeline
 from myaccount.database.statements import insert_rows
 from myaccount.database.times import utc_now
-from myaccount.journal.order_query import order_queries
+from myaccount.journal.order_query import AskedOrder, order_queries
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import TRANSFER, Change
@@ -203,10 +203,12 @@ class TestAServerThatTakesSmallPackets:
         for replayed in (False, True):
             outcomes = await asyncio.gather(*map(journal.submit, orders))
             assert outcomes == [Outcome(replayed=replayed)] * BATCH_LIMIT
-        found = await asyncio.gather(*map(order_queries(database).fetch, [order.order_id for order in orders]))
-        assert [described and (described.order_id, described.note) for described in found] == [
-            (order.order_id, NOTE) for order in orders
-        ]
+        for parties in ([None] * BATCH_LIMIT, USERS):
+            asked = [AskedOrder(order.order_id, party) for order, party in zip(orders, parties, strict=False)]
+            found = await asyncio.gather(*map(order_queries(database).fetch, asked))
+            assert [described and (described.order_id, described.note) for described in found] == [
+                (order.order_id, NOTE) for order in orders
+            ]
         await self._all_is_delivered(database, 2 * BATCH_LIMIT)
 
     async def test_one_command_of_a_thousand_of_the_longest_orders_is_posted(

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy import select, update
 
 from myaccount.database.database import Database
-from myaccount.journal.order_query import order_queries
+from myaccount.journal import order_query
+from myaccount.journal.order_query import AskedOrder, order_queries
 from myaccount.model.ledger import EXTERNAL_ACCOUNT, account, entry
 
 from ..conftest import Client
@@ -93,9 +95,40 @@ async def test_orders_that_are_queried_at_once_are_one_statement(client: Client,
         await send(client, "/recharge", orderId=f"o{number}", userId="u1", amount="1")
     counted = CountedReads(database)
     asked = ["o0", "o1", "o2", "none"] * 20
-    found = await asyncio.gather(*map(order_queries(counted).fetch, asked))
+    found = await asyncio.gather(*map(order_queries(counted).fetch, map(AskedOrder, asked)))
     assert [order and order.order_id for order in found] == [None if id_ == "none" else id_ for id_ in asked]
     assert counted.reads == 1
+
+
+async def test_of_orders_that_are_queried_at_once_each_party_finds_its_own(
+    client: Client, database: Database
+) -> None:
+    await open_users(client, "u1", "u2", "u3")
+    await send(client, "/recharge", orderId="o1", userId="u1", amount="5")
+    assert (await transfer(client, "o2", "u1", "u2", "1"))[0] == 200
+    expected = {None: {"o1", "o2"}, "u1": {"o1", "o2"}, "u2": {"o2"}, "u3": set[str]()}
+    asked = [AskedOrder(order_id, party) for party in expected for order_id in ("o1", "o2", "none")]
+    counted = CountedReads(database)
+    found = await asyncio.gather(*map(order_queries(counted).fetch, asked))
+    assert [order and order.order_id for order in found] == [
+        each.order_id if each.order_id in expected[each.party] else None for each in asked
+    ]
+    assert counted.reads == 1
+
+
+async def test_the_database_returns_nothing_of_an_order_of_others(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(client, "u1")
+    await send(client, "/recharge", orderId="o1", userId="u1", amount="5")
+
+    def fail(row: object) -> None:
+        raise AssertionError(row)
+
+    monkeypatch.setattr(order_query, "_describe", fail)
+    assert await order_queries(database).fetch(AskedOrder("o1", "u2")) is None
+    with pytest.raises(AssertionError):
+        await order_queries(database).fetch(AskedOrder("o1", "u1"))
 
 
 async def test_order_ids_are_compared_exactly(client: Client) -> None:
