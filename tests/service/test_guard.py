@@ -13,6 +13,7 @@ from myaccount.settings.schema import Config
 
 from ..conftest import Client, ClientOf, Section, Server
 from ..helpers.actions import balance, open_users
+from ..helpers.callers import routes_of
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
 PAGES = ("/", "/errors", "/transfertest", "/messagestest", "/static/style.css", "/favicon.ico", "/nowhere")
@@ -250,6 +251,15 @@ async def test_a_page_behind_a_proxy_with_tls_may_post(client: Client) -> None:
     assert (await _recharge(client, "r1", *fields, host="pay.example.com:8443")).status == 200
     # A proxy that drops the port makes the origin another one.
     assert (await _recharge(client, "r2", *fields, host="pay.example.com")).code == "cross_site"
+
+
+async def test_no_route_takes_a_post_of_another_site(client: Client) -> None:
+    paths = {path for method, path, _ in routes_of(client) if method == "POST"}
+    assert paths >= {route.operation.path for route in ROUTES if "POST" in route.methods}
+    for path in paths:
+        for field in ("Sec-Fetch-Site: cross-site", "Origin: http://evil.test"):
+            reply = await _ask(client, f"POST {path} HTTP/1.1", "Host: localhost", field)
+            assert (reply.status, reply.code) == (403, "cross_site"), path
 
 
 async def test_another_site_may_have_a_link_to_a_page(client: Client) -> None:
