@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from myaccount.access.audit import COMMAND_LINE
+from myaccount.access.keys import revoke_keys
+from myaccount.access.operators import end_sessions
 from myaccount.access.tokens import make_token
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
@@ -17,7 +21,9 @@ from myaccount.main import create_app
 from myaccount.settings.schema import Config
 
 from ..conftest import Client, ClientOf, Section, Server, eventually
-from ..helpers.callers import ALL, client_with, new_key
+from ..helpers.callers import ALL, bearer, client_with, new_key, read_keys_again
+from ..helpers.operators import new_operator, quick_passwords, sign_in
+from ..helpers.statements import statements_by_request
 from ..helpers.wallets import Answer, open_account, post
 from .test_stream import Stream
 
@@ -158,17 +164,42 @@ async def test_a_browser_follows_with_the_token_in_the_address_and_no_log_shows_
     assert "/messages/stream" in caplog.text
 
 
-async def test_a_stream_ends_before_it_sends_anything_to_a_key_that_was_revoked(
-    client: Client, shop: Client, database: Database
+@pytest.mark.parametrize("caller", ["token", "key", "session"])
+async def test_a_stream_ends_before_it_sends_anything_to_a_caller_who_is_not_known_any_more(
+    client: Client, shop: Client, database: Database, caller: str
 ) -> None:
     signing = await client.server.app[gate_key].signing()  # type: ignore[attr-defined]
-    token = make_token("u1", signing.clock.now() + timedelta(seconds=2), signing)
-    async with client.get(f"/messages/stream?userId=u1&token={token}") as response:
+    await new_operator(database, "alice")
+    with quick_passwords():
+        cookie = (await sign_in(client, "alice")).cookies["myaccount"].value
+    headers = {
+        "token": bearer(make_token("u1", signing.clock.now() + timedelta(seconds=60), signing)),
+        "key": bearer(await new_key(database, "reader", "messages:read")),
+        "session": {"Cookie": f"myaccount={cookie}"},
+    }
+    read_keys_again(client)
+    async with client.get("/messages/stream?userId=u1", headers=headers[caller]) as response:
         assert (await response.content.readline()).startswith(b"id: ")
-        signing.clock._begin += timedelta(seconds=3)
+        match caller:
+            case "token":
+                signing.clock._begin += timedelta(seconds=60)
+            case "key":
+                await revoke_keys(database, "reader", utc_now())
+                read_keys_again(client)
+            case "session":
+                await end_sessions(database, "alice", utc_now(), COMMAND_LINE, keep=0)
         assert (await post(shop, "/recharge", orderId="r2", userId="u1", amount="5")).code == "done"
         async with asyncio.timeout(20):
             assert b"data:" not in await response.content.read()
+
+
+async def test_no_row_is_kept_of_a_token(shop: Client) -> None:
+    with statements_by_request() as statements:
+        async with shop.post("/usertoken", data={"userId": "u1"}) as response:
+            assert response.status == 200
+    asked = str(statements[response.headers["X-Request-ID"]])
+    assert "SELECT" in asked
+    assert re.search("INSERT|REPLACE|UPDATE|DELETE", asked) is None
 
 
 async def test_an_open_service_makes_no_token_that_would_still_work_once_it_has_keys(config: Config) -> None:
