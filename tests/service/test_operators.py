@@ -15,7 +15,6 @@ from myaccount.access.audit import COMMAND_LINE
 from myaccount.access.cookies import make_cookie
 from myaccount.access.operators import OperatorRefused, change_password, change_role, remove_operator
 from myaccount.access.passwords import hash_password
-from myaccount.access.scopes import ROLES
 from myaccount.access.sessions import SESSIONS_LIMIT
 from myaccount.appkeys import gate_key, sign_in_key
 from myaccount.database.database import Database
@@ -29,6 +28,7 @@ from ..conftest import Client, ClientOf, Section, Server
 from ..helpers.actions import open_users
 from ..helpers.callers import ALL, bearer, client_with, new_key
 from ..helpers.operators import BROWSER, PASSWORD, new_operator, quick_passwords, sign_in, signed_in
+from ..helpers.statements import statements_by_request
 
 # One process serves the embedded file.
 TWO_PROCESSES = pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
@@ -159,18 +159,6 @@ async def test_a_wrong_name_or_password_is_refused_and_nobody_learns_which(
     assert (body["code"], body["detail"]) == ("unauthenticated", "The name or the password is wrong.")
 
 
-@pytest.mark.parametrize("role", list(ROLES))
-async def test_an_operator_may_do_what_the_role_allows(client: Client, database: Database, role: str) -> None:
-    await new_operator(database, "alice", role)
-    async with signed_in(client, "alice") as own:
-        for path, scope in (
-            ("/queryacc", "accounts:read"), ("/openacc", "accounts:open"), ("/freeze", "accounts:manage"),
-            ("/querorder", "orders:read"), ("/transfer", "money:move"), ("/usertoken", "tokens"),
-        ):  # fmt: skip
-            # The fields are missing.
-            assert await _status(own, path, "POST") == (400 if scope in ROLES[role] else 403), path
-
-
 async def test_an_order_tells_its_operator_and_no_card_number_is_whole(
     client: Client, database: Database, alice: Client
 ) -> None:
@@ -199,6 +187,23 @@ async def test_browsers_without_a_session_are_sent_to_sign_in_and_back(client: C
     assert await _status(client, "/querorder", "POST", headers=BROWSER) == 401
     for path in ("/", "/transfertest", "/errors", "/account"):
         assert (await sign_in(client, "alice", next=path)).headers["Location"] == path
+
+
+async def test_the_database_is_asked_the_same_for_a_name_that_there_is_not(
+    client: Client, database: Database
+) -> None:
+    await new_operator(database, "alice")
+    await sign_in(client, "warm", "wrong")
+    asked = []
+    with statements_by_request() as statements:
+        for name in ("alice", "nobody"):
+            response = await sign_in(client, name, "wrong")
+            assert response.status == 401
+            # With other values.
+            found = statements[response.headers["X-Request-ID"]]
+            asked.append([re.sub(r"'[^']*'|\d+", "?", statement) for statement in found])
+    assert asked[0] == asked[1]
+    assert any("INSERT INTO audit" in statement for statement in asked[0])
 
 
 @pytest.mark.parametrize(
@@ -269,6 +274,19 @@ async def test_the_end_of_a_session_holds_in_the_other_process(other: Client, al
     assert await _status(other, headers=cookie) == 401
 
 
+@TWO_PROCESSES
+async def test_a_changed_password_ends_the_other_sessions_in_the_other_process(
+    client: Client, other: Client, alice: Client
+) -> None:
+    fields = {"password": PASSWORD, "newPassword": "another password", "again": "another password"}
+    async with signed_in(client, "alice") as second:
+        cookie = await _cookie_of(second)
+    assert await _status(other, headers=cookie) == 200
+    assert await _status(alice, "/account/password", "POST", data=fields) == 303
+    assert await _status(other, headers=cookie) == 401
+    assert await _status(other, headers=await _cookie_of(alice)) == 200
+
+
 @pytest.mark.parametrize("change", ["password", "role", "removed"])
 async def test_a_changed_operator_is_out_at_once(
     client: Client, database: Database, alice: Client, change: str
@@ -330,6 +348,16 @@ async def test_a_session_ends_after_twelve_hours_however_much_it_is_used(
     await _age(database, expires_at=timedelta(seconds=-30))
     assert await _status(alice) == 200
     await _age(database, expires_at=timedelta(0))
+    assert await _status(alice) == 401
+
+
+async def test_twelve_hours_are_over_by_the_service_s_clock(client: Client, alice: Client) -> None:
+    clock = (await client.server.app[gate_key].signing()).clock  # type: ignore[attr-defined]
+    # 11 hours and 59 minutes, with a use in each half hour.
+    for minutes in (*[29] * 24, 23):
+        clock._begin += timedelta(minutes=minutes)
+        assert await _status(alice) == 200
+    clock._begin += timedelta(minutes=1)
     assert await _status(alice) == 401
 
 
