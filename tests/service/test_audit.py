@@ -31,7 +31,7 @@ from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.journal.sqlite_batch import SqliteBatch
-from myaccount.model.access import api_key, audit, operator
+from myaccount.model.access import api_key, audit, operator, session
 from myaccount.model.outbox import delivery
 from myaccount.outbox.dead_letters import drop_named, resend_named
 from myaccount.problems import PROBLEMS
@@ -109,6 +109,14 @@ async def test_changes_of_accounts_tell_the_key_the_address_and_the_request(
     assert all(began < row.at < utc_now() + timedelta(seconds=2) for row in rows)
 
 
+@pytest.mark.parametrize("queue", [{"access": "keys"}], ids=["no proxy is trusted"])
+async def test_an_address_that_the_client_made_up_is_not_told(shop: Client, database: Database) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.5", "X-Real-IP": "203.0.113.5", "Forwarded": "for=203.0.113.5"}
+    shop.session.headers.update(headers)
+    assert (await post(shop, "/freeze", accountId="a1", frozen="all", reason="r")).code == "done"
+    assert (await _told(database))[-1].address == "127.0.0.1"
+
+
 async def test_what_is_refused_or_changes_nothing_leaves_no_row(shop: Client, database: Database) -> None:
     before = len(await _rows(database))
     assert (await post(shop, "/recharge", orderId="r", userId="u1", amount="5")).code == "done"
@@ -148,9 +156,11 @@ async def test_a_key_or_an_operator_whose_row_cannot_be_written_is_not_changed(
 ) -> None:
     await create_key(database, "shop", ["cards"], NOW)
     await new_operator(database, "alice")
+    await _begin(database, "alice", "s")
 
     async def tables() -> list[Any]:
-        found = [await database.read(lambda c: c.execute(select(table))) for table in (api_key, operator, audit)]  # noqa: B023
+        read = (api_key, operator, session, audit)
+        found = [await database.read(lambda c: c.execute(select(table))) for table in read]  # noqa: B023
         return [list(rows) for rows in found]
 
     before = await tables()
@@ -170,6 +180,7 @@ async def test_a_key_or_an_operator_whose_row_cannot_be_written_is_not_changed(
             lambda: change_password(database, "alice", "x", NOW, COMMAND_LINE),
             lambda: change_role(database, "alice", "reader", NOW, COMMAND_LINE),
             lambda: remove_operator(database, "alice", NOW, COMMAND_LINE),
+            lambda: end_sessions(database, "alice", NOW, COMMAND_LINE, keep=0),
         ]
     for change in changes:
         with pytest.raises(ZeroDivisionError):
@@ -262,6 +273,21 @@ async def test_every_sign_in_and_sign_out_is_told(client: Client, database: Data
         by_alice("password_changed"), by_alice("signed_out"),
     ]  # fmt: skip
     assert (await _rows(database))[-1].request_id == request_id
+
+
+async def test_a_sign_in_whose_row_cannot_be_written_begins_no_session(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await new_operator(database, "alice")
+
+    async def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("myaccount.access.sign_in.write_audit", broken)
+    assert (await sign_in(client, "alice")).status == 500
+    # Nor is a wrong password refused without being counted.
+    assert (await sign_in(client, "alice", "wrong")).status == 500
+    assert list(await database.read(lambda connection: connection.execute(select(session)))) == []
 
 
 async def test_a_sign_out_whose_row_cannot_be_written_is_none(
