@@ -20,6 +20,8 @@ from .test_other_sites import ATTACK, FETCH, FOLLOW, FORM, WITHDRAWAL
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+FOLLOW_WITH_COOKIE = FOLLOW.replace("EventSource(url)", "EventSource(url, { withCredentials: true })")
+
 
 @pytest.fixture
 def queue() -> Section:
@@ -118,7 +120,8 @@ async def test_the_pages_scripts_work_with_the_session(alice: Page, shop: Client
     await alice.fill("input[name=userId]", "u1")
     await alice.click("main button[type=submit]")
     assert "200" in await alice.inner_text("#reply .outcome")
-    assert await alice.evaluate(FOLLOW, str(shop.make_url("/messages/stream?userId=u1"))) == "open"
+    for follow in (FOLLOW, FOLLOW_WITH_COOKIE):
+        assert await alice.evaluate(follow, str(shop.make_url("/messages/stream?userId=u1"))) == "open"
     assert await alice.evaluate("document.cookie") == ""
 
 
@@ -143,6 +146,8 @@ async def test_another_site_does_nothing_while_an_operator_is_signed_in(
         for path in ("/account", "/audit", "/messages?userId=u1"):
             got = await alice.evaluate(FETCH, [address + path, {"credentials": "include"}])
             assert "Failed to fetch" in got
+        for follow in (FOLLOW, FOLLOW_WITH_COOKIE):
+            assert await alice.evaluate(follow, f"{address}/messages/stream?userId=u1") == "refused"
         async with alice.expect_navigation() as navigation:
             await alice.evaluate("document.forms[0].submit()")
         assert (await (await navigation.value).json())["code"] == "cross_site"
@@ -152,3 +157,20 @@ async def test_another_site_does_nothing_while_an_operator_is_signed_in(
     assert (await post(shop, "/querorder", orderId="stolen")).code == "order_not_found"
     changes = [row["WHAT"] for row in (await post(shop, "/audit", who="alice")).body["result"]]
     assert changes == ["signed_in"]
+
+
+async def test_a_name_that_leads_to_this_machine_has_no_session_and_gets_none(alice: Page, shop: Client) -> None:
+    """DNS rebinding: the browser holds the service for the site whose page it shows."""
+    address = f"http://evil.test:{shop.port}"
+    await alice.route(f"{address}/attack", lambda route: route.fulfill(body="<p>Evil", content_type="text/html"))
+    await alice.goto(f"{address}/attack")
+    for path in ("/account", "/audit", "/messages?userId=u1"):
+        got = await alice.evaluate(FETCH, [address + path, {"credentials": "include"}])
+        assert got.startswith("401 "), path
+    sent = {"method": "POST", "headers": FORM, "credentials": "include"}
+    assert (await alice.evaluate(FETCH, [f"{address}/withdraw", sent | {"body": WITHDRAWAL}])).startswith("401 ")
+    assert await alice.evaluate(FOLLOW_WITH_COOKIE, f"{address}/messages/stream?userId=u1") == "refused"
+    # Not even with the password, which another machine could then read as well.
+    password = f"name=alice&password={PASSWORD.replace(' ', '+')}"
+    assert (await alice.evaluate(FETCH, [f"{address}/signin", sent | {"body": password}])).startswith("403 ")
+    assert (await post(shop, "/querorder", orderId="stolen")).code == "order_not_found"
