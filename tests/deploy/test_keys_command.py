@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +71,29 @@ def test_a_key_is_rotated_and_revoked_by_its_name(keys: Keys) -> None:
     assert [re.sub("at .*:", "at :", line.partition(", ")[2]) for line in listed] == ["expires at : cards"] * 2
     assert keys("revoke", "shop") == (0, "No key by the name shop works any more.\n", "")
     assert all(", revoked at " in line for line in keys("list")[1].splitlines())
+
+
+def _time(line: str, word: str) -> datetime:
+    """Return the time after the word, in a line of the list."""
+    found = re.search(rf" {word} (\S{{20}})", line)
+    assert found, line
+    return datetime.fromisoformat(found[1])
+
+
+def test_times_are_minutes_hours_or_days_and_an_overlap_is_a_day_unless_it_is_given(keys: Keys) -> None:
+    for number, (words, overlap) in enumerate(
+        (
+            (("--overlap", "90m"), timedelta(minutes=90)),
+            (("--overlap", "12h"), timedelta(hours=12)),
+            (("--overlap", "2d"), timedelta(days=2)),
+            ((), timedelta(days=1)),
+        )
+    ):
+        keys("create", "--name", f"shop{number}", "--scopes", "cards", "--expires", "90d")
+        keys("rotate", f"shop{number}", *words)
+        old, new = keys("list")[1].splitlines()[-2:]
+        assert _time(old, "expires at") - _time(new, "of") == overlap
+        assert _time(new, "expires at") - _time(new, "of") == timedelta(days=90)
 
 
 @pytest.mark.parametrize(

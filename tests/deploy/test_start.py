@@ -173,6 +173,7 @@ def test_it_prints_its_address_its_data_and_commands_to_try(start: Start, tmp_pa
         ({"sqlite_file": "/proc/nothing/money.db"}, "/proc/nothing"),
         ({"log_folder": "/proc/nothing"}, "/proc/nothing"),
         ({"sqlite_file": "a\0b"}, "sqlite_file: expected text on one line"),
+        ({"host": "0.0.0.0"}, "access: others can reach 0.0.0.0, so say who may use the service"),
     ],
 )
 def test_what_cannot_work_is_refused_without_a_traceback(

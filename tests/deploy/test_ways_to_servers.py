@@ -118,6 +118,10 @@ def test_a_check_says_what_is_wrong_with_redis(tmp_path: Path, by_tls: Section, 
         assert fault == "self-signed certificate in certificate chain: name its authority in ca"
     fault = _redis_warning(tmp_path, redis, host="localhost")
     assert fault == "Hostname mismatch, certificate is not valid for 'localhost'"
+    unchecked = {key: value for key, value in redis.items() if key != "ca"}
+    unchecked |= {"host": "localhost", "verify": False}
+    done = _check(tmp_path, {"sqlite_file": f"{tmp_path}/new.db", "redis": unchecked})
+    assert (done.returncode, "Warning" in done.stdout) == (0, False)
     fault = _redis_warning(tmp_path, redis, tls=False, ca=None)
     # Whichever comes first.
     assert fault in ("Connection closed by server", "connection reset by peer")

@@ -129,7 +129,8 @@ def test_a_value_may_come_from_the_environment(tmp_path: Path) -> None:
         ("callbacks:\n- url: http://a..b/\n", "/config.yaml:2: callbacks[0].url: expected an address, such as"),
         (f"callbacks:\n- url: http://a/\n  proxy: http://{'a' * 64}/\n", "callbacks[0].proxy: expected an"),
         ("host: 0.0.0.0\n", "/config.yaml:1: access: others can reach 0.0.0.0, so say who may use the service"),
-        ("port: 80\nhost: '::'\n", "access: others can reach ::, so say who may use the service: `access: keys`"),
+        ("port: 80\nhost: '::'\n", "access: others can reach ::, so say who may use the service: `access: keys` "
+         "is who has a key (`myaccount keys create` makes one), `access: open` is everybody who reaches it by a"),
         ("host: 10.0.0.1\nhosts: [pay.example.com]\n", "access: others can reach 10.0.0.1, so say who may use"),
         ("host: pay.example.com\n", "access: others can reach pay.example.com, so say who may use the service"),
         ("host: 127.0.0.1.evil.com\n", "access: others can reach 127.0.0.1.evil.com, so say who may use"),
