@@ -55,9 +55,11 @@ class Server(web.Server):
 class Connection(RequestHandler):
     """A client's connection."""
 
-    __slots__ = ("_last_body", "_last_writer")
+    __slots__ = ("_last_body", "_last_writer", "sends_no_more")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Whether the client has ended its side of the connection, and its replies are not sent yet.
+        self.sends_no_more = False
         # The body of the last request that was received, and the writer of the last reply.
         self._last_body: StreamReader = EMPTY_PAYLOAD
         self._last_writer: AbstractStreamWriter | None = None
@@ -108,6 +110,7 @@ class Connection(RequestHandler):
         """
         if not self._owes_reply():
             return False
+        self.sends_no_more = True
         self._fail_unfinished_body()
         if self._messages:
             message, body = self._messages[-1]
@@ -137,6 +140,11 @@ def _parts(data: bytes) -> list[bytes]:
     parts = (data[: len(data) - len(rest)], *[head + HEAD_END for head in heads], last)
     # aiohttp passes empty data to continue with what the parser has kept.
     return [part for part in parts if part] or [data]
+
+
+def sends_no_more(request: web.Request) -> bool:
+    """Return whether the client ended its side of the connection before the reply began: a stream must end too."""
+    return cast("Connection", request.protocol).sends_no_more
 
 
 def shortened(url: URL) -> URL:

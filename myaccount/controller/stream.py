@@ -17,6 +17,7 @@ from ..inbox.queries import Feed, Message
 from ..inbox.wording import message_row
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
+from ..protocol import sends_no_more
 from .common_fields import LANGUAGE, USER_ID
 from .field_kinds import Kind
 from .messages import nid_fits
@@ -69,6 +70,8 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
                     for message in found.messages:
                         await response.send(_encoded(message, language), id=str(message.id))
                     if not found.more:
+                        if sends_no_more(request):
+                            break
                         await notified.wait()
     return response
 

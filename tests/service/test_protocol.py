@@ -320,6 +320,16 @@ async def test_a_stream_ends_when_its_client_sends_no_more(client: Client) -> No
     writer.close()
 
 
+async def test_a_stream_ends_whose_client_sent_no_more_before_it_began(client: Client) -> None:
+    await open_users(client, "u1")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(_get("/messages/stream?userId=u1"))
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
 async def test_a_stream_may_not_be_cached(client: Client) -> None:
     fields = {"userId": "u1", "userName": "A", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
     async with client.post("/openacc", data=fields) as response:
