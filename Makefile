@@ -34,11 +34,11 @@ mutants: $(VENV)/test.stamp
 pythons:
 	@.ci/pythons
 
-# The long forms of the bank, fault and restart tests: about an hour.
+# The long forms of the bank, fault and restart tests, and a million random requests: about an hour and a half.
 soak: $(VENV)/test.stamp
-	SOAK_ORDERS=400 SOAK_ROUNDS=5 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py \
+	SOAK_ORDERS=400 SOAK_ROUNDS=5 SOAK_REQUESTS=1000000 $(BIN)/pytest --timeout 7200 tests/faults/test_bank.py \
 		tests/faults/test_money_bank.py tests/faults/test_faults.py tests/faults/test_dispatch.py \
-		tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py
+		tests/faults/test_restarts.py tests/deploy/test_workers_metrics.py tests/service/test_fuzz.py
 
 # The essential tests on each database engine, or on the one that ENGINE names: see docs/engines.rst.
 engines: $(VENV)/engines.stamp

@@ -299,6 +299,10 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/rates.py", "        self.left -= 1\n", "", "tests/unit/test_rates.py"),
     Mutation("myaccount/access/shared_counts.py", "min(wanted, rate.per_second - (taken - wanted))", "wanted", "tests/service/test_rate_limits.py"),
     Mutation("myaccount/access/authentication.py", "if scopes and caller.scopes.isdisjoint(scopes):", "if False:", "tests/service/test_keys.py"),
+    # Random requests see them as well.
+    Mutation("myaccount/ledger/maker_rules.py", "if scope is not None and scope not in maker.scopes:", "if False:", "tests/service/test_fuzz.py"),
+    Mutation(GUARD, "request.method not in SAFE_METHODS and _is_cross_site(request, hosts)", "False", "tests/service/test_fuzz.py"),
+    Mutation(KINDS, "suppress(ValueError, OverflowError)", "suppress(ValueError)", "tests/service/test_fuzz.py"),
     Mutation("myaccount/access/tokens.py", "if expires_at > _seconds(signing.clock.now()) else None", "", "tests/service/test_user_tokens.py"),
     Mutation("myaccount/access/callers.py", 'self.only_user in (None, user_id)', "True", "tests/service/test_others_are_not_there.py"),
     Mutation(MARKING, "was_member = bool(", "was_member = is_there and bool(", "tests/service/test_others_are_not_there.py"),
