@@ -79,7 +79,10 @@ async def refused_until(
 
 def _latest(column: Column[str], value: str, index: str) -> Select[datetime]:
     """Return the query of the times of the latest wrong passwords, latest first."""
-    rows = select(audit.c.what, audit.c.at).where(column == value).order_by(audit.c.id.desc()).limit(ROWS_LIMIT)
+    # A client that changes an account with an operator's name must not push the wrong passwords out of these rows.
+    signing_in = audit.c.about_kind.in_(("operator", "name"))
+    rows = select(audit.c.what, audit.c.at).where(column == value, signing_in)
+    rows = rows.order_by(audit.c.id.desc()).limit(ROWS_LIMIT)
     for dialect in ("mysql", "mariadb"):
         # The optimiser might read the table backwards.
         rows = rows.with_hint(audit, f"FORCE INDEX ({index})", dialect)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from myaccount.access import attempts
-from myaccount.access.attempts import WRONG_LIMIT, Refusals
+from myaccount.access.attempts import ROWS_LIMIT, WRONG_LIMIT, Refusals
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
@@ -161,7 +161,7 @@ async def test_other_rows_about_the_name_neither_count_nor_hide_what_counts(
     }  # fmt: skip
 
     async def freeze() -> None:
-        await database.write(lambda connection: connection.execute(insert(audit), [row] * 100))
+        await database.write(lambda connection: connection.execute(insert(audit), [row] * ROWS_LIMIT))
 
     await freeze()
     for _ in range(WRONG_LIMIT):
