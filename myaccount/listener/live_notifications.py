@@ -12,6 +12,9 @@ from .repeating import repeat
 NOTIFY_ALL_SECONDS: Final = 30
 # Of one process: about 200 MiB.
 STREAMS_LIMIT: Final = 10_000
+# Of these, of one inbox, so that no user with a token takes those of all others. A client that opens streams and
+# leaves counts for a while, since a stream sees that only when it next sends or is notified.
+READER_STREAMS_LIMIT: Final = 100
 
 
 class LiveNotifications:
@@ -47,9 +50,10 @@ class LiveNotifications:
     def subscribe(self, reader_id: str) -> Iterator[asyncio.Event]:
         """Give an event that is set when the inbox may have new messages, and when the service closes.
 
-        Raises Overloaded beyond STREAMS_LIMIT.
+        Raises Overloaded beyond STREAMS_LIMIT, and beyond READER_STREAMS_LIMIT of the inbox.
         """
-        if self._streams >= STREAMS_LIMIT:
+        own = self._subscribers.get(reader_id, ())
+        if self._streams >= STREAMS_LIMIT or len(own) >= READER_STREAMS_LIMIT:
             raise Overloaded("Too many streams are open. Send the same request again in a moment.")
         self._streams += 1
         notified = asyncio.Event()

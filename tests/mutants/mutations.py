@@ -321,6 +321,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/sign_in.py", 'self._refusals.note("address", source, until[1], now)\n            if max(until) > now:', 'self._refusals.note("address", source, until[1], now)\n            if until[0] > now:', "tests/service/test_attempts.py"),
     Mutation("myaccount/access/sign_in.py", "            if max(until) > now:\n                raise", "            if until[1] > now:\n                raise", "tests/service/test_attempts.py"),
     Mutation("myaccount/access/attempts.py", ".where(found.c.what == SIGN_IN_FAILED)", "", "tests/service/test_attempts.py"),
+    Mutation("myaccount/access/attempts.py", ".where(column == value, signing_in)", ".where(column == value)", "tests/service/test_attempts.py"),
+    Mutation("myaccount/listener/live_notifications.py", " or len(own) >= READER_STREAMS_LIMIT", "", "tests/service/test_stream.py"),
     Mutation("myaccount/access/sign_in.py", '("name", shown_name(name, signing.secret))', '("name", name[:45])', "tests/service/test_attempts.py"),
     Mutation("myaccount/access/proxies.py", 'reversed(forwarded.split(","))', 'forwarded.split(",")', "tests/unit/test_proxies.py"),
     Mutation("myaccount/access/proxies.py", "        if self._trusts(client):\n", "        if True:\n", "tests/unit/test_proxies.py"),

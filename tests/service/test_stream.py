@@ -225,6 +225,21 @@ async def test_beyond_the_limit_a_stream_is_refused(client: Client, monkeypatch:
         await eventually(left)
 
 
+async def test_one_user_does_not_take_the_streams_of_others(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "READER_STREAMS_LIMIT", 2)
+    await open_users(client, "u1", "u2")
+    await _until_welcome(client, "u1", "u2")
+    async with _open(client, "u1"), _open(client, "u1"):
+        async with client.get("/messages/stream", params={"userId": "u1"}) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+            assert (await response.json(content_type=None))["code"] == "overloaded"
+        async with _open(client, "u2") as other:
+            await _recharge(client, "r1", "u2")
+            assert await other.sources(1) == ["r1"]
+
+
 async def test_an_invalid_last_event_id_begins_with_new_messages(client: Client) -> None:
     await open_users(client, "u1")
     await _until_welcome(client, "u1")
