@@ -241,6 +241,15 @@ async def test_many_orders_and_then_several_at_once_get_the_same(compare: Compar
     await compare(users_opened, lambda: [[*alone, at_once]])
 
 
+async def test_the_last_order_of_a_connection_gets_the_same(compare: Compare) -> None:
+    last = [recharge(2, Connection="close"), recharge(3).replace(b"HTTP/1.1", b"HTTP/1.0", 1)]
+    seen = await compare(
+        users_opened,
+        lambda: [[Step((recharge(8 + n),)), Step((each,), replies=2)] for n, each in enumerate(last)],
+    )
+    assert [b"\r\nConnection: close\r\n" in replies[1] for replies in seen.replies] == [True, False]
+
+
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
 async def test_an_upgrade_after_an_order_gets_the_same(compare: Compare, upgrade: str) -> None:
     upgraded = request("/recharge", b"", {"Connection": "Upgrade", "Upgrade": upgrade})
