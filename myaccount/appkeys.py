@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from aiohttp.web_protocol import RequestHandler
 
+    from .access.authentication import Gate
     from .access.callers import Caller
-    from .access.gate import Gate
+    from .access.operators.sessions import Session, Sessions
+    from .access.operators.sign_in import SignIn
     from .access.proxies import Proxies
-    from .access.sessions import Session, Sessions
-    from .access.sign_in import SignIn
     from .accounts.balances import UserAccounts
     from .database.coalescing import Coalescer
     from .database.database import Database

@@ -21,7 +21,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from .access.authentication import known_caller
+from .access.authorisation import known_caller
 from .access.callers import ANYBODY, Caller
 from .access.guard import guard_check
 from .appkeys import config_key, connection_key, ending_key, gate_key, journal_key

@@ -21,13 +21,13 @@ from typing import Final
 import aiohttp_jinja2
 from aiohttp import web
 
-from .access.authentication import authentication
-from .access.gate import Gate
+from .access.authentication import Gate
+from .access.authorisation import authentication
 from .access.guard import guard
+from .access.operators.sessions import Sessions
+from .access.operators.sign_in import SignIn
 from .access.proxies import Proxies
 from .access.rates import Rates, Take, take_all
-from .access.sessions import Sessions
-from .access.sign_in import SignIn
 from .accounts.opening import account_queries
 from .appkeys import (
     account_queries_key,

@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from .access.authentication import authentication
+from .access.authorisation import authentication
 from .access.guard import guard
 from .appkeys import config_key, database_key, ending_key, gate_key, health_key, journal_key
 from .middlewares import OPERATIONS_MIDDLEWARES

@@ -1,105 +1,83 @@
-"""Lets a request in if its key, token or session works, and has a scope of the route."""
+"""Finds out who has a key or a token."""
 
-import re
-from collections.abc import Collection, Mapping
-from http import HTTPStatus
-from typing import Final, cast
+import asyncio
+import logging
+from functools import partial
+from typing import Final
 
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
-
-from ..appkeys import caller_key, gate_key, proxies_key, scopes_key, session_key, sessions_key
-from ..errors import NotAllowed, RateLimited, RequestError, Unauthenticated
-from ..middlewares import Handler, Reply
-from ..settings.schema import Config
+from ..database.database import Database
+from ..errors import RequestError
 from .callers import Caller
-from .cookies import find_cookie
-from .gate import Gate
-from .keys import KEY_PATTERN
-from .scopes import OWN
+from .key_cache import KnownKeys
+from .key_rows import find_keys
+from .rates import Rates
+from .signing import KEEP_SECONDS, Signing, follow_time, read_signing
+from .snapshots import Snapshot
+from .tokens import owner_of_token
 
-_KEY: Final = re.compile(f"(?i:bearer) +{KEY_PATTERN}")
-_TOKEN: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._-]+)")
-# Browsers follow it without headers of their own, so it takes a user's token in the address as well.
-STREAM_PATH: Final = "/messages/stream"
-
-
-def authentication(config: Config) -> tuple[Middleware, ...]:
-    """Return the middleware, if the service has keys."""
-    # aiohttp's types allow only handlers that return responses.
-    return (cast("Middleware", _authenticate),) if config.get("access") == "keys" else ()
+_logger: Final = logging.getLogger(__name__)
 
 
-@web.middleware
-async def _authenticate(request: web.Request, handler: Handler) -> Reply:
-    """Refuse callers whose route wants another scope; callers that are not known on most routes.
+class Gate:
+    """Knows all keys as they were a second ago, and the key that signs tokens.
 
-    Raises Unauthenticated, NotAllowed, RateLimited, and Unavailable if the keys cannot be read.
+    Each method raises Unavailable if the database fails, and Overloaded if too many wait for it.
     """
-    resource = request.match_info.route.resource
-    # There is nothing to protect at an unknown address.
-    scopes = None if resource is None else request.app[scopes_key][resource]
-    if scopes is not None:
-        caller = await _find_caller(request)
-        if caller is None and not scopes and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
-            # A person with a browser, who wants a page.
-            return _to_sign_in(request)
-        if caller is None:
-            # The same for each fault, so that nobody learns which ids there are.
-            raise Unauthenticated(
-                "Send a valid API key in the header: Authorization: Bearer mak_... People sign in at /signin."
-            )
-        if caller.rate is not None and not await request.app[gate_key].rates.allow(caller.rate):
-            raise RateLimited(f"This key may send {caller.rate.per_second} requests a second.")
-        if scopes and caller.scopes.isdisjoint(scopes):
-            raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
-        request[caller_key] = caller
-        if session_key in request:
-            await request.app[sessions_key].note_use(request[session_key])
-    return await handler(request)
 
+    def __init__(self, database: Database, rates: Rates) -> None:
+        self.rates = rates
+        self._database = database
+        self._keys = Snapshot(self._read_keys)
+        self._first_signing = Snapshot(partial(database.read, read_signing, reserved=True))
+        self._signing: Signing | None = None
+        self._keeping_time: asyncio.Task[None] | None = None
 
-def known_caller(headers: Mapping[str, str], scopes: Collection[str], gate: Gate) -> Caller | None:
-    """Return who sends a request by a key that has one of the scopes, or None if only the middleware can tell."""
-    key = _KEY.fullmatch(headers.get(hdrs.AUTHORIZATION, ""))
-    caller = gate.known_owner_of_key(*key.groups()) if key else None
-    return None if caller is None or caller.scopes.isdisjoint(scopes) else caller
+    async def owner_of_key(self, key_id: str, secret: str) -> Caller | None:
+        """Return who has the key, or None if it does not work."""
+        keys = self._keys.current() or await self._keys.refreshed()
+        return keys.find(key_id, secret)
 
+    def known_owner_of_key(self, key_id: str, secret: str) -> Caller | None:
+        """Return who has the key, or None if it does not work or the keys must be read first."""
+        keys = self._keys.current()
+        return None if keys is None else keys.find(key_id, secret)
 
-async def is_known_still(request: web.Request) -> bool:
-    """Whether the key or the token with which the request came in works now."""
-    try:
-        return caller_key not in request or await _find_caller(request) is not None
-    except RequestError:
-        return False
+    async def owner_of_token(self, token: str) -> Caller | None:
+        """Return whose token it is, or None if it does not work."""
+        return owner_of_token(token, await self.signing())
 
+    async def signing(self) -> Signing:
+        if self._signing is None:
+            signing = await self._first_signing.refreshed()
+            # Another request may have read it later. There is one clock.
+            self._signing = self._signing or signing
+        return self._signing
 
-async def _find_caller(request: web.Request) -> Caller | None:
-    header = request.headers.get(hdrs.AUTHORIZATION, "")
-    if key := _KEY.fullmatch(header):
-        return await request.app[gate_key].owner_of_key(*key.groups())
-    if token := _TOKEN.fullmatch(header):
-        return await request.app[gate_key].owner_of_token(token[1])
-    if not header and request.rel_url.raw_path == STREAM_PATH and "token" in request.query:
-        return await request.app[gate_key].owner_of_token(request.query["token"])
-    return None if header else await _find_operator(request)
+    def keep_time(self) -> None:
+        """From now on follow the database's time, and warn if it cannot be right."""
+        self._keeping_time = asyncio.create_task(self._keep_time(), name="keeping the time")
 
+    async def _keep_time(self) -> None:
+        fault = ""
+        while True:
+            try:
+                clock = (await self.signing()).clock
+                before, fault = fault, await follow_time(self._database, clock)
+                if fault and not before:
+                    _logger.warning("About %s.", fault)
+            except RequestError as error:
+                _logger.info("The time was not stored: %s", error.cause)
+            except Exception:
+                _logger.exception("The time could not be stored. It is stored again in %s seconds.", KEEP_SECONDS)
+            await asyncio.sleep(KEEP_SECONDS)
 
-async def _find_operator(request: web.Request) -> Caller | None:
-    """Return the operator whose session's cookie the request has. The operations port takes no cookies."""
-    sessions = request.app.get(sessions_key)
-    cookie = find_cookie(request.cookies, secure=request.app[proxies_key].is_https(request)) if sessions else None
-    found = await sessions.find(cookie) if sessions and cookie else None
-    if found is None:
-        return None
-    request[session_key] = found
-    return found.caller
+    async def _read_keys(self) -> KnownKeys:
+        signing = await self.signing()
+        return KnownKeys(await self._database.read(find_keys, reserved=True), signing.clock.now())
 
-
-def _to_sign_in(request: web.Request) -> web.Response:
-    page = request.rel_url.raw_path if request.method in (hdrs.METH_GET, hdrs.METH_HEAD) else "/"
-    return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: f"/signin?next={page}"})
-
-
-def _listed(scopes: Collection[str]) -> str:
-    return " or ".join(scope for scope in scopes if scope != OWN)
+    async def close(self) -> None:
+        if self._keeping_time is not None:
+            self._keeping_time.cancel()
+            await asyncio.wait([self._keeping_time])
+        await self._first_signing.close()
+        await self._keys.close()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from ..access.keys import KeyRefused
-from ..access.operators import OperatorRefused
-from ..access.passwords import PasswordRefused
+from ..access.key_rows import KeyRefused
+from ..access.operators.operator_rows import OperatorRefused
+from ..access.operators.passwords import PasswordRefused
 from ..database.backup import BackupFailed
 from ..database.start_errors import DatabaseNotReady, MigrationNeeded
 from ..errors import Unavailable

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from ..access.keys import create_key, list_keys, revoke_keys, rotate_key
+from ..access.key_rows import create_key, list_keys, revoke_keys, rotate_key
 from ..access.scopes import SCOPES
 from ..access.signing import service_time
 from ..settings.schema import Config

@@ -6,8 +6,8 @@ import getpass
 import sys
 from typing import Final
 
-from ..access.audit import COMMAND_LINE
-from ..access.operators import (
+from ..access.audit_rows import COMMAND_LINE
+from ..access.operators.operator_rows import (
     OperatorRefused,
     add_operator,
     change_password,
@@ -16,7 +16,7 @@ from ..access.operators import (
     list_operators,
     remove_operator,
 )
-from ..access.passwords import LEAST_LENGTH, PasswordRefused, check_new, hash_password
+from ..access.operators.passwords import LEAST_LENGTH, PasswordRefused, check_new, hash_password
 from ..access.scopes import ROLES
 from ..access.signing import service_time
 from ..settings.schema import Config

@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from ..access.cookies import drop_cookie, set_cookie
 from ..access.doers import doer_of
-from ..access.operators import OperatorRefused, end_sessions
-from ..access.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
+from ..access.operators.cookies import drop_cookie, set_cookie
+from ..access.operators.operator_rows import OperatorRefused, end_sessions
+from ..access.operators.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
+from ..access.operators.sessions import LIFETIME, Session
 from ..access.proxies import is_direct
-from ..access.sessions import LIFETIME, Session
 from ..appkeys import database_key, gate_key, proxies_key, session_key, sessions_key, sign_in_key
 from ..errors import InvalidRequest, NotAllowed, RequestError, Unauthenticated
 from ..problems import STATUS_BY_CODE

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from ..access.authentication import is_known_still
+from ..access.authorisation import is_known_still
 from ..access.scopes import OWN
 from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Table, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..access.audit import COMMAND_LINE, EVENTS_DROPPED, EVENTS_RESENT, write_audit
+from ..access.audit_rows import COMMAND_LINE, EVENTS_DROPPED, EVENTS_RESENT, write_audit
 from ..database.database import Database
 from ..database.leases import find_page_end, list_rows, remove, resend
 from ..database.times import utc_now

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from myaccount.access.keys import KeyRefused, KeyRow, create_key, find_keys, list_keys, revoke_keys, rotate_key
-from myaccount.access.known_keys import KnownKeys
+from myaccount.access.key_cache import KnownKeys
+from myaccount.access.key_rows import KeyRefused, KeyRow, create_key, find_keys, list_keys, revoke_keys, rotate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 

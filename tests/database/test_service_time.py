@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.access import gate as gate_module
+from myaccount.access import authentication as authentication_module
 from myaccount.access import signing
+from myaccount.access.authentication import Gate
 from myaccount.access.clock import Clock
-from myaccount.access.gate import Gate
 from myaccount.access.rates import Rates
 from myaccount.access.signing import find_time_fault, follow_time, read_signing, service_time
 from myaccount.database.database import Database
@@ -125,7 +125,7 @@ async def test_what_is_wrong_with_the_time_is_told(database: Database, monkeypat
 async def test_a_service_follows_the_time_and_warns_once(
     database: Database, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gate_module, "KEEP_SECONDS", 0.01)
+    monkeypatch.setattr(authentication_module, "KEEP_SECONDS", 0.01)
     await _set_seen(database, NOW + HOUR)
     clock = (await gate.signing()).clock
     gate.keep_time()

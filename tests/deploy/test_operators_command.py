@@ -13,10 +13,10 @@ import pytest
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.access.audit import COMMAND_LINE
-from myaccount.access.cookies import make_cookie
-from myaccount.access.operators import add_operator, find_operator
-from myaccount.access.sessions import LIFETIME, begin_session, new_secret
+from myaccount.access.audit_rows import COMMAND_LINE
+from myaccount.access.operators.cookies import make_cookie
+from myaccount.access.operators.operator_rows import add_operator, find_operator
+from myaccount.access.operators.sessions import LIFETIME, begin_session, new_secret
 from myaccount.access.signing import read_signing
 from myaccount.cli import entry as cli
 from myaccount.database.database import open_database

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from myaccount.access.keys import create_key
+from myaccount.access.key_rows import create_key
 from myaccount.access.scopes import SCOPES
 from myaccount.appkeys import gate_key, scopes_key
 from myaccount.database.database import Database

@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.access.attempts import WRONG_LIMIT
-from myaccount.access.audit import SIGN_IN_FAILED, write_audit
-from myaccount.access.cookies import PLAIN_NAME, make_cookie
-from myaccount.access.keys import revoke_keys
-from myaccount.access.operators import find_operator
-from myaccount.access.sessions import SESSIONS_LIMIT, begin_session, new_secret
+from myaccount.access.audit_rows import SIGN_IN_FAILED, write_audit
+from myaccount.access.key_rows import revoke_keys
+from myaccount.access.operators.attempts import WRONG_LIMIT
+from myaccount.access.operators.cookies import PLAIN_NAME, make_cookie
+from myaccount.access.operators.operator_rows import find_operator
+from myaccount.access.operators.sessions import SESSIONS_LIMIT, begin_session, new_secret
 from myaccount.access.signing import Signing, read_signing
 from myaccount.access.tokens import make_token
 from myaccount.database.database import Database

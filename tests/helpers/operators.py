@@ -7,10 +7,10 @@ from functools import cache
 import pytest
 from aiohttp import ClientResponse, CookieJar
 
-from myaccount.access import passwords
-from myaccount.access.audit import COMMAND_LINE
-from myaccount.access.operators import add_operator
-from myaccount.access.passwords import hash_password
+from myaccount.access.audit_rows import COMMAND_LINE
+from myaccount.access.operators import passwords
+from myaccount.access.operators.operator_rows import add_operator
+from myaccount.access.operators.passwords import hash_password
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from myaccount.access import attempts
-from myaccount.access.attempts import ROWS_LIMIT, WRONG_LIMIT, Refusals
+from myaccount.access.operators.attempts import ROWS_LIMIT, WRONG_LIMIT, Refusals
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now

@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import myaccount
 from myaccount.access import keys, operators, sessions
-from myaccount.access.audit import COMMAND_LINE, write_audit
 from myaccount.access.audit_log import AuditEntry, AuditFilter, list_audit
-from myaccount.access.keys import KeyRefused, create_key, revoke_keys, rotate_key
-from myaccount.access.operators import (
+from myaccount.access.audit_rows import COMMAND_LINE, write_audit
+from myaccount.access.key_rows import KeyRefused, create_key, revoke_keys, rotate_key
+from myaccount.access.operators.operator_rows import (
     OperatorRefused,
     add_operator,
     change_password,
@@ -25,7 +25,7 @@ from myaccount.access.operators import (
     list_operators,
     remove_operator,
 )
-from myaccount.access.sessions import begin_session
+from myaccount.access.operators.sessions import begin_session
 from myaccount.appkeys import config_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now

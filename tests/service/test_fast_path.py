@@ -16,7 +16,7 @@ from aiohttp.http import StreamWriter
 from sqlalchemy import insert
 
 from myaccount.access import rates
-from myaccount.access.keys import hash_of
+from myaccount.access.key_rows import hash_of
 from myaccount.appkeys import database_key, journal_key
 from myaccount.controller.operation import BODY_LIMIT_BYTES
 from myaccount.database.database import Database

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from myaccount.access.keys import KeyRow, revoke_keys
+from myaccount.access.key_rows import KeyRow, revoke_keys
 from myaccount.access.scopes import OWN, SCOPES
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database

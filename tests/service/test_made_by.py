@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from myaccount.access.keys import rotate_key
+from myaccount.access.key_rows import rotate_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from myaccount.access.keys import revoke_keys
+from myaccount.access.key_rows import revoke_keys
 from myaccount.access.scopes import SCOPES
 from myaccount.appkeys import config_key
 from myaccount.database.database import Database

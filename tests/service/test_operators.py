@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from sqlalchemy import func, select, update
 
-from myaccount.access.audit import COMMAND_LINE
-from myaccount.access.cookies import make_cookie
-from myaccount.access.operators import OperatorRefused, change_password, change_role, remove_operator
-from myaccount.access.passwords import hash_password
-from myaccount.access.sessions import SESSIONS_LIMIT
+from myaccount.access.audit_rows import COMMAND_LINE
+from myaccount.access.operators.cookies import make_cookie
+from myaccount.access.operators.operator_rows import OperatorRefused, change_password, change_role, remove_operator
+from myaccount.access.operators.passwords import hash_password
+from myaccount.access.operators.sessions import SESSIONS_LIMIT
 from myaccount.appkeys import gate_key, sign_in_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from myaccount.access.authentication import STREAM_PATH
+from myaccount.access.authorisation import STREAM_PATH
 from myaccount.access.scopes import OWN
 from myaccount.appkeys import config_key
 from myaccount.controller.operation import Operation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from myaccount.access import passwords
+from myaccount.access.operators import passwords
 from myaccount.database.database import Database
 
 from ..conftest import Client, Section

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from myaccount.access.audit import COMMAND_LINE
-from myaccount.access.keys import revoke_keys
-from myaccount.access.operators import end_sessions
+from myaccount.access.audit_rows import COMMAND_LINE
+from myaccount.access.key_rows import revoke_keys
+from myaccount.access.operators.operator_rows import end_sessions
 from myaccount.access.tokens import make_token
 from myaccount.appkeys import gate_key
 from myaccount.database.database import Database

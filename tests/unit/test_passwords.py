@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from myaccount.access import passwords
-from myaccount.access.passwords import (
+from myaccount.access.operators import passwords
+from myaccount.access.operators.passwords import (
     COST,
     LENGTH_LIMIT,
     WAITING_LIMIT,

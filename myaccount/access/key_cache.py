@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ..ledger.makers import Maker
 from .callers import Caller
-from .keys import KeyRow, hash_of
+from .key_rows import KeyRow, hash_of
 from .rates import Rate
 
 

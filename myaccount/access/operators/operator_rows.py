@@ -7,11 +7,18 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database
-from ..errors import Unauthenticated
-from ..ledger.makers import Doer
-from ..model.access import operator, session
-from .audit import OPERATOR_ADDED, OPERATOR_REMOVED, PASSWORD_CHANGED, ROLE_CHANGED, SESSIONS_ENDED, write_audit
+from ...database.database import Database
+from ...errors import Unauthenticated
+from ...ledger.makers import Doer
+from ...model.access import operator, session
+from ..audit_rows import (
+    OPERATOR_ADDED,
+    OPERATOR_REMOVED,
+    PASSWORD_CHANGED,
+    ROLE_CHANGED,
+    SESSIONS_ENDED,
+    write_audit,
+)
 
 _NAME: Final = re.compile("[A-Za-z0-9._-]{1,45}")
 # As API keys have. An order tells who made it by one or the other.

@@ -9,17 +9,17 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.coalescing import Coalescer
-from ..database.database import Database
-from ..errors import RequestError
-from ..ledger.makers import Doer, Maker
-from ..model.access import operator, session
-from .audit import SIGNED_OUT, write_audit
-from .callers import Caller
+from ...database.coalescing import Coalescer
+from ...database.database import Database
+from ...errors import RequestError
+from ...ledger.makers import Doer, Maker
+from ...model.access import operator, session
+from ..audit_rows import SIGNED_OUT, write_audit
+from ..authentication import Gate
+from ..callers import Caller
+from ..key_rows import hash_of
+from ..scopes import ROLES
 from .cookies import secret_of
-from .gate import Gate
-from .keys import hash_of
-from .scopes import ROLES
 
 LIFETIME: Final = timedelta(hours=12)
 # Without use. It is noted within a minute, so a session ends after 29 to 30 minutes without one.

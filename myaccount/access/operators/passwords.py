@@ -15,7 +15,7 @@ from hmac import compare_digest
 from typing import Final, NamedTuple, TypeVar
 from unicodedata import normalize
 
-from ..errors import Overloaded
+from ...errors import Overloaded
 
 Result = TypeVar("Result")
 

@@ -6,9 +6,9 @@ from hashlib import sha256
 
 import pytest
 
-from myaccount.access import known_keys
-from myaccount.access.keys import KeyRow
-from myaccount.access.known_keys import KnownKeys
+from myaccount.access import key_cache
+from myaccount.access.key_cache import KnownKeys
+from myaccount.access.key_rows import KeyRow
 
 NOW = datetime(2026, 1, 1)
 SECRET, WRONG = "5" * 64, "6" * 64
@@ -37,7 +37,7 @@ def test_each_secret_is_hashed_and_compared_in_constant_time_also_for_an_unknown
         compared.append((given, known))
         return hmac.compare_digest(given, known)
 
-    monkeypatch.setattr(known_keys, "compare_digest", compare)
+    monkeypatch.setattr(key_cache, "compare_digest", compare)
     keys = KnownKeys([_row("known"), _row("expired", NOW - timedelta(hours=1))], NOW)
     assert (keys.find(key_id, secret) is not None) is works
     ((given, known),) = compared

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.database import Database
 from ..ledger.makers import Doer
 from ..model.access import api_key
-from .audit import COMMAND_LINE, KEY_CREATED, KEY_REVOKED, KEY_ROTATED, write_audit
+from .audit_rows import COMMAND_LINE, KEY_CREATED, KEY_REVOKED, KEY_ROTATED, write_audit
 
 KEY_PATTERN: Final = "mak_([a-z0-9]{12})_([0-9a-f]{64})"
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"

@@ -12,10 +12,10 @@ from typing import Final
 from sqlalchemy import Column, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..errors import RateLimited
-from ..model.access import audit
-from .audit import SIGN_IN_FAILED
-from .doers import NO_ADDRESS
+from ...errors import RateLimited
+from ...model.access import audit
+from ..audit_rows import SIGN_IN_FAILED
+from ..doers import NO_ADDRESS
 
 WRONG_LIMIT: Final = 10
 WINDOW: Final = timedelta(minutes=15)

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from itsdangerous import BadData, URLSafeSerializer
 
-from .signing import Signing
+from ..signing import Signing
 
 # Browsers take this name only with TLS, from this host itself, for all its paths.
 SECURE_NAME: Final = "__Host-myaccount"

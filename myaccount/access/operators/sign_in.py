@@ -6,16 +6,16 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.database import Database
-from ..errors import Unauthenticated
-from ..ledger.makers import Doer
-from ..model.access import session
+from ...database.database import Database
+from ...errors import Unauthenticated
+from ...ledger.makers import Doer
+from ...model.access import session
+from ..audit_rows import SIGN_IN_FAILED, SIGNED_IN, write_audit
+from ..authentication import Gate
+from ..key_rows import hash_of
 from .attempts import Refusals, rate_limited, refused_until, shown_name, source_of
-from .audit import SIGN_IN_FAILED, SIGNED_IN, write_audit
 from .cookies import make_cookie
-from .gate import Gate
-from .keys import hash_of
-from .operators import Operator, Own, change_password, find_operator, is_name
+from .operator_rows import Operator, Own, change_password, find_operator, is_name
 from .passwords import Passwords
 from .sessions import LIFETIME, begin_session, new_secret
 

@@ -1,0 +1,1 @@
+"""Operators: people who sign in, their passwords and their sessions."""
