@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from aiohttp.web_protocol import RequestHandler
 
-    from .access.authentication import Gate
+    from .access.authentication import Authenticator
     from .access.callers import Caller
     from .access.operators.sessions import Session, Sessions
     from .access.operators.sign_in import SignIn
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 config_key: Final[web.AppKey["Config"]] = web.AppKey("config")
 # Of a service with `access: keys`.
-gate_key: Final[web.AppKey["Gate"]] = web.AppKey("gate")
+authenticator_key: Final[web.AppKey["Authenticator"]] = web.AppKey("authenticator")
 sessions_key: Final[web.AppKey["Sessions"]] = web.AppKey("sessions")
 sign_in_key: Final[web.AppKey["SignIn"]] = web.AppKey("sign_in")
 proxies_key: Final[web.AppKey["Proxies"]] = web.AppKey("proxies")

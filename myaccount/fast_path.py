@@ -24,7 +24,7 @@ from yarl import URL
 from .access.authorisation import known_caller
 from .access.callers import ANYBODY, Caller
 from .access.guard import guard_check
-from .appkeys import config_key, connection_key, ending_key, gate_key, journal_key
+from .appkeys import authenticator_key, config_key, connection_key, ending_key, journal_key
 from .controller.body import form_fields, is_plain_form
 from .controller.operation import Operation
 from .controller.submitting import DONE_REPLY, on_wire
@@ -81,7 +81,7 @@ class FastPath:
             return False
         order.command = order.operation.parse(form_fields(body), maker=caller.maker)
         # Last, since the ordinary way would count it again.
-        if caller.rate is not None and not self._app[gate_key].rates.allow_now(caller.rate):
+        if caller.rate is not None and not self._app[authenticator_key].rates.allow_now(caller.rate):
             return False
         try:
             self._app[journal_key].accept(order.command, order)
@@ -92,7 +92,7 @@ class FastPath:
     def _caller(self, order: "_Order") -> Caller | None:
         if not self._has_keys:
             return ANYBODY
-        return known_caller(order.headers, order.operation.scopes, self._app[gate_key])
+        return known_caller(order.headers, order.operation.scopes, self._app[authenticator_key])
 
     def reply(self, order: "_Order", error: Exception | None, *, replayed: bool) -> tuple[bytes, bool]:
         """Return the reply to an order, and whether the connection stays open."""

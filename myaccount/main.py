@@ -21,7 +21,7 @@ from typing import Final
 import aiohttp_jinja2
 from aiohttp import web
 
-from .access.authentication import Gate
+from .access.authentication import Authenticator
 from .access.authorisation import authentication
 from .access.guard import guard
 from .access.operators.sessions import Sessions
@@ -31,11 +31,11 @@ from .access.rates import Rates, Take, take_all
 from .accounts.opening import account_queries
 from .appkeys import (
     account_queries_key,
+    authenticator_key,
     config_key,
     database_key,
     ending_key,
     feed_key,
-    gate_key,
     health_key,
     journal_key,
     not_found_page_key,
@@ -180,16 +180,16 @@ async def gate_context(app: web.Application) -> AsyncIterator[None]:
 
             find_name = partial(redis_name, database, "rates")
             take = (await stack.enter_async_context(SharedCounts(config["redis"], find_name))).take
-        app[gate_key] = Gate(database, Rates(take))
+        app[authenticator_key] = Authenticator(database, Rates(take))
         if has_keys:
-            app[gate_key].keep_time()
+            app[authenticator_key].keep_time()
         yield
-        await app[gate_key].close()
+        await app[authenticator_key].close()
 
 
 async def operators_context(app: web.Application) -> AsyncIterator[None]:
-    app[sessions_key] = Sessions(app[database_key], app[gate_key])
-    app[sign_in_key] = SignIn(app[database_key], app[gate_key])
+    app[sessions_key] = Sessions(app[database_key], app[authenticator_key])
+    app[sign_in_key] = SignIn(app[database_key], app[authenticator_key])
     yield
     app[sign_in_key].close()
     await app[sessions_key].close()

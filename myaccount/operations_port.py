@@ -13,7 +13,7 @@ from aiohttp import web
 
 from .access.authorisation import authentication
 from .access.guard import guard
-from .appkeys import config_key, database_key, ending_key, gate_key, health_key, journal_key
+from .appkeys import authenticator_key, config_key, database_key, ending_key, health_key, journal_key
 from .middlewares import OPERATIONS_MIDDLEWARES
 from .observability.metrics import (
     CONNECTIONS,
@@ -44,7 +44,7 @@ async def operations_context(app: web.Application) -> AsyncIterator[None]:
     operations.on_response_prepare.append(complete_headers)
     operations[ending_key] = app[ending_key]
     operations[health_key] = app[health_key]
-    operations[gate_key] = app[gate_key]
+    operations[authenticator_key] = app[authenticator_key]
     setup_operations_routes(operations)
     runner = Runner(operations, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

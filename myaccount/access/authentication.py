@@ -1,4 +1,4 @@
-"""Finds out who has a key or a token."""
+"""Authentication: who has a key or a token."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from .tokens import owner_of_token
 _logger: Final = logging.getLogger(__name__)
 
 
-class Gate:
+class Authenticator:
     """Knows all keys as they were a second ago, and the key that signs tokens.
 
     Each method raises Unavailable if the database fails, and Overloaded if too many wait for it.

@@ -1,4 +1,4 @@
-"""Lets a request in if its key, token or session works, and has a scope of the route."""
+"""Authorisation: a request comes in if its key, token or session works and has a scope of the route."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,11 +8,11 @@ from typing import Final, cast
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from ..appkeys import caller_key, gate_key, proxies_key, scopes_key, session_key, sessions_key
+from ..appkeys import authenticator_key, caller_key, proxies_key, scopes_key, session_key, sessions_key
 from ..errors import NotAllowed, RateLimited, RequestError, Unauthenticated
 from ..middlewares import Handler, Reply
 from ..settings.schema import Config
-from .authentication import Gate
+from .authentication import Authenticator
 from .callers import Caller
 from .key_rows import KEY_PATTERN
 from .operators.cookies import find_cookie
@@ -49,7 +49,7 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
             raise Unauthenticated(
                 "Send a valid API key in the header: Authorization: Bearer mak_... People sign in at /signin."
             )
-        if caller.rate is not None and not await request.app[gate_key].rates.allow(caller.rate):
+        if caller.rate is not None and not await request.app[authenticator_key].rates.allow(caller.rate):
             raise RateLimited(f"This key may send {caller.rate.per_second} requests a second.")
         if scopes and caller.scopes.isdisjoint(scopes):
             raise NotAllowed(f"This needs the scope {_listed(scopes)}.")
@@ -59,10 +59,12 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
     return await handler(request)
 
 
-def known_caller(headers: Mapping[str, str], scopes: Collection[str], gate: Gate) -> Caller | None:
+def known_caller(
+    headers: Mapping[str, str], scopes: Collection[str], authenticator: Authenticator
+) -> Caller | None:
     """Return who sends a request by a key that has one of the scopes, or None if only the middleware can tell."""
     key = _KEY.fullmatch(headers.get(hdrs.AUTHORIZATION, ""))
-    caller = gate.known_owner_of_key(*key.groups()) if key else None
+    caller = authenticator.known_owner_of_key(*key.groups()) if key else None
     return None if caller is None or caller.scopes.isdisjoint(scopes) else caller
 
 
@@ -77,11 +79,11 @@ async def is_known_still(request: web.Request) -> bool:
 async def _find_caller(request: web.Request) -> Caller | None:
     header = request.headers.get(hdrs.AUTHORIZATION, "")
     if key := _KEY.fullmatch(header):
-        return await request.app[gate_key].owner_of_key(*key.groups())
+        return await request.app[authenticator_key].owner_of_key(*key.groups())
     if token := _TOKEN.fullmatch(header):
-        return await request.app[gate_key].owner_of_token(token[1])
+        return await request.app[authenticator_key].owner_of_token(token[1])
     if not header and request.rel_url.raw_path == STREAM_PATH and "token" in request.query:
-        return await request.app[gate_key].owner_of_token(request.query["token"])
+        return await request.app[authenticator_key].owner_of_token(request.query["token"])
     return None if header else await _find_operator(request)
 
 

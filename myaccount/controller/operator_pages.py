@@ -12,7 +12,7 @@ from ..access.operators.operator_rows import OperatorRefused, end_sessions
 from ..access.operators.passwords import LEAST_LENGTH, LENGTH_LIMIT, PasswordRefused, check_new
 from ..access.operators.sessions import LIFETIME, Session
 from ..access.proxies import is_direct
-from ..appkeys import database_key, gate_key, proxies_key, session_key, sessions_key, sign_in_key
+from ..appkeys import authenticator_key, database_key, proxies_key, session_key, sessions_key, sign_in_key
 from ..errors import InvalidRequest, NotAllowed, RequestError, Unauthenticated
 from ..problems import STATUS_BY_CODE
 from ..replies import note_refusal
@@ -161,7 +161,7 @@ async def change_password(request: web.Request) -> web.Response:
 
 
 async def end_other_sessions(request: web.Request) -> web.Response:
-    own, now = _session(request), (await request.app[gate_key].signing()).clock.now()
+    own, now = _session(request), (await request.app[authenticator_key].signing()).clock.now()
     try:
         await end_sessions(request.app[database_key], own.name, now, doer_of(request), keep=own.id)
     except OperatorRefused:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from ..access.callers import caller_of
 from ..access.tokens import make_token
-from ..appkeys import account_queries_key, gate_key
+from ..appkeys import account_queries_key, authenticator_key
 from ..database.times import iso_time
 from ..errors import NotAllowed, UserNotFound
 from .common_fields import USER_ID
@@ -47,7 +47,7 @@ async def usertoken(request: web.Request) -> dict[str, object]:
         raise NotAllowed("An open service makes no tokens. It needs `access: keys` in its configuration.")
     if await request.app[account_queries_key].fetch(user_id) is None:
         raise UserNotFound(f"There is no user {user_id!r}.", field="userId")
-    signing = await request.app[gate_key].signing()
+    signing = await request.app[authenticator_key].signing()
     expires_at = signing.clock.now().replace(microsecond=0) + timedelta(seconds=expires_in)
     return {
         "result": 1,

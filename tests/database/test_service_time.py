@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.access import authentication as authentication_module
 from myaccount.access import signing
-from myaccount.access.authentication import Gate
+from myaccount.access.authentication import Authenticator
 from myaccount.access.clock import Clock
 from myaccount.access.rates import Rates
 from myaccount.access.signing import find_time_fault, follow_time, read_signing, service_time
@@ -31,10 +31,10 @@ YEARS = timedelta(days=9999)
 
 
 @pytest.fixture
-async def gate(database: Database) -> AsyncIterator[Gate]:
-    gate = Gate(database, Rates())
-    yield gate
-    await gate.close()
+async def authenticator(database: Database) -> AsyncIterator[Authenticator]:
+    authenticator = Authenticator(database, Rates())
+    yield authenticator
+    await authenticator.close()
 
 
 async def _set_seen(database: Database, time: datetime) -> None:
@@ -123,12 +123,15 @@ async def test_what_is_wrong_with_the_time_is_told(database: Database, monkeypat
 
 
 async def test_a_service_follows_the_time_and_warns_once(
-    database: Database, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    database: Database,
+    authenticator: Authenticator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(authentication_module, "KEEP_SECONDS", 0.01)
     await _set_seen(database, NOW + HOUR)
-    clock = (await gate.signing()).clock
-    gate.keep_time()
+    clock = (await authenticator.signing()).clock
+    authenticator.keep_time()
     await _set_seen(database, NOW + 2 * HOUR)
 
     async def follows() -> bool:
@@ -140,7 +143,7 @@ async def test_a_service_follows_the_time_and_warns_once(
         return await _seen(database) > NOW + 2 * HOUR
 
     await eventually(stores)
-    assert (await gate.signing()).clock is clock
+    assert (await authenticator.signing()).clock is clock
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.startswith("About the time: the highest that was seen is ")
 
@@ -156,12 +159,12 @@ async def test_while_the_database_is_away_requests_wait_for_one_read(
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(database, "read", fail)
-    gate = Gate(database, Rates())
-    tokens = await asyncio.gather(*[gate.owner_of_token("a") for _ in range(99)], return_exceptions=True)
-    keys = await asyncio.gather(*[gate.owner_of_key("a", "b") for _ in range(99)], return_exceptions=True)
+    authenticator = Authenticator(database, Rates())
+    tokens = await asyncio.gather(*[authenticator.owner_of_token("a") for _ in range(99)], return_exceptions=True)
+    keys = await asyncio.gather(*[authenticator.owner_of_key("a", "b") for _ in range(99)], return_exceptions=True)
     assert {type(error) for error in [*tokens, *keys]} == {Unavailable}
     assert len(reads) == 1
-    await gate.close()
+    await authenticator.close()
 
 
 async def test_the_documented_statement_forgets_a_time_that_was_ahead(database: Database) -> None:

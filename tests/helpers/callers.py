@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from myaccount.access.key_rows import create_key
 from myaccount.access.scopes import SCOPES
-from myaccount.appkeys import gate_key, scopes_key
+from myaccount.appkeys import authenticator_key, scopes_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.routes import Scopes
@@ -54,5 +54,5 @@ def without(scopes: Collection[str]) -> list[str]:
 
 def read_keys_again(client: Client) -> None:
     """Let the service read the keys with the next request, whether or not they are a second old."""
-    keys = client.server.app[gate_key]._keys  # type: ignore[attr-defined]
+    keys = client.server.app[authenticator_key]._keys  # type: ignore[attr-defined]
     keys._began, keys._error = -math.inf, None

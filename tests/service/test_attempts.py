@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import insert, select
 
-from myaccount.access import attempts
+from myaccount.access.operators import attempts
 from myaccount.access.operators.attempts import ROWS_LIMIT, WRONG_LIMIT, Refusals
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import authenticator_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import RateLimited
@@ -98,7 +98,7 @@ async def test_nine_wrong_passwords_refuse_nobody_and_right_ones_do_not_count(
 
 
 def _later(client: Client, time: timedelta) -> None:
-    client.server.app[gate_key]._signing.clock._begin += time  # type: ignore[attr-defined]
+    client.server.app[authenticator_key]._signing.clock._begin += time  # type: ignore[attr-defined]
 
 
 async def test_a_quarter_of_an_hour_later_they_are_forgotten_and_refused_attempts_prolong_nothing(
@@ -131,7 +131,7 @@ async def test_what_is_refused_again_costs_no_query(
     for _ in range(WRONG_LIMIT + 1):
         answer = await _try(client, "alice", "203.0.113.5")
     assert answer.status == 429
-    service = client.server.app[gate_key]._database  # type: ignore[attr-defined]
+    service = client.server.app[authenticator_key]._database  # type: ignore[attr-defined]
 
     async def fail(*args: object, **options: object) -> Any:
         raise AssertionError("a query")

@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import myaccount
-from myaccount.access import keys, operators, sessions
+from myaccount.access import key_rows
 from myaccount.access.audit_log import AuditEntry, AuditFilter, list_audit
 from myaccount.access.audit_rows import COMMAND_LINE, write_audit
 from myaccount.access.key_rows import KeyRefused, create_key, revoke_keys, rotate_key
+from myaccount.access.operators import operator_rows, sessions
 from myaccount.access.operators.operator_rows import (
     OperatorRefused,
     add_operator,
@@ -150,7 +151,7 @@ async def test_a_change_whose_row_cannot_be_written_is_not_made(
     assert (await accounts_of(shop, "u1"))["a1"]["FROZEN"] == "none"
 
 
-@pytest.mark.parametrize("module", [keys, operators])
+@pytest.mark.parametrize("module", [key_rows, operator_rows])
 async def test_a_key_or_an_operator_whose_row_cannot_be_written_is_not_changed(
     database: Database, monkeypatch: pytest.MonkeyPatch, module: Any
 ) -> None:
@@ -174,7 +175,7 @@ async def test_a_key_or_an_operator_whose_row_cannot_be_written_is_not_changed(
         lambda: rotate_key(database, "shop", HOUR, NOW),
         lambda: revoke_keys(database, "shop", NOW),
     ]
-    if module is operators:
+    if module is operator_rows:
         changes = [
             lambda: add_operator(database, "bob", "reader", "x", NOW, COMMAND_LINE),
             lambda: change_password(database, "alice", "x", NOW, COMMAND_LINE),
@@ -283,7 +284,7 @@ async def test_a_sign_in_whose_row_cannot_be_written_begins_no_session(
     async def broken(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("myaccount.access.sign_in.write_audit", broken)
+    monkeypatch.setattr("myaccount.access.operators.sign_in.write_audit", broken)
     assert (await sign_in(client, "alice")).status == 500
     # Nor is a wrong password refused without being counted.
     assert (await sign_in(client, "alice", "wrong")).status == 500

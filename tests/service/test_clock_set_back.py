@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.access import signing
 from myaccount.access.signing import follow_time
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import authenticator_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.main import create_app
@@ -71,7 +71,7 @@ async def test_keys_tokens_and_sessions_that_have_ended_stay_so_when_the_clocks_
         (cookie,) = alice.session.cookie_jar
     sent = [bearer(shop), bearer(ending), bearer(token), {"Cookie": f"{cookie.key}={cookie.value}"}]
     assert await _statuses(client, sent) == [200, 200, 200, 200]
-    clock = (await client.server.app[gate_key].signing()).clock  # type: ignore[attr-defined]
+    clock = (await client.server.app[authenticator_key].signing()).clock  # type: ignore[attr-defined]
     for time in (now + LATER, now + LATER - HOUR):
         _set_clocks(monkeypatch, time)
         # As each process does every half minute.

@@ -8,7 +8,7 @@ import pytest
 
 from myaccount.access.key_rows import KeyRow, revoke_keys
 from myaccount.access.scopes import OWN, SCOPES
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import authenticator_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
@@ -172,7 +172,7 @@ async def test_while_the_database_is_away_nobody_is_called_unknown(
         raise Unavailable("The database is away.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(client.server.app[gate_key]._database, "read", fail)  # type: ignore[attr-defined]
+        patch.setattr(client.server.app[authenticator_key]._database, "read", fail)  # type: ignore[attr-defined]
         # The keys of the last second still serve.
         assert (await _answer(client, "POST", "/querorder", right))[0] == 400
         read_keys_again(client)
@@ -185,7 +185,7 @@ async def test_while_the_database_is_away_nobody_is_called_unknown(
 
 def _count_reads(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Return a list that gets an item with each read of keys from the service's database."""
-    service = client.server.app[gate_key]._database  # type: ignore[attr-defined]
+    service = client.server.app[authenticator_key]._database  # type: ignore[attr-defined]
     read, counted = service.read, list[object]()
 
     async def count(work: Any, **options: Any) -> Any:

@@ -16,7 +16,7 @@ from myaccount.access.operators.cookies import make_cookie
 from myaccount.access.operators.operator_rows import OperatorRefused, change_password, change_role, remove_operator
 from myaccount.access.operators.passwords import hash_password
 from myaccount.access.operators.sessions import SESSIONS_LIMIT
-from myaccount.appkeys import gate_key, sign_in_key
+from myaccount.appkeys import authenticator_key, sign_in_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
@@ -222,19 +222,19 @@ async def test_a_forged_cookie_costs_no_query(
     client: Client, alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = client.server.app  # type: ignore[attr-defined]
-    signing = await app[gate_key].signing()
+    signing = await app[authenticator_key].signing()
     later = utc_now() + timedelta(hours=1)
     forged = make_cookie("a" * 64, later, signing._replace(secret="b" * 64))
     expired = make_cookie("a" * 64, utc_now() - timedelta(seconds=1), signing)
     unknown = make_cookie("a" * 64, later, signing)
     reads: list[object] = []
-    read = app[gate_key]._database.read
+    read = app[authenticator_key]._database.read
 
     async def count(work: Any, **options: Any) -> Any:
         reads.append(work)
         return await read(work, **options)
 
-    monkeypatch.setattr(app[gate_key]._database, "read", count)
+    monkeypatch.setattr(app[authenticator_key]._database, "read", count)
     for cookie in (forged, expired, "", "x", "a.b.c", unknown[:-1], "é"):
         assert await _status(client, headers={"Cookie": f"myaccount={cookie}"}) == 401
     assert reads == []
@@ -352,7 +352,7 @@ async def test_a_session_ends_after_twelve_hours_however_much_it_is_used(
 
 
 async def test_twelve_hours_are_over_by_the_service_s_clock(client: Client, alice: Client) -> None:
-    clock = (await client.server.app[gate_key].signing()).clock  # type: ignore[attr-defined]
+    clock = (await client.server.app[authenticator_key].signing()).clock  # type: ignore[attr-defined]
     # 11 hours and 59 minutes, with a use in each half hour.
     for minutes in (*[29] * 24, 23):
         clock._begin += timedelta(minutes=minutes)
@@ -460,7 +460,7 @@ async def test_an_operator_who_is_removed_meanwhile_is_out(
         raise OperatorRefused
 
     monkeypatch.setattr("myaccount.controller.operator_pages.end_sessions", removed)
-    monkeypatch.setattr("myaccount.access.sign_in.change_password", removed)
+    monkeypatch.setattr("myaccount.access.operators.sign_in.change_password", removed)
     fields = {"password": PASSWORD, "newPassword": "another password", "again": "another password"}
     assert await _status(alice, "/account/sessions", "POST") == 401
     assert await _status(alice, "/account/password", "POST", data=fields) == 401
@@ -482,7 +482,7 @@ async def test_while_the_database_is_away_nobody_is_signed_out_or_called_wrong(
         raise Unavailable("The database is away.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(client.server.app[gate_key]._database, "read", fail)  # type: ignore[attr-defined]
+        patch.setattr(client.server.app[authenticator_key]._database, "read", fail)  # type: ignore[attr-defined]
         assert await _status(alice) == 503
         assert (await sign_in(client, "alice")).status == 503
     assert await _status(alice) == 200
@@ -495,7 +495,7 @@ async def test_a_use_that_cannot_be_noted_is_a_use(
         raise Unavailable("The database takes no writes.")
 
     await _age(database, used_at=timedelta(minutes=2))
-    monkeypatch.setattr(client.server.app[gate_key]._database, "write", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(client.server.app[authenticator_key]._database, "write", fail)  # type: ignore[attr-defined]
     assert await _status(alice) == 200
 
 

@@ -14,7 +14,7 @@ from myaccount.access.audit_rows import COMMAND_LINE
 from myaccount.access.key_rows import revoke_keys
 from myaccount.access.operators.operator_rows import end_sessions
 from myaccount.access.tokens import make_token
-from myaccount.appkeys import gate_key
+from myaccount.appkeys import authenticator_key
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.main import create_app
@@ -119,7 +119,7 @@ async def _has_message(shop: Client, team: str) -> bool:
 
 
 async def test_a_token_that_is_wrong_or_has_expired_is_not_known(shop: Client) -> None:
-    signing = await shop.server.app[gate_key].signing()  # type: ignore[attr-defined]
+    signing = await shop.server.app[authenticator_key].signing()  # type: ignore[attr-defined]
     now = signing.clock.now()
     right = make_token("u1", now + timedelta(seconds=60), signing)
     other = make_token("u1", now + timedelta(seconds=60), signing._replace(secret="0" * 64))
@@ -168,7 +168,7 @@ async def test_a_browser_follows_with_the_token_in_the_address_and_no_log_shows_
 async def test_a_stream_ends_before_it_sends_anything_to_a_caller_who_is_not_known_any_more(
     client: Client, shop: Client, database: Database, caller: str
 ) -> None:
-    signing = await client.server.app[gate_key].signing()  # type: ignore[attr-defined]
+    signing = await client.server.app[authenticator_key].signing()  # type: ignore[attr-defined]
     await new_operator(database, "alice")
     with quick_passwords():
         cookie = (await sign_in(client, "alice")).cookies["myaccount"].value

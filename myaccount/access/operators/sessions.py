@@ -15,7 +15,7 @@ from ...errors import RequestError
 from ...ledger.makers import Doer, Maker
 from ...model.access import operator, session
 from ..audit_rows import SIGNED_OUT, write_audit
-from ..authentication import Gate
+from ..authentication import Authenticator
 from ..callers import Caller
 from ..key_rows import hash_of
 from ..scopes import ROLES
@@ -63,15 +63,15 @@ def _over(now: datetime) -> ColumnElement[bool]:
 class Sessions:
     """Finds sessions by their cookies. Each method raises Unavailable if the database fails."""
 
-    def __init__(self, database: Database, gate: Gate) -> None:
+    def __init__(self, database: Database, authenticator: Authenticator) -> None:
         self._database = database
-        self._gate = gate
+        self._authenticator = authenticator
         self._rows = Coalescer(self._fetch)
         self._noting: set[int] = set()
 
     async def find(self, cookie: str) -> Session | None:
         """Return the session, or None if it is over."""
-        signing = await self._gate.signing()
+        signing = await self._authenticator.signing()
         secret = secret_of(cookie, signing)
         if secret is None:
             return None
@@ -80,7 +80,7 @@ class Sessions:
 
     async def note_use(self, used: Session) -> None:
         """Note that the session is in use, at most once a minute. If that fails, the next use is noted."""
-        now = (await self._gate.signing()).clock.now()
+        now = (await self._authenticator.signing()).clock.now()
         if now < used.used_at + NOTED_AGAIN or used.id in self._noting:
             return
         self._noting.add(used.id)
@@ -93,7 +93,7 @@ class Sessions:
 
     async def count_others(self, own: Session) -> int:
         """Return how many more sessions the operator has."""
-        now = (await self._gate.signing()).clock.now()
+        now = (await self._authenticator.signing()).clock.now()
         query = (
             select(func.count())
             .select_from(session.join(operator, operator.c.id == session.c.operator))
@@ -107,7 +107,7 @@ class Sessions:
 
     async def end(self, ended: Session, doer: Doer) -> None:
         """End the session: its operator signs out."""
-        now = (await self._gate.signing()).clock.now()
+        now = (await self._authenticator.signing()).clock.now()
 
         async def work(connection: AsyncConnection) -> None:
             if (await connection.execute(delete(session).where(session.c.id == ended.id))).rowcount:

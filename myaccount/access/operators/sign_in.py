@@ -11,7 +11,7 @@ from ...errors import Unauthenticated
 from ...ledger.makers import Doer
 from ...model.access import session
 from ..audit_rows import SIGN_IN_FAILED, SIGNED_IN, write_audit
-from ..authentication import Gate
+from ..authentication import Authenticator
 from ..key_rows import hash_of
 from .attempts import Refusals, rate_limited, refused_until, shown_name, source_of
 from .cookies import make_cookie
@@ -25,16 +25,16 @@ WRONG: Final = "The name or the password is wrong."
 class SignIn:
     """Each method raises Unavailable, and Overloaded if too many people sign in at once."""
 
-    def __init__(self, database: Database, gate: Gate) -> None:
+    def __init__(self, database: Database, authenticator: Authenticator) -> None:
         self._database = database
-        self._gate = gate
+        self._authenticator = authenticator
         self._passwords = Passwords()
         self._refusals = Refusals()
 
     async def begin(self, name: str, password: str, doer: Doer) -> str:
         """Return the cookie of a new session. Raises Unauthenticated and RateLimited."""
         checked = await self._check(name, password, doer)
-        signing = await self._gate.signing()
+        signing = await self._authenticator.signing()
         now, secret = signing.clock.now(), new_secret()
         known = doer._replace(kind="operator", id=name)
 
@@ -66,7 +66,7 @@ class SignIn:
 
     async def _check(self, name: str, password: str, doer: Doer) -> Operator:
         """Return the operator with that name and password. Raises Unauthenticated and RateLimited."""
-        signing = await self._gate.signing()
+        signing = await self._authenticator.signing()
         source = source_of(doer.address)
         self._refusals.check(name, source, signing.clock.now())
         async with self._passwords.turn():
@@ -99,4 +99,4 @@ class SignIn:
         return await self._database.read(work)
 
     async def _now(self) -> datetime:
-        return (await self._gate.signing()).clock.now()
+        return (await self._authenticator.signing()).clock.now()
