@@ -98,18 +98,10 @@ class UserExists(RequestError):
     code = "user_exists"
 
 
-class OpenedBefore(UserExists):
-    """The user was opened before with the same fields."""
-
-
 class AccountExists(RequestError):
     """The account id is taken."""
 
     code = "account_exists"
-
-
-class AddedBefore(AccountExists):
-    """The account was added before with the same fields."""
 
 
 class Overloaded(RequestError):

@@ -28,7 +28,7 @@ from .access.operators.sessions import Sessions
 from .access.operators.sign_in import SignIn
 from .access.proxies import Proxies
 from .access.rates import Rates, Take, take_all
-from .accounts.opening import account_queries
+from .accounts.balances import account_queries
 from .appkeys import (
     account_queries_key,
     authenticator_key,

@@ -30,7 +30,7 @@ from .controller.operator_pages import (
     sign_out,
 )
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
-from .controller.submitting import submit_change, submit_order
+from .controller.submitting import submit_change, submit_opening, submit_order
 from .settings.loading import LISTENER_TEST_PATH
 
 # Those of a route: a caller needs one of them.
@@ -50,6 +50,10 @@ def _change(operation: Operation[Any]) -> Route:
     return Route(operation, partial(submit_change, operation))
 
 
+def _opening(operation: Operation[Any]) -> Route:
+    return Route(operation, partial(submit_opening, operation))
+
+
 # Any known caller: a page has nothing of anybody, but it shows what the service is.
 ANY: Final = ()
 # Everybody: these reply nothing of anybody.
@@ -66,8 +70,8 @@ ORDERS: Final[tuple[Operation[Any], ...]] = (
     holds.EXTEND,
 )
 ROUTES: Final = (
-    Route(accounts.OPEN_ACCOUNT, accounts.openacc),
-    Route(accounts.ADD_ACCOUNT, accounts.addaccount),
+    _opening(accounts.OPEN_ACCOUNT),
+    _opening(accounts.ADD_ACCOUNT),
     Route(accounts.QUERY_ACCOUNTS, accounts.queryacc),
     _change(account_settings.FREEZE),
     _change(account_settings.CLOSE),

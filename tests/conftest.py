@@ -35,13 +35,19 @@ from .helpers.engine_tests import (
     pytest_testnodedown,
 )
 from .helpers.engines import new_server
+from .helpers.holding import holding, patient
+from .helpers.journals import another, batches
 from .helpers.receivers import receiver, receiving
 from .helpers.servers import MariaDB, Redis, free_port
 from .helpers.services import start
 
 __all__ = [
+    "another",
     "bank_of",
+    "batches",
     "chromium",
+    "holding",
+    "patient",
     "pytest_collection_modifyitems",
     "pytest_report_header",
     "pytest_terminal_summary",

@@ -17,7 +17,8 @@ from myaccount.ledger.changes import TRANSFER, Change
 from myaccount.ledger.currencies import CNY
 from myaccount.ledger.money import parse_amount
 from myaccount.model.ledger import account, entry, order
-from myaccount.outbox.events import insert_event
+from myaccount.model.outbox import event
+from myaccount.outbox.events import due_after, event_body
 
 app = FastAPI()
 engine = create_async_engine(
@@ -32,6 +33,7 @@ LOCK_ACCOUNTS = (
 ).with_for_update()
 INSERT_ORDER = insert(order)
 INSERT_ENTRIES = insert(entry)
+INSERT_EVENT = insert(event)
 WRITE_BALANCES = (
     update(account)
     .where(account.c.id.in_([bindparam("payer"), bindparam("payee")]))
@@ -116,4 +118,5 @@ async def post(connection: AsyncConnection, order_id: str, payer: Row[Any], paye
             "payee_balance": change.to_balance,
         },
     )
-    await insert_event(connection, [change], now)
+    row = {"body": event_body([change]), "attempts": 0, "due_at": due_after(now), "created_at": now}
+    await connection.execute(INSERT_EVENT, row)

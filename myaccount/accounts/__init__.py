@@ -1,1 +1,1 @@
-"""Opening accounts, and looking them up."""
+"""Looking accounts up."""

@@ -7,10 +7,9 @@ from aiohttp import web
 from ..access.callers import Caller, caller_of
 from ..access.scopes import OWN
 from ..accounts.balances import AccountBalance, UserAccounts
-from ..accounts.opening import add_account, open_account
-from ..appkeys import account_queries_key, database_key, queue_key, replayed_key
+from ..appkeys import account_queries_key
 from ..database.times import iso_time
-from ..errors import AccountExists, AddedBefore, OpenedBefore, TeamNotFound, UserExists, UserNotFound
+from ..errors import AccountExists, TeamNotFound, UserExists, UserNotFound
 from ..ledger.account_commands import AddAccount, OpenAccount
 from ..ledger.currencies import CNY
 from .common_fields import ACCOUNT_CURRENCY, TEAM_ID, USER_ID
@@ -72,26 +71,6 @@ QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
     ),
     scopes=("accounts:read", OWN),
 )
-
-
-async def openacc(request: web.Request) -> dict[str, object]:
-    command = await OPEN_ACCOUNT.read(request)
-    try:
-        await open_account(request.app[database_key], request.app[queue_key].announce, command)
-    except OpenedBefore:
-        request[replayed_key] = True
-        raise
-    return {"result": 1}
-
-
-async def addaccount(request: web.Request) -> dict[str, object]:
-    command = await ADD_ACCOUNT.read(request)
-    try:
-        await add_account(request.app[database_key], request.app[queue_key].announce, command)
-    except AddedBefore:
-        request[replayed_key] = True
-        raise
-    return {"result": 1}
 
 
 async def queryacc(request: web.Request) -> dict[str, object]:

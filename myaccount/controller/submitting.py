@@ -8,6 +8,7 @@ from aiohttp import web
 from ..access.callers import caller_of
 from ..access.doers import doer_of
 from ..appkeys import journal_key, replayed_key
+from ..database.times import utc_now
 from ..errors import RequestError
 from ..ledger.commands import Command
 from ..ledger.references import AccountId, UserCurrency
@@ -27,6 +28,11 @@ async def submit_order(operation: Operation[Any], request: web.Request) -> bytes
 async def submit_change(operation: Operation[Any], request: web.Request) -> bytes:
     """Have the operation's change of an account decided, done by the caller. Raises the error of its outcome."""
     return await _decide(operation, request, await operation.read(request, doer=doer_of(request)))
+
+
+async def submit_opening(operation: Operation[Any], request: web.Request) -> bytes:
+    """Have the operation's opening of an account decided. Raises the error of its outcome."""
+    return await _decide(operation, request, await operation.read(request, sent_at=utc_now()))
 
 
 async def _decide(operation: Operation[Any], request: web.Request, command: Command) -> bytes:

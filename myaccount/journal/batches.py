@@ -7,21 +7,18 @@ this way, 1.35 ms with a round trip for each statement, and 1.65 ms through Core
 What a client wrote is a parameter. Numbers, and constants of the program, are literals.
 """
 
-import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from ..database.database import DriverConnection
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
 from ..ledger.records import EXPIRED, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
-
-Value = TypeVar("Value")
+from .opening_batch import OpeningBatch
+from .round_trips import ROW_BYTES
 
 # The columns of an order as its class has them. The key and the time are added when the row is inserted.
 ORDER_COLUMNS: Final = (
@@ -38,10 +35,7 @@ HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expi
 EXPIRE_HOLDS: Final = "UPDATE hold SET remaining = 0, status = 'expired', due_at = NULL"
 # How many expired holds one transaction ends.
 EXPIRED_LIMIT: Final = 500
-# The most that one row adds to a statement, or to its answer: two ids, whose 45 characters have up to four bytes
-# each, and numbers.
-ROW_BYTES: Final = 512
-# An order also has a note, a reference and three more ids.
+# Beside two ids and numbers, an order has a note, a reference and three more ids.
 ORDER_BYTES: Final = 2_500
 # A user's first accounts in all currencies, of which few users have more than some.
 USER_BYTES: Final = 2_500
@@ -68,18 +62,8 @@ class Locked(NamedTuple):
     now: datetime
 
 
-class BatchConnection(ABC):
-    """One transaction on a driver's connection: `begin`, then `commit`.
-
-    Statements are divided so that neither they nor their answers are larger than the database allows. Each method
-    raises the driver's own errors, and TooLarge if an answer is too large all the same.
-    """
-
-    # The most bytes of a statement, and of an answer.
-    limit_bytes = sys.maxsize
-
-    def __init__(self, connection: DriverConnection) -> None:
-        self._driver, self._info = connection
+class BatchConnection(OpeningBatch):
+    """One transaction on a driver's connection: `begin`, then `commit`; openings come before both."""
 
     async def find_accounts(
         self, user_ids: Collection[str], account_ids: Collection[str], order_ids: Collection[str]
@@ -104,8 +88,8 @@ class BatchConnection(ABC):
     ) -> Locked:
         """Lock the accounts until the transaction ends; return them, earlier orders, and the time.
 
-        An account is left out if another transaction holds it for longer than `wait_milliseconds`; None means not
-        to wait.
+        Raises StillLocked if another transaction holds one for longer than `wait_milliseconds`. None means not to
+        wait: such an account is left out.
 
         The accounts are locked first. If another process had the same order, it has committed it by then, and READ
         COMMITTED shows it.
@@ -152,9 +136,6 @@ class BatchConnection(ABC):
         (found,) = await self._query(map(self._find_account_changes, self._parts(change_ids)))
         return set(found)
 
-    async def rollback(self) -> None:
-        await self._run(("ROLLBACK", ()))
-
     async def commit(self, state: State, events: Iterable[str]) -> list[int]:
         """Write everything that the batch changed, with its events, and commit; return the events' ids."""
         now = sql_time(state.now)
@@ -182,24 +163,6 @@ class BatchConnection(ABC):
             statements += self._insert_event(body, now, sql_time(due_after(utc_now())))
         found = await self._run(*statements, ("COMMIT", ()))
         return [int(event_id) for (event_id,) in found]
-
-    def _parts(self, values: Collection[Value], row_bytes: int = ROW_BYTES) -> list[Sequence[Value]]:
-        """Divide the values into those of one statement each; of none, there is no part."""
-        size, every = self._rows_at_once(row_bytes), list(values)
-        return [every[start : start + size] for start in range(0, len(every), size)]
-
-    def _rows_at_once(self, row_bytes: int) -> int:
-        return max(1, self.limit_bytes // row_bytes)
-
-    async def _query(self, *queries: Iterable[Bound]) -> list[list[Any]]:
-        """Run the queries, each as the statements that it is divided into; return the values of each query."""
-        divided = [list(statements) for statements in queries]
-        found = iter(await self._run(*chain(*divided)))
-        return [[value for _ in statements for value in next(found)] for statements in divided]
-
-    @abstractmethod
-    async def _run(self, *statements: Bound) -> list[list[Any]]:
-        """Run the statements in one round trip; return the values of each query."""
 
     @abstractmethod
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound: ...

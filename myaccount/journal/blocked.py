@@ -1,4 +1,4 @@
-"""Orders whose payer's or payee's row is locked by another transaction.
+"""Orders whose payer's or payee's row another transaction holds, and openings whose user's or team's it does.
 
 They are retried every few milliseconds until the row is free or their time is over. All other orders go on in the
 journal's batches.
@@ -50,7 +50,7 @@ class Submitted(NamedTuple):
         """Refuse the order if it has waited too long for a locked row; return whether it was refused."""
         late = now - self.submitted_at > WAIT_SECONDS
         if late:
-            self.fail(Unavailable("Another transaction holds the account. Send the same order again in a moment."))
+            self.fail(Unavailable("Another transaction holds a row that this needs. Send it again in a moment."))
         return late
 
     def fail(self, error: Exception) -> None:

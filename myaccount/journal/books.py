@@ -4,20 +4,32 @@ import time
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ..ledger.account_commands import AccountCommand
+from ..ledger.account_commands import AccountCommand, Opening
 from ..ledger.commands import AtomicBulk, Command, NameBulk
 from ..ledger.references import AccountsOf, Reference
 from ..ledger.state import Known
 from .batches import BatchConnection, Locked
 from .locating import Locator, Places
 from .lock_wait import LockWait
+from .openings import NOTHING_OPENED, Opened, open_accounts
+from .round_trips import StillLocked
 
 
 class Books(NamedTuple):
-    """What a batch needs to know, and the references that cannot be decided about now."""
+    """What a batch needs to know, the references that cannot be decided about now, and what was opened before."""
 
     known: Known
     blocked: set[Reference]
+    opened: Opened
+
+
+class _Attempt(NamedTuple):
+    """What a batch opened and locked, where its accounts are, and how long that took."""
+
+    opened: Opened
+    places: Places
+    locked: Locked
+    seconds: float
 
 
 class BookReader:
@@ -34,14 +46,14 @@ class BookReader:
     async def read(
         self, batch: BatchConnection, commands: Collection[Command], *, wait: bool, look_up: bool
     ) -> Books:
-        """Lock the accounts, and read all that the commands are about.
+        """Open accounts, lock those of all that the commands are about, and read the rest.
 
         Only with `look_up` are orders and bulks that were sent before found by their own ids.
         """
         orders = [order for command in commands for order in command.parts]
         targets = {order.target for order in orders if order.target is not None}
         order_ids = targets.union(order.order_id for order in orders) if look_up else targets
-        places, locked, blocked = await self._lock(batch, commands, targets, order_ids, wait=wait)
+        places, locked, blocked, opened = await self._lock(batch, commands, targets, order_ids, wait=wait)
         accounts = locked.accounts
         payers = [account.id for account in accounts.values() if account.held]
         holds, unfinished = await batch.find_holds(targets, payers, locked.now)
@@ -60,7 +72,7 @@ class BookReader:
             made_changes=await batch.find_account_changes(change_ids) if change_ids else (),
             now=locked.now,
         )
-        return Books(known, blocked)
+        return Books(known, blocked, opened)
 
     async def _lock(
         self,
@@ -70,29 +82,56 @@ class BookReader:
         order_ids: Collection[str],
         *,
         wait: bool,
-    ) -> tuple[Places, Locked, set[Reference]]:
-        """Lock the accounts, and check that each is the one that is meant (promise 10).
+    ) -> tuple[Places, Locked, set[Reference], Opened]:
+        """Open accounts, lock all, and check that each is the one that is meant (promise 10).
 
-        Return also what is blocked: references to accounts whose rows another transaction holds.
+        Return also what is blocked: references to rows that another transaction holds, and to what waits for them.
         """
         targets = {AccountsOf(order_id) for order_id in target_ids}
         while True:
-            places = await self._locator.locate(batch, commands)
-            began = time.monotonic()
-            locked = await batch.begin(
-                places.keys, order_ids, wait_milliseconds=self._lock_wait.milliseconds if wait else None
-            )
+            opened, places, locked, seconds = await self._attempt(batch, commands, order_ids, wait=wait)
             blocked = {ref for ref, row in places.parties.items() if not row.is_it(locked.accounts.get(row.key))}
             if wait:
-                got = places.parties.keys() - blocked
-                self._lock_wait.note(time.monotonic() - began, got=got, locked=blocked)
+                wanted, locked_rows = places.parties.keys() | opened.rows, blocked | opened.blocked
+                self._lock_wait.note(seconds, got=wanted - locked_rows, locked=locked_rows)
             moved = bool(blocked) and await self._have_moved(batch, blocked, places)
             # An order that was committed since its accounts were looked up.
             new = {target for target in targets - places.targets.keys() if target.order_id in locked.orders}
             if not moved and not new:
                 blocked |= {ref for ref, pair in places.targets.items() if not locked.accounts.keys() >= set(pair)}
-                return places, locked, blocked
+                return places, locked, blocked | opened.blocked, opened
             await batch.rollback()
+
+    async def _attempt(
+        self, batch: BatchConnection, commands: Collection[Command], order_ids: Collection[str], *, wait: bool
+    ) -> _Attempt:
+        """Open and lock accounts; if a row stays locked for longer than is usual, again without it."""
+        if wait:
+            milliseconds = self._lock_wait.milliseconds
+            try:
+                return await self._attempt_within(batch, commands, order_ids, milliseconds)
+            except StillLocked:
+                # The transaction has the locks of the rows before that one.
+                await batch.rollback()
+            skipping = await self._attempt_within(batch, commands, order_ids, None)
+            return skipping._replace(seconds=skipping.seconds + milliseconds / 1000)
+        return await self._attempt_within(batch, commands, order_ids, None)
+
+    async def _attempt_within(
+        self,
+        batch: BatchConnection,
+        commands: Collection[Command],
+        order_ids: Collection[str],
+        wait_milliseconds: int | None,
+    ) -> _Attempt:
+        began, opened = time.monotonic(), NOTHING_OPENED
+        if openings := [command for command in commands if isinstance(command, Opening)]:
+            opened = await open_accounts(batch, openings, wait_milliseconds=wait_milliseconds)
+            # An earlier attempt, which was rolled back, may have located them.
+            self._locator.forget(opened.new)
+        places = await self._locator.locate(batch, commands)
+        locked = await batch.begin(places.keys, order_ids, wait_milliseconds=wait_milliseconds)
+        return _Attempt(opened, places, locked, time.monotonic() - began)
 
     async def _have_moved(self, batch: BatchConnection, references: Collection[Reference], places: Places) -> bool:
         """Whether any of these accounts has another key than remembered, so that its row was not locked."""

@@ -11,8 +11,9 @@ from ..database.statements import Bound
 from ..ledger.decide import decide
 from ..ledger.state import Known
 from ..outbox.events import event_bodies
-from .batches import ROW_BYTES, BatchConnection
+from .batches import BatchConnection
 from .posting import run_batch
+from .round_trips import ROW_BYTES
 
 # One JSON value, which takes a fifth of the time of so many rows. Behind a hold, the database reads the index from
 # there on: at its beginning are those that were ended just now, until it has purged them.

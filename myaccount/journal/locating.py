@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
+from ..ledger.account_commands import Opening
 from ..ledger.commands import Command
-from ..ledger.references import AccountId, AccountsOf, OrdersOf, OutsideOf, Reference, UserCurrency
+from ..ledger.references import EVERY_USER, AccountId, AccountsOf, OrdersOf, OutsideOf, Reference, UserCurrency
 from ..model.ledger import OUTSIDE_PREFIX
 from .batches import AccountRow, BatchConnection
 
@@ -62,7 +63,12 @@ class Locator:
         return places
 
     def touched(self, command: Command) -> set[Reference]:
-        """Return what the command refers to, with the outside world's accounts as far as they are known."""
+        """Return what the command refers to, with the outside world's accounts as far as they are known.
+
+        An opening touches what it locks and what it makes.
+        """
+        if isinstance(command, Opening):
+            return {EVERY_USER, *command.rows, *command.made}
         touched = {*command.references}
         if command.uses_outside:
             touched.update(self._outside(command))

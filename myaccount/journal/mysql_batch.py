@@ -4,10 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..database.database import DriverConnection
-from ..database.error_kinds import ErrorKind, kind_of
-from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
-from ..database.server_differences import select_within
 from ..database.statements import Bound, placeholders, sql_literal
 from ..database.times import sql_time
 from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
@@ -23,9 +20,11 @@ from .batches import (
     BatchConnection,
     Locked,
 )
+from .mysql_openings import MysqlOpenings
+from .round_trips import StillLocked
 
 
-class MysqlBatch(BatchConnection):
+class MysqlBatch(MysqlOpenings, BatchConnection):
     """A batch on MySQL or MariaDB, where the first statement begins the transaction."""
 
     def __init__(self, connection: DriverConnection) -> None:
@@ -38,14 +37,8 @@ class MysqlBatch(BatchConnection):
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
     ) -> Locked:
-        try:
-            return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
-        except Exception as error:
-            if wait_milliseconds is None or kind_of(error) is not ErrorKind.LOCKED or not self._info[SKIPS_LOCKED]:
-                raise
-        # The statement timed out at one row, and the transaction still has the locks of the rows before that one.
-        await self.rollback()
-        return await super().begin(keys, order_ids, wait_milliseconds=None)
+        locking = super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
+        return await locking if wait_milliseconds is None else await self._locked(locking, StillLocked)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
         return (
@@ -70,17 +63,13 @@ class MysqlBatch(BatchConnection):
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
-        if wait_milliseconds is None:
-            # A server that does not skip them waits as long as for any other row.
-            select, tail = "SELECT", " SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""
-        else:
-            select, tail = select_within(wait_milliseconds), ""
+        select, tail = self._locking_select(wait_milliseconds)
         # Rows must be locked in the order of the primary key, or two batches could deadlock. Without the hint, the
         # optimiser may scan a small table in another order.
         return (
             f"{select} COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({ACCOUNT_COLUMNS}))"
             f" FROM account FORCE INDEX (PRIMARY) WHERE id IN ({_listed(keys) or 'NULL'})"
-            f" FOR UPDATE{tail}",
+            f" {tail}",
             (),
         )
 

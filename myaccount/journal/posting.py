@@ -1,12 +1,13 @@
-"""Posts a batch of commands in one transaction: lock accounts, read earlier orders, decide, write, commit."""
+"""Posts a batch of commands in one transaction: open and lock accounts, read orders, decide, write, commit."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
 from ..database.database import Database, DriverConnection
 from ..database.error_kinds import ErrorKind, kind_of
+from ..ledger.account_commands import Opening
+from ..ledger.changes import Change
 from ..ledger.commands import Command
 from ..ledger.decide import decide
 from ..ledger.outcomes import Outcome
@@ -14,9 +15,10 @@ from ..ledger.references import OrdersOf, Reference
 from ..ledger.refusals import Decline
 from ..ledger.state import State
 from ..outbox.events import event_bodies
-from .batches import ROW_BYTES, BatchConnection
+from .batches import BatchConnection
 from .books import BookReader
 from .mysql_batch import MysqlBatch
+from .round_trips import ROW_BYTES
 from .sqlite_batch import SqliteBatch
 
 Result = TypeVar("Result")
@@ -36,19 +38,19 @@ class Posted(NamedTuple):
 
 
 class _Decision(NamedTuple):
-    """What was decided in a transaction: the outcomes of the commands that are `free`, and what to write."""
+    """What was decided in a transaction: what to write, and whether an order was refused."""
 
-    outcomes: list[Outcome]
+    posted: Posted
+    opened: Sequence[Change]
     state: State
-    free: list[bool]
-    blocked: Collection[Reference]
+    refused: bool
 
     async def commit(self, batch: BatchConnection) -> tuple[Posted, list[int]]:
         """Write it, and return it with the ids of its events."""
-        bodies = event_bodies(self.state.changes, batch.limit_bytes - ROW_BYTES)
-        event_ids = await batch.commit(self.state, bodies)
-        outcomes = iter(self.outcomes)
-        return Posted([next(outcomes) if free else None for free in self.free], self.blocked), event_ids
+        # An account is opened before an order pays it.
+        changes = [*self.opened, *self.state.changes]
+        bodies = event_bodies(changes, batch.limit_bytes - ROW_BYTES)
+        return self.posted, await batch.commit(self.state, bodies)
 
 
 async def run_batch(
@@ -108,16 +110,23 @@ class Poster:
         nothing, so it must be looked up.
         """
         decision = await self._decide(batch, commands, wait=wait, look_up=False)
-        refused = (outcome.error and not isinstance(outcome.error, Decline) for outcome in decision.outcomes)
-        return None if any(refused) else await decision.commit(batch)
+        return None if decision.refused else await decision.commit(batch)
 
     async def _decide(
         self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool, look_up: bool
     ) -> "_Decision":
-        """Read what the commands are about, and decide those that are not blocked."""
+        """Open accounts, read what the other commands are about, and decide those that are not blocked."""
         books = await self._reader.read(batch, commands, wait=wait, look_up=look_up)
         free = self._free(commands, books.blocked)
-        return _Decision(*decide(compress(commands, free), books.known), free, books.blocked)
+        others = [c for c, is_free in zip(commands, free, strict=True) if is_free and not isinstance(c, Opening)]
+        decided, state = decide(others, books.known)
+        refused = any(outcome.error and not isinstance(outcome.error, Decline) for outcome in decided)
+        opened, outcomes = iter(books.opened.outcomes), iter(decided)
+        every = [
+            next(opened) if isinstance(command, Opening) else next(outcomes) if is_free else None
+            for command, is_free in zip(commands, free, strict=True)
+        ]
+        return _Decision(Posted(every, books.blocked), books.opened.changes, state, refused)
 
     def _free(self, commands: Sequence[Command], blocked: set[Reference]) -> list[bool]:
         """Return whether each command can be decided now. A bulk's orders after a blocked one are blocked too."""

@@ -1,7 +1,6 @@
 """A batch's statements for the embedded file."""
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..database.pipeline import run_sqlite_pipeline
@@ -20,9 +19,10 @@ from .batches import (
     BatchConnection,
     Locked,
 )
+from .sqlite_openings import SqliteOpenings, json_array, members
 
 
-class SqliteBatch(BatchConnection):
+class SqliteBatch(SqliteOpenings, BatchConnection):
     """A batch on the embedded file, which has one writer at a time: BEGIN IMMEDIATE takes the lock."""
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
@@ -31,7 +31,7 @@ class SqliteBatch(BatchConnection):
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
     ) -> Locked:
-        await self._run(("BEGIN IMMEDIATE", ()))
+        await self._begin()
         return await super().begin(keys, order_ids, wait_milliseconds=wait_milliseconds)
 
     def _find_first_accounts(self, user_ids: Collection[str]) -> Bound:
@@ -39,21 +39,21 @@ class SqliteBatch(BatchConnection):
             f"SELECT count(*), json_group_array(json_array({ACCOUNT_ROW_COLUMNS})) FROM account"
             " WHERE id IN (SELECT min(id) FROM account"
             " WHERE user_id IN (SELECT value FROM json_each(?)) GROUP BY user_id, currency)",
-            (_json(user_ids),),
+            (json_array(user_ids),),
         )
 
     def _find_accounts(self, account_ids: Collection[str]) -> Bound:
         return (
             f"SELECT count(*), json_group_array(json_array({ACCOUNT_ROW_COLUMNS})) FROM account"
             " WHERE account_id IN (SELECT value FROM json_each(?))",
-            (_json(account_ids),),
+            (json_array(account_ids),),
         )
 
     def _find_targets(self, order_ids: Collection[str]) -> Bound:
         return (
             'SELECT count(*), json_group_array(json_array(order_id, from_account, to_account)) FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
-            (_json(order_ids),),
+            (json_array(order_ids),),
         )
 
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound:
@@ -61,7 +61,7 @@ class SqliteBatch(BatchConnection):
         return (
             f"SELECT count(*), json_group_array(json_array({ACCOUNT_COLUMNS}))"
             " FROM account WHERE id IN (SELECT value FROM json_each(?))",
-            (_json(keys),),
+            (json_array(keys),),
         )
 
     def _find_orders(self, order_ids: Collection[str]) -> Bound:
@@ -69,48 +69,48 @@ class SqliteBatch(BatchConnection):
         return (
             f'SELECT count(*), json_group_array(json_array({ORDER_COLUMNS})), ? FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
-            (sql_time(utc_now()), _json(order_ids)),
+            (sql_time(utc_now()), json_array(order_ids)),
         )
 
     def _find_holds(self, order_ids: Collection[str]) -> Bound:
         return (
             f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM hold"
             " WHERE order_id IN (SELECT value FROM json_each(?))",
-            (_json(order_ids),),
+            (json_array(order_ids),),
         )
 
     def _find_expired_holds(self, payers: Collection[int], now: str, limit: int) -> Bound:
         return (
             f"SELECT count(*), json_group_array(json_array({HOLD_COLUMNS})) FROM (SELECT {HOLD_COLUMNS} FROM hold"
             " WHERE payer IN (SELECT value FROM json_each(?)) AND due_at <= ? ORDER BY payer LIMIT ?)",
-            (_json(payers), now, limit),
+            (json_array(payers), now, limit),
         )
 
     def _find_bulks(self, bulk_ids: Collection[str]) -> Bound:
         return (
             "SELECT count(*), json_group_array(json_array(bulk_id, fingerprint)) FROM bulk"
             " WHERE bulk_id IN (SELECT value FROM json_each(?))",
-            (_json(bulk_ids),),
+            (json_array(bulk_ids),),
         )
 
     def _find_account_changes(self, change_ids: Collection[str]) -> Bound:
         return (
             "SELECT count(*), json_group_array(change_id) FROM account_change"
             " WHERE change_id IN (SELECT value FROM json_each(?))",
-            (_json(change_ids),),
+            (json_array(change_ids),),
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
         columns, count = (PLAIN_ORDER_COLUMNS, PLAIN_ORDER_LENGTH) if plain else (ORDER_COLUMNS, len(orders[0]))
         return (
-            f'INSERT INTO "order" ({columns}, created_at) SELECT {_members(count)}, ? FROM json_each(?)',
-            (created_at, _json(orders)),
+            f'INSERT INTO "order" ({columns}, created_at) SELECT {members(count)}, ? FROM json_each(?)',
+            (created_at, json_array(orders)),
         )
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
         columns = "account, number, order_id, amount, balance"
-        return (f"INSERT INTO entry ({columns}) SELECT {_members(5)} FROM json_each(?)", (_json(entries),))
+        return (f"INSERT INTO entry ({columns}) SELECT {members(5)} FROM json_each(?)", (json_array(entries),))
 
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = [
@@ -129,26 +129,26 @@ class SqliteBatch(BatchConnection):
         changed = ("remaining", "captured", "status", "expires_at", "due_at")
         return (
             # WHERE true: without it, ON would begin the condition of a join.
-            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {_members(8)} FROM json_each(?) WHERE true"
+            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {members(8)} FROM json_each(?) WHERE true"
             " ON CONFLICT (order_id) DO UPDATE SET "
             + ", ".join(f"{column} = excluded.{column}" for column in changed),
-            (_json(rows),),
+            (json_array(rows),),
         )
 
     def _expire_holds(self, order_ids: Collection[str]) -> Bound:
-        return f"{EXPIRE_HOLDS} WHERE order_id IN (SELECT value FROM json_each(?))", (_json(order_ids),)
+        return f"{EXPIRE_HOLDS} WHERE order_id IN (SELECT value FROM json_each(?))", (json_array(order_ids),)
 
     def _write_refunds(self, refunded: Mapping[str, int]) -> Bound:
         return (
             'UPDATE "order" SET refunded = new.value ->> 1 FROM json_each(?) AS new'
             ' WHERE "order".order_id = new.value ->> 0',
-            (_json(list(refunded.items())),),
+            (json_array(list(refunded.items())),),
         )
 
     def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound:
         return (
-            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) SELECT {_members(2)}, ? FROM json_each(?)",
-            (created_at, _json(bulks)),
+            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) SELECT {members(2)}, ? FROM json_each(?)",
+            (created_at, json_array(bulks)),
         )
 
     def _insert_account_change(self, change: AccountChange, created_at: str) -> Bound:
@@ -191,18 +191,13 @@ class SqliteBatch(BatchConnection):
         return (
             "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2, held = new.value ->> 3"
             " FROM json_each(?) AS new WHERE account.id = new.value ->> 0",
-            (_json([[account.id, account.balance, account.last_entry, account.held] for account in accounts]),),
+            (
+                json_array(
+                    [[account.id, account.balance, account.last_entry, account.held] for account in accounts]
+                ),
+            ),
         )
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         insert = "INSERT INTO event (body, attempts, due_at, created_at) VALUES (?, 0, ?, ?)"
         return (insert, (body, due_at, created_at)), ("SELECT 1, json_array(last_insert_rowid())", ())
-
-
-def _members(count: int) -> str:
-    """Return the expressions of the first members of each JSON array."""
-    return ", ".join(f"value ->> {number}" for number in range(count))
-
-
-def _json(values: Iterable[object]) -> str:
-    return json.dumps(list(values))

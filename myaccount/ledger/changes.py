@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from .account_commands import AddAccount, OpenAccount
+from .account_commands import OpenAccount, Opening
 
 ACCOUNT_OPENED: Final = "account_opened"
 ACCOUNT_ADDED: Final = "account_added"
@@ -89,7 +89,7 @@ class Change(NamedTuple):
     change_id: str | None = None
 
 
-def opening(command: OpenAccount | AddAccount) -> Change:
+def opening(command: Opening) -> Change:
     """Return the change of an account that was opened or added."""
     return Change(
         ACCOUNT_OPENED if isinstance(command, OpenAccount) else ACCOUNT_ADDED,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .account_commands import AccountCommand
+from .account_commands import AccountCommand, Opening
 from .order_commands import NoOrder, OrderCommand
 from .references import Reference
 
@@ -37,5 +37,7 @@ class NameBulk(NoOrder):
     references: ClassVar[tuple[Reference, ...]] = ()
 
 
+# What changes accounts that are there.
+MoneyCommand = OrderCommand | AccountCommand | AtomicBulk | NameBulk
 # What the journal decides.
-Command = OrderCommand | AccountCommand | AtomicBulk | NameBulk
+Command = MoneyCommand | Opening

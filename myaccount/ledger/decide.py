@@ -1,4 +1,4 @@
-"""All money rules, as one pure function of a whole batch."""
+"""All money rules, as one pure function of a whole batch. Openings are decided before: opening_rules.py."""
 
 from collections.abc import Iterable
 from typing import assert_never
@@ -6,7 +6,7 @@ from typing import assert_never
 from .account_commands import Close, Freeze, Limit
 from .account_rules import decide_account
 from .bulk_rules import decide_bulk, name_bulk
-from .commands import AtomicBulk, Command, NameBulk
+from .commands import AtomicBulk, MoneyCommand, NameBulk
 from .hold_rules import end_expired_holds
 from .order_commands import Capture, Extend, Hold, Recharge, Refund, Release, Transfer, Withdraw
 from .order_rules import decide_order
@@ -14,7 +14,7 @@ from .outcomes import Outcome
 from .state import Known, State
 
 
-def decide(commands: Iterable[Command], known: Known) -> tuple[list[Outcome], State]:
+def decide(commands: Iterable[MoneyCommand], known: Known) -> tuple[list[Outcome], State]:
     """Decide a batch in order, as if each command came alone; return the outcomes, and what to write.
 
     Holds that have expired end first, and alone if there are no commands. A declined order is recorded; a refused
@@ -29,7 +29,7 @@ def decide(commands: Iterable[Command], known: Known) -> tuple[list[Outcome], St
     return outcomes, state
 
 
-def _decide(command: Command, state: State) -> tuple[Outcome, State]:
+def _decide(command: MoneyCommand, state: State) -> tuple[Outcome, State]:
     match command:
         case Transfer() | Recharge() | Withdraw() | Refund() | Hold() | Capture() | Release() | Extend():
             return decide_order(command, state), state

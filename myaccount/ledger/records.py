@@ -42,6 +42,27 @@ class Account:
     user_id: str | None = None
 
 
+class OpenedUser(NamedTuple):
+    """A user as opened."""
+
+    user_id: str
+    user_name: str
+    sex: str
+    card_num: str
+    created_at: datetime
+
+
+class OpenedAccount(NamedTuple):
+    """What an opening says of an account, which never changes. The user's first one has the user's time."""
+
+    account_id: str
+    account_type: str
+    user_id: str | None
+    team_id: str | None
+    currency: str
+    created_at: datetime
+
+
 class Order(NamedTuple):
     """One row of the journal. A declined order moves nothing."""
 

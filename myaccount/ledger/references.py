@@ -47,7 +47,25 @@ class OrdersOf:
     bulk_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """The user, to whom an account is added."""
+
+    user_id: str
+
+
+# What all openings wait for while another program has locked the whole table. No user id is empty.
+EVERY_USER: Final = UserRow("")
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """The team, which is to watch an account."""
+
+    team_id: str
+
+
 # How a client names an account.
 Party = str | UserCurrency | AccountId
 # All that a batch looks up, and all that a command may have to wait for.
-Reference = Party | OutsideOf | AccountsOf | OrdersOf
+Reference = Party | OutsideOf | AccountsOf | OrdersOf | UserRow | TeamRow

@@ -44,7 +44,10 @@ _REQUESTS: Final = Histogram(
 )
 _REFUSALS: Final = Counter("refusals", "Requests refused, by the code of the error.", ["code"], **_own)
 BATCH_COMMANDS: Final = Histogram(
-    "batch_commands", "Orders that the journal took into one transaction.", buckets=BATCH_BUCKETS, **_own
+    "batch_commands",
+    "Orders and openings that the journal took into one transaction.",
+    buckets=BATCH_BUCKETS,
+    **_own,
 )
 _ORDERS: Final = Counter(
     "orders",

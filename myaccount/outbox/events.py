@@ -3,9 +3,9 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.leases import for_update_skip_locked
@@ -40,14 +40,6 @@ def event_bodies(changes: Sequence[Change], limit_bytes: int) -> Iterator[str]:
 def due_after(now: datetime) -> datetime:
     """Return when the sweeper takes an event that is inserted now and that the queue does not bring."""
     return now + timedelta(seconds=RESEND_SECONDS)
-
-
-async def insert_event(connection: AsyncConnection, changes: Iterable[Change], now: datetime) -> int:
-    """Insert an event in the transaction of its changes; return its id, to announce after the commit."""
-    row = {"body": event_body(changes), "attempts": 0, "due_at": due_after(now), "created_at": now}
-    result = await connection.execute(insert(event).values(row))
-    # SQLAlchemy's types allow None, but an insert of one row returns its key.
-    return int(cast("tuple[int]", result.inserted_primary_key)[0])
 
 
 async def lock_events(connection: AsyncConnection, ids: Collection[int]) -> list[Event]:

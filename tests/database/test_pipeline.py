@@ -19,8 +19,9 @@ from myaccount.database.times import utc_now
 from myaccount.journal.order_query import AskedOrder, order_queries
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
+from myaccount.ledger.account_commands import AddAccount, OpenAccount
 from myaccount.ledger.changes import TRANSFER, Change
-from myaccount.ledger.commands import AtomicBulk
+from myaccount.ledger.commands import AtomicBulk, Command
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Capture, Hold, OrderCommand, Refund, Transfer
 from myaccount.ledger.outcomes import Outcome
@@ -228,6 +229,18 @@ class TestAServerThatTakesSmallPackets:
                 outcome = await journal.submit(bulk)
                 assert (outcome.error, outcome.replayed, len(outcome.parts)) == (None, replayed, 1000)
         await self._all_is_delivered(database, 2 * 700 + 300 + 2 * 700 + 2 * 300)
+
+    async def test_a_batch_of_the_longest_openings_is_made(self, journal: Journal, database: Database) -> None:
+        long = [_longest("m", n) for n in range(BATCH_LIMIT)]
+        for replayed in (False, True):
+            now, sex = utc_now(), "\U0001f4b0" * 2
+            openings = [OpenAccount(name, name, sex, name, name, name, sent_at=now) for name in long[::2]]
+            pairs = zip(long[::2], long[1::2], strict=True)
+            added = [AddAccount(user_id, name, name, sent_at=utc_now()) for user_id, name in pairs]
+            commands: list[Command] = [*openings, *added]
+            outcomes = await asyncio.gather(*map(journal.submit, commands))
+            assert {outcome.replayed for outcome in outcomes} == {replayed}
+        await self._all_is_delivered(database, BATCH_LIMIT)
 
     async def test_many_expired_holds_of_one_account_are_ended(self, journal: Journal, database: Database) -> None:
         payer, payee, *_ = USERS

@@ -2,12 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from urllib.error import HTTPError
 
-import pymysql
 import pytest
 from sqlalchemy import select
 
@@ -25,7 +23,7 @@ from myaccount.model.ledger import hold
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import assert_books_balance, balance, open_users, send, transfer
 from ..helpers.failpoints import STOPPED
-from ..helpers.servers import MariaDB
+from ..helpers.holding import Holding
 from ..helpers.services import Start
 
 POSTED = (200, "posted", False)
@@ -37,38 +35,11 @@ def backend(mysql_section: Section) -> Section:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let blocked orders wait long enough for a slow machine."""
-    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 60)
-
-
-@pytest.fixture
 async def users(client: Client) -> Client:
     await open_users(client, "u1", "u2", "u3")
     for user in ("u1", "u2", "u3"):
         assert (await send(client, "/recharge", orderId=f"r-{user}", userId=user, amount="100"))[0] == 200
     return client
-
-
-@pytest.fixture
-def holding(mariadb: MariaDB, mysql_section: Section) -> Iterator["Holding"]:
-    with mariadb.connect(database=mysql_section["db"]) as other:
-        yield Holding(other)
-
-
-class Holding:
-    """Another program's transaction."""
-
-    def __init__(self, connection: "pymysql.connections.Connection[pymysql.cursors.Cursor]") -> None:
-        self._connection = connection
-
-    @contextmanager
-    def __call__(self, statement: str) -> Iterator[None]:
-        self._connection.begin()
-        with self._connection.cursor() as cursor:
-            cursor.execute(statement)
-        yield
-        self._connection.rollback()
 
 
 def _account_of(user: str) -> str:
@@ -281,6 +252,8 @@ async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alon
     assert [answer[:2] for answer in answers] == [
         (503, "unavailable") if n == 2 else (200, "posted") for n in range(5)
     ]
+    # Without a limit, it would wait again, as long as for any other row.
+    assert all("max_statement_time" in statement for statement in statements)
     assert not any("SKIP LOCKED" in statement for statement in statements)
     assert journal.waiting == 0
 

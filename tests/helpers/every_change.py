@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from myaccount.ledger.account_commands import AddAccount, Close, Freeze, Limit, OpenAccount
+from myaccount.ledger.account_commands import AddAccount, Close, Freeze, Limit, OpenAccount, Opening
 from myaccount.ledger.changes import Change, opening
-from myaccount.ledger.commands import Command
+from myaccount.ledger.commands import MoneyCommand
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Capture, Extend, Hold, Recharge, Refund, Release, Transfer, Withdraw
@@ -20,11 +20,11 @@ from .actions import send
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 NAMES = {"u1": "张三", "u2": "李四"}
 
-_OPENINGS: Sequence[OpenAccount | AddAccount] = (
-    OpenAccount("u1", "张三", "F", "6222", "a1", "01"),
-    OpenAccount("u2", "李四", "F", "6222", "a2", "01"),
-    AddAccount("u1", "yen", "01", currency="JPY"),
-    AddAccount("u2", "spare", "01"),
+_OPENINGS: Sequence[Opening] = (
+    OpenAccount("u1", "张三", "F", "6222", "a1", "01", sent_at=NOW),
+    OpenAccount("u2", "李四", "F", "6222", "a2", "01", sent_at=NOW),
+    AddAccount("u1", "yen", "01", currency="JPY", sent_at=NOW),
+    AddAccount("u2", "spare", "01", sent_at=NOW),
 )
 _ACCOUNTS = {
     1: Account(1, floor=None, account_id="outside CNY"),
@@ -41,7 +41,7 @@ _KEYS: dict[Reference, int] = {
     OutsideOf("JPY"): 5,
     **{AccountId(account.account_id): key for key, account in _ACCOUNTS.items()},
 }
-_COMMANDS: Sequence[Command] = (
+_COMMANDS: Sequence[MoneyCommand] = (
     Recharge("r1", "u1", Amount(100)),
     Recharge("r2", AccountId("yen"), Amount(1500)),
     Transfer("t1", "u1", "u2", Amount(250, 1), note="lunch", reference="INV-1"),

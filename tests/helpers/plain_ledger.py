@@ -7,17 +7,18 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import NamedTuple
 
-from myaccount.ledger.account_commands import Close, Freeze, Limit
+from myaccount.ledger.account_commands import AddAccount, Close, Freeze, Limit, OpenAccount, Opening
 from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Hold, OrderCommand
 
 from .plain_books import NOTHING, PlainBooks, PlainHold, PlainOrder, Refused, checked, value
 from .plain_orders import carry_out, check_scope, movement, reasons_against
+from .random_commands import TEAMS
 
 Content = tuple[object, ...]
 # Fields of a command that say nothing of what is wanted.
-NO_CONTENT = ("order_id", "bulk_id", "maker")
+NO_CONTENT = ("order_id", "bulk_id", "maker", "sent_at")
 
 
 class Answer(NamedTuple):
@@ -35,6 +36,9 @@ class PlainLedger(PlainBooks):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.bulks: dict[str, tuple[Content, Answer]] = {}
+        # What opened each user, and what each account.
+        self.users: dict[str, Content] = {}
+        self.openings: dict[str, Content] = {}
 
     def send(self, command: Command, told: str | None) -> Answer:
         """Carry out the command. If several reasons decline an order, the one that was `told` is taken."""
@@ -42,6 +46,8 @@ class PlainLedger(PlainBooks):
             match command:
                 case AtomicBulk() | NameBulk():
                     return self._bulk(command, told)
+                case OpenAccount() | AddAccount():
+                    return self._open(command)
                 case Freeze() | Close() | Limit():
                     self._change(command)
                     return Answer()
@@ -50,6 +56,22 @@ class PlainLedger(PlainBooks):
         except Refused as refused:
             place = refused.args[1] if len(refused.args) > 1 else None
             return Answer(refused.args[0], failed=place)
+
+    def _open(self, command: Opening) -> Answer:
+        sent, user_id, account_id = content(command), command.user_id, command.account_id
+        is_first = isinstance(command, OpenAccount)
+        if not is_first and user_id not in self.users:
+            raise Refused("user_not_found")
+        if is_first and user_id in self.users:
+            return Answer("user_exists", replayed=self.users[user_id] == sent)
+        if account_id in self.openings:
+            return Answer("account_exists", replayed=self.openings[account_id] == sent)
+        if command.team_id not in (None, *TEAMS):
+            raise Refused("team_not_found")
+        self.openings[account_id] = sent
+        self.users.setdefault(user_id, sent)
+        self.open(account_id, user_id, command.currency)
+        return Answer()
 
     def _order(self, command: OrderCommand, told: str | None) -> Answer:
         check_scope(command, self)
@@ -156,8 +178,8 @@ class PlainLedger(PlainBooks):
                 account.log.append((f"floor {floor.normalize():f}", command.reason))
 
 
-def content(command: OrderCommand) -> Content:
-    """Return what makes it the same order: its route, and each field as it was sent. 1 and 1.00 are one amount."""
+def content(command: OrderCommand | Opening) -> Content:
+    """Return what makes it the same: its route, and each field as it was sent. 1 and 1.00 are one amount."""
     sent = {f.name: getattr(command, f.name) for f in fields(command) if f.name not in NO_CONTENT}
     values = (value(one) if isinstance(one, Amount) else one for one in sent.values())
     return (type(command), *zip(sent, values, strict=True))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from myaccount.ledger.changes import DECLINE, HOLD_ENDS
+from myaccount.ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, DECLINE, HOLD_ENDS
 from myaccount.ledger.order_commands import Capture, Recharge, Refund, Release, Transfer, Withdraw
 from myaccount.ledger.records import CAPTURED, HELD, POSTED, Account
 
@@ -82,7 +82,10 @@ def _check_holds(books: StoredBooks) -> None:
 
 
 def _check_told(books: StoredBooks) -> None:
-    """7: each order, each end of a hold and each change of an account is told once, with balances of its time."""
+    """7: each opening, order, end of a hold and change of an account is told once, with balances of its time."""
+    openings = (ACCOUNT_OPENED, ACCOUNT_ADDED)
+    opened = Counter(change.source_id for change in books.told if change.change_type in openings)
+    assert opened == dict.fromkeys(books.opened, 1)
     ends = Counter(change.source_id for change in books.told if change.change_type in HOLD_ENDS)
     assert ends == {hold.order_id: 1 for hold in books.holds.values() if hold.status != HELD}
     orders = Counter(

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any
 
-from myaccount.ledger.account_commands import Close, Freeze, Limit
+from myaccount.ledger.account_commands import AddAccount, Close, Freeze, Limit, OpenAccount, Opening
 from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.makers import Maker
 from myaccount.ledger.money import MAX_AMOUNT, Amount
@@ -34,6 +35,17 @@ ACCOUNTS = [
     ("dee-dinar", "dee", "KWD"),
     ("dee-dinar-2", "dee", "KWD"),
 ]
+OPENED_AT = datetime(2025, 1, 1)
+OPENINGS: list[Opening] = [
+    AddAccount(user_id, account_id, "01", None, currency, sent_at=OPENED_AT + timedelta(seconds=place))
+    if user_id in {user for _, user, _ in ACCOUNTS[:place]}
+    else OpenAccount(user_id, "N", "F", "6222", account_id, "01", None, currency, sent_at=OPENED_AT)
+    for place, (account_id, user_id, currency) in enumerate(ACCOUNTS)
+]
+TEAMS = {"team"}
+# Those that may be opened meanwhile.
+USERS = ["eve", "fay", "gus"]
+NEW_ACCOUNTS = [f"new-{number}" for number in range(12)]
 ORDERS = [Recharge, Transfer, Transfer, Withdraw, Refund, Refund, Hold, Hold, Capture, Capture, Release, Extend]
 WORDS: list[dict[str, Any]] = [{}, {}, {}, {"note": "rent"}, {"reference": "rent"}, {"note": "", "reference": "7"}]
 # Most may make any order.
@@ -41,6 +53,13 @@ MAKERS = [None, None, None, *[Maker("k1", {"money:in", "money:move", "money:out"
           Maker("k2", {"money:move"}), Maker("k3", {"money:in", "money:out"}), Maker("k4", set())]  # fmt: skip
 
 Bulk = AtomicBulk | NameBulk
+
+_ticks = count(1)
+
+
+def _now() -> datetime:
+    """Return a time that no other command has."""
+    return OPENED_AT + timedelta(days=1, microseconds=next(_ticks))
 
 
 def with_fields(order: OrderCommand, values: Mapping[str, object]) -> OrderCommand:
@@ -52,7 +71,7 @@ def with_fields(order: OrderCommand, values: Mapping[str, object]) -> OrderComma
 class RandomCommands:
     """Draws commands from `random`. New ones may be about `recorded` orders, and most are about posted ones.
 
-    Those orders, and the `bulks`, may also be sent again.
+    Those orders, the `bulks` and the `openings`, may also be sent again.
     """
 
     def __init__(
@@ -61,26 +80,33 @@ class RandomCommands:
         recorded: Iterable[OrderCommand] = (),
         posted: Iterable[OrderCommand] = (),
         bulks: Iterable[Bulk] = (),
+        openings: Iterable[Opening] = (),
     ) -> None:
         self.random = random
         self.earlier = list(recorded)
         self.posted = list(posted)
-        self.sent: list[OrderCommand | Bulk] = [*self.earlier, *bulks]
+        self.sent: list[OrderCommand | Bulk | Opening] = [*self.earlier, *bulks, *openings]
 
     def batch(self, size: int) -> list[Command]:
-        return [self._again() if self._repeats() else self.command() for _ in range(size)]
+        """Return commands as the journal decides a batch: its openings first."""
+        commands = [self._again() if self._repeats() else self.command() for _ in range(size)]
+        return sorted(commands, key=lambda command: not isinstance(command, Opening))
 
     def _repeats(self) -> bool:
         return bool(self.sent) and self.random.random() < 0.15
 
-    def _again(self) -> OrderCommand | Bulk:
+    def _again(self) -> OrderCommand | Bulk | Opening:
         """Return a command that was sent before, often one of this batch."""
-        return self.random.choice(self.random.choice([self.sent, self.sent[-4:]]))
+        again = self.random.choice(self.random.choice([self.sent, self.sent[-4:]]))
+        return replace(again, sent_at=_now()) if isinstance(again, OpenAccount | AddAccount) else again
 
     def command(self) -> Command:
-        match self.random.randrange(20):
+        match self.random.randrange(22):
             case 3 | 4:
                 return self.account_change()
+            case 20 | 21:
+                self.sent.append(self.opening())
+                return self.sent[-1]
             case kind:
                 self.sent.append(self.bulk() if kind < 3 else self.order())
                 return self.sent[-1]
@@ -117,6 +143,17 @@ class RandomCommands:
                 return Limit(change_id, account, self.random.choice([None, self.amount()]), "vip")
         frozen = self.random.choice(["none", "none", "none", "debits", "credits", "all"])
         return Freeze(change_id, account, frozen, "court")  # type: ignore[arg-type]
+
+    def opening(self) -> Opening:
+        """Return an opening. Its user and its account may be taken, and its team may be missing."""
+        account_id = self.random.choice([*NEW_ACCOUNTS, *NEW_ACCOUNTS, "ann-1"])
+        team_id = self.random.choice([None, None, None, "team", "no team"])
+        currency = self.random.choice(["CNY", "CNY", "JPY"])
+        if self.random.random() < 0.5:
+            user_id = self.random.choice([*USERS, "bob"])
+            return AddAccount(user_id, account_id, "02", team_id, currency, sent_at=_now())
+        user = (self.random.choice([*USERS, "ann"]), "N", "F", "6222")
+        return OpenAccount(*user, account_id, "01", team_id, currency, sent_at=_now())
 
     def amount(self) -> Amount:
         match self.random.randrange(40):
@@ -168,13 +205,15 @@ class RandomCommands:
         user = (
             "zoe"
             if self.random.random() < 0.03
-            else self.random.choice(["ann", "ann", "cem", "cem", "bob", "dee"])
+            else self.random.choice(["ann", "ann", "ann", "cem", "cem", "cem", "bob", "bob", "dee", "dee", *USERS])
         )
         return user if currency is None else UserCurrency(user, currency)
 
     def _account_id(self, currency: str | None) -> AccountId:
         if self.random.random() < 0.03:
             return AccountId("nobodys")
+        if self.random.random() < 0.05:
+            return AccountId(self.random.choice(NEW_ACCOUNTS))
         fits = [account_id for account_id, _, its in ACCOUNTS if its == currency]
         if not fits or self.random.random() < 0.1:
             fits = [account_id for account_id, _, _ in ACCOUNTS]

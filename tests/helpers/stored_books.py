@@ -7,14 +7,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from myaccount.ledger.account_commands import Opening
 from myaccount.ledger.changes import Change
 from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.decide import decide
+from myaccount.ledger.opening_rules import KnownIds, Register, decide_openings
 from myaccount.ledger.order_commands import OrderCommand
 from myaccount.ledger.outcomes import Outcome
-from myaccount.ledger.records import HELD, Account, AccountChange, Bulk, Entry, HoldState, Order
+from myaccount.ledger.records import (
+    HELD,
+    Account,
+    AccountChange,
+    Bulk,
+    Entry,
+    HoldState,
+    OpenedAccount,
+    OpenedUser,
+    Order,
+)
 from myaccount.ledger.references import AccountId, AccountsOf, OutsideOf, Reference, UserCurrency
 from myaccount.ledger.state import Known, State
+
+from .random_commands import TEAMS
 
 Row = TypeVar("Row")
 
@@ -28,6 +42,9 @@ class StoredBooks:
     def __init__(self) -> None:
         self.now = START
         self.accounts: dict[int, Account] = {}
+        # Those that commands have opened.
+        self.opened_users: dict[str, OpenedUser] = {}
+        self.opened: dict[str, OpenedAccount] = {}
         self.orders: dict[str, Order] = {}
         self.entries: defaultdict[int, list[Entry]] = defaultdict(list)
         self.holds: dict[str, HoldState] = {}
@@ -54,12 +71,44 @@ class StoredBooks:
 
     def send(self, *commands: Command) -> list[Outcome]:
         """Decide the batch and store what it changes, which nothing else has changed meanwhile."""
-        known = self.known(commands)
+        opened = iter(self._open([command for command in commands if isinstance(command, Opening)]))
+        others = [command for command in commands if not isinstance(command, Opening)]
+        known = self.known(others)
         unchanged = deepcopy(known)
-        outcomes, state = decide(commands, known)
+        outcomes, state = decide(others, known)
         assert known == unchanged
         self._store(state)
-        return outcomes
+        decided = iter(outcomes)
+        return [next(opened if isinstance(command, Opening) else decided) for command in commands]
+
+    def _open(self, openings: Sequence[Opening]) -> list[Outcome]:
+        accounts = {command.account_id for command in openings}
+        known = KnownIds(
+            users=_chosen(self.opened_users, {command.user_id for command in openings}),
+            accounts=_chosen(self.opened, accounts),
+            teams=TEAMS,
+            currencies={account.currency for account in self.accounts.values() if account.user_id is None},
+        )
+        unchanged = deepcopy(known)
+        outcomes, register = decide_openings(openings, known)
+        assert known == unchanged
+        self._store_opened(register)
+        # Nothing is locked.
+        assert not register.blocked
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _store_opened(self, register: Register) -> None:
+        new_users = {user.user_id: user for user in register.new_users}
+        assert not new_users.keys() & self.opened_users.keys()
+        assert not register.new_accounts.keys() & self.opened.keys()
+        self.opened_users |= new_users
+        self.opened |= register.new_accounts
+        for currency in register.new_currencies:
+            self._add(Account(0, floor=None, currency=currency, account_id=f"outside {currency}"))
+        for account in register.new_accounts.values():
+            user_id, currency = account.user_id, account.currency
+            self._add(Account(0, currency=currency, account_id=account.account_id, user_id=user_id))
+        self.told += register.changes
 
     def sweep(self) -> None:
         """End all holds that have expired, as the sweeper does."""

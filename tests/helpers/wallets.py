@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.database.database import Database
+from myaccount.database.database import Database, DriverConnection
 
 from ..conftest import Client
 
@@ -72,7 +72,14 @@ class Forgetful(Database):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.embedded = database.embedded
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
         await self._database.write(work)
         return await self._database.write(work)
+
+    async def write_on_driver(
+        self, work: Callable[[DriverConnection], Awaitable[Any]], *, beside_orders: bool = False
+    ) -> Any:
+        await self._database.write_on_driver(work, beside_orders=beside_orders)
+        return await self._database.write_on_driver(work, beside_orders=beside_orders)

@@ -66,7 +66,10 @@ OPERATION: Final = "myaccount/controller/operation.py"
 SUBMITTING: Final = "myaccount/controller/submitting.py"
 BULK: Final = "myaccount/controller/bulk.py"
 BULK_ORDERS: Final = "myaccount/controller/bulk_orders.py"
-OPENING: Final = "myaccount/accounts/opening.py"
+OPENING_RULES: Final = "myaccount/ledger/opening_rules.py"
+OPENING_BATCH: Final = "myaccount/journal/opening_batch.py"
+MYSQL_OPENINGS: Final = "myaccount/journal/mysql_openings.py"
+SQLITE_OPENINGS: Final = "myaccount/journal/sqlite_openings.py"
 BALANCES: Final = "myaccount/accounts/balances.py"
 CHANGE_LOG: Final = "myaccount/accounts/change_log.py"
 ORDER_ROWS: Final = "myaccount/journal/order_query.py"
@@ -116,9 +119,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The batch's statements.
     Mutation(BATCHES, "accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)", "accounts = list(state.changed_accounts.values())", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, " FORCE INDEX (PRIMARY)", "", "tests/database/test_batches.py"),
-    Mutation(MYSQL_BATCH, " FOR UPDATE{tail}", "", "tests/database/test_batches.py tests/service/test_journal.py"),
-    Mutation(MYSQL_BATCH, '" SKIP LOCKED"', '""', "tests/faults/test_locked_rows.py"),
-    Mutation(MYSQL_BATCH, "or not self._info[SKIPS_LOCKED]", "", "tests/faults/test_locked_rows.py"),
+    Mutation(MYSQL_BATCH, '            f" {tail}",\n', "", "tests/database/test_batches.py tests/service/test_journal.py"),
+    Mutation(MYSQL_OPENINGS, '"FOR UPDATE SKIP LOCKED" if', '"FOR UPDATE" if', "tests/faults/test_locked_rows.py"),
+    Mutation(MYSQL_OPENINGS, "or not self._info[SKIPS_LOCKED]", "", "tests/faults/test_locked_rows.py"),
     Mutation(MYSQL_BATCH, "MIN(id) AS first", "MAX(id) AS first", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, "GROUP BY user_id, currency)", "GROUP BY user_id)", "tests/database/test_batches.py"),
     Mutation(SQLITE_BATCH, "SELECT min(id)", "SELECT max(id)", "tests/database/test_batches.py"),
@@ -133,7 +136,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BATCHES, "if account.id in reset]", "if False]", "tests/database/test_batches.py"),
     Mutation(BATCHES, "if payer >= last]", "if payer > last]", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " LIMIT {limit}", "tests/database/test_batches.py"),
-    Mutation(MYSQL_BATCH, '" SKIP LOCKED" if self._info[SKIPS_LOCKED] else ""', '" SKIP LOCKED"', "tests/database/test_batches.py"),
+    Mutation(MYSQL_OPENINGS, ' if self._info[SKIPS_LOCKED] else "FOR UPDATE"', "", "tests/database/test_batches.py"),
+    Mutation(MYSQL_OPENINGS, "StillLocked if rows_are_locked else TableLocked", "StillLocked", "tests/faults/test_locked_openings.py"),
+    Mutation(SQLITE_OPENINGS, "if not self._driver.in_transaction:", "if True:", "tests/service/test_openings.py"),
+    Mutation(OPENING_BATCH, "self._parts(sorted(added_to))", "self._parts(added_to)", "tests/database/test_opening_batches.py"),
+    Mutation(OPENING_BATCH, "self._parts(sorted(users), OPENED_BYTES)", "self._parts(users, OPENED_BYTES)", "tests/database/test_opening_batches.py"),
+    Mutation(OPENING_BATCH, "                *map(UserRow, (added_to & by_user.keys()).difference(locked_users)),\n", "", "tests/faults/test_locked_openings.py"),
     Mutation(HOLD_SWEEPER, "self._journal.accepted != self._accepted", "self._journal.waiting", "tests/service/test_hold_sweeper.py"),
     Mutation(FILE_CONNECTION, "except BaseException:", "except ZeroDivisionError:", "tests/database/test_file_connection.py"),
     Mutation(FILE_CONNECTION, "thread.daemon = True", "pass", "tests/database/test_file_connection.py"),
@@ -143,7 +151,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
     Mutation("myaccount/journal/locating.py", "if len(self._remembered) > REMEMBERED_LIMIT:", "if False:", "tests/service/test_journal.py"),
     Mutation(POSTING, "            free.append(touched.isdisjoint(blocked))\n", "            free.append(True)\n", "tests/faults/test_locked_rows.py"),
-    Mutation(POSTING, "        return None if any(refused) else await decision.commit(batch)\n", "        return await decision.commit(batch)\n", "tests/service/test_orders.py"),
+    Mutation(POSTING, "        return None if decision.refused else await decision.commit(batch)\n", "        return await decision.commit(batch)\n", "tests/service/test_orders.py"),
     Mutation(POSTING, "if kind_of(error) is not ErrorKind.DUPLICATE:", "if kind_of(error) is ErrorKind.DUPLICATE:", "tests/service/test_orders.py"),
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),
@@ -202,7 +210,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(PAYLOADS, "and change.order_name != REFUND", "", "tests/unit/test_payloads.py"),
     Mutation(STATEMENTS, "if len(values) == 1 or _fits(text, limit_bytes):", "if True:", "tests/unit/test_payloads.py"),
     Mutation(POSTING, "batch.limit_bytes - ROW_BYTES", "2**24", "tests/database/test_pipeline.py"),
-    Mutation(BATCHES, "return max(1, self.limit_bytes // row_bytes)", "return 2**24", "tests/database/test_pipeline.py"),
+    Mutation("myaccount/journal/round_trips.py", "return max(1, self.limit_bytes // row_bytes)", "return 2**24", "tests/database/test_pipeline.py"),
     Mutation(BATCHES, "limit = min(EXPIRED_LIMIT, self._rows_at_once(ROW_BYTES))", "limit = EXPIRED_LIMIT", "tests/database/test_pipeline.py"),
     Mutation(CHANGE_FIELDS, "if change.held or change.change_type in _OF_HOLDS:", "if change.held:", "tests/unit/test_payloads.py"),
     Mutation(EARLIER_EVENTS, "accounts.get(change.payee)", "None", "tests/service/test_teams.py"),
@@ -235,10 +243,18 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BULK, "named.replayed and all(", "all(", "tests/service/test_bulk.py"),
     Mutation(BULK, "error.failed = place", "pass", "tests/service/test_bulk.py"),
     Mutation(BODY, "if _large_bodies.locked():", "if False:", "tests/service/test_bulk.py"),
-    Mutation(OPENING, "        await lock_user(connection, command.user_id)\n", "", "tests/service/test_further_accounts.py"),
-    Mutation(OPENING, "return account.created_at == found.user.created_at", "return True", "tests/service/test_further_accounts.py"),
+    # Openings.
+    Mutation(OPENING_RULES, "    if account.created_at == user.created_at or account", "    if account", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, "(_LEAST_TIME if command.sent_at == user.created_at else timedelta())", "timedelta()", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, " and account.account_id not in register.new_accounts", "", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, "return account.created_at == sent_at and", "return", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, "        register.awaited |= command.made\n", "        pass\n", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, "            self._currencies.add(account.currency)\n", "", "tests/unit/test_opening_rules.py"),
+    Mutation(OPENING_RULES, "        if account is not None:\n            raise _is_taken(command)\n        new", "        new", "tests/unit/test_rules_against_model.py"),
+    Mutation(POSTING, "[*self.opened, *self.state.changes]", "[*self.state.changes, *self.opened]", "tests/service/test_openings.py"),
+    Mutation(BOOKS, "            self._locator.forget(opened.new)\n", "", "tests/service/test_openings.py"),
+    Mutation(BOOKS, "blocked | opened.blocked, opened", "blocked, opened", "tests/faults/test_locked_openings.py"),
     Mutation(BALANCES, "account.c.held - cast(_EXPIRED, BigInteger)", "account.c.held", "tests/service/test_holds.py"),
-    Mutation(BALANCES, "if not await account_exists(connection, outside_id):", "if False:", "tests/service/test_further_accounts.py"),
     Mutation(CHANGE_LOG, ', account_change.c.id < bindparam("before")', "", "tests/service/test_account_settings.py"),
     Mutation(ORDER_ROWS, "    if is_due:\n", "    if False:\n", "tests/service/test_holds.py"),
     Mutation("myaccount/ledger/order_commands.py", 'order_type: ClassVar[str] = "02"', 'order_type: ClassVar[str] = "01"', "tests/service/test_orders.py"),

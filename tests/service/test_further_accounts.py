@@ -1,28 +1,16 @@
 """Further accounts of a user, and accounts in other currencies, on both backends."""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from datetime import datetime
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.accounts import opening
-from myaccount.accounts.balances import insert_account
-from myaccount.accounts.opening import add_account as add_account_to
 from myaccount.database.database import Database
-from myaccount.inbox import team_commands
-from myaccount.inbox.team_rows import add_members
-from myaccount.ledger.account_commands import AddAccount
-from myaccount.ledger.changes import Change
 from myaccount.model.ledger import account
-from myaccount.model.outbox import event
-from myaccount.outbox.events import insert_event
 
 from ..conftest import Client
 from ..helpers.actions import open_users
-from ..helpers.wallets import Forgetful, accounts_of, add_account, balances, open_account, post, query_order
+from ..helpers.wallets import accounts_of, add_account, balances, open_account, post, query_order
 
 
 async def _outside(database: Database) -> dict[str, tuple[str, int, None]]:
@@ -106,13 +94,8 @@ async def test_the_first_accounts_of_a_currency_opened_at_once_share_one_outside
 ) -> None:
     await open_users(client, *[f"u{n}" for n in range(8)])
 
-    async def add(n: int) -> int:
-        # There are more requests than connections, so some may get a 503 on a slow machine.
-        while (answer := await add_account(client, f"u{n}", f"b{n}", "JPY")).status == 503:
-            pass
-        return answer.status if not answer.replayed else 200
-
-    assert set(await asyncio.gather(*map(add, range(8)))) == {200}
+    added = await asyncio.gather(*[add_account(client, f"u{n}", f"b{n}", "JPY") for n in range(8)])
+    assert {answer.status for answer in added} == {200}
     assert list(await _outside(database)) == ["outside CNY", "outside JPY"]
     for n in range(8):
         recharge = await post(client, "/recharge", orderId=f"r{n}", userId=f"u{n}", amount="5", currency="JPY")
@@ -123,82 +106,8 @@ async def test_the_first_accounts_of_a_currency_opened_at_once_share_one_outside
 async def test_exactly_one_of_many_additions_of_one_account_at_once_succeeds(client: Client) -> None:
     await open_account(client, "u1", "a1")
 
-    async def add() -> tuple[int, bool]:
-        while (answer := await add_account(client, "u1", "b1", "JPY")).status == 503:
-            pass
-        return answer.status, answer.replayed
-
-    answers = await asyncio.gather(*[add() for _ in range(8)])
-    assert sorted(answers) == [(200, False)] + [(409, True)] * 7
-
-
-async def test_additions_to_one_user_wait_for_each_other(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So an account with a lesser id cannot be committed later, and take over as the first of its currency."""
-    await open_account(client, "u1", "a1")
-    inserted, may_commit = asyncio.Event(), asyncio.Event()
-
-    async def pause(connection: AsyncConnection, changes: Sequence[Change], at: datetime) -> int:
-        if changes[0].source_id == "b1":
-            inserted.set()
-            await may_commit.wait()
-        return await insert_event(connection, changes, at)
-
-    monkeypatch.setattr(opening, "insert_event", pause)
-    additions = []
-    for account_id in ("b1", "b2"):
-        added = add_account_to(database, lambda event_id: None, AddAccount("u1", account_id, "02"))
-        additions.append(asyncio.create_task(added))
-        await inserted.wait()
-    await asyncio.wait(additions, timeout=0.3)
-    accounts = list(await balances(client, "u1"))
-    may_commit.set()
-    await asyncio.gather(*additions)
-    assert accounts == ["a1"]
-    assert list(await balances(client, "u1")) == ["a1", "b1", "b2"]
-
-
-async def test_an_addition_and_a_change_of_its_team_lock_in_one_order(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise they deadlock, and one of them is run again."""
-    await open_account(client, "u1", "a1")
-    assert (await post(client, "/team", teamId="t1", teamName="T")).status == 200
-    calls: list[str] = []
-    reached = asyncio.Event()
-
-    async def insert_slowly(connection: AsyncConnection, command: AddAccount, at: datetime) -> None:
-        calls.append("account")
-        reached.set()
-        await asyncio.sleep(0.3)
-        await insert_account(connection, command, at)
-
-    async def add_noting(connection: AsyncConnection, team_id: str, user_ids: Collection[str]) -> None:
-        calls.append("members")
-        await add_members(connection, team_id, user_ids)
-
-    monkeypatch.setattr(opening, "insert_account", insert_slowly)
-    monkeypatch.setattr(team_commands, "add_members", add_noting)
-    addition = asyncio.create_task(
-        post(client, "/addaccount", userId="u1", accountId="b1", accountType="02", teamId="t1")
-    )
-    await reached.wait()
-    changed = await post(client, "/team", teamId="t1", add="u1")
-    assert ((await addition).status, changed.status, calls) == (200, 200, ["account", "members"])
-
-
-async def test_an_addition_whose_commit_got_no_answer_is_not_refused_as_taken(
-    client: Client, database: Database
-) -> None:
-    await open_account(client, "u1", "a1")
-    announced: list[int] = []
-    await add_account_to(Forgetful(database), announced.append, AddAccount("u1", "b1", "02", currency="JPY"))
-    assert announced == []
-    assert list(await balances(client, "u1")) == ["a1", "b1"]
-    # The opening's and the addition's, dispatched or not: no third.
-    count = select(func.max(event.c.id))
-    assert await database.read(lambda connection: connection.scalar(count)) in (None, 2)
+    answers = await asyncio.gather(*[add_account(client, "u1", "b1", "JPY") for _ in range(8)])
+    assert sorted((answer.status, answer.replayed) for answer in answers) == [(200, False)] + [(409, True)] * 7
 
 
 async def test_balances_add_up_to_zero_in_each_currency(client: Client, database: Database) -> None:

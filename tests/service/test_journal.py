@@ -1,14 +1,14 @@
 """The journal's writer: batches, bounds, faults, and two processes at once, on both backends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from myaccount.appkeys import journal_key
-from myaccount.database.database import Database, open_database
+from myaccount.database.database import Database
 from myaccount.database.error_kinds import TooLarge
 from myaccount.errors import Overloaded, Unavailable
 from myaccount.journal import locating as locating_module
@@ -25,22 +25,10 @@ from myaccount.ledger.order_commands import Recharge, Transfer
 from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.references import AccountId
 from myaccount.model.ledger import order
-from myaccount.settings.paths import working_path
-from myaccount.settings.schema import Config
 
 from ..conftest import Client
 from ..helpers.actions import assert_books_balance, balance, open_users, send
-
-
-def ignore_event(event_id: int) -> None:
-    """The sweeper of the running service finds the event anyway."""
-
-
-@pytest.fixture
-async def another(config: Config, database: Database) -> AsyncIterator[Database]:
-    """The same database over other connections, like another process's."""
-    async with open_database(config, working_path(config["sqlite_file"])) as another:
-        yield another
+from ..helpers.journals import ignore_event
 
 
 async def test_two_processes_that_get_the_same_orders_at_once_agree(
@@ -110,24 +98,11 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
     assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
 
 
-@pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the batches so far."""
-    sizes: list[int] = []
-    original = Poster.post
-
-    async def counted(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
-        sizes.append(len(commands))
-        return await original(self, commands, wait=wait)
-
-    monkeypatch.setattr(Poster, "post", counted)
-    return sizes
-
-
 async def test_waiting_orders_are_one_batch_up_to_the_limit(
     client: Client, database: Database, batches: list[int]
 ) -> None:
     await open_users(client, "u1")
+    batches.clear()
     async with Journal(database, ignore_event) as journal:
         orders = [Recharge(f"r{n}", "u1", Amount(1, 2)) for n in range(BATCH_LIMIT + 10)]
         await asyncio.gather(*map(journal.submit, orders))
@@ -157,6 +132,7 @@ async def test_a_batch_gathers_to_the_previous_size_and_a_single_client_does_not
     client: Client, database: Database, batches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
+    batches.clear()
     # Longer than this test.
     monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
     async with asyncio.timeout(20), Journal(database, ignore_event) as journal:

@@ -23,7 +23,7 @@ from myaccount.model.outbox import event
 from myaccount.outbox import events as events_module
 from myaccount.outbox import fan_out as fan_out_module
 from myaccount.outbox.dead_letters import resend_named
-from myaccount.outbox.events import insert_event
+from myaccount.outbox.events import event_body
 from myaccount.outbox.fan_out import Dispatched, fan_out
 from myaccount.settings.schema import Config
 
@@ -141,7 +141,9 @@ async def test_a_change_that_was_dispatched_before_becomes_a_dead_letter_and_no_
     await open_users(client, "u1")
     await _until_dispatched(database)
     again = Change("account_opened", "a-u1", "u1", "u1")
-    await database.write(lambda connection: insert_event(connection, [again], datetime(2026, 1, 1)))
+    then = datetime(2026, 1, 1)
+    row = {"body": event_body([again]), "attempts": 0, "due_at": then, "created_at": then}
+    await database.write(lambda connection: connection.execute(event.insert().values(row)))
     row = await _until_dead_letters(database)
     assert "IntegrityError" in row.error
     assert await _messages(database) == {("u1", "account_opened", "a-u1"): 1}

@@ -77,9 +77,10 @@ def test_each_order_is_counted_by_its_type_and_outcome(service: Service, port: i
         ("transfer", "refused", 1),
     ):
         assert found.where("myaccount_orders_total", type=order_type, outcome=outcome) == count
-    assert found["myaccount_batch_commands_sum"] == 5
-    assert found["myaccount_batch_commands_count"] == 5
-    assert found.where("myaccount_transactions_total", kind="batch", outcome="done") == 5
+    # Each opening and each order came alone.
+    assert found["myaccount_batch_commands_sum"] == 7
+    assert found["myaccount_batch_commands_count"] == 7
+    assert found.where("myaccount_transactions_total", kind="batch", outcome="done") == 7
     assert found.where("myaccount_refusals_total", code="insufficient_funds") == 1
     assert found.where("myaccount_refusals_total", code="user_not_found") == 1
     assert found.where(COUNT, route="/transfer", method="POST", status="409") == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myaccount.ledger.account_commands import Limit
-from myaccount.ledger.commands import Command
+from myaccount.ledger.commands import Command, MoneyCommand
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import MAX_AMOUNT, MAX_BALANCE, Amount
 from myaccount.ledger.order_commands import Recharge, Transfer, Withdraw
@@ -17,7 +17,7 @@ from myaccount.ledger.references import AccountId, OutsideOf, Reference, UserCur
 from myaccount.ledger.state import Known
 from tests.helpers.comparison import answer
 from tests.helpers.example_books import books_with
-from tests.helpers.random_commands import ACCOUNTS, RandomCommands
+from tests.helpers.random_commands import OPENINGS, RandomCommands
 from tests.helpers.stored_books import START, StoredBooks
 
 ONE = Amount(1)
@@ -86,7 +86,7 @@ def test_a_balance_never_exceeds_what_the_database_can_store() -> None:
         3: Account(3, 10, currency="JPY", user_id="bob"),
     }
     known = Known(keys=keys, accounts=full, now=START)
-    cases: list[Command] = [
+    cases: list[MoneyCommand] = [
         Recharge("r1", "ann", ONE),
         Recharge("r2", "ann", ONE),
         Transfer("t", "bob", "ann", ONE),
@@ -181,8 +181,7 @@ def test_what_can_never_be_different_is_refused_and_leaves_nothing(
 def test_a_batch_is_decided_as_its_commands_would_be_one_by_one(seed: int, size: int) -> None:
     batch, one_by_one = StoredBooks(), StoredBooks()
     for books in (batch, one_by_one):
-        for account_id, user_id, currency in ACCOUNTS:
-            books.open(account_id, user_id, currency)
+        books.send(*OPENINGS)
     random = RandomCommands(Random(seed))
     for seconds in (1, 5, 60):
         commands = random.batch(size)

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from myaccount.ledger.account_commands import AddAccount, OpenAccount, Opening
 from myaccount.ledger.commands import AtomicBulk, Command, NameBulk
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import OrderCommand, Recharge
@@ -19,12 +20,13 @@ from myaccount.ledger.refusals import Decline, OrderMismatch
 from tests.helpers.comparison import answer, assert_same, expired_unseen
 from tests.helpers.plain_ledger import NO_CONTENT, PlainLedger, content
 from tests.helpers.promises import check_promises
-from tests.helpers.random_commands import ACCOUNTS, RandomCommands, with_fields
+from tests.helpers.random_commands import ACCOUNTS, OPENINGS, RandomCommands, with_fields
 from tests.helpers.stored_books import START, StoredBooks
 
-# Most of what can happen needs some money first.
+# Most of what can happen needs some accounts and money first.
 FIRST: list[Command] = [
-    Recharge(f"first {account_id}", AccountId(account_id), Amount(50)) for account_id, _, _ in ACCOUNTS[::2]
+    *OPENINGS,
+    *[Recharge(f"first {account_id}", AccountId(account_id), Amount(50)) for account_id, _, _ in ACCOUNTS[::2]],
 ]
 # Hypothesis draws the seed of a batch, not each field: so a hundred times as many orders are tried.
 seeds = st.integers(0, 2**32).map(Random)
@@ -40,9 +42,7 @@ class RulesAgainstModel(RuleBasedStateMachine):
         # The outcomes that were recorded, and of what.
         self.orders: dict[str, tuple[OrderCommand, Outcome]] = {}
         self.bulks: dict[str, tuple[AtomicBulk | NameBulk, Outcome]] = {}
-        for account_id, user_id, currency in ACCOUNTS:
-            self.books.open(account_id, user_id, currency)
-            self.plain.open(account_id, user_id, currency)
+        self.openings: list[Opening] = []
         self._send(FIRST)
 
     @rule(random=seeds, size=st.integers(1, 12))
@@ -50,7 +50,7 @@ class RulesAgainstModel(RuleBasedStateMachine):
         recorded = [order for order, _ in self.orders.values()]
         posted = [order for order, outcome in self.orders.values() if outcome.error is None]
         bulks = [bulk for bulk, _ in self.bulks.values()]
-        self._send(RandomCommands(random, recorded, posted, bulks).batch(size))
+        self._send(RandomCommands(random, recorded, posted, bulks, self.openings).batch(size))
 
     def _send(self, batch: list[Command]) -> None:
         outcomes = self.books.send(*batch)
@@ -113,7 +113,9 @@ class RulesAgainstModel(RuleBasedStateMachine):
         """Keep what was recorded. An outcome that was refused before the id was used says nothing."""
         if outcome.error is not None and not isinstance(outcome.error, Decline):
             return
-        if isinstance(command, OrderCommand):
+        if isinstance(command, OpenAccount | AddAccount):
+            self.openings.append(command)
+        elif isinstance(command, OrderCommand):
             self._remember_order(command, outcome)
         elif isinstance(command, AtomicBulk | NameBulk):
             self.bulks.setdefault(command.bulk_id, (command, outcome))

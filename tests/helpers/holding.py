@@ -1,0 +1,40 @@
+"""Another program's transaction, which holds rows locked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pymysql
+import pytest
+
+from myaccount.journal import blocked as blocked_module
+
+from .servers import MariaDB
+
+
+class Holding:
+    """Gives a context in which the rows that a statement locks stay locked."""
+
+    def __init__(self, connection: "pymysql.connections.Connection[pymysql.cursors.Cursor]") -> None:
+        self._connection = connection
+
+    @contextmanager
+    def __call__(self, statement: str) -> Iterator[None]:
+        self._connection.begin()
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+        yield
+        with self._connection.cursor() as cursor:
+            cursor.execute("UNLOCK TABLES")
+        self._connection.rollback()
+
+
+@pytest.fixture
+def holding(mariadb: MariaDB, mysql_section: dict[str, object]) -> Iterator[Holding]:
+    with mariadb.connect(database=str(mysql_section["db"])) as other:
+        yield Holding(other)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let blocked orders wait long enough for a slow machine."""
+    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 60)
