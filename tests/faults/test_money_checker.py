@@ -142,6 +142,15 @@ def test_orders_and_bulks_that_were_never_sent(example: Example) -> None:
     assert_found("The bulk done was never sent", example)
 
 
+def test_accounts_that_are_missing_or_too_many(example: Example) -> None:
+    example.tables.accounts.append(example.row("accounts", "C"))
+    example.history.opened += ["D"]
+    example.history.opened.remove("B")
+    assert_found("The account C is there 2 times", example)
+    assert_found("The account D is there 0 times", example)
+    assert_found("The account B was never opened", example)
+
+
 def test_a_bulk_and_a_message_that_are_missing(example: Example) -> None:
     example.tables.bulk_ids.remove("done")
     example.tables.told.clear()

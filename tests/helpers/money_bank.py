@@ -48,7 +48,7 @@ class MoneyBank:
         """Open the accounts, and give each the money to start with."""
         accounts = [*HOT, *COLD, *TWINS, CLOSED]
         for account in accounts:
-            await self._open(account)
+            await self._open(account, self._addresses[0])
         starts = [self._orders.recharge(f"start-{a.account_id}", a, START) for a in accounts[:-1]]
         await asyncio.gather(*map(self._send, starts))
         await self._set(CLOSED, "status", "closed")
@@ -84,21 +84,26 @@ class MoneyBank:
                 await self._send(self._orders.bulk(f"b{number}-{step}"))
             else:
                 await self._send(self._orders.order(f"o{number}-{step}"))
+            if step % 10 == 1:
+                await self._open_another(f"new{number}-{step}")
             if step % 10 == 0:
                 await self._send_other_content()
                 await asyncio.gather(*map(self._read, ("twin", HOT[0].user, self._random.choice(COLD).user)))
 
     async def _send(self, sent: Sent | SentBulk) -> None:
         """Send it until its outcome is known, now and then to two processes at once."""
-        self.history.sent.append(sent)
-        began = next(self._clock)
-        for order in sent.orders:
-            order.began = began
+        self._begin(sent)
         times = 2 if self._random.random() < TWICE else 1
         chosen = self._random.sample(self._addresses, times)
         await asyncio.gather(*[self._send_to(sent, address) for address in chosen])
         for order in sent.orders:
             self._orders.learn(order)
+
+    def _begin(self, sent: Sent | SentBulk) -> None:
+        self.history.sent.append(sent)
+        began = next(self._clock)
+        for order in sent.orders:
+            order.began = began
 
     async def _send_to(self, sent: Sent | SentBulk, address: str) -> None:
         sent.learn(await self._certain_reply(sent.path, sent.content, address))
@@ -147,15 +152,29 @@ class MoneyBank:
             self.wrong.append(f"{path} of {account.account_id} was answered {reply}")
         self.history.settings.append(Setting(account.account_id, name, value, began, next(self._clock)))
 
-    async def _open(self, account: Account) -> None:
+    async def _open_another(self, user: str) -> None:
+        """Open an account, with an order that is sent at once, and another one after the reply."""
+        account = Account(f"CNY-{user}", user, "CNY")
+        at_once, after = (self._orders.recharge(f"{user}-{when}", account, 1) for when in ("at-once", "after"))
+        address = self._random.choice(self._addresses)
+        self._begin(at_once)
+        await asyncio.gather(self._open(account, address), self._send_to(at_once, address))
+        await self._send(after)
+        if after.outcome != "posted":
+            self.wrong.append(f"{account.account_id} was opened, and then an order was {after.outcomes}")
+
+    async def _open(self, account: Account, address: str) -> None:
         fields = {"userId": account.user, "accountId": account.account_id, "accountType": "01"}
         fields["currency"] = account.currency
         path = "/addaccount"
         if account.is_first:
             path = "/openacc"
             fields |= {"userName": "N", "sex": "F", "cardNum": "1"}
-        reply = await self._certain_reply(path, {"data": fields}, self._addresses[0])
-        assert reply.status == 200, reply
+        reply = await self._certain_reply(path, {"data": fields}, address)
+        # After a reply that was lost, it is a replay.
+        if reply.status != 200 and not reply.replayed:
+            self.wrong.append(f"the opening of {account.account_id} was answered {reply}")
+        self.history.opened.append(account.account_id)
 
     async def _read(self, user: str) -> None:
         reply = await self._certain_reply("/queryacc", {"data": {"userId": user}}, self._addresses[0])

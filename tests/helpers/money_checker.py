@@ -17,6 +17,7 @@ MOVING = frozenset(ORDER_TYPES[kind] for kind in ("recharge", "transfer", "withd
 def check_money(history: History, tables: Tables) -> list[str]:
     """Return what is wrong, in sentences; nothing if the tables say what the clients were told, and add up."""
     return [
+        *_check_accounts(history, tables),
         *_check_orders(history, tables),
         *_check_bulks(history, tables),
         *_check_settings(history, tables),
@@ -27,6 +28,16 @@ def check_money(history: History, tables: Tables) -> list[str]:
         *check_freezes(history, tables),
         *check_closings(history, tables),
     ]
+
+
+def _check_accounts(history: History, tables: Tables) -> Iterator[str]:
+    """Each account is there once, and was opened."""
+    times = Counter(row.account_id for row in tables.accounts if row.floor is not None)
+    for account_id in history.opened:
+        found = times.pop(account_id, 0)
+        if found != 1:
+            yield f"The account {account_id} is there {found} times"
+    yield from (f"The account {account_id} was never opened" for account_id in times)
 
 
 def _check_orders(history: History, tables: Tables) -> Iterator[str]:

@@ -18,6 +18,7 @@ class Example:
         self.history = History()
         accounts = [AccountRow(id_, "CNY", 0, 0, 0, "none", "open", 0) for id_ in (OUTSIDE, "A", "B", "C")]
         accounts[0].floor = None
+        self.history.opened += ["A", "B", "C"]
         self.tables = Tables(accounts, [], [], [], [], [], [], START)
         self._clock = 0
         self._send_orders()

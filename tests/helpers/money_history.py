@@ -153,9 +153,10 @@ class Setting(NamedTuple):
 
 @dataclass
 class History:
-    """All that was sent; the settings of one account are in the order in which they were made."""
+    """All that was sent, and the accounts that were opened; one account's settings are in their order."""
 
     sent: list[Sent | SentBulk] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
     @property
