@@ -100,6 +100,7 @@ class Bench:
         for who in ("MyAccount", "MyAccount, embedded"):
             self._load(who, "withdrawals", "withdraw")
             self._load(who, "hold + capture", "hold")
+            self._load(who, "openings", "open")
         for who in PEERS:
             self._load(who, "uniform")
             self._load(who, "hot", pattern="hot")

@@ -18,7 +18,7 @@ BULK_CONNECTIONS = 8
 WARM_UP_SECONDS = 1
 SYSBENCH_THREADS = (16, 32, 64)
 
-SCRIPTS = ("transfer", "recharge", "withdraw", "hold", "bulk", "query", "order")
+SCRIPTS = ("transfer", "recharge", "withdraw", "hold", "bulk", "open", "query", "order")
 
 _runs = itertools.count(1)
 

@@ -29,6 +29,13 @@ RATIOS = (
     ("uniform transfers / the best naive peer", ("MyAccount", "uniform"), ("FastAPI", "uniform"), 10.0),
     ("uniform transfers / aiohttp's ceiling", ("MyAccount", "uniform"), ("aiohttp's ceiling", "uniform"), 0.3),
     ("orders in bulks / uniform transfers", ("MyAccount", "bulks of 500"), ("MyAccount", "uniform"), 5.0),
+    ("openings / uniform transfers", ("MyAccount", "openings"), ("MyAccount", "uniform"), 0.5),
+    (
+        "embedded, openings / uniform transfers",
+        ("MyAccount, embedded", "openings"),
+        ("MyAccount, embedded", "uniform"),
+        0.5,
+    ),
     (
         "embedded, orders in bulks / uniform transfers",
         ("MyAccount, embedded", "bulks of 500"),
