@@ -61,7 +61,7 @@ class NotAllowed(RequestError):
 
 
 class RateLimited(RequestError):
-    """The key sends more requests than it may."""
+    """The key, or the user's token, sends more requests than it may."""
 
     code = "rate_limited"
     # They are counted by the second.

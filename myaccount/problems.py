@@ -222,10 +222,11 @@ PROBLEMS: Final = (
     Problem(
         "rate_limited",
         429,
-        "The key sends more requests a second than it may; or, at `/signin`, there were ten wrong passwords "
-        "within 15 minutes for this name or from this address. Wait the seconds of `Retry-After`, then send the "
-        "same request again. Nothing was recorded.",
-        "该密钥每秒的请求数超过限流；或者在 `/signin`，该名称或该地址 15 分钟内已有十次密码错误。"
+        "The key sends more requests a second than it may; or too many requests with a user's token are under way "
+        "at once; or, at `/signin`, there were ten wrong passwords within 15 minutes for this name or from this "
+        "address. Wait the seconds of `Retry-After`, then send the same request again. Nothing was recorded.",
+        "该密钥每秒的请求数超过限流；或者该用户令牌同时发出的请求过多；"
+        "或者在 `/signin`，该名称或该地址 15 分钟内已有十次密码错误。"
         "请按 `Retry-After` 的秒数等待后重发同一请求。请求未产生任何记录。",
     ),
     Problem(

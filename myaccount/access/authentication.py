@@ -14,6 +14,7 @@ from .rates import Rates
 from .signing import KEEP_SECONDS, Signing, follow_time, read_signing
 from .snapshots import Snapshot
 from .tokens import owner_of_token
+from .turns import Turns
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Authenticator:
 
     def __init__(self, database: Database, rates: Rates) -> None:
         self.rates = rates
+        self.turns = Turns()
         self._database = database
         self._keys = Snapshot(self._read_keys)
         self._first_signing = Snapshot(partial(database.read, read_signing, reserved=True))

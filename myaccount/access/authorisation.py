@@ -56,6 +56,10 @@ async def _authenticate(request: web.Request, handler: Handler) -> Reply:
         request[caller_key] = caller
         if session_key in request:
             await request.app[sessions_key].note_use(request[session_key])
+        # A stream stays, and has a limit of its own.
+        if caller.kind == "user" and resource is not None and resource.canonical != STREAM_PATH:
+            async with request.app[authenticator_key].turns.turn(caller.id):
+                return await handler(request)
     return await handler(request)
 
 
