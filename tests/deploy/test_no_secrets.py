@@ -30,7 +30,7 @@ __all__ = ["nginx_before"]
 SERVER_USER: Final = "limited7"
 # What the run must have left, so that no place is empty: of the log, the audit log, metrics, Redis, nginx.
 SEEN: Final = (
-    "POST /signin 401", "[SQL parameters hidden", "Access denied", "The callback away", "sign_in_failed",
+    "POST /signin 401", "Field 'wanted'", "Access denied", "The callback away", "sign_in_failed",
     'route="/signin"', "XADD", ":rates:shop:", "nginx: worker process", '"POST /openacc HTTP/1.1"',
 )  # fmt: skip
 
