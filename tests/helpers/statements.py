@@ -9,6 +9,7 @@ import aiomysql
 import aiosqlite
 import pytest
 
+from myaccount.database import freshness
 from myaccount.observability.log_setup import request_id
 
 
@@ -33,4 +34,6 @@ def statements_by_request() -> Iterator[Mapping[str, Sequence[str]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aiomysql.Connection, "_execute_command", noted_send)
         patch.setattr(aiosqlite.Connection, "_execute", noted_call)
+        # The check of a connection, once a second, is no request's own.
+        patch.setattr(freshness, "CHECKED_SECONDS", 3600)
         yield found
