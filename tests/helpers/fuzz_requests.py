@@ -47,7 +47,7 @@ class Route(NamedTuple):
         if self.operation is None:
             return 0.1
         makes_orders = any(field.fresh for field in self.operation.fields.values())
-        return 6 if makes_orders or self.operation is BULK else 0.8
+        return 6 if makes_orders or self.operation is BULK else 0.4
 
 
 class Request(NamedTuple):

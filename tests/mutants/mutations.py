@@ -322,6 +322,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/tokens.py", "if expires_at > _seconds(signing.clock.now()) else None", "", "tests/service/test_user_tokens.py"),
     Mutation("myaccount/access/callers.py", 'self.only_user in (None, user_id)', "True", "tests/service/test_others_are_not_there.py"),
     Mutation(MARKING, "was_member = bool(", "was_member = is_there and bool(", "tests/service/test_others_are_not_there.py"),
+    Mutation("myaccount/controller/stream.py", "                        if sends_no_more(request):\n                            break\n", "", "tests/service/test_protocol.py"),
     Mutation("myaccount/controller/stream.py", "if found.messages and not await is_known_still(request):", "if False:", "tests/service/test_user_tokens.py"),
     Mutation("myaccount/controller/bulk.py", "    _check_scopes(caller, sent)\n", "", "tests/service/test_made_by.py"),
     Mutation("myaccount/access/callers.py", "if CARDS in self.scopes:", "if True:", "tests/service/test_made_by.py"),
