@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,6 +182,10 @@ async def test_a_message_that_comes_by_stream_and_page_is_counted_once(
     assert (await _inbox(client, "u2"))["unread"] == expected
 
 
+async def _are_shown(page: Page, count: int) -> bool:
+    return await _titles(page).count() >= count
+
+
 async def test_after_a_stream_was_interrupted_no_message_is_missing_or_shown_twice(
     browser: Browser, client: Client, people: None
 ) -> None:
@@ -205,8 +210,9 @@ async def test_after_a_stream_was_interrupted_no_message_is_missing_or_shown_twi
         await _recharge(client, f"after-{missed}", "u1", "77")
         titles.insert(0, "Top-up of 77.00 CNY")
         if missed == PAGE_SIZE + 1:
-            # The stream has sent no message yet, so pages fill the gap.
-            await expect(_titles(page)).to_have_count(len(titles) - 1)
+            # The stream has sent no message yet, so pages fill the gap, of which the first leaves one out. If
+            # Chromium has opened the stream again before it went offline, nothing is left out.
+            await eventually(partial(_are_shown, page, len(titles) - 1))
             await page.click("#older")
         await expect(_titles(page)).to_have_text(titles)
         await _expect_unread(page, len(titles))
