@@ -317,19 +317,21 @@ async def test_an_unexpected_error_does_not_end_the_sender(
     monkeypatch.setattr(repeating_module, "AFTER_FAULT_SECONDS", 0.05)
     queue = client.app[queue_key]
     assert isinstance(queue, RedisQueue)
-    original, failed = queue._add, False
+    original, failed = queue._add, asyncio.Event()
 
     async def add(event_ids: Sequence[int]) -> None:
-        nonlocal failed
-        if not failed:
-            failed = True
+        if not failed.is_set():
+            failed.set()
             raise RuntimeError("nobody expected this")
         await original(event_ids)
 
     monkeypatch.setattr(queue, "_add", add)
     # Without the sweeper, the second event can come only through the queue.
     monkeypatch.setattr(events_module, "RESEND_SECONDS", 3600)
-    await open_users(client, "u1", "u2")
+    await open_users(client, "u1")
+    # Sent together with the first, the second would be lost with it.
+    await failed.wait()
+    await open_users(client, "u2")
     await _until_dispatched(database, "u2")
     assert "event sender failed unexpectedly" in caplog.text
 
