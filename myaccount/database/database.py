@@ -128,11 +128,13 @@ class Database:
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             async with engine.connect() as connection:
-                async with connection.begin():
-                    await lift_timeouts(connection)
-                    yield connection
-                # The session's settings end with the connection.
-                await connection.invalidate()
+                try:
+                    async with connection.begin():
+                        await lift_timeouts(connection)
+                        yield connection
+                finally:
+                    # The session's settings end with the connection.
+                    await connection.invalidate()
         except (DBAPIError, OSError) as error:
             raise Unavailable(f"The database failed: {getattr(error, 'orig', None) or error}") from None
 

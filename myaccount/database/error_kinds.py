@@ -39,6 +39,9 @@ class ErrorKind(Enum):
     OURS = auto()
 
 
+# The number that MySQL's own clients give a malformed packet.
+UNREADABLE_ANSWER: Final = 2027
+
 # https://mariadb.com/kb/en/mariadb-error-codes/ and
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 MYSQL: Final[Mapping[int, ErrorKind]] = {
@@ -47,8 +50,8 @@ MYSQL: Final[Mapping[int, ErrorKind]] = {
     # The lock wait timeout, NOWAIT, and the time limits of a statement in MariaDB, MySQL and OceanBase.
     **dict.fromkeys((1205, 3572, 1969, 3024, 4012), ErrorKind.LOCKED),
     **dict.fromkeys((1022, 1062, 1169, 1586), ErrorKind.DUPLICATE),
-    # max_allowed_packet, and a result that exceeds it.
-    **dict.fromkeys((1153, 1301), ErrorKind.TOO_LARGE),
+    # max_allowed_packet, a result that exceeds it, and one that ends within a character.
+    **dict.fromkeys((1153, 1301, UNREADABLE_ANSWER), ErrorKind.TOO_LARGE),
     # CHECK in MySQL (3819) and MariaDB (4025).
     **dict.fromkeys((3819, 4025), ErrorKind.OURS),
     # Syntax, names that do not exist, values that do not fit their columns, and missing parents.

@@ -29,17 +29,23 @@ async def run_pipeline(connection: AsyncConnection, *statements: Bound) -> list[
 
     Raises TooLarge, and the driver's own errors.
     """
-    driver = (await connection.get_raw_connection()).driver_connection
-    if not is_sqlite(connection):
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if is_sqlite(connection):
+        return await run_sqlite_pipeline(
+            driver, [(text.replace("%s", "?"), parameters) for text, parameters in statements]
+        )
+    try:
         return await run_mysql_pipeline(driver, statements, connection.info[PACKET_LIMIT])
-    return await run_sqlite_pipeline(
-        driver, [(text.replace("%s", "?"), parameters) for text, parameters in statements]
-    )
+    except BaseException:
+        if driver.closed:
+            # Or Core would try to roll back, and raise that error instead of this.
+            await connection.invalidate()
+        raise
 
 
 async def run_mysql_pipeline(driver: Any, statements: Sequence[Bound], packet_limit_bytes: int) -> list[list[Any]]:
     """Send the statements to MySQL or MariaDB in one packet or, if that is too large, in as few as possible."""
-    found = []
+    rows = []
     cursor = await driver.cursor()
     for packet in _packets(
         [text % tuple(map(_quoted, values)) for text, values in statements], packet_limit_bytes
@@ -47,10 +53,11 @@ async def run_mysql_pipeline(driver: Any, statements: Sequence[Bound], packet_li
         await cursor.execute(packet)
         while True:
             if cursor.description:
-                found.append(_parse_values(*await cursor.fetchone()))
+                rows.append(await cursor.fetchone())
             if not await cursor.nextset():
                 break
-    return found
+    # Not before all are read: the next statement would have to read the rest, and would raise its errors.
+    return [_parse_values(*row) for row in rows]
 
 
 def _quoted(value: object) -> str:

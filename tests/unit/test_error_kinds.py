@@ -23,6 +23,7 @@ NUMBERS = {
     1586: ErrorKind.DUPLICATE,
     1153: ErrorKind.TOO_LARGE,
     1301: ErrorKind.TOO_LARGE,
+    2027: ErrorKind.TOO_LARGE,
     # CHECK in MySQL and in MariaDB, which PyMySQL maps to different classes.
     3819: ErrorKind.OURS,
     4025: ErrorKind.OURS,
