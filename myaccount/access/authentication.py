@@ -7,6 +7,7 @@ from typing import Final
 
 from ..database.database import Database
 from ..errors import RequestError
+from ..system.cancellation import raise_if_cancelled
 from .callers import Caller
 from .key_cache import KnownKeys
 from .key_rows import find_keys
@@ -71,6 +72,7 @@ class Authenticator:
                 _logger.info("The time was not stored: %s", error.cause)
             except Exception:
                 _logger.exception("The time could not be stored. It is stored again in %s seconds.", KEEP_SECONDS)
+            raise_if_cancelled()
             await asyncio.sleep(KEEP_SECONDS)
 
     async def _read_keys(self) -> KnownKeys:

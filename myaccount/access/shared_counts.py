@@ -18,6 +18,7 @@ from ..database.redis_client import redis_client
 from ..errors import RequestError
 from ..observability.slots import count_workers
 from ..settings.servers import RedisConfig
+from ..system.cancellation import raise_if_cancelled
 from .rates import Granted, Rate
 
 _logger: Final = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class SharedCounts:
             with suppress(RedisError, OSError, RequestError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._tell_presence()
+            raise_if_cancelled()
             await asyncio.sleep(PRESENCE_SECONDS)
 
     async def _tell_presence(self) -> None:

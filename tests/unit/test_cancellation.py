@@ -7,6 +7,11 @@ import pytest
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from myaccount.access import authentication
+from myaccount.access.authentication import Authenticator
+from myaccount.access.rates import Rates
+from myaccount.access.shared_counts import SharedCounts
+from myaccount.database.database import Database
 from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
 from myaccount.settings.schema import CONFIGURATION
@@ -15,10 +20,11 @@ from ..conftest import Section
 
 
 class Losing:
-    """Stands for a method of redis-py's that is broken off, and says something else of it, or nothing."""
+    """Stands for a method that is cancelled the first time, and raises something else instead, or nothing."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
+        self._lost = False
         self.called = asyncio.Event()
 
     async def __call__(self, *arguments: Any, **options: Any) -> None:
@@ -26,6 +32,9 @@ class Losing:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
+            if self._lost:
+                raise
+            self._lost = True
             if self._error is not None:
                 raise self._error from None
 
@@ -34,7 +43,10 @@ async def _name() -> str:
     return "name"
 
 
-@pytest.mark.parametrize("error", [RedisConnectionError(), None], ids=["raises", "goes on"])
+lost = pytest.mark.parametrize("error", [RedisConnectionError(), None], ids=["raises", "goes on"])
+
+
+@lost
 async def test_queue_and_notifications_end_when_they_are_cancelled(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
@@ -48,3 +60,28 @@ async def test_queue_and_notifications_end_when_they_are_cancelled(
             live.publish(["u1"])
             await add.called.wait()
             await publish.called.wait()
+
+
+@lost
+async def test_counts_of_requests_end_when_they_are_cancelled(
+    redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    config = CONFIGURATION.check({"redis": redis_section})["redis"]
+    presence = Losing(error)
+    monkeypatch.setattr(Pipeline, "execute", presence)
+    async with asyncio.timeout(10):
+        async with SharedCounts(config, _name):
+            await presence.called.wait()
+
+
+@lost
+async def test_the_keeping_of_the_time_ends_when_it_is_cancelled(
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    following = Losing(error)
+    monkeypatch.setattr(authentication, "follow_time", following)
+    authenticator = Authenticator(database, Rates())
+    async with asyncio.timeout(10):
+        authenticator.keep_time()
+        await following.called.wait()
+        await authenticator.close()
