@@ -26,8 +26,7 @@ class Chromium(Server):
 
     def command(self) -> list[str]:
         return [
-            program("chromium", "chromium"),
-            "--headless=new",
+            program("chromium-headless-shell", "chromium-headless-shell"),
             "--no-sandbox",
             f"--remote-debugging-port={self.port}",
             f"--user-data-dir={self.folder}",
