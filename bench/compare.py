@@ -17,20 +17,12 @@ from typing import Any, NamedTuple
 
 from tests.helpers.servers import program, wait_until
 
+from .databases import FILL_ACCOUNTS, BenchMariaDB, fill_embedded
 from .load import wrk
-from .servers import (
-    CHECKOUT,
-    FILL_ACCOUNTS,
-    WITHOUT_LISTENER,
-    BenchMariaDB,
-    Service,
-    database_and_queue,
-    fill_embedded,
-    my_account,
-    processes,
-)
+from .measured import ACCOUNTS
+from .processes import processes
+from .servers import CHECKOUT, WITHOUT_LISTENER, Service, database_and_queue, my_account
 
-ACCOUNTS = 10_000
 COLUMNS = {
     "operations a second": "rate",
     "workers' us for each": "cpu_us",
@@ -118,8 +110,7 @@ def _turn(side: _Side, load: Load, mariadb: BenchMariaDB) -> dict[str, Any]:
         load.script,
         load.seconds,
         pattern=load.pattern,
-        workers=processes(process),
-        database=[mariadb.pid],
+        costs={"cpu_us": processes(process), "database_us": [mariadb.pid]},
         settle=settle,
     )
     return {**result, "all_us": result["cpu_us"] + result["database_us"]}

@@ -1,4 +1,4 @@
-"""The cost of dispatching events: messages, the listener and a callback for every change, all on."""
+"""How soon messages come on streams, with the listener and a callback for every change on."""
 
 import asyncio
 import json
@@ -15,11 +15,10 @@ import aiohttp
 
 from tests.helpers.servers import free_port
 
-from .load import wrk
-from .servers import BenchMariaDB, my_account, processes, resident_mib, service
+from .databases import BenchMariaDB
+from .processes import processes, resident_mib
+from .servers import my_account, service
 
-# Nothing is left behind for longer than this, however fast the orders come.
-DRAIN_SECONDS = 10
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 DELAY_RATE = 1000
@@ -29,31 +28,11 @@ STREAMS = 5000
 
 
 class DispatchingService:
-    """A service that dispatches every event, and how far it is behind."""
+    """A service that dispatches every event, and how late it is."""
 
-    def __init__(self, address: str, process: "Popen[bytes]", mariadb: BenchMariaDB, database: str) -> None:
+    def __init__(self, address: str, process: "Popen[bytes]") -> None:
         self.address = address
         self._process = process
-        self._mariadb = mariadb
-        self._database = database
-
-    def load(self, seconds: int) -> dict[str, Any]:
-        """Return the rate of orders posted and dispatched; the time counts until the last is dispatched."""
-        result = wrk(self.address, "transfer", seconds)
-        began = time.monotonic()
-        left = self._waiting()
-        while self._waiting():
-            if time.monotonic() - began > DRAIN_SECONDS:
-                raise RuntimeError(f"{self._waiting()} events and deliveries are left behind")
-            time.sleep(0.02)
-        drain_seconds = time.monotonic() - began
-        return {
-            **result,
-            "rate": result["requests"] / (result["seconds"] + drain_seconds),
-            "left": left,
-            "drain_seconds": drain_seconds,
-            "worker_mib": resident_mib(processes(self._process)),
-        }
 
     def delay(self) -> dict[str, Any]:
         """Return the milliseconds from just before an order's commit to its message on the payee's stream."""
@@ -66,22 +45,15 @@ class DispatchingService:
         delays, after = asyncio.run(_streams(self.address, lambda: resident_mib(processes(self._process))))
         return {"rate": STREAMS, "before_mib": before, "worker_mib": after, **_quantiles(delays)}
 
-    def _waiting(self) -> int:
-        with self._mariadb.connect(database=self._database) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT (SELECT COUNT(*) FROM event) + (SELECT COUNT(*) FROM delivery)")
-            (count,) = cursor.fetchone() or (0,)
-        return int(count)
-
 
 @contextmanager
 def dispatching_service(
     folder: Path, mariadb: BenchMariaDB, redis: dict[str, Any], workers: int, accounts: int
 ) -> Iterator[DispatchingService]:
     """Run a service that dispatches every event, and a receiver of its callback."""
-    database = mariadb.filled_database(accounts)
     receiver = f"http://127.0.0.1:{(port := free_port())}/"
     sections = {
-        "mysql": mariadb.mysql_section(database),
+        "mysql": mariadb.mysql_section(mariadb.filled_database(accounts)),
         "redis": redis,
         "callbacks": [{"url": receiver, "secret": SECRET}],
     }
@@ -89,7 +61,7 @@ def dispatching_service(
         service(["bench.peers.receiver", str(port)], receiver, {}),
         my_account(folder, workers, **sections) as (address, process),
     ):
-        yield DispatchingService(address, process, mariadb, database)
+        yield DispatchingService(address, process)
 
 
 def _quantiles(delays: list[float]) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """`make bench-endurance`: ten minutes of full load, and the memory of the workers minute by minute."""
 
 from .load import wrk
+from .processes import processes, resident_mib
 from .report import write_endurance
-from .servers import database_and_queue, my_account, processes, resident_mib
+from .servers import database_and_queue, my_account
 
 ACCOUNTS = 10_000
 MINUTES = 10

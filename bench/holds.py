@@ -11,17 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from .databases import FILL_ACCOUNTS, FILL_ORDERS, BenchMariaDB, fill_embedded
 from .load import WARM_UP_SECONDS, wrk
-from .servers import (
-    FILL_ACCOUNTS,
-    FILL_ORDERS,
-    BenchMariaDB,
-    cpu_seconds,
-    database_and_queue,
-    fill_embedded,
-    my_account,
-    processes,
-)
+from .processes import cpu_seconds, processes
+from .servers import database_and_queue, my_account
 
 POLL_SECONDS = 0.2
 # The transfers are between accounts without holds, or they would end some themselves.
@@ -111,12 +104,12 @@ def _measure(ledger: Ledger, address: str, pids: Sequence[int], seconds: int, ho
     lead_seconds = time.monotonic() - began + 2 * WARM_UP_SECONDS + seconds
     end = datetime.now(UTC) + timedelta(seconds=lead_seconds)
     ledger.run(FILL_HOLDS.replace("{{end}}", f"'{end:%Y-%m-%d %H:%M:%S.%f}'"))
-    before = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
+    before = wrk(address, "transfer", seconds, accounts=ACCOUNTS, costs={"cpu_us": pids})
     left_seconds = (end - datetime.now(UTC)).total_seconds()
     if left_seconds < 0:
         raise RuntimeError("The holds have ended before the load did: the machine became slower meanwhile.")
     time.sleep(left_seconds)
-    meanwhile = wrk(address, "transfer", seconds, accounts=ACCOUNTS, workers=pids)
+    meanwhile = wrk(address, "transfer", seconds, accounts=ACCOUNTS, costs={"cpu_us": pids})
     left = ledger.count(LEFT)
     if not left:
         raise RuntimeError("All holds had ended before the load did: take more of them.")

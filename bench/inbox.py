@@ -11,7 +11,7 @@ from myaccount.inbox.queries import Cursor, MessageFilter
 from myaccount.inbox.reading import list_messages
 from myaccount.settings.schema import CONFIGURATION
 
-from .servers import BenchMariaDB
+from .databases import BenchMariaDB
 
 MESSAGES = 1_000_000
 TIMES = 200

@@ -1,189 +1,122 @@
 """The results: a table to read, JSON for programs, a chart to look at."""
 
 import json
-import os
-import platform
 import statistics
-from operator import truediv
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from .gates import Verdict, verdicts
+from .machine import Machine, this_machine
+from .operations import EMBEDDED, FASTAPI
+from .rounds import Result, Samples
+from .transfers import CEILING, DATABASE, EVERYTHING
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
-# What the project holds itself to: a ratio of two rows, and the least it should be.
-RATIOS = (
-    (
-        "uniform transfers / database by statement",
-        ("MyAccount", "uniform"),
-        ("database, by statement", "uniform"),
-        2.5,
-    ),
-    (
-        "uniform transfers / database by procedure",
-        ("MyAccount", "uniform"),
-        ("database, by procedure", "uniform"),
-        1.0,
-    ),
-    ("hot payee / database by statement, hot", ("MyAccount", "hot"), ("database, by statement", "hot"), 6.0),
-    ("hot payee / uniform", ("MyAccount", "hot"), ("MyAccount", "uniform"), 0.8),
-    ("uniform transfers / the best naive peer", ("MyAccount", "uniform"), ("FastAPI", "uniform"), 10.0),
-    ("uniform transfers / aiohttp's ceiling", ("MyAccount", "uniform"), ("aiohttp's ceiling", "uniform"), 0.3),
-    ("orders in bulks / uniform transfers", ("MyAccount", "bulks of 500"), ("MyAccount", "uniform"), 5.0),
-    ("openings / uniform transfers", ("MyAccount", "openings"), ("MyAccount", "uniform"), 0.5),
-    (
-        "embedded, openings / uniform transfers",
-        ("MyAccount, embedded", "openings"),
-        ("MyAccount, embedded", "uniform"),
-        0.5,
-    ),
-    (
-        "embedded, orders in bulks / uniform transfers",
-        ("MyAccount, embedded", "bulks of 500"),
-        ("MyAccount, embedded", "uniform"),
-        5.0,
-    ),
-    (
-        "embedded, one process / the best naive peer",
-        ("MyAccount, embedded", "uniform"),
-        ("FastAPI", "uniform"),
-        3.0,
-    ),
-    (
-        "transfers posted and dispatched / posted",
-        ("MyAccount, dispatch", "uniform"),
-        ("MyAccount", "uniform"),
-        0.5,
-    ),
-    (
-        "posted and dispatched for a minute / posted for a minute",
-        ("MyAccount, dispatch", "a minute"),
-        ("MyAccount", "a minute"),
-        0.5,
-    ),
-    (
-        "transfers while holds end / before",
-        ("MyAccount, dispatch", "while holds end"),
-        ("MyAccount, dispatch", "before holds end"),
-        0.8,
-    ),
-    ("order queries / balance queries", ("MyAccount", "order queries"), ("MyAccount", "balance queries"), 0.9),
-    ("through nginx / straight", ("MyAccount", "through nginx"), ("MyAccount", "with metrics"), 0.8),
-    ("with metrics / without them", ("MyAccount", "with metrics"), ("MyAccount", "without metrics"), 0.97),
-    ("with a key / without", ("MyAccount", "with a key"), ("MyAccount", "with metrics"), 0.97),
-    ("latency alone, median / the naive peer's (at most)", ("MyAccount", "alone"), ("FastAPI", "alone"), 1.0),
-)
-
-# And what a row must not pass, in milliseconds.
-LIMITS = (
-    ("from commit to message at 1,000/s, p99", ("MyAccount, dispatch", "delay at 1,000/s"), "p99_ms", 250.0),
-    ("a page of 1,000,000 messages, median", ("inbox of 1,000,000", "first page"), "p50_ms", 5.0),
-    ("a page in their middle by cursor, median", ("inbox of 1,000,000", "cursor, middle"), "p50_ms", 5.0),
-)
-
-# Who did what, and each measurement of it, round by round.
-Samples = dict[tuple[str, str], list[dict[str, Any]]]
+# The columns of the table by what the results call them.
+COLUMNS = {
+    "rate": "a second",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "cpu_us": "workers us",
+    "database_us": "MariaDB us",
+    "queue_us": "Redis us",
+}
+BARS = {
+    "aiohttp's constant reply": (CEILING, "aiohttp's constant reply"),
+    "MyAccount, everything on": (DATABASE, EVERYTHING),
+    "MyAccount, embedded": (EMBEDDED, "transfers"),
+    "database by procedure": (DATABASE, "database by procedure"),
+    "database by statement": (DATABASE, "database by statement"),
+    "FastAPI": (EMBEDDED, FASTAPI),
+    "MyAccount, one payee": (DATABASE, f"{EVERYTHING}, hot"),
+    "database by statement, one payee": (DATABASE, "database by statement, hot"),
+}
 
 
-class Row(NamedTuple):
-    """Who did what, at which rate a second, with which latency: medians of all rounds."""
-
-    who: str
-    what: str
-    rate: float
-    p50_ms: float | None
-    p99_ms: float | None
-
-    def __str__(self) -> str:
-        latency = f"{self.p50_ms:9.2f} {self.p99_ms:9.2f}" if self.p50_ms and self.p99_ms else " " * 19
-        return f"{self.who:24} {self.what:16} {self.rate:9.0f} {latency}".rstrip()
-
-
-def _rows(samples: Samples) -> list[Row]:
-    def median(measured: list[dict[str, Any]], name: str) -> float | None:
-        return statistics.median(one[name] for one in measured) if name in measured[0] else None
-
-    return [
-        Row(who, what, median(measured, "rate") or 0, median(measured, "p50_ms"), median(measured, "p99_ms"))
-        for (who, what), measured in samples.items()
+def write_report(samples: Samples, workers: int) -> bool:
+    """Write and print the report; return whether all gates are reached."""
+    machine, found = this_machine(), verdicts(samples)
+    rows = [
+        {"group": group, "row": row, **medians(rounds), "rounds": rounds}
+        for (group, row), rounds in samples.items()
     ]
+    gates = [{**verdict.gate._asdict(), **_measured(verdict)} for verdict in found]
+    _write_json("results", machine, {"workers": workers, "rows": rows, "gates": gates})
+    text = table(samples, found, machine, workers)
+    (FOLDER / "results.txt").write_text(text)
+    (FOLDER / "results.svg").write_text(chart(samples))
+    print(text)
+    return all(verdict.reached for verdict in found)
 
 
-def ratios(samples: Samples) -> list[tuple[str, float, float]]:
-    """Return each ratio's name, its median over the rounds, and the least it should be."""
-    return [
-        (name, statistics.median(map(truediv, _best(samples, *one), _best(samples, *other))), least)
-        for name, one, other, least in RATIOS
-    ]
+def _measured(verdict: Verdict) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in verdict._asdict().items() if name != "gate"},
+        "reached": verdict.reached,
+        "within_noise": verdict.within_noise,
+    }
 
 
-def _best(samples: Samples, who: str, what: str) -> list[float]:
-    """Return each round's rate, or latency where one client is alone, of the best whose name begins so."""
-    names = [who] if (who, what) in samples else [name for name, done in samples if name.startswith(who)]
-    by_round = zip(*(samples[name, what] for name in dict.fromkeys(names)), strict=True)
-    if what == "alone":
-        return [min(one["p50_ms"] for one in round_) for round_ in by_round]
-    return [max(one["rate"] for one in round_) for round_ in by_round]
+def medians(rounds: Sequence[Result]) -> Result:
+    """Return the medians of the columns that the results have."""
+    return {name: statistics.median(one[name] for one in rounds) for name in COLUMNS if name in rounds[0]}
 
 
-def table(samples: Samples) -> str:
-    lines = [f"{'':24} {'':16} {'a second':>9} {'p50 ms':>9} {'p99 ms':>9}", *map(str, _rows(samples)), ""]
-    lines += [f"{name:52} {value:6.2f}   {least:5.2f}" for name, value, least in ratios(samples)]
-    lines += [f"{name:52} {value:6.1f}   {most:5.1f} (at most)" for name, value, most in limits(samples)]
+def table(samples: Samples, found: Sequence[Verdict], machine: Machine, workers: int) -> str:
+    lines = [str(machine), f"{workers} workers", *filter(None, [machine.warning])]
+    groups = dict.fromkeys(group for group, _ in samples)
+    for group in groups:
+        lines += ["", f"{group:32}" + "".join(f"{title:>12}" for title in COLUMNS.values())]
+        lines += [row_line(row, rounds) for (of, row), rounds in samples.items() if of == group]
+        of_group = [str(verdict) for verdict in found if verdict.gate.group == group]
+        lines += ["", *of_group] if of_group else []
     return "\n".join(lines) + "\n"
 
 
-def limits(samples: Samples) -> list[tuple[str, float, float]]:
-    """Return each limit's name, the median of what was measured, and the most it should be."""
-    return [
-        (name, statistics.median(one[column] for one in samples[row]), most) for name, row, column, most in LIMITS
+def row_line(name: str, rounds: Sequence[Result]) -> str:
+    found = medians(rounds)
+    cells = [
+        f"{found[column]:12,.{0 if column == 'rate' else 1}f}" if column in found else " " * 12
+        for column in COLUMNS
     ]
+    return f"{name:32}{''.join(cells)}".rstrip()
 
 
 def chart(samples: Samples) -> str:
     """Return the transfers a second as bars, in SVG."""
-    bars = [row for row in _rows(samples) if row.what in ("uniform", "hot")]
-    bars.sort(key=lambda row: (row.what != "uniform", -row.rate))
-    most = max(row.rate for row in bars)
+    rates = {title: medians(samples[row])["rate"] for title, row in BARS.items()}
+    most = max(rates.values())
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{40 + 26 * len(bars)}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{40 + 26 * len(rates)}"'
         ' font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         '<text x="10" y="22" font-weight="bold">Transfers a second</text>',
     ]
-    for number, row in enumerate(bars):
+    for number, (title, rate) in enumerate(rates.items()):
         top = 36 + 26 * number
-        width = 400 * row.rate / most
-        colour = "#24508f" if row.who.startswith("MyAccount") else "#a9b4c2"
+        width = 400 * rate / most
+        colour = "#24508f" if title.startswith("MyAccount") else "#a9b4c2"
         lines += [
-            f'<text x="10" y="{top + 15}">{row.who}, {row.what}</text>',
+            f'<text x="10" y="{top + 15}">{title}</text>',
             f'<rect x="240" y="{top}" width="{width:.0f}" height="20" fill="{colour}"/>',
-            f'<text x="{246 + width:.0f}" y="{top + 15}">{row.rate:,.0f}</text>',
+            f'<text x="{246 + width:.0f}" y="{top + 15}">{rate:,.0f}</text>',
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"
-
-
-def write_report(samples: Samples, workers: int) -> None:
-    rows = [row._asdict() | {"rounds": samples[row.who, row.what]} for row in _rows(samples)]
-    found = [{"name": name, "value": value, "least": least} for name, value, least in ratios(samples)]
-    kept = [{"name": name, "value": value, "most": most} for name, value, most in limits(samples)]
-    _write_json("results", {"workers": workers, "rows": rows, "ratios": found, "limits": kept})
-    (FOLDER / "results.txt").write_text(table(samples))
-    (FOLDER / "results.svg").write_text(chart(samples))
-    print(table(samples))
 
 
 def write_scale(small: list[float], large: list[float], measured: dict[str, float]) -> None:
     """Write the rates with few accounts and with a million, and what else was measured with a million."""
     ratio = statistics.median(many / few for few, many in zip(small, large, strict=True))
-    _write_json("scale", {"small": small, "large": large, "ratio": ratio, **measured})
+    _write_json("scale", this_machine(), {"small": small, "large": large, "ratio": ratio, **measured})
     print(f"large / small {ratio:.2f} (at least 0.85); {measured}")
 
 
 def write_endurance(minutes: list[dict[str, float]]) -> None:
-    _write_json("endurance", {"minutes": minutes})
+    _write_json("endurance", this_machine(), {"minutes": minutes})
 
 
-def _write_json(name: str, results: dict[str, Any]) -> None:
+def _write_json(name: str, machine: Machine, results: dict[str, Any]) -> None:
     FOLDER.mkdir(exist_ok=True)
-    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    (FOLDER / f"{name}.json").write_text(json.dumps({"machine": machine, **results}, indent=1) + "\n")
+    (FOLDER / f"{name}.json").write_text(json.dumps({"machine": machine._asdict(), **results}, indent=1) + "\n")

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from .databases import BenchMariaDB
 from .load import wrk
+from .processes import processes, resident_mib
 from .report import write_scale
-from .servers import CHECKOUT, BenchMariaDB, database_and_queue, my_account, processes, resident_mib
+from .servers import CHECKOUT, database_and_queue, my_account
 
 SMALL = (10_000, 0)
 LARGE = (1_000_000, 10_000_000)

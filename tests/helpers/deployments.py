@@ -125,8 +125,7 @@ class Supervisord(Server):
         assert (self.folder / "pid").exists()
 
     def children(self) -> list[int]:
-        assert self._process is not None
-        return children(self._process.pid)
+        return children(self.pid)
 
 
 def children(pid: int) -> list[int]:

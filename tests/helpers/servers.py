@@ -96,6 +96,12 @@ class Server:
         wait_until(self._answers, START_SECONDS)
         return self
 
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End the server as a power cut would."""
         self._end(signal.SIGKILL)

@@ -1,0 +1,67 @@
+"""Whether what was ordered can be read in the inboxes."""
+
+import http.client
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.helpers.servers import wait_until
+
+# Enough that of any few hundred orders some are theirs. Not the first user, to whom hot transfers are paid.
+READERS = tuple(f"u{number}" for number in range(2, 22))
+# Whoever delivers them: nothing is left for longer than this, however fast the orders come.
+DELIVERY_SECONDS = 60
+ENTRIES = "SELECT user_id, SUM(last_entry) FROM account WHERE user_id IN ({}) GROUP BY user_id".format(
+    ", ".join(f"'{reader}'" for reader in READERS)
+)
+
+
+class Inboxes:
+    """The inboxes of some users, by the replies to their readers, and the entries of their accounts.
+
+    A transfer and a recharge add one message for each entry. Declines, holds and openings add some without one.
+    """
+
+    def __init__(self, address: str, query: Callable[[str], Sequence[Any]], key: str | None) -> None:
+        self._address = urlsplit(address).netloc
+        self._query = query
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._before: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Remember how many more messages than entries each user has."""
+        entries, totals = self._entries(), self._totals(READERS)
+        self._before = {reader: totals[reader] - entries[reader] for reader in READERS}
+
+    def wait(self) -> None:
+        """Wait until each of the users can read a message for every entry since `begin`.
+
+        Raises TimeoutError if they cannot within DELIVERY_SECONDS.
+        """
+        entries = self._entries()
+        missing = list(READERS)
+
+        def complete() -> bool:
+            totals = self._totals(missing)
+            missing[:] = [reader for reader in missing if totals[reader] - entries[reader] < self._before[reader]]
+            return not missing
+
+        wait_until(complete, DELIVERY_SECONDS)
+
+    def _entries(self) -> dict[str, int]:
+        return {reader: int(entries) for reader, entries in self._query(ENTRIES)}
+
+    def _totals(self, readers: Sequence[str]) -> dict[str, int]:
+        """Return by reader how many messages the service says that there are."""
+        totals = {}
+        connection = http.client.HTTPConnection(self._address, timeout=DELIVERY_SECONDS)
+        for reader in readers:
+            connection.request("GET", f"/messages?userId={reader}&pageSize=1", headers=self._headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            if response.status != http.HTTPStatus.OK:
+                raise RuntimeError(f"the inbox of {reader}: {answer}")
+            totals[reader] = answer["total"]
+        connection.close()
+        return totals
