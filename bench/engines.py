@@ -29,6 +29,7 @@ COLUMNS: dict[str, str] = {
     "orders": "in a batch",
     "batch_us": "batch us",
 }
+BATCHES = ("myaccount_batch_commands_sum", "myaccount_batch_commands_count")
 
 
 def measure(plan: Plan) -> None:
@@ -58,11 +59,9 @@ def _measure_engine(name: str, engine: Callable[[Path], BenchServer], plan: Plan
 
 
 def _load(measured: Measured, seconds: int, clients: int) -> Result:
-    batches, orders = measured.count("batch_commands_count"), measured.count("batch_commands_sum")
+    before = measured.metrics()
     result = measured.load("transfer", seconds, connections=clients)
-    batches, orders = (
-        measured.count("batch_commands_count") - batches,
-        measured.count("batch_commands_sum") - orders,
-    )
+    after = measured.metrics()
+    orders, batches = (after[name] - before[name] for name in BATCHES)
     in_a_batch = orders / batches
     return {**result, "orders": in_a_batch, "batch_us": in_a_batch * result["database_us"]}

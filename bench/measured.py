@@ -1,12 +1,15 @@
 """Services under load: their rates, and what an operation costs each process."""
 
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.helpers.monitoring import scrape
+from myaccount.problems import STATUS_BY_CODE
+from tests.helpers.monitoring import Scrape
 from tests.helpers.servers import Redis, free_port
 
 from .databases import BenchServer, embedded_rows, fill_embedded
@@ -42,14 +45,23 @@ class Measured(NamedTuple):
             options["settle"] = self.inboxes.wait
         costs = {"cpu_us": workers, **self.others}
         address = through or self.service.address
-        count_503s = partial(self.count, "http_request_duration_seconds_count", status="503")
-        result = wrk(address, script, seconds, key=self.key, costs=costs, count_503s=count_503s, **options)
+        result = wrk(address, script, seconds, key=self.key, costs=costs, count_503s=self._count_503s, **options)
         delivered = result["seconds"] / (result["seconds"] + result["settle_seconds"])
         return {**result, "delivered": delivered, "worker_mib": resident_mib(workers)}
 
-    def count(self, metric: str, **labels: str) -> int:
-        """Return the sum of a metric since the service's start, or 0 where it has no metrics."""
-        return int(scrape(self.metrics_port).where(metric, **labels)) if self.metrics_port else 0
+    def metrics(self) -> Scrape:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.metrics_port}/metrics", headers=headers)
+        with urllib.request.urlopen(request) as response:  # noqa: S310 - our own service
+            return Scrape(response.read().decode())
+
+    def _count_503s(self) -> int:
+        """Return how many requests were refused with a 503 so far."""
+        if self.metrics_port is None:
+            return 0
+        metrics = self.metrics()
+        codes = [code for code, status in STATUS_BY_CODE.items() if status == HTTPStatus.SERVICE_UNAVAILABLE]
+        return int(sum(metrics.where("myaccount_refusals_total", code=code) for code in codes))
 
 
 @contextmanager

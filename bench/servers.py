@@ -107,10 +107,10 @@ def my_account(
 
 
 def new_key(folder: Path, mysql: dict[str, Any]) -> str:
-    """Return a new API key of the service in this database, which may move money and read messages."""
+    """Return a new API key of the service in this database, which may move money, read messages and metrics."""
     file = folder / "keys.yaml"
     file.write_text(json.dumps({"mysql": mysql, "log_folder": ""}))
     words = [sys.executable, "-m", "myaccount", "keys", "create", "-c", str(file)]
-    words += ["--name", "bench", "--scopes", "money:move,messages:read"]
+    words += ["--name", "bench", "--scopes", "money:move,messages:read,operate"]
     printed = subprocess.run(words, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
     return printed.split()[-1]
