@@ -12,16 +12,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.helpers.servers import program, wait_until
+from tests.helpers.servers import program
 
 from .databases import FILL_ACCOUNTS, BenchMariaDB, fill_embedded
-from .load import wrk
-from .measured import ACCOUNTS
-from .processes import processes
-from .servers import CHECKOUT, WITHOUT_LISTENER, Service, database_and_queue, my_account
+from .inboxes import Inboxes
+from .measured import ACCOUNTS, Measured
+from .servers import CHECKOUT, WITHOUT_LISTENER, database_and_queue, my_account
 
 COLUMNS = {
     "operations a second": "rate",
@@ -29,14 +29,12 @@ COLUMNS = {
     "MariaDB's us for each": "database_us",
     "both": "all_us",
 }
-# With everything on, the events of a turn are dispatched within this time.
-DISPATCH_SECONDS = 30
 
 
 class Load(NamedTuple):
     """A script of bench/load, its pattern of accounts, and the seconds of each turn.
 
-    With `everything`, the listener is on, and the log at INFO goes to a file. What a turn's events cost counts.
+    With `everything`, the listener is on, and the log at INFO goes to a file. What the delivery costs counts.
     """
 
     script: str
@@ -59,13 +57,6 @@ def checkout_of(name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-class _Side(NamedTuple):
-    """A checkout's service, and its database, which the embedded file is not."""
-
-    service: Service
-    database: str = ""
-
-
 def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool) -> None:
     """Print both services' medians, and the median, the least and the most of the turns' ratios."""
     with database_and_queue() as (folder, mariadb, redis), ExitStack() as stack:
@@ -75,7 +66,7 @@ def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool
             log = {"log_level": "INFO", "log_file": str(folder / f"{name}.log")}
             sections |= log if load.everything else WITHOUT_LISTENER
             side = (
-                _embedded(checkout, folder / f"{name}.db")
+                _embedded(checkout, folder / f"{name}.db", mariadb)
                 if embedded
                 else _on_mariadb(checkout, folder, mariadb, workers, sections)
             )
@@ -84,7 +75,7 @@ def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool
         for turn in range(turns):
             # The order matters too, so it alternates.
             for name in list(sides) if turn % 2 else reversed(sides):
-                result = _turn(sides[name], load, mariadb)
+                result = _turn(sides[name], load)
                 results[name].append(result)
                 print(f"{name:6} {result['rate']:9.0f} a second {result['all_us']:9.1f} us each", flush=True)
     print(f"{load.script}, {load.pattern}: medians of {turns} turns of {load.seconds} s, and this / other")
@@ -92,27 +83,8 @@ def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool
         _print_medians(title, *([result[column] for result in results[name]] for name in ("this", "other")))
 
 
-def _turn(side: _Side, load: Load, mariadb: BenchMariaDB) -> dict[str, Any]:
-    """Load one side; what its events cost counts."""
-    address, process = side.service
-
-    def dispatched() -> bool:
-        with mariadb.connect(database=side.database) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT 1 FROM event)")
-            return cursor.fetchone() == (0,)
-
-    def settle() -> None:
-        if load.everything:
-            wait_until(dispatched, DISPATCH_SECONDS)
-
-    result = wrk(
-        address,
-        load.script,
-        load.seconds,
-        pattern=load.pattern,
-        costs={"cpu_us": processes(process), "database_us": [mariadb.pid]},
-        settle=settle,
-    )
+def _turn(side: Measured, load: Load) -> dict[str, Any]:
+    result = side.load(load.script, load.seconds, pattern=load.pattern)
     return {**result, "all_us": result["cpu_us"] + result["database_us"]}
 
 
@@ -129,15 +101,17 @@ def _print_medians(title: str, this: list[float], other: list[float]) -> None:
 @contextmanager
 def _on_mariadb(
     checkout: Path, folder: Path, mariadb: BenchMariaDB, workers: int, sections: dict[str, Any]
-) -> Iterator[_Side]:
+) -> Iterator[Measured]:
     database = mariadb.database_of(checkout, ACCOUNTS)
     mysql = mariadb.mysql_section(database)
     with my_account(folder, workers, "myaccount", checkout, mysql=mysql, **sections) as service:
-        yield _Side(service, database)
+        listens = "listener" not in sections
+        inboxes = Inboxes(service.address, partial(mariadb.rows, database), None) if listens else None
+        yield Measured(service, {"database_us": [mariadb.pid]}, inboxes=inboxes)
 
 
 @contextmanager
-def _embedded(checkout: Path, file: Path) -> Iterator[_Side]:
+def _embedded(checkout: Path, file: Path, mariadb: BenchMariaDB) -> Iterator[Measured]:
     with my_account(file.parent, 1, "myaccount", checkout, sqlite_file=str(file), **WITHOUT_LISTENER) as service:
         fill_embedded(file, ACCOUNTS, FILL_ACCOUNTS)
-        yield _Side(service)
+        yield Measured(service, {"database_us": [mariadb.pid]})
