@@ -93,7 +93,7 @@ async def test_one_is_checked_at_a_time_and_beyond_a_few_that_wait_all_are_refus
     checks.close()
 
 
-async def test_after_a_password_the_next_waits_twice_as_long_as_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_password_the_next_waits_nine_times_as_long_as_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, took, waits = 100.0, 0.0, list[float]()
 
     def check(password: str, stored: str) -> bool:
@@ -112,14 +112,14 @@ async def test_after_a_password_the_next_waits_twice_as_long_as_that_took(monkey
     fake = SimpleNamespace(Lock=asyncio.Lock, get_running_loop=lambda: loop, sleep=sleep)
     monkeypatch.setattr(passwords, "asyncio", fake)
     checks = Passwords()
-    for seconds in (0.25, 0.25, 7.0, 0.25):
+    for seconds in (0.125, 0.125, 7.0, 0.125):
         took = seconds
         async with checks.turn():
             await checks.is_right(PASSWORD, "stored")
-    assert waits[1:] == [0.5, 0.5, 1.0]
+    assert waits[1:] == [1.125, 1.125, 2.0]
     assert waits[0] < 0
     # A person who comes later does not wait.
-    clock += 1
+    clock += 2
     async with checks.turn():
         assert waits[-1] < 0
     checks.close()

@@ -23,10 +23,10 @@ LEAST_LENGTH: Final = 12
 LENGTH_LIMIT: Final = 200
 # How many may wait for the thread. Further ones are refused at once.
 WAITING_LIMIT: Final = 8
-# After a hash, the next waits this many times as long as that took: the thread has a third of a processor. It has
+# After a hash, the next waits this many times as long as that took: the thread has a tenth of a processor. It has
 # no lower priority: while the system lets it wait, it may hold Python's lock, for which all other threads wait.
-PAUSE_FACTOR: Final = 2
-PAUSE_LIMIT_SECONDS: Final = 1.0
+PAUSE_FACTOR: Final = 9
+PAUSE_LIMIT_SECONDS: Final = 2.0
 _LENGTH: Final = 32
 _SALT_BYTES: Final = 16
 _MEMORY_LIMIT_BYTES: Final = 64 * 2**20
