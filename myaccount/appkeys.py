@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .database.coalescing import Coalescer
     from .database.database import Database
     from .inbox.feed import MessageFeed
+    from .inbox.page_queries import AskedPage, Page
     from .journal.order_query import AskedOrder, OrderDescription
     from .journal.writer import Journal
     from .listener.live_notifications import LiveNotifications
@@ -38,6 +39,7 @@ scopes_key: Final[web.AppKey["dict[web.AbstractResource, Collection[str] | None]
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Coalescer[str, UserAccounts]"]] = web.AppKey("account_queries")
 order_queries_key: Final[web.AppKey["Coalescer[AskedOrder, OrderDescription]"]] = web.AppKey("order_queries")
+page_queries_key: Final[web.AppKey["Coalescer[AskedPage, Page]"]] = web.AppKey("page_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 feed_key: Final[web.AppKey["MessageFeed"]] = web.AppKey("feed")

@@ -41,6 +41,7 @@ from .appkeys import (
     not_found_page_key,
     notifications_key,
     order_queries_key,
+    page_queries_key,
     proxies_key,
     queue_key,
     refusals_key,
@@ -53,6 +54,7 @@ from .database.embedded_file import serve_lock
 from .database.start_errors import DatabaseAway
 from .fast_path import setup_fast_path
 from .inbox.feed import MessageFeed
+from .inbox.page_queries import page_queries
 from .journal.order_query import order_queries
 from .journal.writer import Journal
 from .listener.hold_sweeper import HoldSweeper
@@ -163,10 +165,12 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
         app[order_queries_key] = order_queries(database)
+        app[page_queries_key] = page_queries(database)
         app[feed_key] = MessageFeed(database)
         yield
         await app[account_queries_key].close()
         await app[order_queries_key].close()
+        await app[page_queries_key].close()
         await app[feed_key].close()
 
 

@@ -5,11 +5,13 @@ from typing import Final, NamedTuple, cast
 from aiohttp import web
 
 from ..access.scopes import OWN
-from ..appkeys import database_key
+from ..appkeys import database_key, page_queries_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
-from ..inbox.queries import Cursor, Message, MessageFilter
-from ..inbox.reading import list_messages, mark_all, mark_messages
-from ..inbox.wording import MESSAGE_TYPES, message_row
+from ..inbox.page_queries import AskedPage
+from ..inbox.page_statements import Cursor, MessageFilter
+from ..inbox.queries import Message
+from ..inbox.reading import mark_all, mark_messages
+from ..inbox.wording import MESSAGE_TYPES, message_text
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
 from .field_kinds import FLAG, Kind, one_of, whole
 from .operation import Field, Operation, Texts
@@ -117,13 +119,13 @@ MARK_MESSAGES: Final = Operation(
 )
 
 
-async def messages(request: web.Request) -> dict[str, object]:
+async def messages(request: web.Request) -> bytes:
     query = await LIST_MESSAGES.read(request)
     with user_as_seen(request, query.user_id) as user_id:
         return await _page(request, query._replace(user_id=user_id))
 
 
-async def teammessages(request: web.Request) -> dict[str, object]:
+async def teammessages(request: web.Request) -> bytes:
     return await _page(request, await LIST_TEAM_MESSAGES.read(request))
 
 
@@ -140,7 +142,7 @@ async def mark_read(request: web.Request) -> dict[str, object]:
         return {"result": 1, "marked": await mark_all(database, reader_id, team_id, up_to or 0)}
 
 
-async def _page(request: web.Request, query: Query) -> dict[str, object]:
+async def _page(request: web.Request, query: Query) -> bytes:
     if query.before is not None and query.page_number is not None:
         raise InvalidRequest("Send either pageNo or before.", field="before")
     # Without a page number, the page may be the first of many by cursor.
@@ -148,15 +150,14 @@ async def _page(request: web.Request, query: Query) -> dict[str, object]:
     own = True if query.own else None
     filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
     number = query.page_number or 1
-    page = await list_messages(request.app[database_key], filter_, before, number, query.page_size)
-    return {
-        "result": [message_row(message, query.language) for message in page.messages],
-        "total": page.total,
-        "unread": page.unread,
-        "pageNo": number,
-        "pageSize": query.page_size,
-        "before": _cursor_after(page.messages[-1]) if page.more else None,
-    }
+    page = await request.app[page_queries_key].fetch(AskedPage(filter_, before, number, query.page_size))
+    assert page is not None  # noqa: S101 - each page that is asked for has a value
+    texts = ", ".join([message_text(message, query.language) for message in page.messages])
+    before_next = f'"{_cursor_after(page.messages[-1])}"' if page.more else "null"
+    return (
+        f'{{"result": [{texts}], "total": {page.total}, "unread": {page.unread}, "pageNo": {number},'
+        f' "pageSize": {query.page_size}, "before": {before_next}}}\n'
+    ).encode()
 
 
 def _cursor_after(message: Message) -> str:

@@ -1,6 +1,5 @@
 """Live messages, by server-sent events."""
 
-import json
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
@@ -13,8 +12,8 @@ from ..access.scopes import OWN
 from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound
 from ..inbox.feed import FeedPosition
-from ..inbox.queries import Feed, Message
-from ..inbox.wording import message_row
+from ..inbox.queries import Feed
+from ..inbox.wording import message_text
 from ..observability.log_setup import request_id
 from ..observability.metrics import stream_followed
 from ..protocol import sends_no_more
@@ -28,6 +27,9 @@ HEARTBEAT_SECONDS: Final = 15
 # A client that receives nothing for this long is disconnected.
 STALLED_SECONDS: Final = 30
 # Read before the fields are: see access/authentication.py. EventSource cannot send a header.
+# Several streams may follow one inbox.
+_encoded: Final = lru_cache(1000)(message_text)
+
 TOKEN: Final = Field(Kind(lambda token: token), "用户令牌", "User's token", "WyJ1MSIsMTc.q3Vh", default=None)
 FOLLOW_MESSAGES: Final = Operation(
     "/messages/stream",
@@ -74,12 +76,6 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
                             break
                         await notified.wait()
     return response
-
-
-# Several streams may follow one inbox.
-@lru_cache(1000)
-def _encoded(message: Message, language: str) -> str:
-    return json.dumps(message_row(message, language), ensure_ascii=False)
 
 
 async def _next(position: FeedPosition) -> Feed:

@@ -89,6 +89,14 @@ def select_rows(connection: AsyncConnection, columns: str) -> str:
     return f"SELECT COUNT(*), {array}({columns}))"
 
 
+def snapshot_statements(connection: AsyncConnection) -> list[Bound]:
+    """Return what begins a transaction whose reads all see the database as of the first.
+
+    It goes before the first statement. In SQLite each transaction is like that.
+    """
+    return [] if is_sqlite(connection) else [("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", ())]
+
+
 def _parse_values(count: int, array: str | None, *more: Any) -> list[Any]:
     """Return a query's values, and then `more`. Raises TooLarge if the array does not have `count` of them."""
     try:

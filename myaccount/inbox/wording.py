@@ -4,10 +4,9 @@ import json
 from functools import cache
 from typing import Any, Final
 
-import jinja2
-
 from ..database.times import iso_time
 from ..settings.paths import template_loader
+from .inlined_macros import InliningEnvironment
 from .queries import Message
 
 # The first is the default.
@@ -37,30 +36,35 @@ MESSAGE_TYPES: Final = (
 )
 
 # Plain text. Pages escape it themselves.
-_templates: Final = jinja2.Environment(
+_templates: Final = InliningEnvironment(
     loader=template_loader("templates/messages"),
-    autoescape=False,  # noqa: S701
+    autoescape=False,
 )
 
 
-def message_row(message: Message, language: str) -> dict[str, Any]:
-    """Return the message as JSON replies and streams contain it."""
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def message_text(message: Message, language: str) -> str:
+    """Return the message as JSON, as replies and streams contain it.
+
+    It is written here and not encoded as a dict, which takes twice as long: a page has up to a hundred.
+    """
     title, body = _title_and_body(message, language)
-    return {
-        "NID": message.id,
-        "KIND": "team" if message.team_id else "account",
-        "MESSAGE_TYPE": message.message_type,
-        "USER_ID": message.user_id or None,
-        "USERNAME": message.user_name or None,
-        "TEAM_ID": message.team_id or None,
-        "TEAM_NAME": message.team_name or None,
-        "READER_ID": message.reader_id,
-        "RECEIVER_ID": message.receiver_id or None,
-        "TITLE": title,
-        "BODY": body,
-        "CREATE_TIME": iso_time(message.created_at),
-        "READ": not message.unread,
-    }
+    kind, is_read = "team" if message.team_id else "account", "false" if message.unread else "true"
+    return (
+        f'{{"NID": {message.id}, "KIND": "{kind}", "MESSAGE_TYPE": {_encode(message.message_type)},'
+        f' "USER_ID": {_text(message.user_id)}, "USERNAME": {_text(message.user_name)},'
+        f' "TEAM_ID": {_text(message.team_id)}, "TEAM_NAME": {_text(message.team_name)},'
+        f' "READER_ID": {_encode(message.reader_id)}, "RECEIVER_ID": {_text(message.receiver_id)},'
+        f' "TITLE": {_encode(title)}, "BODY": {_encode(body)},'
+        f' "CREATE_TIME": "{iso_time(message.created_at)}", "READ": {is_read}}}'
+    )
+
+
+def _text(value: str) -> str:
+    """Return the value as JSON, of which an empty one is null."""
+    return _encode(value) if value else "null"
 
 
 def _title_and_body(message: Message, language: str) -> tuple[str, dict[str, Any]]:

@@ -53,7 +53,7 @@ CHANGE_FIELDS: Final = "myaccount/ledger/change_fields.py"
 EARLIER_EVENTS: Final = "myaccount/outbox/earlier_events.py"
 RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
-INBOX: Final = "myaccount/inbox/queries.py"
+INBOX: Final = "myaccount/inbox/page_statements.py"
 MARKING: Final = "myaccount/inbox/reading.py"
 TEAMS: Final = "myaccount/inbox/team_commands.py"
 COALESCING: Final = "myaccount/database/coalescing.py"
@@ -218,8 +218,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(EARLIER_EVENTS, "accounts.get(change.payee)", "None", "tests/service/test_teams.py"),
     Mutation(MESSAGES, "message.c.reader_id == reader_id, message.c.unread == true()", "message.c.unread == true()", "tests/service/test_inbox_marks.py"),
     Mutation(MESSAGES, " FOR UPDATE", "", "tests/service/test_inbox_model.py"),
-    Mutation(INBOX, "ORDER BY unread DESC, id DESC LIMIT", "ORDER BY id DESC LIMIT", "tests/service/test_inbox.py"),
-    Mutation(INBOX, """f" AND id < {before.id}" if before is not None and before.unread == unread else \"\"""", '""', "tests/service/test_inbox.py"),
+    Mutation(INBOX, "ORDER BY unread DESC, {_ID} DESC LIMIT", "ORDER BY {_ID} DESC LIMIT", "tests/service/test_inbox.py"),
+    Mutation(INBOX, """f" AND id < {before.id}" if before is not None and before.unread == unread else \"\"""", '""', "tests/service/test_inbox_model.py"),
+    Mutation(INBOX, '"id + 0"', '"id"', "tests/service/test_inbox_model.py"),
+    Mutation(INBOX, "(unread = 0 OR {older})", "{older}", "tests/service/test_inbox_model.py"),
+    Mutation(INBOX, "read <= SORTED_LIMIT * len(ends) or not ends", "True", "tests/service/test_inbox_model.py"),
+    Mutation(PIPELINE, '[("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", ())]', "[]", "tests/service/test_inbox_marks.py"),
+    Mutation("myaccount/inbox/readers.py", " and not was_member", "", "tests/service/test_teams.py"),
     Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/service/test_inbox_marks.py"),
     Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/service/test_teams.py"),
     Mutation(TEAMS, "        if await was_written(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
@@ -323,7 +328,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(KINDS, "suppress(ValueError, OverflowError)", "suppress(ValueError)", "tests/service/test_fuzz.py"),
     Mutation("myaccount/access/tokens.py", "if expires_at > _seconds(signing.clock.now()) else None", "", "tests/service/test_user_tokens.py"),
     Mutation("myaccount/access/callers.py", 'self.only_user in (None, user_id)', "True", "tests/service/test_others_are_not_there.py"),
-    Mutation(MARKING, "was_member = bool(", "was_member = is_there and bool(", "tests/service/test_others_are_not_there.py"),
     Mutation("myaccount/controller/stream.py", "                        if sends_no_more(request):\n                            break\n", "", "tests/service/test_protocol.py"),
     Mutation("myaccount/controller/stream.py", "if found.messages and not await is_known_still(request):", "if False:", "tests/service/test_user_tokens.py"),
     Mutation("myaccount/controller/bulk.py", "    _check_scopes(caller, sent)\n", "", "tests/service/test_made_by.py"),

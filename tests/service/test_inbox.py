@@ -235,6 +235,19 @@ async def test_unread_messages_come_before_read_ones_and_the_newest_first(
         assert (await read_page(client, userId="u1", pageSize=str(size)))["before"] == place
 
 
+async def test_a_page_is_written_as_all_other_replies(client: Client, database: Database) -> None:
+    await add_users(database, "u1")
+    await write(database, *[new_message("u1", n) for n in range(3)])
+    for query, count in (({}, 3), ({"pageSize": "2"}, 2), ({"pageNo": "2"}, 0)):
+        async with client.get("/messages", params={"userId": "u1", **query}) as response:
+            text = await response.text()
+            assert response.content_type == "application/json"
+        page = json.loads(text)
+        assert list(page) == ["result", "total", "unread", "pageNo", "pageSize", "before"]
+        assert len(page["result"]) == count
+        assert text == json.dumps(page, ensure_ascii=False) + "\n"
+
+
 @pytest.fixture
 async def mixed(client: Client, database: Database) -> list[Row]:
     return await mixed_inbox(client, database)

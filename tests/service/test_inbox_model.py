@@ -1,6 +1,8 @@
 """An inbox against a simple model, the cost of its pages, and the order of message ids."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -12,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
-from myaccount.inbox.queries import Cursor, MessageFilter
-from myaccount.inbox.reading import list_messages, mark_all, mark_messages
+from myaccount.inbox import page_queries, page_statements
+from myaccount.inbox.page_queries import AskedPage
+from myaccount.inbox.page_statements import Cursor, InboxCounter, MessageFilter, Slice, select_slice
+from myaccount.inbox.reading import mark_all, mark_messages
 from myaccount.inbox.writing import write_messages
 from myaccount.model.inbox import counter, message
 
@@ -82,6 +86,15 @@ ROWS_READ_LIMIT = 1000
 
 
 class TestModel:
+    @pytest.fixture(params=["as it costs less", "by their ends", "whole"], autouse=True)
+    def _ways(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How inboxes are read, and a few in each statement, as if they were many."""
+        limits = {"by their ends": -1, "whole": 2**31}
+        if request.param in limits:
+            monkeypatch.setattr(page_statements, "SORTED_LIMIT", limits[request.param])
+            monkeypatch.setattr(page_statements, "COUNTED_AT_ONCE", 2)
+            monkeypatch.setattr(page_queries, "ROWS_AT_ONCE", 8)
+
     @settings(
         max_examples=60, derandomize=True, database=None,
         # All examples share one database; each has its own readers and teams.
@@ -129,26 +142,34 @@ class TestModel:
                 assert marked == len(hit)
                 unread -= hit
 
-        for question in asked:
-            reader, team, own, kind, wants_unread, before, number, size = question
-            reader, team = f"{name}{reader}", team and f"{name}{team}"
-            filter_ = MessageFilter(reader, team, own, kind, wants_unread)
-            cursor = before and Cursor(before[0], id_at(before[1]))
-            found = await list_messages(database, filter_, cursor, number, size)
+        pages = page_queries.page_queries(database)
+        slices = [_asked(question, name, id_at) for question in asked]
+        found = await asyncio.gather(*map(pages.fetch, slices))
+        for question, (filter_, _, number, size), page in zip(asked, slices, found, strict=True):
+            assert page is not None
             fit = [
                 (m.place in unread, m.place)
                 for m in kept
-                if m[:2] == (reader, team)
-                and own in (None, m.own)
-                and kind in (None, m.message_type)
-                and wants_unread in (None, m.place in unread)
+                if m[:2] == filter_.inbox
+                and question.own in (None, m.own)
+                and question.message_type in (None, m.message_type)
+                and question.unread in (None, m.place in unread)
             ]
+            before = question.before
             rest = sorted((place for place in fit if before is None or place < before), reverse=True)
-            page = [(is_unread, ids[place]) for is_unread, place in rest[(number - 1) * size :][:size]]
-            assert [(m.unread, m.id) for m in found.messages] == page
-            assert (found.total, found.unread) == (len(fit), sum(is_unread for is_unread, _ in fit))
+            expected = [(is_unread, ids[place]) for is_unread, place in rest[(number - 1) * size :][: size + 1]]
+            assert [(m.unread, m.id) for m in page.messages] == expected[:size]
+            assert page.more == (len(expected) > size)
+            assert (page.total, page.unread) == (len(fit), sum(is_unread for is_unread, _ in fit))
 
         await _assert_counters_are_right(database)
+
+
+def _asked(question: Question, name: str, id_at: Callable[[int], int]) -> AskedPage:
+    """Return what is asked for; `name` begins the ids of the example's readers and teams."""
+    reader, team, own, kind, unread, before, number, size = question
+    filter_ = MessageFilter(f"{name}{reader}", team and f"{name}{team}", own, kind, unread)
+    return AskedPage(filter_, before and Cursor(before[0], id_at(before[1])), number, size)
 
 
 async def _newest_ids(database: Database, number: int) -> list[int]:
@@ -233,6 +254,40 @@ class TestCost:
                         dear.append((read, filter_, before))
         assert dear == []
 
+    async def test_a_page_of_a_small_inbox_reads_none_of_a_large_one_of_the_same_reader(
+        self, database: Database
+    ) -> None:
+        await add_users(database, "u1")
+        await write(database, *[new_message("u1", f"own{n}", TYPES[n % 3]) for n in range(40)])
+
+        async def fill(connection: AsyncConnection) -> None:
+            for statement in _filling("x"):
+                await connection.execute(statement)
+
+        await database.write(fill)
+        for unread in (None, True):
+            for before in (None, Cursor(True, 2**62)):
+                filter_ = MessageFilter("u1", unread=unread)
+                # Each is read from the index, sorted and then read whole.
+                assert await _rows_read(database, filter_, before) < 5 * 40
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_sqlite_reads_each_slice_by_the_index_of_pages(database: Database) -> None:
+    for size in (1, 1000):
+        counters = [InboxCounter(kind, own, size, size // 2) for kind in TYPES for own in (False, True)]
+        for slice_ in [
+            Slice(MessageFilter("u1", team, own, kind, unread), before, 0, 13)
+            for team in ("", "x") for own in (None, True) for kind in (None, TYPES[0])
+            for unread in (None, True, False) for before in (None, Cursor(True, 7), Cursor(False, 7))
+        ]:  # fmt: skip
+            query, values = select_slice(0, slice_, counters, sqlite=True)
+            explain = text(f"EXPLAIN QUERY PLAN {query % tuple(map(repr, values))}")
+            plan = [row.detail for row in await database.read(partial(AsyncConnection.execute, statement=explain))]
+            reads = [detail for detail in plan if " message " in detail]
+            assert reads
+            assert all("COVERING INDEX ix_message_reader_id (" in detail for detail in reads), (slice_, plan)
+
 
 def _filling(team: str) -> list[TextClause]:
     """Return the statements that write 20,000 messages into ten parts of an inbox."""
@@ -254,7 +309,8 @@ def _filling(team: str) -> list[TextClause]:
 async def _rows_read(database: Database, filter_: MessageFilter, before: Cursor | None) -> int:
     """Return how many rows of tables, indexes and temporary tables the server read for a page."""
     await database.read(lambda connection: connection.execute(text("FLUSH STATUS")))
-    page = await list_messages(database, filter_, before, 1, 12)
+    page = await page_queries.page_queries(database).fetch(AskedPage(filter_, before, 1, 12))
+    assert page is not None
     if filter_.unread is not True or before is None or before.unread:
         assert len(page.messages) == 12, (filter_, before)
     status = text("SHOW SESSION STATUS LIKE 'Handler_read%'")

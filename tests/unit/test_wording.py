@@ -3,13 +3,17 @@
 import json
 from datetime import datetime
 
+import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from myaccount.inbox.queries import Message
 from myaccount.inbox.recipients import messages_about
-from myaccount.inbox.wording import LANGUAGES, MESSAGE_TYPES, message_row
+from myaccount.inbox.wording import LANGUAGES, MESSAGE_TYPES, message_text
 from myaccount.ledger.changes import DECLINE, ORDER_NAMES, Change
 from myaccount.ledger.refusals import Decline
+from myaccount.settings.paths import template_loader
 
 from ..helpers.every_change import NAMES, NOW, every_change
 
@@ -165,7 +169,7 @@ def _rows(language: str, team_id: str = "") -> list[tuple[str, str, str, str]]:
                 1, written.message_type, written.reader_id, written.user_id, written.user_name,
                 written.receiver_id, team_id, "店员", "", written.body, NOW, True,
             )  # fmt: skip
-            row = message_row(message, language)
+            row = json.loads(message_text(message, language))
             rows.append((written.source_id, written.message_type, row["TITLE"], row["BODY"]["text"]))
     return rows
 
@@ -181,11 +185,11 @@ def _message(message_type: str, team_id: str = "", **body: str) -> Message:
 
 
 def _text(message_type: str, team_id: str = "", language: str = "zh", **body: str) -> str:
-    return str(message_row(_message(message_type, team_id, **body), language)["BODY"]["text"])
+    return str(json.loads(message_text(_message(message_type, team_id, **body), language))["BODY"]["text"])
 
 
 def _title(message_type: str, language: str = "zh", **body: str) -> str:
-    return str(message_row(_message(message_type, **body), language)["TITLE"])
+    return str(json.loads(message_text(_message(message_type, **body), language))["TITLE"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -310,3 +314,54 @@ def test_a_message_about_a_change_of_an_earlier_version_is_complete() -> None:
         "orderId": "d", "amount": "9.00", "currency": "CNY", "accountId": "a1", "entry": 3, "balance": "4.00",
         "reason": "insufficient_funds",
     }  # fmt: skip
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+AMOUNT = st.sampled_from(["0.00", "2.50", "-7.00", "1000000.00"])
+BODY = {
+    "orderId": TEXT, "accountId": TEXT, "amount": AMOUNT, "balance": AMOUNT, "floor": AMOUNT,
+    "entry": st.integers(), "currency": st.sampled_from(["CNY", "JPY", "EUR"]),
+    "frozen": st.sampled_from(["none", "debits", "all"]), "expiresAt": st.just("2026-11-21T10:00:00.000000Z"),
+    "reason": st.sampled_from(["insufficient_funds", "another"]),
+}  # fmt: skip
+MORE = {
+    "held": AMOUNT, "orderName": st.sampled_from(["", "transfer", "hold"]), "originalOrderId": TEXT, "text": TEXT,
+    "fromUserName": TEXT, "toUserName": TEXT,
+}  # fmt: skip
+MESSAGE = st.builds(
+    Message, id=st.integers(1, 2**63 - 1), message_type=st.sampled_from([t for t in MESSAGE_TYPES if t != "note"]),
+    reader_id=TEXT, user_id=TEXT, user_name=TEXT, receiver_id=TEXT, team_id=TEXT, team_name=TEXT,
+    title=st.just("") | TEXT, created_at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),
+    unread=st.booleans(),
+    # JSON may be written in several ways.
+    body=st.builds(json.dumps, st.fixed_dictionaries(BODY, optional=MORE), ensure_ascii=st.booleans(),
+                   indent=st.none() | st.just(1)),
+)  # fmt: skip
+# With calls, where the service has the macros written out.
+CALLING = jinja2.Environment(loader=template_loader("templates/messages"), autoescape=False)  # noqa: S701 - plain text
+
+
+@given(MESSAGE, st.sampled_from(LANGUAGES))
+def test_a_messages_text_is_the_json_of_its_row(message: Message, language: str) -> None:
+    body = json.loads(message.body)
+    title = message.title
+    if not title:
+        write = getattr(CALLING.get_template(f"{language}.txt").module, message.message_type)
+        title, _, text = write(message, body).strip().partition("\n")
+        body = {**body, "text": text.strip()}
+    row = {
+        "NID": message.id,
+        "KIND": "team" if message.team_id else "account",
+        "MESSAGE_TYPE": message.message_type,
+        "USER_ID": message.user_id or None,
+        "USERNAME": message.user_name or None,
+        "TEAM_ID": message.team_id or None,
+        "TEAM_NAME": message.team_name or None,
+        "READER_ID": message.reader_id,
+        "RECEIVER_ID": message.receiver_id or None,
+        "TITLE": title,
+        "BODY": body,
+        "CREATE_TIME": message.created_at.isoformat(timespec="microseconds") + "Z",
+        "READ": not message.unread,
+    }
+    assert message_text(message, language) == json.dumps(row, ensure_ascii=False)
