@@ -13,6 +13,7 @@ import pytest
 
 from ..conftest import Section
 from .certificates import Pair
+from .child_processes import children
 from .servers import Server, free_port, program, wait_until
 from .services import CHECKOUT, ENVIRONMENT, Service, Start
 
@@ -126,21 +127,6 @@ class Supervisord(Server):
 
     def children(self) -> list[int]:
         return children(self.pid)
-
-
-def children(pid: int) -> list[int]:
-    """Return the running child processes."""
-    pids = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [child for child in pids if "Z" not in _state(child)]
-
-
-def _state(pid: int) -> str:
-    try:
-        found = re.search(r"^State:\s+(\S)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    except OSError:
-        # It has ended meanwhile.
-        return "Z"
-    return found[1] if found else "Z"
 
 
 def workers_of(service: Service) -> set[int]:

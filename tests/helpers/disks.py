@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .deployments import children
+from .child_processes import children
 
 DISK_BYTES = 48 * 2**20
 

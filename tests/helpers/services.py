@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from .child_processes import kill_with_children
 from .preloaded import Forked, fork
 from .servers import free_port, wait_until
 
@@ -204,9 +205,7 @@ def starting(folder_of_files: Path) -> Iterator[Start]:
         yield start
     finally:
         for service in services:
-            if service.process.poll() is None:
-                service.process.kill()
-                service.process.wait()
+            kill_with_children(service.process)
 
 
 @pytest.fixture

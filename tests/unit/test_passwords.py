@@ -93,7 +93,7 @@ async def test_one_is_checked_at_a_time_and_beyond_a_few_that_wait_all_are_refus
     checks.close()
 
 
-async def test_after_a_password_the_next_waits_nine_times_as_long_as_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_password_the_next_waits_nine_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, took, waits = 100.0, 0.0, list[float]()
 
     def check(password: str, stored: str) -> bool:
