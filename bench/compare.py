@@ -4,12 +4,15 @@ A machine's speed changes from minute to minute, often by more than a change of 
 at once, each with its own database. Each turn loads one and then the other, and the ratios within the turns are
 compared. Processor time varies less than the rate.
 
-Both run with this program's Python and libraries, so that only the code differs. Their tables may differ.
+Both run with this program's Python and libraries, so that only the code differs. Their tables may differ, so what
+is queried is ordered over HTTP first. Inboxes have messages only with everything on.
 """
 
+import json
 import statistics
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,6 +24,7 @@ from tests.helpers.servers import program
 from .databases import FILL_ACCOUNTS, BenchMariaDB, fill_embedded
 from .inboxes import Inboxes
 from .measured import ACCOUNTS, Measured
+from .operations import POLLING
 from .servers import CHECKOUT, WITHOUT_LISTENER, database_and_queue, my_account
 
 COLUMNS = {
@@ -29,6 +33,9 @@ COLUMNS = {
     "MariaDB's us for each": "database_us",
     "both": "all_us",
 }
+# The accounts that are queried, and how many recharges each has, by the script that queries what was ordered.
+ORDERED = {"order": (ACCOUNTS, 1), "inbox": (POLLING, 25)}
+BULK = 500
 
 
 class Load(NamedTuple):
@@ -71,6 +78,8 @@ def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool
                 else _on_mariadb(checkout, folder, mariadb, workers, sections)
             )
             sides[name] = stack.enter_context(side)
+            if load.script in ORDERED:
+                _order(sides[name], *ORDERED[load.script])
         results: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
         for turn in range(turns):
             # The order matters too, so it alternates.
@@ -84,8 +93,26 @@ def compare(other: Path, load: Load, turns: int, workers: int, *, embedded: bool
 
 
 def _turn(side: Measured, load: Load) -> dict[str, Any]:
-    result = side.load(load.script, load.seconds, pattern=load.pattern)
+    accounts, _ = ORDERED.get(load.script, (ACCOUNTS, 0))
+    result = side.load(load.script, load.seconds, pattern=load.pattern, accounts=accounts)
     return {**result, "all_us": result["cpu_us"] + result["database_us"]}
+
+
+def _order(side: Measured, accounts: int, times: int) -> None:
+    """Recharge each of the accounts so many times. The order queries of bench/load are for the first of these."""
+    if side.inboxes is not None:
+        side.inboxes.begin()
+    orders = [
+        {"type": "recharge", "orderId": f"opening-{n + 1}", "userId": f"u{n % accounts + 1}", "amount": "1"}
+        for n in range(accounts * times)
+    ]
+    for start in range(0, len(orders), BULK):
+        bulk = {"bulkId": f"bulk-{start}", "atomic": True, "orders": orders[start : start + BULK]}
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{side.service.address}/bulk", json.dumps(bulk).encode(), headers)  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310 - our own service
+    if side.inboxes is not None:
+        side.inboxes.wait()
 
 
 def _print_medians(title: str, this: list[float], other: list[float]) -> None:
