@@ -94,8 +94,11 @@ async def _find_caller(request: web.Request) -> Caller | None:
 async def _find_operator(request: web.Request) -> Caller | None:
     """Return the operator whose session's cookie the request has. The operations port takes no cookies."""
     sessions = request.app.get(sessions_key)
-    cookie = find_cookie(request.cookies, secure=request.app[proxies_key].is_https(request)) if sessions else None
-    found = await sessions.find(cookie) if sessions and cookie else None
+    if sessions is None:
+        return None
+    headers = request.headers.getall(hdrs.COOKIE, ())
+    cookie = find_cookie(headers, secure=request.app[proxies_key].is_https(request))
+    found = await sessions.find(cookie) if cookie else None
     if found is None:
         return None
     request[session_key] = found

@@ -175,6 +175,7 @@ async def test_what_nginx_refuses_gets_the_service_s_error_format(
         assert "application/problem+json" in head
         assert "Cache-Control: no-store" in head
         assert "X-Content-Type-Options: nosniff" in head
+        assert "Strict-Transport-Security: max-age=31536000" in head
         assert "Server: nginx\r\n" in head
 
 

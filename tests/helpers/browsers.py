@@ -14,8 +14,8 @@ QUIET = (
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
-    # A name of another site that leads to this machine.
-    "--host-resolver-rules=MAP evil.test 127.0.0.1",
+    # Names of another site, and of the service's own one, that lead to this machine.
+    "--host-resolver-rules=MAP evil.test 127.0.0.1, MAP pay.test 127.0.0.1",
     # As in a browser that lets a site's page reach this machine without asking the person.
     "--disable-features=LocalNetworkAccessChecks",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import Browser, BrowserContext, Page
 
 from myaccount.access.audit_log import AuditFilter, list_audit
 from myaccount.database.database import Database, open_database
@@ -25,6 +25,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WORKERS = 2
 GUARANTEE_SECONDS = 1
+# Chromium takes them all from a sibling name: to it they are no cookies of the service's name.
+TOSSED = ("a=b {}", "\u2000{}", "\u3000{}", "$Version=1 {}", "{}")
+TOSS = """cookies => {
+  for (const cookie of cookies) document.cookie = `${cookie}; domain=pay.test; path=/account; secure`;
+  for (const cookie of cookies) document.cookie = `${cookie}; domain=pay.test; path=/; secure`;
+  return document.cookie;
+}"""
 
 
 @pytest.fixture
@@ -53,6 +60,12 @@ async def database(sections: Section) -> AsyncIterator[Database]:
         yield database
 
 
+async def _sign_in(page: Page, name: str, password: str) -> None:
+    await page.fill("input[name=name]", name)
+    await page.fill("input[name=password]", password)
+    await page.click("main button[type=submit]")
+
+
 async def test_a_person_signs_in_by_tls_without_javascript_and_out_in_each_worker(
     context: BrowserContext, service: Service, database: Database
 ) -> None:
@@ -61,9 +74,7 @@ async def test_a_person_signs_in_by_tls_without_javascript_and_out_in_each_worke
     await page.goto("/account")
     assert page.url.endswith("/signin?next=/account")
     for password in ("wrong", PASSWORD):
-        await page.fill("input[name=name]", "alice")
-        await page.fill("input[name=password]", password)
-        await page.click("main button[type=submit]")
+        await _sign_in(page, "alice", password)
     assert page.url.endswith("/account")
     # Chromium takes this name only if the rest is as it must be.
     (cookie,) = await context.cookies()
@@ -98,3 +109,28 @@ async def test_a_person_signs_in_by_tls_without_javascript_and_out_in_each_worke
     # Each was counted once.
     told = [row.what for row in await list_audit(database, AuditFilter(), 2**62, 10)]
     assert told == ["signed_out", "signed_in", "sign_in_failed", "operator_added"]
+
+
+async def test_a_sibling_site_makes_nobody_another_operator(
+    browser: Browser, nginx: Nginx, database: Database
+) -> None:
+    """A page of sub.pay.test may set cookies for pay.test, but none whose name has the prefix."""
+    service = nginx.address.replace("127.0.0.1", "pay.test")
+    async with await browser.new_context(ignore_https_errors=True) as context:
+        page = await context.new_page()
+        cookies = {}
+        for name in ("mallory", "alice"):
+            await new_operator(database, name)
+            await context.clear_cookies()
+            await page.goto(f"{service}/signin?next=/account")
+            await _sign_in(page, name, PASSWORD)
+            (cookie,) = await context.cookies()
+            cookies[name] = f"{cookie['name']}={cookie['value']}"
+        await page.route(
+            "https://sub.pay.test/", lambda route: route.fulfill(body="<p>", content_type="text/html")
+        )
+        await page.goto("https://sub.pay.test/")
+        seen = await page.evaluate(TOSS, [form.format(cookies["mallory"]) for form in TOSSED])
+        assert seen.count(cookies["mallory"]) == len(TOSSED) - 1
+        await page.goto(f"{service}/account")
+        assert "alice" in await page.inner_text("h1")

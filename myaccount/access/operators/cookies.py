@@ -1,6 +1,6 @@
 """The cookie of an operator's session: its secret and its end, signed, so that a forged one costs no query."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -31,9 +31,19 @@ def secret_of(cookie: str, signing: Signing) -> str | None:
     return str(secret) if expires_at > _seconds(signing.clock.now()) else None
 
 
-def find_cookie(cookies: Mapping[str, str], *, secure: bool) -> str | None:
+def find_cookie(headers: Iterable[str], *, secure: bool) -> str | None:
+    """Return the value of the session's cookie in the Cookie headers, or None if it is not there just once.
+
+    The headers are split only where browsers join cookies. aiohttp also splits at spaces, and drops any white space
+    of Unicode. Then a page of a sibling name could choose the session: it may set `a=b __Host-myaccount=...`, whose
+    name is another one to the browser.
+    """
     # Never the other one: without TLS, anybody on the way could have set it.
-    return cookies.get(SECURE_NAME if secure else PLAIN_NAME)
+    start = f"{SECURE_NAME if secure else PLAIN_NAME}="
+    cookies = (part.strip(" \t") for header in headers for part in header.split(";"))
+    # A browser has one cookie of the secure name. With two, nobody knows which is the service's own.
+    values = [cookie.removeprefix(start) for cookie in cookies if cookie.startswith(start)]
+    return values[0] if len(values) == 1 else None
 
 
 def set_cookie(response: web.StreamResponse, cookie: str, lifetime_seconds: int, *, secure: bool) -> None:
