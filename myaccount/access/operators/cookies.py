@@ -34,9 +34,9 @@ def secret_of(cookie: str, signing: Signing) -> str | None:
 def find_cookie(headers: Iterable[str], *, secure: bool) -> str | None:
     """Return the value of the session's cookie in the Cookie headers, or None if it is not there just once.
 
-    The headers are split only where browsers join cookies. aiohttp also splits at spaces, and drops any white space
-    of Unicode. Then a page of a sibling name could choose the session: it may set `a=b __Host-myaccount=...`, whose
-    name is another one to the browser.
+    The headers are split only where browsers join cookies. aiohttp also splits at spaces, and drops any white
+    space of Unicode. Then a page of a sibling name could choose the session: it may set
+    `a=b __Host-myaccount=...`, whose name is another one to the browser.
     """
     # Never the other one: without TLS, anybody on the way could have set it.
     start = f"{SECURE_NAME if secure else PLAIN_NAME}="
