@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .accounts.balances import UserAccounts
     from .database.coalescing import Coalescer
     from .database.database import Database
+    from .inbox.catch_up import CatchUp
     from .inbox.feed import MessageFeed
     from .inbox.page_queries import AskedPage, Page
     from .journal.order_query import AskedOrder, OrderDescription
@@ -42,6 +43,7 @@ order_queries_key: Final[web.AppKey["Coalescer[AskedOrder, OrderDescription]"]] 
 page_queries_key: Final[web.AppKey["Coalescer[AskedPage, Page]"]] = web.AppKey("page_queries")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
+catch_up_key: Final[web.AppKey["CatchUp"]] = web.AppKey("catch_up")
 feed_key: Final[web.AppKey["MessageFeed"]] = web.AppKey("feed")
 health_key: Final[web.AppKey["Health"]] = web.AppKey("health")
 notifications_key: Final[web.AppKey["LiveNotifications"]] = web.AppKey("notifications")

@@ -32,6 +32,7 @@ from .accounts.balances import account_queries
 from .appkeys import (
     account_queries_key,
     authenticator_key,
+    catch_up_key,
     config_key,
     database_key,
     ending_key,
@@ -53,6 +54,7 @@ from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
 from .database.start_errors import DatabaseAway
 from .fast_path import setup_fast_path
+from .inbox.catch_up import CatchUp
 from .inbox.feed import MessageFeed
 from .inbox.page_queries import page_queries
 from .journal.order_query import order_queries
@@ -166,12 +168,14 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         app[account_queries_key] = account_queries(database)
         app[order_queries_key] = order_queries(database)
         app[page_queries_key] = page_queries(database)
-        app[feed_key] = MessageFeed(database)
+        app[catch_up_key] = CatchUp(database)
+        app[feed_key] = MessageFeed(database, app[catch_up_key])
         yield
         await app[account_queries_key].close()
         await app[order_queries_key].close()
         await app[page_queries_key].close()
         await app[feed_key].close()
+        await app[catch_up_key].close()
 
 
 async def gate_context(app: web.Application) -> AsyncIterator[None]:
@@ -228,8 +232,14 @@ async def notifications_context(app: web.Application) -> AsyncIterator[None]:
 
 async def journal_context(app: web.Application) -> AsyncIterator[None]:
     await app[database_key].open_batch_connection()
+    config = app[config_key]
     async with Journal(
-        app[database_key], app[queue_key].announce, broken=end_process, **app[config_key]["journal"]
+        app[database_key],
+        app[queue_key].announce,
+        app[notifications_key].publish,
+        told_types=frozenset(type_ for callback in callbacks_of(config) for type_ in callback["events"]),
+        broken=end_process,
+        **config["journal"],
     ) as journal:
         app[journal_key] = journal
         async with HoldSweeper(app[database_key], journal, app[queue_key].announce):

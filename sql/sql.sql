@@ -346,3 +346,17 @@ CREATE TABLE signing_key (
 INSERT INTO signing_key (id, secret, seen_at) VALUES (1, LOWER(HEX(RANDOM_BYTES(32))), UTC_TIMESTAMP(6));
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+ALTER TABLE entry ADD COLUMN held BIGINT;
+
+CREATE TABLE inbox_mark (
+    account BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (account)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO inbox_mark (account, number) SELECT id, last_entry FROM account WHERE user_id IS NOT NULL;
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, cast
 from aiohttp import web
 
 from ..access.scopes import OWN
-from ..appkeys import database_key, page_queries_key
+from ..appkeys import catch_up_key, database_key, page_queries_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from ..inbox.page_queries import AskedPage
 from ..inbox.page_statements import Cursor, MessageFilter
@@ -139,6 +139,7 @@ async def mark_read(request: web.Request) -> dict[str, object]:
     with user_as_seen(request, user_id) as reader_id, team_as_seen(request, team_id):
         if nids is not None:
             return {"result": 1, "marked": await mark_messages(database, reader_id, nids)}
+        await _catch_up(request, reader_id, team_id)
         return {"result": 1, "marked": await mark_all(database, reader_id, team_id, up_to or 0)}
 
 
@@ -150,6 +151,7 @@ async def _page(request: web.Request, query: Query) -> bytes:
     own = True if query.own else None
     filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
     number = query.page_number or 1
+    await _catch_up(request, query.user_id, query.team_id)
     page = await request.app[page_queries_key].fetch(AskedPage(filter_, before, number, query.page_size))
     assert page is not None  # noqa: S101 - each page that is asked for has a value
     texts = ", ".join([message_text(message, query.language) for message in page.messages])
@@ -158,6 +160,12 @@ async def _page(request: web.Request, query: Query) -> bytes:
         f'{{"result": [{texts}], "total": {page.total}, "unread": {page.unread}, "pageNo": {number},'
         f' "pageSize": {query.page_size}, "before": {before_next}}}\n'
     ).encode()
+
+
+async def _catch_up(request: web.Request, user_id: str, team_id: str) -> None:
+    """Have the inbox get what it lacks before it is read. A team's messages are written at once."""
+    if not team_id:
+        await request.app[catch_up_key].inbox(user_id)
 
 
 def _cursor_after(message: Message) -> str:

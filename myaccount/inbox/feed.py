@@ -9,6 +9,7 @@ from typing import Final
 from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..errors import UserNotFound
+from .catch_up import CatchUp
 from .queries import FEED_LIMIT, Feed, Message, find_feeds, find_latest, find_newest_ids
 
 # After this many messages of streams, all other requests have their turn: a few milliseconds of work.
@@ -16,9 +17,11 @@ TURN_LIMIT: Final = 100
 
 
 class MessageFeed:
-    """Reads the new messages of inboxes. Concurrent requests are coalesced into one query."""
+    """Reads the new messages of inboxes, which catch up first. Concurrent requests share a query."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catch_up: CatchUp) -> None:
+        self._catch_up = catch_up
+
         async def newest_ids(user_ids: Collection[str]) -> dict[str, int]:
             return await database.read(partial(find_newest_ids, reader_ids=user_ids))
 
@@ -35,6 +38,7 @@ class MessageFeed:
 
     async def newest_id(self, reader_id: str) -> int:
         """Return the id of the reader's newest message, or 0. Raises UserNotFound."""
+        await self._catch_up.inbox(reader_id)
         newest = await self._newest_ids.fetch(reader_id)
         if newest is None:
             raise UserNotFound(f"There is no user {reader_id!r}.", field="userId")
@@ -42,6 +46,7 @@ class MessageFeed:
 
     async def starting_with(self, reader_id: str, message_id: int) -> Feed:
         """Return the reader's message with that id, if there is one, and at most FEED_LIMIT after it, in order."""
+        await self._catch_up.inbox(reader_id)
         return await self._feeds.fetch((reader_id, message_id)) or Feed([], more=False)
 
     async def latest(self, reader_id: str) -> list[Message]:

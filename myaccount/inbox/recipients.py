@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..ledger.change_fields import account_fields, held_amount, order_details
 from ..ledger.changes import (
@@ -39,32 +39,45 @@ _WITHOUT_MESSAGE: Final = frozenset((HOLD_CAPTURED,))
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def messages_about(
-    change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]
-) -> Iterator[NewMessage]:
-    """Yield the messages about a change: to the user of each account, and to the members of the watching teams.
+class AccountMessage(NamedTuple):
+    """A message to an account's user, and the number of the account's last entry by then."""
 
-    `names` are by user id, `teams` by account id.
+    account_id: str
+    entry: int
+    message: NewMessage
+
+
+def messages_to_users(
+    change: Change, created_at: datetime, names: Mapping[str, str], only: str | None = None
+) -> Iterator[AccountMessage]:
+    """Yield the messages about a change to the user of each account, or to that of one: its id is `only`.
+
+    `names` are by user id.
     """
     actor = change.payee if change.payer == OUTSIDE_WORLD else change.payer
     actor_name = names.get(actor, "")
     # An account's setting may change often, so each change has an id of its own.
     source_id = change.change_id or change.source_id
-    for message_type, user_id, account_id, receiver_id, body in _sides(change, actor, names):
+    for message_type, user_id, account_id, entry, receiver_id, body in _sides(change, actor, names, only):
         message = NewMessage(user_id, message_type, source_id, actor, actor_name, receiver_id, body, created_at)
-        yield message
-        team = teams.get(account_id)
-        # Teams get messages about money only: why an account was frozen concerns its user alone.
-        if team is not None and change.change_type not in ACCOUNT_CHANGES:
-            for member in team.members:
-                yield message._replace(reader_id=member, team_id=team.team_id, team_name=team.name)
+        yield AccountMessage(account_id, entry or 0, message)
 
 
-def _sides(change: Change, actor: str, names: Mapping[str, str]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield, for each account to write about, the message type, the user, the account, the receiver, the body."""
+def messages_to_team(change: Change, message: NewMessage, team: Team) -> Iterator[NewMessage]:
+    """Yield the copies of a message to an account's user for the members of the team that watches the account."""
+    # Teams get messages about money only: why an account was frozen concerns its user alone.
+    if change.change_type not in ACCOUNT_CHANGES:
+        for member in team.members:
+            yield message._replace(reader_id=member, team_id=team.team_id, team_name=team.name)
+
+
+def _sides(
+    change: Change, actor: str, names: Mapping[str, str], only: str | None
+) -> Iterator[tuple[str, str, str, int | None, str, str]]:
+    """Yield for each account to write about: message type, user, account, its entry, the receiver, the body."""
     change_type, payer, payee = change.change_type, change.payer, change.payee
     if change_type in ACCOUNT_CHANGES:
-        yield change_type, actor, change.source_id, actor, _encode(account_fields(change))
+        yield change_type, actor, change.source_id, change.to_entry, actor, _encode(account_fields(change))
         return
     if change_type in _WITHOUT_MESSAGE:
         return
@@ -73,14 +86,14 @@ def _sides(change: Change, actor: str, names: Mapping[str, str]) -> Iterator[tup
     receiver = actor if both is None or payee == OUTSIDE_WORLD else payee
     currency = CURRENCIES[change.currency]
     fields = _shared_fields(change, currency, names)
-    if payer != OUTSIDE_WORLD:
-        account_id = change.from_account_id or ""
-        own = _own_fields(account_id, change.from_entry, format_amount(change.from_balance, currency))
-        yield to_payer, payer, account_id, receiver, _encode({**fields, **own, **held_amount(change)})
-    if payee != OUTSIDE_WORLD and (both is not None or payer == OUTSIDE_WORLD):
-        account_id = change.to_account_id or ""
-        own = _own_fields(account_id, change.to_entry, format_amount(change.to_balance, currency))
-        yield to_payee, payee, account_id, receiver, _encode({**fields, **own})
+    account_id, entry = change.from_account_id or "", change.from_entry
+    if payer != OUTSIDE_WORLD and only in (None, account_id):
+        own = _own_fields(account_id, entry, format_amount(change.from_balance, currency))
+        yield to_payer, payer, account_id, entry, receiver, _encode({**fields, **own, **held_amount(change)})
+    account_id, entry = change.to_account_id or "", change.to_entry
+    if payee != OUTSIDE_WORLD and (both is not None or payer == OUTSIDE_WORLD) and only in (None, account_id):
+        own = _own_fields(account_id, entry, format_amount(change.to_balance, currency))
+        yield to_payee, payee, account_id, entry, receiver, _encode({**fields, **own})
 
 
 def _shared_fields(change: Change, currency: Currency, names: Mapping[str, str]) -> dict[str, object]:

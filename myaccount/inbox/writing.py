@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound, insert_rows, placeholders, sql_literal
 from ..database.times import sql_time
@@ -24,7 +25,7 @@ _ADD_ON_SQLITE: Final = (
 _ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
 # The forced index fixes the order of the locks, also for a small table. Two transactions that lock the same
 # readers in different orders could deadlock.
-_LOCK: Final = "SELECT 1, JSON_ARRAY(COUNT(*)) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
+_LOCK: Final = "SELECT COUNT(*), JSON_ARRAYAGG(user_id) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 # Even with the longest user ids, a statement fits into a max_allowed_packet of 64 KiB.
 READERS_AT_ONCE: Final = 300
 _COUNT_READ: Final = text(
@@ -61,10 +62,14 @@ def write_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) 
     stream that has read one id misses no smaller one. They raise IntegrityError if a reader already has a message
     of the same source and type.
     """
+    return [*lock_inboxes(connection, {m.reader_id for m in messages}), *insert_messages(connection, messages)]
+
+
+def insert_messages(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[Bound]:
+    """Return the statements for messages to readers whose inboxes the caller has locked."""
     added = Counter((m.reader_id, m.team_id, m.message_type, m.own) for m in messages)
     add = _ADD_ON_SQLITE if is_sqlite(connection) else _ADD
     return [
-        *_lock_readers(connection, {m.reader_id for m in messages}),
         *insert_rows(_COUNTER, [_counter_row(*key, count) for key, count in sorted(added.items())], add),
         *insert_rows(_MESSAGE, [_message_row(m) for m in messages]),
     ]
@@ -85,19 +90,26 @@ def _message_row(m: NewMessage) -> Bound:
     return f"(%s,%s,%s,%s,%s,%s,%s,%s,%s,{own})", [*values, m.team_id, m.team_name, m.title]
 
 
-def _lock_readers(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
-    """Return the statements that lock the readers' inboxes, or none where that is not needed."""
+def lock_inboxes(
+    connection: AsyncConnection, user_ids: Collection[str], *, skip_locked: bool = False
+) -> list[Bound]:
+    """Return the queries that lock the readers' inboxes until the transaction ends, and return their ids.
+
+    With `skip_locked`, those that another transaction has locked are left out. There is no query where it is not
+    needed: then nobody else writes.
+    """
     if is_sqlite(connection) or not user_ids:
         # SQLite has one writer at a time.
         return []
     ids = sorted(user_ids)
+    skip = " SKIP LOCKED" if skip_locked and connection.info[SKIPS_LOCKED] else ""
     parts = [ids[start : start + READERS_AT_ONCE] for start in range(0, len(ids), READERS_AT_ONCE)]
-    return [(f"{_LOCK} ({placeholders(part)}) FOR UPDATE", part) for part in parts]
+    return [(f"{_LOCK} ({placeholders(part)}) FOR UPDATE{skip}", part) for part in parts]
 
 
 async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:
     """Lock the inbox against other writers until the transaction ends."""
-    await run_pipeline(connection, *_lock_readers(connection, [reader_id]))
+    await run_pipeline(connection, *lock_inboxes(connection, [reader_id]))
 
 
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:

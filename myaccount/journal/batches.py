@@ -28,7 +28,9 @@ ORDER_COLUMNS: Final = (
 # Those of an order that says no more than who pays whom how much, as most do.
 PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason, made_by"
 PLAIN_ORDER_LENGTH: Final = 8
-ACCOUNT_COLUMNS: Final = "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id"
+ACCOUNT_COLUMNS: Final = (
+    "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL"
+)
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 AUDIT_COLUMNS: Final = "at, what, about_kind, about, who_kind, who, address, request_id"
 HOLD_COLUMNS: Final = "order_id, payer, payee, remaining, captured, status, expires_at"

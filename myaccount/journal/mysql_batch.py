@@ -119,10 +119,10 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
         rows: list[Bound] = [
-            (f"({account},{number},%s,{amount},{balance})", (order_id,))
-            for account, number, order_id, amount, balance in entries
+            (f"({account},{number},%s,{amount},{balance},{held or 'NULL'})", (order_id,))
+            for account, number, order_id, amount, balance, held in entries
         ]
-        return _inserted("INSERT INTO entry (account, number, order_id, amount, balance)", rows)
+        return _inserted("INSERT INTO entry (account, number, order_id, amount, balance, held)", rows)
 
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows: list[Bound] = []

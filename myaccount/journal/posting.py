@@ -23,6 +23,11 @@ from .sqlite_batch import SqliteBatch
 
 Result = TypeVar("Result")
 
+# Gets the id of each committed event.
+Announce = Callable[[int], None]
+# Gets the users whose inboxes get messages from what was committed.
+Publish = Callable[[Collection[str]], None]
+
 # Orders that are sent again come in groups: after a failure of the network, or of a program that sends them.
 LOOK_UP_SECONDS: Final = 1.0
 
@@ -45,12 +50,26 @@ class _Decision(NamedTuple):
     state: State
     refused: bool
 
-    async def commit(self, batch: BatchConnection) -> tuple[Posted, list[int]]:
-        """Write it, and return it with the ids of its events."""
+    async def commit(self, batch: BatchConnection) -> "_Committed":
         # An account is opened before an order pays it.
         changes = [*self.opened, *self.state.changes]
         bodies = event_bodies(changes, batch.limit_bytes - ROW_BYTES)
-        return self.posted, await batch.commit(self.state, bodies)
+        event_ids = await batch.commit(self.state, bodies)
+        return _Committed(self.posted, event_ids, self._readers())
+
+    def _readers(self) -> set[str]:
+        """Return the users whose inboxes get messages from new entries."""
+        if not self.state.new_entries:
+            return set()
+        return {account.user_id for account in self.state.changed_accounts.values() if account.user_id}
+
+
+class _Committed(NamedTuple):
+    """What was committed, the ids of its events, and whose inboxes get messages from its entries."""
+
+    posted: Posted
+    event_ids: list[int]
+    readers: set[str]
 
 
 async def run_batch(
@@ -66,12 +85,15 @@ async def run_batch(
 
 
 class Poster:
-    """Posts batches; `announce` gets the id of each committed event."""
+    """Posts batches; `announce` and `publish` get what was committed, and `told_types` is as for the journal."""
 
-    def __init__(self, database: Database, announce: Callable[[int], None]) -> None:
+    def __init__(
+        self, database: Database, announce: Announce, publish: Publish, *, told_types: Collection[str]
+    ) -> None:
         self._database = database
         self._announce = announce
-        self._reader = BookReader()
+        self._publish = publish
+        self._reader = BookReader(told_types=told_types)
         # Until when orders are looked up before they are decided, by the monotonic clock.
         self._look_up_until = 0.0
 
@@ -82,7 +104,7 @@ class Poster:
         divided, and RowLocked if another row than an account's is locked.
         """
 
-        async def work(batch: BatchConnection) -> tuple[Posted, list[int]]:
+        async def work(batch: BatchConnection) -> _Committed:
             if time.monotonic() > self._look_up_until:
                 try:
                     if posted := await self._post_new(batch, commands, wait=wait):
@@ -95,14 +117,16 @@ class Poster:
             decision = await self._decide(batch, commands, wait=wait, look_up=True)
             return await decision.commit(batch)
 
-        posted, event_ids = await run_batch(self._database, work)
+        posted, event_ids, readers = await run_batch(self._database, work)
         for event_id in event_ids:
             self._announce(event_id)
+        if readers:
+            self._publish(readers)
         return posted
 
     async def _post_new(
         self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool
-    ) -> tuple[Posted, list[int]] | None:
+    ) -> "_Committed | None":
         """Post the commands as if none had been sent before; return None if any of them may have been.
 
         Nearly all orders are new, and looking up each one costs the database a fifth of its work. The insert of an

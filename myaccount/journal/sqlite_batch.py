@@ -109,8 +109,8 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
         )
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
-        columns = "account, number, order_id, amount, balance"
-        return (f"INSERT INTO entry ({columns}) SELECT {members(5)} FROM json_each(?)", (json_array(entries),))
+        columns = "account, number, order_id, amount, balance, held"
+        return (f"INSERT INTO entry ({columns}) SELECT {members(6)} FROM json_each(?)", (json_array(entries),))
 
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = [

@@ -7,7 +7,7 @@ while one is at the database and, after a batch of more than one order, for a fe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Final, Self
@@ -17,7 +17,7 @@ from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
 from .blocked import RETRY_SECONDS, Answer, BlockedOrders, Submitted
-from .posting import Poster
+from .posting import Announce, Poster, Publish
 from .settling import BATCH_LIMIT, Settler
 
 _logger = logging.getLogger(__name__)
@@ -29,21 +29,25 @@ GATHERING_SECONDS: Final = 0.005
 class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and stops its writer.
 
-    `announce` gets the id of each committed event. `waiting_limit` and `waiting_seconds` bound the queue, by
-    length and by the age of its oldest command: beyond either, commands are refused. On exit the writer settles
-    all accepted commands. If the writer fails it calls `broken`, and the exit raises its error.
+    `announce` gets the id of each committed event, and `publish` the users whose accounts have new entries. Events
+    carry the changes of `told_types`, which callbacks tell of, those without entries, and those of accounts that a
+    team watches. `waiting_limit` and `waiting_seconds` bound the queue, by length and by the age of its oldest
+    command: beyond either, commands are refused. On exit the writer settles all accepted commands. If the writer
+    fails it calls `broken`, and the exit raises its error.
     """
 
     def __init__(
         self,
         database: Database,
-        announce: Callable[[int], None],
+        announce: Announce,
+        publish: Publish = lambda readers: None,
         *,
+        told_types: Collection[str] = (),
         waiting_limit: int = 10_000,
         waiting_seconds: float = 2.0,
         broken: Callable[[], None] = lambda: None,
     ) -> None:
-        self._poster = Poster(database, announce)
+        self._poster = Poster(database, announce, publish, told_types=told_types)
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
         self._broken = broken

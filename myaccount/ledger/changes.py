@@ -35,6 +35,10 @@ ORDER_NAMES: Final = {
     "08": EXTEND,
 }
 ACCOUNT_CHANGES: Final = (ACCOUNT_OPENED, ACCOUNT_ADDED, ACCOUNT_FROZEN, ACCOUNT_CLOSED, LIMIT_CHANGED)
+# Each of the two accounts has an entry of such a change.
+ENTRY_CHANGES: Final = frozenset((RECHARGE, TRANSFER, WITHDRAW, REFUND, CAPTURE))
+# Inboxes get the messages about entries when they are read and, at the latest, after this many of an account.
+CATCH_UP_ENTRIES: Final = 256
 HOLD_ENDS: Final = (HOLD_CAPTURED, HOLD_RELEASED, HOLD_EXPIRED)
 CHANGE_TYPES: Final = (
     *ACCOUNT_CHANGES,
@@ -87,18 +91,28 @@ class Change(NamedTuple):
     value: str | int | None = None
     # Unique for each change of an account.
     change_id: str | None = None
+    # Whether the messages to the accounts' users are made from the accounts' entries. Those about entries that are
+    # older than their marks are made from events, which lack this field.
+    has_entries: bool = False
 
 
 def opening(command: Opening) -> Change:
     """Return the change of an account that was opened or added."""
+    change_type = ACCOUNT_OPENED if isinstance(command, OpenAccount) else ACCOUNT_ADDED
+    return opened(change_type, command.account_id, command.user_id, command.currency)
+
+
+def opened(change_type: str, account_id: str, user_id: str, currency: str) -> Change:
+    """Return the change of an account that was opened or added. It counts as the account's entry 0."""
     return Change(
-        ACCOUNT_OPENED if isinstance(command, OpenAccount) else ACCOUNT_ADDED,
-        command.account_id,
-        command.user_id,
-        command.user_id,
+        change_type,
+        account_id,
+        user_id,
+        user_id,
         from_entry=0,
         to_entry=0,
-        currency=command.currency,
-        from_account_id=command.account_id,
-        to_account_id=command.account_id,
+        currency=currency,
+        from_account_id=account_id,
+        to_account_id=account_id,
+        has_entries=True,
     )

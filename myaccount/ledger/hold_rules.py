@@ -71,14 +71,16 @@ def capture(command: Capture, state: State) -> Order:
     held.captured += amount
     held.remaining -= amount
     _reserve(payer, -amount, state)
-    state.move(payer, payee, command.order_id, amount)
     # Without an amount, nothing remains.
     ends = command.final or not held.remaining
     if ends:
         _end(held, CAPTURED, payer, state)
     state.note_hold(held)
+    # Last, since the payer's entry says how much is still held.
+    state.move(payer, payee, command.order_id, amount)
     record(row, payer, payee, state)
-    if ends:
+    # Only callbacks tell of this: the message about the capture says how much is still held.
+    if ends and HOLD_CAPTURED in state.told_types:
         record_end(held, HOLD_CAPTURED, held.captured, state, command.order_id)
     return row
 

@@ -1,6 +1,6 @@
 """Records an order that was decided: its row, and the change that its event carries."""
 
-from .changes import DECLINE, ORDER_NAMES, Change
+from .changes import CATCH_UP_ENTRIES, DECLINE, ENTRY_CHANGES, ORDER_NAMES, Change
 from .fingerprints import fingerprint
 from .order_commands import OrderCommand
 from .records import DECLINED, POSTED, Account, HoldState, Order
@@ -42,10 +42,17 @@ def record(
     change_type: str | None = None,
     hold: HoldState | None = None,
 ) -> Order:
-    """Record the order and its change, of the order's own type unless another is given; return the order."""
+    """Record the order and its change, of the order's own type unless another is given; return the order.
+
+    If only its entries' own accounts have to do with the order, there is no change to tell: inboxes get the
+    messages about entries from the entries.
+    """
     state.add_order(order)
     name = ORDER_NAMES[order.order_type]
     change_type = DECLINE if order.status == DECLINED else change_type or name
+    has_entries = change_type in ENTRY_CHANGES
+    if has_entries and not (change_type in state.told_types or _must_be_told(payer) or _must_be_told(payee)):
+        return order
     state.changes.append(
         Change(
             change_type,
@@ -67,9 +74,15 @@ def record(
             order.reference,
             payer.held,
             hold.expires_at.isoformat(timespec="microseconds") + "Z" if hold else None,
+            has_entries=has_entries,
         )
     )
     return order
+
+
+def _must_be_told(account: Account) -> bool:
+    """Whether others are to hear of the account's last entry too, or its inbox has many to catch up with."""
+    return account.watched or account.last_entry % CATCH_UP_ENTRIES == 0
 
 
 def record_end(hold: HoldState, change_type: str, amount: int, state: State, ended_by: str | None = None) -> None:

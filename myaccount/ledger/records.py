@@ -40,6 +40,8 @@ class Account:
     account_id: str = ""
     # None for the outside world.
     user_id: str | None = None
+    # Whether a team watches it.
+    watched: bool = False
 
 
 class OpenedUser(NamedTuple):
@@ -97,6 +99,8 @@ class Entry(NamedTuple):
     order_id: str
     amount: int
     balance: int
+    # How much of the payer's balance is held after it; None for nothing, and for the payee.
+    held: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from .changes import Change
+from .changes import CHANGE_TYPES, Change
 from .records import Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
 from .references import Reference
 
@@ -19,6 +19,7 @@ class Known:
     `users` are those of the named users who have an account at all. `orders` has earlier orders by id: those with
     the batch's own ids, and those that the batch is about. `holds` has the holds that the batch is about, and all
     of these accounts that have expired. `made_changes` are the ids of changes of accounts that were made before.
+    `told_types` are the types of the changes that callbacks tell of.
     `now` is the database's time.
     """
 
@@ -29,6 +30,7 @@ class Known:
     holds: Mapping[str, HoldState] = field(default_factory=dict)
     bulks: Mapping[str, Bulk] = field(default_factory=dict)
     made_changes: Collection[str] = ()
+    told_types: Collection[str] = frozenset(CHANGE_TYPES)
     now: datetime
 
 
@@ -40,6 +42,7 @@ class State:
         self.users = known.users
         self.made_changes = known.made_changes
         self.now = known.now
+        self.told_types = known.told_types
         self.orders = dict(known.orders)
         self.bulks = dict(known.bulks)
         self._known_accounts = known.accounts
@@ -114,7 +117,9 @@ class State:
         payee.last_entry += 1
         self.changed_accounts[payer.id] = payer
         self.changed_accounts[payee.id] = payee
-        self.new_entries.append(Entry(payer.id, payer.last_entry, order_id, -amount, payer.balance))
+        self.new_entries.append(
+            Entry(payer.id, payer.last_entry, order_id, -amount, payer.balance, payer.held or None)
+        )
         self.new_entries.append(Entry(payee.id, payee.last_entry, order_id, amount, payee.balance))
 
 
@@ -137,4 +142,5 @@ def _copy_account(account: Account) -> Account:
         account.currency,
         account.account_id,
         account.user_id,
+        account.watched,
     )

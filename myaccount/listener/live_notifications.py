@@ -10,6 +10,10 @@ from .repeating import repeat
 
 # Notifications between processes may be lost, so all streams are notified at this interval as well.
 NOTIFY_ALL_SECONDS: Final = 30
+# Notifications gather for this long after each, so that an inbox that changes all the time is read only so often.
+GATHERING_SECONDS: Final = 0.05
+# Beyond it, subscribers wait for the regular notification.
+READERS_LIMIT: Final = 10_000
 # Of one process: about 200 MiB.
 STREAMS_LIMIT: Final = 10_000
 # Of these, of one inbox, so that no user with a token takes those of all others. A client that opens streams and
@@ -27,6 +31,10 @@ class LiveNotifications:
     def __init__(self) -> None:
         self._subscribers: dict[str, set[asyncio.Event]] = {}
         self._streams = 0
+        self._unsent: set[str] = set()
+        self._has_unsent = asyncio.Event()
+        # Set when this process has subscribers again after it had none.
+        self._has_followers = asyncio.Event()
         self.closed = False
 
     async def __aenter__(self) -> Self:
@@ -40,10 +48,32 @@ class LiveNotifications:
 
     def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return, by name, the work that is repeated while this is open."""
-        return {"regular notification of live streams": self._notify_all_regularly}
+        return {
+            "regular notification of live streams": self._notify_all_regularly,
+            "sender of live notifications": self._send,
+        }
 
     def publish(self, reader_ids: Collection[str]) -> None:
-        """Notify the subscribers to these inboxes in every process. Never wait, never raise."""
+        """Notify the subscribers to these inboxes in every process. Never wait, never raise.
+
+        Every batch of orders does this, so without subscribers it costs next to nothing.
+        """
+        if self._is_followed() and len(self._unsent) < READERS_LIMIT:
+            self._unsent.update(reader_ids)
+            self._has_unsent.set()
+
+    def _is_followed(self) -> bool:
+        return bool(self._subscribers)
+
+    async def _send(self) -> None:
+        """Notify of all that was published since the last time."""
+        await self._has_unsent.wait()
+        self._has_unsent.clear()
+        readers, self._unsent = self._unsent, set()
+        await self._deliver(readers)
+        await asyncio.sleep(GATHERING_SECONDS)
+
+    async def _deliver(self, reader_ids: Collection[str]) -> None:
         self.notify(reader_ids)
 
     @contextmanager
@@ -56,6 +86,8 @@ class LiveNotifications:
         if self._streams >= STREAMS_LIMIT or len(own) >= READER_STREAMS_LIMIT:
             raise Overloaded("Too many streams are open. Send the same request again in a moment.")
         self._streams += 1
+        if not self._subscribers:
+            self._has_followers.set()
         notified = asyncio.Event()
         self._subscribers.setdefault(reader_id, set()).add(notified)
         try:

@@ -1,8 +1,15 @@
-"""Live notifications between processes, over a Redis channel."""
+"""Live notifications between processes, over a Redis channel.
+
+A process with subscribers says so on the channel, again and again. The others publish only while one does: most
+orders change inboxes that nobody follows. A process that hears of subscribers after a while without may have left
+out changes, so it has every subscriber read its inbox.
+"""
 
 import asyncio
 import json
 import logging
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
@@ -15,7 +22,9 @@ from .redis_queue import AWAY, RECONNECT_SECONDS, FindName
 
 _logger = logging.getLogger(__name__)
 
-READERS_LIMIT: Final = 10_000
+# How often a process says that it has subscribers, and how long the others remember it.
+FOLLOWING_SECONDS: Final = 1
+FOLLOWED_SECONDS: Final = 5
 # After this long without a message, the channel is checked, for at most CHECK_SECONDS.
 QUIET_SECONDS: Final = 2
 CHECK_SECONDS: Final = 1
@@ -33,15 +42,19 @@ class RedisLiveNotifications(LiveNotifications):
         # Empty until the database has answered once.
         self._channel = ""
         self._connected = False
-        self._unsent: set[str] = set()
-        self._has_unsent = asyncio.Event()
+        # What tells this process's messages from the others'.
+        self._name = secrets.token_hex(8)
+        # Until when other processes have subscribers, as far as this one knows, by the monotonic clock.
+        self._followed_until = 0.0
+        # Whether all subscribers of other processes are to be notified.
+        self._owes_all = False
         self._client = redis_client(config, 1)
         self._receiving_client = redis_client(config, 1)
 
     def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
             **super()._steps(),
-            "sender of live notifications": self._send,
+            "announcement of live streams": self._follow,
             "receiver of live notifications": self._receive,
             "polling of live streams": self._poll,
         }
@@ -51,25 +64,39 @@ class RedisLiveNotifications(LiveNotifications):
         await self._receiving_client.aclose()
         await self._client.aclose()
 
-    def publish(self, reader_ids: Collection[str]) -> None:
-        # Beyond the limit, subscribers wait for the regular notification.
-        if len(self._unsent) < READERS_LIMIT:
-            self._unsent.update(reader_ids)
-            self._has_unsent.set()
+    def _is_followed(self) -> bool:
+        return super()._is_followed() or self._is_followed_elsewhere()
 
-    async def _send(self) -> None:
-        """Send all that was published since the last time, as one message."""
-        await self._has_unsent.wait()
-        self._has_unsent.clear()
-        readers, self._unsent = self._unsent, set()
+    def _is_followed_elsewhere(self) -> bool:
+        return time.monotonic() < self._followed_until
+
+    async def _deliver(self, reader_ids: Collection[str]) -> None:
+        """Notify this process's subscribers, and those of others in one message."""
+        self.notify(reader_ids)
+        owes_all, self._owes_all = self._owes_all, False
+        if owes_all:
+            await self._publish({"all": True})
+        elif reader_ids and self._is_followed_elsewhere():
+            await self._publish({"readers": list(reader_ids)})
+
+    async def _publish(self, content: Mapping[str, object]) -> None:
+        """Publish it for other processes. If Redis is away, they read the database regularly meanwhile."""
+        await self._find_channel()
         try:
-            await self._find_channel()
-            await self._client.publish(self._channel, json.dumps(list(readers), ensure_ascii=False))
-        except Exception as error:
-            # The subscribers of this process are notified without Redis.
-            self.notify(readers)
-            if not isinstance(error, AWAY):
-                raise
+            message = json.dumps({"from": self._name, **content}, ensure_ascii=False)
+            await self._client.publish(self._channel, message)
+        except AWAY:
+            # If only this process cannot reach Redis, the others do not know that they miss something.
+            self._owes_all = True
+
+    async def _follow(self) -> None:
+        """Say that this process has subscribers: at once when the first comes, and regularly."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOWING_SECONDS):
+                await self._has_followers.wait()
+        self._has_followers.clear()
+        if self._subscribers:
+            await self._publish({"follows": True})
 
     async def _receive(self) -> None:
         """Notify subscribers as the channel says. After an interruption notify all: messages may be lost."""
@@ -84,7 +111,7 @@ class RedisLiveNotifications(LiveNotifications):
                 while True:
                     raise_if_cancelled()
                     if message := await channel.get_message(timeout=QUIET_SECONDS):
-                        self._notify(message["data"])
+                        self._take(message["data"])
                     else:
                         await self._check()
         await asyncio.sleep(RECONNECT_SECONDS)
@@ -92,7 +119,7 @@ class RedisLiveNotifications(LiveNotifications):
     async def _check(self) -> None:
         """Publish a message for nobody. Raises RedisError or OSError if Redis does not take it in time."""
         async with asyncio.timeout(CHECK_SECONDS):
-            await self._client.publish(self._channel, "[]")
+            await self._client.publish(self._channel, "{}")
 
     async def _poll(self) -> None:
         """Have the streams of this process read the database while no notification can come."""
@@ -104,8 +131,20 @@ class RedisLiveNotifications(LiveNotifications):
         if not self._channel:
             self._channel = await self._find_name()
 
-    def _notify(self, data: str) -> None:
+    def _take(self, data: str) -> None:
+        """Do as a message of another process says."""
         try:
-            self.notify(json.loads(data))
+            match json.loads(data):
+                case {"from": self._name}:
+                    return
+                case {"readers": list(readers)}:
+                    self.notify(set(readers))
+                case {"all": True}:
+                    self.notify_all()
+                case {"follows": True}:
+                    self._owes_all |= not self._is_followed_elsewhere()
+                    self._followed_until = time.monotonic() + FOLLOWED_SECONDS
+                    if self._owes_all:
+                        self._has_unsent.set()
         except (ValueError, TypeError):
             _logger.info("A message on the channel of live notifications is not one of ours.")

@@ -4,7 +4,18 @@ An inbox has a counter for each combination of team (empty: the reader's own acc
 the message is the reader's own. Every query of an inbox covers some of these combinations.
 """
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from .columns import OPTIONS, key, metadata, utc
 
@@ -55,6 +66,16 @@ message = Table(
     # For live streams: the newest messages of a reader.
     Index("ix_message_reader", "reader_id", "id"),
     **OPTIONS,
+)
+
+# The number of the last entry of each account that its user's inbox has a message about. An opening is entry 0;
+# without a row, the inbox has no message about the account.
+inbox_mark = Table(
+    "inbox_mark",
+    metadata,
+    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
 )
 
 # Numbers of messages. Counting a million rows would take longer than reading a page.

@@ -112,6 +112,8 @@ entry = Table(
     Column("order_id", String(45), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
+    # How much of the payer's balance is held after it. NULL for nothing, for the payee, and for older entries.
+    Column("held", BigInteger),
     **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
 )
 

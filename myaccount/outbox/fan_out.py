@@ -1,17 +1,25 @@
-"""Fan-out: from committed events, the messages for inboxes and the deliveries for endpoints."""
+"""Fan-out: from committed events, the messages for inboxes and the deliveries for endpoints.
 
-from collections.abc import Collection, Mapping, Sequence
+Inboxes get the messages about entries from the entries (inbox/catch_up.py). Before another message about an
+account, its user's inbox is caught up to the account's last entry by then: so messages keep the account's order.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import is_sqlite, run_pipeline
-from ..inbox.recipients import messages_about
-from ..inbox.team_rows import find_parties, find_watching_teams
-from ..inbox.writing import NewMessage, write_messages
-from ..ledger.changes import Change
+from ..inbox.catch_up import covers, marks_of, messages_limit
+from ..inbox.entry_messages import EntryMessage, find_entry_messages
+from ..inbox.marks import Behind, found_behind, of_accounts
+from ..inbox.recipients import messages_to_team, messages_to_users
+from ..inbox.team_rows import Team, find_parties, find_watching_teams
+from ..inbox.writing import NewMessage, lock_inboxes, write_messages
+from ..ledger.changes import CATCH_UP_ENTRIES, Change
 from ..webhooks.deliveries import insert_deliveries
 from ..webhooks.payloads import request_bodies
 from .earlier_events import add_accounts
@@ -56,23 +64,31 @@ async def fan_out(
     accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
     names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
     teams = await find_watching_teams(connection, watched)
-    messages: list[NewMessage] = []
+    told: list[_Told] = []
+    count = 0
     deliveries: list[tuple[str, str]] = []
     left: dict[int, Sequence[Change]] = {}
     for id_, changes, created_at in events:
-        count = 0
+        before = len(told)
         for change in changes:
-            if len(messages) >= MESSAGES_LIMIT:
+            if count >= MESSAGES_LIMIT:
                 break
-            messages += messages_about(change, created_at, names, teams)
-            count += 1
-        deliveries += request_bodies(changes[:count], created_at, subscriptions)
-        left[id_] = changes[count:]
+            told.append(_tell(change, created_at, names, teams))
+            count += len(told[-1].messages)
+        taken = len(told) - before
+        deliveries += request_bodies(changes[:taken], created_at, subscriptions)
+        left[id_] = changes[taken:]
+    entries, is_all = await _find_entries(connection, told)
+    messages = list(_in_order(told if is_all else [], entries))
+    if not is_all:
+        # An inbox that is far behind is caught up first, in transactions of its own.
+        deliveries, left = [], {}
     await run_pipeline(
         connection,
         *insert_deliveries(deliveries, now),
         *[keep_changes(id_, changes) for id_, changes in left.items()],
         *write_messages(connection, messages),
+        *marks_of(connection, entries),
         ("COMMIT", ()),
     )
     return Dispatched(
@@ -81,6 +97,73 @@ async def fan_out(
         {endpoint for endpoint, _ in deliveries},
         [event.id for event in pending if left.get(event.id, event.changes)],
     )
+
+
+class _Told(NamedTuple):
+    """The messages about a change, but for those about entries, and up to which entries these come first.
+
+    The numbers of the entries are by account id.
+    """
+
+    messages: list[NewMessage]
+    entries: dict[str, int]
+
+
+def _tell(change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]) -> _Told:
+    told = _Told([], {})
+    if change.has_entries:
+        sides = {change.from_account_id: change.from_entry or 0, change.to_account_id: change.to_entry or 0}
+        told.entries.update({id_: entry for id_, entry in sides.items() if id_ and entry % CATCH_UP_ENTRIES == 0})
+        if teams.keys().isdisjoint(sides):
+            return told
+    for account_id, entry, message in messages_to_users(change, created_at, names):
+        if not change.has_entries:
+            told.messages.append(message)
+            told.entries[account_id] = entry
+        if account_id in teams:
+            told.messages.extend(messages_to_team(change, message, teams[account_id]))
+    return told
+
+
+async def _find_entries(connection: AsyncConnection, told: Sequence[_Told]) -> tuple[list[EntryMessage], bool]:
+    """Return the messages about entries that come first, and whether these are all.
+
+    If there are any, the inboxes of all readers are locked.
+    """
+    wanted: dict[str, int] = {}
+    for one in told:
+        for account_id, number in one.entries.items():
+            wanted[account_id] = max(number, wanted.get(account_id, 0))
+    behind = _up_to(wanted, await run_pipeline(connection, *of_accounts(connection, wanted)))
+    if not behind:
+        return [], True
+    readers = {message.reader_id for one in told for message in one.messages}
+    locks = lock_inboxes(connection, readers.union(account.user_id for account in behind))
+    # Again, since only now no other transaction writes messages about these entries.
+    answers = await run_pipeline(connection, *locks, *of_accounts(connection, wanted))
+    behind = _up_to(wanted, answers[len(locks) :])
+    entries = await find_entry_messages(connection, behind, messages_limit(connection))
+    return entries, covers(entries, behind)
+
+
+def _up_to(wanted: Mapping[str, int], answers: Iterable[list[Any]]) -> list[Behind]:
+    """Return what was found of the accounts as if the wanted entries were their last."""
+    found = found_behind(answers)
+    clipped = [account._replace(last=min(account.last, wanted[account.account_id])) for account in found]
+    return [account for account in clipped if account.last > account.mark]
+
+
+def _in_order(told: Sequence[_Told], entries: Sequence[EntryMessage]) -> Iterator[NewMessage]:
+    """Yield the messages about entries and those about changes, those about one account in its order."""
+    waiting: defaultdict[str, deque[EntryMessage]] = defaultdict(deque)
+    for entry in entries:
+        waiting[entry.account.account_id].append(entry)
+    for messages, first in told:
+        for account_id, number in first.items():
+            while waiting[account_id] and waiting[account_id][0].number <= number:
+                yield waiting[account_id].popleft().message
+        yield from messages
+    yield from (entry.message for account in waiting.values() for entry in account)
 
 
 def _within(limit: int, events: Sequence[Event]) -> list[Event]:

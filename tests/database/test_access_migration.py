@@ -90,7 +90,7 @@ async def test_an_interruption_anywhere_is_completed_by_the_next(
         number += 1
         async with _database_of_version_0003(config, mariadb, tmp_path / f"{number}.db") as (copy, engine):
             async with open_database(copy, Path(copy["sqlite_file"])) as database:
-                cut = await cut_off(database, number)
+                cut = await cut_off(database, number, "0004")
             await migrate(copy)
             await _check(copy, engine)
     # Five tables with seven indexes, two columns, a row, and the version.

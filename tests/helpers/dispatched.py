@@ -15,6 +15,7 @@ from myaccount.model.outbox import delivery, event
 from myaccount.settings.loading import load_configuration
 
 from ..conftest import eventually
+from .inboxes import read_inboxes
 from .receivers import Receiver
 from .services import Service
 
@@ -35,6 +36,7 @@ async def assert_all_dispatched(service: Service, *receivers: Receiver, dead_let
             return await _pending(database) == (0, 0)
 
         await eventually(nothing_is_pending, DISPATCH_SECONDS)
+        await read_inboxes(database)
         # Without the transaction timeout, since reading everything takes long after a soak test.
         async with database.snapshot() as connection:
             expected, messages, counted, counters = await message_tables(connection)

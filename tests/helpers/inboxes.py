@@ -1,5 +1,6 @@
 """Writes and reads inboxes and teams for tests."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
+from myaccount.inbox.catch_up import CatchUp
 from myaccount.inbox.writing import NewMessage, write_messages
 from myaccount.model.inbox import message, team_member
 from myaccount.model.inbox import team as team_table
@@ -41,12 +43,19 @@ async def until_dispatched(database: Database) -> None:
     await eventually(dispatched)
 
 
+async def read_inboxes(database: Database) -> list[Any]:
+    """Return all messages, once each user's inbox was read: then it has those about all entries."""
+    catch_up = CatchUp(database)
+    readers = await database.read(lambda connection: connection.execute(select(user.c.user_id)))
+    await asyncio.gather(*map(catch_up.inbox, readers.scalars()))
+    return await rows_of(database, message)
+
+
 async def eventually_told(database: Database, count: int) -> None:
     """Wait until there are so many messages, and no event is left."""
 
     async def told() -> bool:
-        found = select(func.count()).select_from(message)
-        return await database.read(lambda connection: connection.scalar(found)) == count
+        return len(await read_inboxes(database)) == count
 
     await eventually(told)
     await until_dispatched(database)

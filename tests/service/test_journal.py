@@ -18,6 +18,7 @@ from myaccount.journal.posting import Posted, Poster
 from myaccount.journal.settling import BATCH_LIMIT
 from myaccount.journal.writer import Journal
 from myaccount.ledger.account_commands import Freeze
+from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.ledger.commands import Command
 from myaccount.ledger.decide import decide
 from myaccount.ledger.money import Amount
@@ -204,7 +205,7 @@ async def test_the_event_of_each_batch_is_announced_once(client: Client, databas
     """The sweeper would find it too, but only seconds later."""
     await open_users(client, "u1")
     announced: list[int] = []
-    async with Journal(database, announced.append) as journal:
+    async with Journal(database, announced.append, told_types=CHANGE_TYPES) as journal:
         await journal.submit(Recharge("r1", "u1", Amount(1, 2)))
         assert len(announced) == 1
         # A replay and a refusal change nothing.

@@ -14,12 +14,12 @@ from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Recharge, Transfer, Withdraw
 from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.references import AccountId, UserCurrency
-from myaccount.model.inbox import message
 from myaccount.model.ledger import account, user
 from myaccount.model.outbox import event
 
-from ..conftest import Client, eventually
+from ..conftest import Client
 from ..helpers.actions import assert_books_balance, open_users, send
+from ..helpers.inboxes import read_inboxes
 from ..helpers.journals import addition, ignore_event, opening
 from ..helpers.wallets import Forgetful, balances, post
 
@@ -73,19 +73,12 @@ async def test_orders_follow_their_openings_in_one_batch(
     await assert_books_balance(database)
 
 
-async def test_the_event_of_a_batch_tells_of_openings_before_orders(client: Client, database: Database) -> None:
+async def test_an_inbox_tells_of_an_opening_before_the_orders_of_its_batch(
+    client: Client, database: Database
+) -> None:
     """Whichever was sent first: an account cannot be paid before there is one."""
     assert await _submit(database, Recharge("r1", "u1", ONE), opening("u1", "a1")) == [Outcome()] * 2
-    told = select(message.c.message_type).where(message.c.reader_id == "u1").order_by(message.c.id)
-
-    async def messages() -> list[str]:
-        return list(await database.read(lambda connection: connection.scalars(told)))
-
-    async def are_there() -> bool:
-        return len(await messages()) == 2
-
-    await eventually(are_there)
-    assert await messages() == ["account_opened", "recharge"]
+    assert [row.message_type for row in await read_inboxes(database)] == ["account_opened", "recharge"]
 
 
 async def test_a_batch_s_openings_are_announced_with_it_once(client: Client, database: Database) -> None:

@@ -18,19 +18,23 @@ from myaccount.database.database import Database
 from myaccount.errors import Unavailable
 from myaccount.inbox import feed as feed_module
 from myaccount.inbox import queries as inbox_module
+from myaccount.inbox.catch_up import CatchUp
 from myaccount.inbox.feed import FeedPosition, MessageFeed
 from myaccount.inbox.queries import FEED_LIMIT, Feed, Message, find_feeds
 from myaccount.listener import live_notifications as live_module
+from myaccount.listener import redis_notifications as notifications_module
 from myaccount.listener.live_notifications import LiveNotifications
+from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.repeating import repeat
 from myaccount.main import create_app
 from myaccount.model.inbox import message
-from myaccount.settings.schema import Config
+from myaccount.settings.schema import CONFIGURATION, Config
 
 from ..conftest import Client, ClientOf, Section, Server, eventually
 from ..helpers.actions import open_users, send
 from ..helpers.inboxes import add_users, new_message, rows_of, write
 from ..helpers.servers import Redis
+from ..helpers.written import commands_of
 
 WAIT_SECONDS = 20
 
@@ -145,7 +149,7 @@ async def test_many_streams_that_resume_at_once_share_the_rows_of_a_query(
 
 
 async def test_other_requests_run_between_the_messages_of_many_streams(database: Database) -> None:
-    feed = MessageFeed(database)
+    feed = MessageFeed(database, CatchUp(database))
     in_this_iteration = 0
     most = 0
 
@@ -196,7 +200,7 @@ async def test_after_a_failover_each_message_is_compared_a_few_times(
     async def latest(reader_id: str) -> list[Message]:
         return messages(1000)
 
-    feed = MessageFeed(database)
+    feed = MessageFeed(database, CatchUp(database))
     position = FeedPosition(feed, "u1", 0)
     monkeypatch.setattr(feed._feeds, "fetch", before)
     await position.next()
@@ -425,6 +429,44 @@ class TestRedis:
                     for n in range(5):
                         await _recharge(one, f"r{n}")
                     assert await stream.sources(5) == [f"r{n}" for n in range(5)]
+
+    async def test_nothing_is_published_while_nobody_follows(
+        self, config: Config, client: Client, redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(notifications_module, "FOLLOWED_SECONDS", 0.5)
+        await open_users(client, "u1")
+
+        def published(commands: Sequence[str]) -> int:
+            return sum('\\"readers\\"' in command for command in commands)
+
+        with commands_of(redis_server) as commands:
+            for n in range(20):
+                await _recharge(client, f"r{n}")
+            config["listener"]["enabled"] = False
+            async with Server(create_app(config)) as server, ClientOf(server) as other:
+                assert published(commands) == 0
+                async with _open(other, "u1") as stream:
+                    await _recharge(client, "s")
+                    assert await stream.sources(1) == ["s"]
+            await eventually(lambda: not cast("Any", client.app[notifications_key])._is_followed_elsewhere())
+            before = published(commands)
+            await _recharge(client, "t")
+        assert published(commands) == before
+
+    async def test_who_hears_of_subscribers_has_them_read_what_was_not_published(
+        self, redis_section: Section, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        checked = CONFIGURATION.check({"redis": redis_section})["redis"]
+
+        async def name() -> str:
+            return "name"
+
+        async with RedisLiveNotifications(checked, name) as one, RedisLiveNotifications(checked, name) as other:
+            await eventually(lambda: one._connected and other._connected)
+            one.publish(["u1"])
+            with other.subscribe("u1") as notified:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await notified.wait()
 
     async def test_a_stream_survives_a_restart_of_redis(self, config: Config, redis_server: Redis) -> None:
         async with Server(create_app(config)) as server, ClientOf(server) as client:

@@ -101,6 +101,14 @@ PLANTED = {
         "All balances in CNY add up to -0.01, not to zero.",
         "All balances in JPY add up to 1, not to zero.",
     ),
+    "an inbox is ahead of its account": _fault(
+        _sql(f"DELETE FROM inbox_mark WHERE account = {U1}", f"INSERT INTO inbox_mark VALUES ({U1}, 5)"),
+        "Account a-u1: its user's inbox has messages up to entry 5, but its last entry is 4.",
+    ),
+    "an inbox has a mark of no account": _fault(
+        _sql("INSERT INTO inbox_mark (account, number) VALUES (99, 2)"),
+        "An inbox has messages about 2 entries of an account that does not exist.",
+    ),
     "an entry in the middle is lost": _fault(
         _sql(f"DELETE FROM entry WHERE account = {U1} AND order_id = 'f1'"),
         "Account a-u1: the balance is 75.00, but its entries make it 65.00.",

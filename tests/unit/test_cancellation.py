@@ -57,9 +57,9 @@ async def test_queue_and_notifications_end_when_they_are_cancelled(
             monkeypatch.setattr(Pipeline, "execute", add)
             monkeypatch.setattr(live._client, "publish", publish)
             queue.announce(1)
-            live.publish(["u1"])
-            await add.called.wait()
-            await publish.called.wait()
+            with live.subscribe("u1"):
+                await add.called.wait()
+                await publish.called.wait()
 
 
 @lost

@@ -1,11 +1,12 @@
 """Who gets a message about each change, and what its body says."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import String
 
-from myaccount.inbox.recipients import messages_about
+from myaccount.inbox.recipients import messages_to_team, messages_to_users
 from myaccount.inbox.team_rows import Team
 from myaccount.inbox.wording import MESSAGE_TYPES
 from myaccount.inbox.writing import NewMessage
@@ -18,7 +19,14 @@ STAFF = Team("staff", "店员", ["u2", "u3"])
 
 
 def _messages(**teams: Team) -> list[NewMessage]:
-    return [found for change in every_change() for found in messages_about(change, NOW, NAMES, teams)]
+    return [found for change in every_change() for found in _messages_about(change, teams)]
+
+
+def _messages_about(change: Change, teams: Mapping[str, Team]) -> Iterator[NewMessage]:
+    for account_id, _, written in messages_to_users(change, NOW, NAMES):
+        yield written
+        if account_id in teams:
+            yield from messages_to_team(change, written, teams[account_id])
 
 
 def _body(message_type: str, source_id: str) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def test_a_team_watches_the_money_of_one_account() -> None:
 
 def test_a_transfer_between_two_accounts_of_one_user_writes_both_messages() -> None:
     change = Change(TRANSFER, "t1", "u1", "u1", 5, 1, 2, from_account_id="a1", to_account_id="a9")
-    found = list(messages_about(change, NOW, NAMES, {"a9": STAFF}))
+    found = list(_messages_about(change, {"a9": STAFF}))
     assert [(m.message_type, m.reader_id, m.team_id) for m in found] == [
         ("transfer_out", "u1", ""), ("transfer_in", "u1", ""),
         ("transfer_in", "u2", "staff"), ("transfer_in", "u3", "staff"),

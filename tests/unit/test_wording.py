@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myaccount.inbox.queries import Message
-from myaccount.inbox.recipients import messages_about
+from myaccount.inbox.recipients import messages_to_users
 from myaccount.inbox.wording import LANGUAGES, MESSAGE_TYPES, message_text
 from myaccount.ledger.changes import DECLINE, ORDER_NAMES, Change
 from myaccount.ledger.refusals import Decline
@@ -164,7 +164,7 @@ def _rows(language: str, team_id: str = "") -> list[tuple[str, str, str, str]]:
     """Return the source, type, title and text of each message about every change."""
     rows = []
     for change in every_change():
-        for written in messages_about(change, NOW, NAMES, {}):
+        for _, _, written in messages_to_users(change, NOW, NAMES):
             message = Message(
                 1, written.message_type, written.reader_id, written.user_id, written.user_name,
                 written.receiver_id, team_id, "店员", "", written.body, NOW, True,
@@ -309,8 +309,9 @@ def test_other_currencies_keep_their_code() -> None:
 
 def test_a_message_about_a_change_of_an_earlier_version_is_complete() -> None:
     change = Change(DECLINE, "d", "u1", "u2", 900, 400, 100, "insufficient_funds", 3, 4)
-    (written,) = messages_about(change._replace(from_account_id="a1", to_account_id="a2"), NOW, NAMES, {})
-    assert json.loads(written.body) == {
+    complete = change._replace(from_account_id="a1", to_account_id="a2")
+    (written,) = messages_to_users(complete, NOW, NAMES)
+    assert json.loads(written.message.body) == {
         "orderId": "d", "amount": "9.00", "currency": "CNY", "accountId": "a1", "entry": 3, "balance": "4.00",
         "reason": "insufficient_funds",
     }  # fmt: skip

@@ -1,0 +1,70 @@
+"""Up to which entry of each account its user's inbox has the messages."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..database.pipeline import is_sqlite, select_rows
+from ..database.statements import Bound, insert_rows, placeholders
+
+# How many ids one query has, and how many accounts it finds, so that neither query nor reply exceeds a
+# max_allowed_packet of 64 KiB.
+FOUND_LIMIT: Final = 100
+_FIND: Final = (
+    "{select} FROM (SELECT account.id, account_id, user_id, currency, COALESCE(number, -1) AS mark, last_entry"
+    " FROM account LEFT JOIN inbox_mark ON inbox_mark.account = account.id"
+    " WHERE {column} IN ({ids}) AND last_entry > COALESCE(number, -1) ORDER BY {column}, account.id"
+    " LIMIT {limit}) AS behind"
+)
+_SET: Final = "INSERT INTO inbox_mark (account, number)"
+_AGAIN_ON_SQLITE: Final = "ON CONFLICT (account) DO UPDATE SET number = excluded.number"
+_AGAIN: Final = "ON DUPLICATE KEY UPDATE number = VALUES(number)"
+
+
+class Behind(NamedTuple):
+    """An account, and what its user's inbox lacks messages about: the entries after `mark`, up to `last`.
+
+    The entry 0 is the opening. An account without a mark lacks the message about that one, too.
+    """
+
+    user_id: str
+    key: int
+    account_id: str
+    currency: str
+    mark: int
+    last: int
+
+
+def of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+    """Return the queries of accounts of the users whose inboxes are behind, user by user.
+
+    If there are very many they are not all of them, but at least FOUND_LIMIT.
+    """
+    return _queries(connection, "user_id", user_ids)
+
+
+def of_accounts(connection: AsyncConnection, account_ids: Collection[str]) -> list[Bound]:
+    """Return the queries of those of the accounts whose users' inboxes are behind."""
+    return _queries(connection, "account_id", account_ids)
+
+
+def found_behind(answers: Iterable[list[Any]]) -> list[Behind]:
+    """Return what these queries found, user by user."""
+    return sorted(Behind(*row) for answer in answers for row in answer)
+
+
+def set_marks(connection: AsyncConnection, marks: Mapping[int, int]) -> list[Bound]:
+    """Return the statements that set the marks of accounts, by their keys. The readers' inboxes are locked."""
+    rows: list[Bound] = [(f"({key},{number})", ()) for key, number in sorted(marks.items())]
+    return insert_rows(_SET, rows, _AGAIN_ON_SQLITE if is_sqlite(connection) else _AGAIN)
+
+
+def _queries(connection: AsyncConnection, column: str, ids: Collection[str]) -> list[Bound]:
+    select = select_rows(connection, "user_id, id, account_id, currency, mark, last_entry")
+    ordered = sorted(ids)
+    parts = [ordered[start : start + FOUND_LIMIT] for start in range(0, len(ordered), FOUND_LIMIT)]
+    return [
+        (_FIND.format(select=select, column=column, ids=placeholders(part), limit=FOUND_LIMIT), part)
+        for part in parts
+    ]

@@ -1,0 +1,381 @@
+"""Inboxes get the messages about entries from the entries: when they are read, and when many have gathered."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from myaccount.appkeys import database_key
+from myaccount.database.database import Database
+from myaccount.inbox import catch_up as catch_up_module
+from myaccount.inbox.catch_up import CatchUp
+from myaccount.inbox.recipients import messages_to_users
+from myaccount.journal.writer import Journal
+from myaccount.ledger.changes import CATCH_UP_ENTRIES, CHANGE_TYPES, DECLINE, Change
+from myaccount.ledger.commands import Command
+from myaccount.ledger.money import Amount
+from myaccount.ledger.order_commands import Recharge, Transfer
+from myaccount.main import create_app
+from myaccount.model.inbox import counter, inbox_mark
+from myaccount.model.ledger import account
+from myaccount.model.outbox import event
+from myaccount.settings.schema import Config
+
+from ..conftest import Client, ClientOf, Section, Server, eventually
+from ..helpers.actions import open_users, send, transfer
+from ..helpers.holding import Holding
+from ..helpers.inboxes import Row, add_team, post_json, read_inboxes, read_page, rows_of, until_dispatched
+from ..helpers.statements import statements_by_request
+
+ONE = Amount(1)
+CATCH_UP = CATCH_UP_ENTRIES
+
+
+@pytest.fixture
+async def unheard(config: Config) -> AsyncIterator[Client]:
+    """A service that dispatches no events: inboxes get messages only when they are read."""
+    config["listener"]["enabled"] = False
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        yield client
+
+
+def _sources(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return types and orders, oldest first."""
+    return [(row["MESSAGE_TYPE"], row["BODY"].get("orderId", "")) for row in reversed(rows)]
+
+
+async def _changes(database: Database) -> list[tuple[Change, Any]]:
+    """Return the changes of all events, and the events' times."""
+    return [
+        (Change(*row), kept.created_at) for kept in await rows_of(database, event) for row in json.loads(kept.body)
+    ]
+
+
+async def _submit(database: Database, commands: Sequence[Command]) -> None:
+    async with Journal(database, lambda event_id: None) as journal:
+        await asyncio.gather(*map(journal.submit, commands))
+
+
+async def test_an_inbox_that_is_read_has_a_message_about_every_entry(unheard: Client) -> None:
+    await open_users(unheard, "u1", "u2")
+    await send(unheard, "/recharge", orderId="r1", userId="u1", amount="9")
+    assert _sources((await read_page(unheard, userId="u1"))["result"]) == [
+        ("account_opened", ""),
+        ("recharge", "r1"),
+    ]
+    await transfer(unheard, "t1", "u1", "u2", "4")
+    page = await read_page(unheard, userId="u2")
+    assert _sources(page["result"]) == [("account_opened", ""), ("transfer_in", "t1")]
+    assert (page["total"], page["unread"]) == (2, 2)
+    status, reply = await post_json(unheard, "/messages/read", {"userId": "u1", "upTo": 10**9})
+    assert (status, reply["marked"]) == (200, 3)
+
+
+async def test_messages_from_entries_say_what_events_would_have_said(backend: Section, config: Config) -> None:
+    """Of every kind of order, to the letter."""
+    config["listener"]["enabled"] = False
+    config["callbacks"] = [{"url": "http://127.0.0.1:9/", "events": list(CHANGE_TYPES)}]  # type: ignore[typeddict-item]
+    app = create_app(config)
+    async with Server(app) as server, ClientOf(server) as client:
+        await open_users(client, "u1", "u2")
+        yen = {"accountId": "yen", "accountType": "01", "currency": "JPY"}
+        orders: list[tuple[str, dict[str, str]]] = [
+            ("/addaccount", {"userId": "u1", **yen}),
+            (
+                "/recharge",
+                {"orderId": "r1", "userId": "u1", "amount": "100", "note": "工资 \\ 'x'", "reference": "R"},
+            ),
+            ("/recharge", {"orderId": "r2", "accountId": "yen", "amount": "70"}),
+            ("/hold", {"orderId": "h1", "fromuserId": "u1", "touserId": "u2", "amount": "30"}),
+            ("/hold", {"orderId": "h2", "fromuserId": "u1", "amount": "5"}),
+            ("/transfer", {"orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "1.5", "note": "n"}),
+            ("/capture", {"orderId": "c1", "holdOrderId": "h1", "amount": "10"}),
+            ("/capture", {"orderId": "c2", "holdOrderId": "h1", "amount": "3", "final": "true", "reference": "x"}),
+            ("/capture", {"orderId": "c3", "holdOrderId": "h2"}),
+            ("/refund", {"orderId": "f1", "originalOrderId": "t1", "amount": "0.5"}),
+            ("/refund", {"orderId": "f2", "originalOrderId": "r2", "amount": "7"}),
+            ("/refund", {"orderId": "f3", "originalOrderId": "c1"}),
+            ("/withdraw", {"orderId": "w1", "userId": "u2", "amount": "0.25"}),
+        ]
+        for path, fields in orders:
+            status, body, _ = await send(client, path, **fields)
+            assert status == 200, (path, body)
+        changes = [(change, at) for change, at in await _changes(app[database_key]) if change.has_entries]
+        names = {"u1": "N", "u2": "N"}
+        expected = {
+            (told.message.reader_id, told.message.message_type, told.message.source_id): told.message
+            for change, at in changes
+            for told in messages_to_users(change, at, names)
+        }
+        rows = await read_inboxes(app[database_key])
+    assert len(rows) == len(expected) == 18
+    for row in rows:
+        told = expected[row.reader_id, row.message_type, row.source_id]
+        for name in set(told._fields) - {"created_at"}:
+            assert getattr(row, name) == getattr(told, name), name
+        if row.message_type not in ("account_opened", "account_added"):
+            assert row.created_at == told.created_at
+
+
+async def test_an_event_carries_only_what_entries_do_not_tell(client: Client, database: Database) -> None:
+    await add_team(database, "t")
+    await open_users(client, "u1", "u2")
+    watched = {"userId": "w", "userName": "W", "sex": "F", "cardNum": "1", "accountId": "w", "accountType": "1"}
+    await send(client, "/openacc", **watched, teamId="t")
+    await until_dispatched(database)
+    announced: list[int] = []
+    published: list[set[str]] = []
+
+    async def told(*commands: Command) -> list[str]:
+        del announced[:]
+        publish = published.append
+        async with Journal(database, announced.append, publish) as journal:  # type: ignore[arg-type]
+            await asyncio.gather(*map(journal.submit, commands))
+        bodies = await database.read(lambda c: c.execute(select(event.c.body).where(event.c.id.in_(announced))))
+        found = [Change(*row).source_id for body in bodies.scalars() for row in json.loads(body)]
+        await database.write(lambda c: c.execute(event.delete()))
+        return found
+
+    assert await told(Recharge("r1", "u1", Amount(400)), Transfer("t1", "u1", "u2", ONE)) == []
+    assert (announced, published) == ([], [{"u1", "u2"}])
+    assert await told(Transfer("d1", "u2", "u1", Amount(500)), Transfer("t2", "u1", "w", ONE)) == ["d1", "t2"]
+    # u1 has three entries, and its entry 256 is told of.
+    many = [Transfer(f"m{n}", "u1", "u2", ONE) for n in range(4, CATCH_UP + 2)]
+    assert await told(*many) == ["m256"]
+
+
+async def test_an_inbox_that_nobody_reads_is_caught_up_after_many_entries(
+    client: Client, database: Database
+) -> None:
+    await open_users(client, "u1")
+    await until_dispatched(database)
+    await _submit(database, [Recharge(f"r{n}", "u1", ONE) for n in range(1, CATCH_UP + 6)])
+    await eventually_marked(database, {"a-u1": CATCH_UP})
+    counts = await rows_of(database, counter)
+    assert {(row.message_type, row.total, row.unread) for row in counts} == {
+        ("account_opened", 1, 1),
+        ("recharge", CATCH_UP, CATCH_UP),
+    }
+
+
+async def eventually_marked(database: Database, expected: dict[str, int]) -> None:
+    marks = select(account.c.account_id, inbox_mark.c.number).join_from(
+        account, inbox_mark, inbox_mark.c.account == account.c.id
+    )
+
+    async def marked() -> bool:
+        rows = await database.read(lambda connection: connection.execute(marks))
+        return {row.account_id: row.number for row in rows} == expected
+
+    await eventually(marked)
+
+
+async def test_a_message_that_is_no_entry_s_comes_after_those_about_the_entries_before_it(
+    unheard: Client, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the inbox is so far behind that it takes several transactions."""
+    for name in ("MESSAGES_LIMIT", "EMBEDDED_MESSAGES_LIMIT"):
+        monkeypatch.setattr(catch_up_module, name, 3)
+    await open_users(unheard, "u1", "u2")
+    await send(unheard, "/recharge", orderId="r1", userId="u1", amount="9")
+    await send(unheard, "/hold", orderId="h1", fromuserId="u1", amount="2")
+    for n in range(1, 8):
+        await transfer(unheard, f"t{n}", "u1", "u2", "1")
+    assert (await transfer(unheard, "d1", "u1", "u2", "99"))[0] == 409
+    config["listener"]["enabled"] = True
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await until_dispatched(client.app[database_key])
+        rows = (await read_page(client, userId="u1"))["result"]
+    transfers = [("transfer_out", f"t{n}") for n in range(1, 8)]
+    expected = [("account_opened", ""), ("recharge", "r1"), ("hold", "h1"), *transfers, ("decline", "d1")]
+    assert Counter(_sources(rows)) == Counter(expected)
+    # The event of the hold may be dispatched together with that of the decline.
+    assert [source for source in _sources(rows) if source[0] != "hold"] == [e for e in expected if e[0] != "hold"]
+
+
+async def test_the_accounts_of_one_reader_are_caught_up_in_the_order_of_time(
+    unheard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MESSAGES_LIMIT", "EMBEDDED_MESSAGES_LIMIT"):
+        monkeypatch.setattr(catch_up_module, name, 4)
+    await open_users(unheard, "u1")
+    for name in ("b", "c"):
+        await send(unheard, "/addaccount", userId="u1", accountId=name, accountType="01")
+    accounts = ["a-u1", "a-u1", "b", "a-u1", "c", "b", "a-u1", "a-u1", "a-u1", "b", "a-u1", "a-u1", "c", "a-u1"]
+    for n, account_id in enumerate(accounts):
+        await send(unheard, "/recharge", orderId=f"r{n}", accountId=account_id, amount="1")
+    rows = (await read_page(unheard, userId="u1", messageType="recharge", pageSize="50"))["result"]
+    assert _sources(rows) == [("recharge", f"r{n}") for n in range(len(accounts))]
+    assert (await read_page(unheard, userId="u1"))["total"] == len(accounts) + 3
+
+
+async def test_the_first_page_of_an_inbox_that_was_never_read_is_quick_work(unheard: Client) -> None:
+    database = unheard.app[database_key]
+    await open_users(unheard, "u1", "u2")
+    await _submit(
+        database,
+        [Recharge("r", "u1", Amount(10_000)), *[Transfer(f"t{n}", "u1", "u2", ONE) for n in range(9_999)]],
+    )
+    with statements_by_request() as sent:
+        async with unheard.get(
+            "/messages", params={"userId": "u1"}, headers={"X-Request-ID": "first"}
+        ) as response:
+            page = await response.json()
+    assert (page["total"], len(page["result"])) == (10_001, 12)
+    assert page["result"][0]["BODY"]["entry"] == 10_000
+    commits = [
+        statement for statements in sent.values() for statement in statements if "COMMIT" in statement.upper()
+    ]
+    limit = catch_up_module.EMBEDDED_MESSAGES_LIMIT if database.embedded else catch_up_module.MESSAGES_LIMIT
+    assert 10_001 // limit <= len(commits) <= 3 * (10_001 // limit + 3)
+
+
+async def test_an_inbox_that_is_not_behind_costs_one_query_for_many_readers(
+    unheard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_users(unheard, "u1", "u2", "u3")
+    database = unheard.app[database_key]
+    await read_inboxes(database)
+    catch_up = CatchUp(database)
+    reads = 0
+    original = database.read
+
+    async def read(work: Any, **options: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await original(work, **options)
+
+    async def write(work: Any) -> Any:
+        raise AssertionError("nothing is to be written")
+
+    monkeypatch.setattr(database, "read", read)
+    monkeypatch.setattr(database, "write", write)
+    await asyncio.gather(*[catch_up.inbox(f"u{n % 3 + 1}") for n in range(30)])
+    assert reads <= 2
+
+
+@pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
+async def test_an_inbox_that_another_program_has_locked_delays_only_its_own_readers(
+    unheard: Client, holding: Holding
+) -> None:
+    await open_users(unheard, "u1", "u2")
+    for user in ("u1", "u2"):
+        await send(unheard, "/recharge", orderId=f"r-{user}", userId=user, amount="9")
+    with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
+        waiting = [asyncio.ensure_future(_status(unheard, "u1")) for _ in range(5)]
+        assert [await _status(unheard, "u2") for _ in range(3)] == [200] * 3
+        assert set(await asyncio.gather(*waiting)) == {503}
+    assert await _status(unheard, "u1") == 200
+
+
+async def _status(client: Client, user_id: str) -> int:
+    async with client.get("/messages", params={"userId": user_id}) as response:
+        return response.status
+
+
+async def test_events_of_the_version_before_give_their_messages_once(client: Client, database: Database) -> None:
+    """Its changes say nothing of entries, and the migration has set the marks to the accounts' last entries."""
+    await open_users(client, "u1", "u2")
+    await until_dispatched(database)
+    async with Journal(database, lambda event_id: None, told_types=CHANGE_TYPES) as journal:
+        await journal.submit(Recharge("r1", "u1", Amount(9)))
+        await journal.submit(Transfer("t1", "u1", "u2", ONE))
+        await journal.submit(Transfer("d1", "u1", "u2", Amount(99)))
+    last = select(account.c.id, account.c.last_entry).where(account.c.user_id.is_not(None))
+    marks = insert(inbox_mark).from_select(["account", "number"], last)
+
+    async def as_migrated(connection: Any) -> None:
+        for row in list(await connection.execute(select(event).with_for_update())):
+            changes = [change[:-1] for change in json.loads(row.body)]
+            await connection.execute(event.update().where(event.c.id == row.id).values(body=json.dumps(changes)))
+        await connection.execute(inbox_mark.delete())
+        await connection.execute(marks)
+
+    await database.write(as_migrated)
+    await until_dispatched(database)
+    await _submit(database, [Transfer("t2", "u1", "u2", ONE)])
+    found = Counter((row.reader_id, row.message_type, row.source_id) for row in await read_inboxes(database))
+    assert found == Counter(
+        [
+            ("u1", "account_opened", "a-u1"), ("u2", "account_opened", "a-u2"), ("u1", "recharge", "r1"),
+            ("u1", "transfer_out", "t1"), ("u2", "transfer_in", "t1"), ("u1", DECLINE, "d1"),
+            ("u1", "transfer_out", "t2"), ("u2", "transfer_in", "t2"),
+        ]
+    )  # fmt: skip
+
+
+async def test_however_many_read_and_dispatch_at_once_each_message_is_there_once_and_in_order(
+    client: Client, config: Config, database: Database
+) -> None:
+    users = [f"u{n}" for n in range(6)]
+    await open_users(client, *users)
+    await add_team(database, "t", *users[:2])
+    for user in users:
+        fields = {"userId": user, "accountId": f"b-{user}", "accountType": "1"}
+        await send(client, "/addaccount", **fields, **({"teamId": "t"} if user == "u5" else {}))
+        for of_user in ("a", "b"):
+            await send(
+                client, "/recharge", orderId=f"r-{of_user}-{user}", accountId=f"{of_user}-{user}", amount="500"
+            )
+    config["callbacks"] = [
+        {"url": "http://127.0.0.1:9/", "events": ["transfer"], "timeout_seconds": 5.0, "trust_env": False}
+    ]
+    reading = True
+
+    async def pay(who: Client, name: str) -> None:
+        for n in range(30):
+            payer, payee = users[n % 6], users[(n * 5 + 1) % 6]
+            first, second = ("a", "b") if n % 2 else ("b", "a")
+            order = {"fromaccountId": f"{first}-{payer}", "toaccountId": f"{second}-{payee}", "amount": "1"}
+            path = "/hold" if n % 7 == 0 else "/transfer"
+            assert (await send(who, path, orderId=f"{name}{n}", **order))[0] == 200
+
+    async def read(who: Client, user: str) -> None:
+        while reading:
+            page = await read_page(who, userId=user, pageSize="5")
+            assert page["total"] == page["unread"]
+
+    async with Server(create_app(config | {"port": 0})) if "mysql" in config else Nothing(client) as server:
+        other = ClientOf(server) if "mysql" in config else client
+        readers = [asyncio.ensure_future(read(who, user)) for who in (client, other) for user in users[:4]]
+        await asyncio.gather(*[pay(who, name) for who, name in zip((client, other) * 3, "abcdef", strict=True)])
+        reading = False
+        await asyncio.gather(*readers)
+        await until_dispatched(database)
+        rows = await read_inboxes(database)
+        if other is not client:
+            await other.close()
+    assert_exactly_once(rows, await rows_of(database, counter), 6 * 30, users)
+
+
+class Nothing:
+    """Embedded, one process has the file."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> Any:
+        return self._client.server
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+def assert_exactly_once(rows: Sequence[Any], counters: Sequence[Any], orders: int, users: Sequence[str]) -> None:
+    own = [row for row in rows if not row.team_id]
+    assert set(Counter((row.reader_id, row.message_type, row.source_id) for row in own).values()) == {1}
+    kinds = Counter(row.message_type for row in own)
+    assert kinds["transfer_out"] == kinds["transfer_in"] == orders - kinds["hold"]
+    counted = Counter((row.reader_id, row.team_id, row.message_type, row.own) for row in rows)
+    assert counted == {(c.reader_id, c.team_id, c.message_type, c.own): c.total for c in counters}
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for row in sorted(own, key=lambda row: row.id):
+        if row.message_type in ("recharge", "transfer_in", "transfer_out"):
+            body = json.loads(row.body)
+            numbers[body["accountId"]].append(body["entry"])
+    assert len(numbers) == 2 * len(users)
+    for found in numbers.values():
+        assert found == list(range(1, len(found) + 1))
