@@ -199,9 +199,10 @@ async def test_an_event_that_is_committed_on_the_new_server_is_delivered(
     commits: str, pair: Pair, config: Config, receiver: Receiving, aiohttp_client: Any
 ) -> None:
     endpoint = {"url": receiver.url, "events": sorted(CHANGE_TYPES), "timeout_seconds": 5.0, "trust_env": False}
-    listening: Any = {**config, "listener": {"enabled": True}, "callbacks": [endpoint]}
+    taking: Any = {**config, "callbacks": [endpoint]}
+    listening: Any = {**taking, "listener": {"enabled": True}}
     listener = await aiohttp_client(Server(create_app(listening)))
-    client = listener if commits == "the same process" else await aiohttp_client(Server(create_app(config)))
+    client = listener if commits == "the same process" else await aiohttp_client(Server(create_app(taking)))
     await open_users(client, "u1")
     await receiver.receiver.until_called(1)
     await eventually(lambda: pair.on_old("SELECT COUNT(*) FROM event") == 0)
