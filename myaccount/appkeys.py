@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .inbox.catch_up import CatchUp
     from .inbox.feed import MessageFeed
     from .inbox.page_queries import AskedPage, Page
+    from .inbox.reading import Marker
     from .journal.order_query import AskedOrder, OrderDescription
     from .journal.writer import Journal
     from .listener.live_notifications import LiveNotifications
@@ -41,6 +42,7 @@ database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Coalescer[str, UserAccounts]"]] = web.AppKey("account_queries")
 order_queries_key: Final[web.AppKey["Coalescer[AskedOrder, OrderDescription]"]] = web.AppKey("order_queries")
 page_queries_key: Final[web.AppKey["Coalescer[AskedPage, Page]"]] = web.AppKey("page_queries")
+marker_key: Final[web.AppKey["Marker"]] = web.AppKey("marker")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")
 catch_up_key: Final[web.AppKey["CatchUp"]] = web.AppKey("catch_up")

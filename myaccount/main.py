@@ -39,6 +39,7 @@ from .appkeys import (
     feed_key,
     health_key,
     journal_key,
+    marker_key,
     not_found_page_key,
     notifications_key,
     order_queries_key,
@@ -57,6 +58,7 @@ from .fast_path import setup_fast_path
 from .inbox.catch_up import CatchUp
 from .inbox.feed import MessageFeed
 from .inbox.page_queries import page_queries
+from .inbox.reading import Marker
 from .journal.order_query import order_queries
 from .journal.writer import Journal
 from .listener.hold_sweeper import HoldSweeper
@@ -168,6 +170,7 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         app[account_queries_key] = account_queries(database)
         app[order_queries_key] = order_queries(database)
         app[page_queries_key] = page_queries(database)
+        app[marker_key] = Marker(database)
         app[catch_up_key] = CatchUp(database)
         app[feed_key] = MessageFeed(database, app[catch_up_key])
         yield

@@ -5,12 +5,11 @@ from typing import Final, NamedTuple, cast
 from aiohttp import web
 
 from ..access.scopes import OWN
-from ..appkeys import catch_up_key, database_key, page_queries_key
+from ..appkeys import catch_up_key, marker_key, page_queries_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
 from ..inbox.page_queries import AskedPage
 from ..inbox.page_statements import Cursor, MessageFilter
 from ..inbox.queries import Message
-from ..inbox.reading import mark_all, mark_messages
 from ..inbox.wording import MESSAGE_TYPES, message_text
 from .common_fields import LANGUAGE, TEAM_ID, USER_ID
 from .field_kinds import FLAG, Kind, one_of, whole
@@ -133,14 +132,14 @@ async def mark_read(request: web.Request) -> dict[str, object]:
     user_id, nids, up_to, team_id = await MARK_MESSAGES.read(request)
     if (nids is None) == (up_to is None):
         raise InvalidRequest("Send either nids or upTo.", field="nids")
-    database = request.app[database_key]
     if nids is not None and team_id:
         raise InvalidRequest("Send teamId only with upTo. nids already name the messages.", field="teamId")
+    marker = request.app[marker_key]
     with user_as_seen(request, user_id) as reader_id, team_as_seen(request, team_id):
         if nids is not None:
-            return {"result": 1, "marked": await mark_messages(database, reader_id, nids)}
+            return {"result": 1, "marked": await marker.mark_messages(reader_id, nids)}
         await _catch_up(request, reader_id, team_id)
-        return {"result": 1, "marked": await mark_all(database, reader_id, team_id, up_to or 0)}
+        return {"result": 1, "marked": await marker.mark_all(reader_id, team_id, up_to or 0)}
 
 
 async def _page(request: web.Request, query: Query) -> bytes:

@@ -51,6 +51,9 @@ class Database:
         self.embedded = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time and does not queue those that wait; this lock does.
         self._writer_lock = asyncio.Lock() if self.embedded else nullcontext()
+        # Of those that write beside batches, only the one with this lock has a connection and waits for the writer
+        # lock. The others would keep connections from queries, and a batch would have to wait for all of them.
+        self._beside_batches = asyncio.Lock() if self.embedded else nullcontext()
         url = engine.url
         self.name = url.database or ""
         # For people: with the server's address, if it has one.
@@ -94,12 +97,13 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        async with engine.connect() as connection, self._writer_lock, connection.begin():
+        async with self._beside_batches, engine.connect() as connection, self._writer_lock, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def _driver_connection(self, engine: AsyncEngine) -> AsyncIterator[DriverConnection]:
-        async with engine.connect() as connection, self._writer_lock:
+        turn = nullcontext() if engine is self._batch_engine else self._beside_batches
+        async with turn, engine.connect() as connection, self._writer_lock:
             raw = await connection.get_raw_connection()
             try:
                 yield DriverConnection(raw.driver_connection, connection.info)

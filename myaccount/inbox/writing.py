@@ -1,11 +1,11 @@
 """Writing messages: each exactly once for a reader, with ids in commit order, and with correct counters."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import select, text, true, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.freshness import SKIPS_LOCKED
@@ -28,9 +28,9 @@ _ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = u
 _LOCK: Final = "SELECT COUNT(*), JSON_ARRAYAGG(user_id) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 # Even with the longest user ids, a statement fits into a max_allowed_packet of 64 KiB.
 READERS_AT_ONCE: Final = 300
-_COUNT_READ: Final = text(
-    "UPDATE folder SET unread = unread - :marked WHERE reader_id = :reader_id AND team_id = :team_id"
-    " AND message_type = :message_type AND own = :own"
+_COUNT_READ: Final = (
+    "UPDATE folder SET unread = unread - %s"
+    " WHERE reader_id = %s AND team_id = %s AND message_type = %s AND own = %s"
 )
 
 
@@ -117,23 +117,31 @@ async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection
 
     The caller has locked the inbox.
     """
+    if not ids:
+        return 0
+    query = (
+        "SELECT id, team_id, message_type, own FROM message"
+        f" WHERE id IN ({_listed(ids)}) AND reader_id = :reader_id AND unread = 1"
+    )
+    # In rows, not as one JSON array: with thousands of ids it could exceed a max_allowed_packet of 64 KiB. No two
+    # of these queries are the same, so Core does not keep them.
     found = await connection.execute(
-        select(message.c.id, message.c.team_id, message.c.message_type, message.c.own).where(
-            message.c.id.in_(ids), message.c.reader_id == reader_id, message.c.unread == true()
-        )
+        text(query), {"reader_id": reader_id}, execution_options={"compiled_cache": None}
     )
     rows = list(found)
     if rows:
-        marked = update(message).where(message.c.id.in_([row.id for row in rows]))
-        await connection.execute(marked.values(unread=False))
-        await connection.execute(
-            _COUNT_READ,
-            [
-                {"reader_id": reader_id, "team_id": team, "message_type": type_, "own": own, "marked": marked}
-                for (team, type_, own), marked in Counter((row[1], row[2], row[3]) for row in rows).items()
-            ],
+        marked = Counter((team_id, type_, own) for _, team_id, type_, own in rows)
+        await run_pipeline(
+            connection,
+            (f"UPDATE message SET unread = 0 WHERE id IN ({_listed(id_ for id_, *_ in rows)})", ()),
+            *[(_COUNT_READ, [count, reader_id, *part]) for part, count in sorted(marked.items())],
         )
     return len(rows)
+
+
+def _listed(ids: Iterable[int]) -> str:
+    """List the ids as SQL literals: thousands of parameters would hold up all other requests for milliseconds."""
+    return ",".join(map(str, ids))
 
 
 async def was_written(connection: AsyncConnection, team_id: str, message_type: str, source_id: str) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import database_key
 from myaccount.database import retries as retries_module
-from myaccount.database.database import Database
+from myaccount.database.database import SQLITE_CONNECTIONS, Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
@@ -22,7 +22,7 @@ from myaccount.ledger.state import Known, State
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section
+from ..conftest import Client, Section, eventually
 from ..helpers.actions import balance, first_row, open_users, send
 
 
@@ -168,6 +168,39 @@ class TestSQLite:
             free.set()
             await asyncio.gather(*writers)
             assert order_of_work == [0, 1, 2]
+
+    async def test_writers_that_wait_have_no_connection_and_a_batch_waits_only_for_the_one_that_writes(
+        self, database: Database
+    ) -> None:
+        order_of_work: list[str] = []
+        begun, free = asyncio.Event(), asyncio.Event()
+
+        async def write(name: str) -> None:
+            async def work(connection: AsyncConnection) -> None:
+                order_of_work.append(name)
+                begun.set()
+                await free.wait()
+
+            await database.write(work)
+
+        async def batch() -> None:
+            async def work(_: BatchConnection) -> None:
+                order_of_work.append("batch")
+
+            await run_batch(database, work)
+
+        await database.open_batch_connection()
+        first = asyncio.create_task(write("first"))
+        await begun.wait()
+        waiting = [asyncio.create_task(write(f"waits {number}")) for number in range(SQLITE_CONNECTIONS)]
+        # They wait by then: a read waits for the database's thread, and they for nothing before.
+        for _ in range(3):
+            assert await database.read(lambda connection: connection.scalar(select(1))) == 1
+        waiting.append(asyncio.create_task(batch()))
+        await eventually(lambda: database.connections()[0] == 2)
+        free.set()
+        await asyncio.gather(first, *waiting)
+        assert order_of_work[:2] == ["first", "batch"]
 
     async def test_a_file_locked_by_another_program_is_a_503_until_it_is_released(
         self, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch

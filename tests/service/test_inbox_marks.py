@@ -1,21 +1,23 @@
 """Marking messages as read, also while others read or mark the same inbox, on both backends."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox import page_queries
 from myaccount.inbox import reading as messages_module
-from myaccount.inbox.reading import mark_all, mark_messages
+from myaccount.inbox.reading import MARKS_AT_ONCE, Marker
 from myaccount.model.inbox import message
 
-from ..conftest import Client, Section
+from ..conftest import Client, Section, eventually
 from ..helpers.actions import send
-from ..helpers.inboxes import TYPES, add_users, mark, mixed_inbox, new_message, nids, read_page, write
+from ..helpers.inboxes import TYPES, add_users, mark, mixed_inbox, new_message, nids, read_page, rows_of, write
 
 
 async def test_messages_are_marked_once_and_those_of_another_reader_never(
@@ -88,7 +90,7 @@ async def test_a_page_shows_one_moment_also_if_messages_are_marked_while_it_is_r
     async def interrupted(*statements: Any) -> list[list[Any]]:
         if not marked:
             marked.extend(row["NID"] for row in before["result"])
-            assert await mark_messages(database, "u1", marked) == 4
+            assert await Marker(database).mark_messages("u1", marked) == 4
         return await run_pipeline(*statements)
 
     with monkeypatch.context() as patch:
@@ -100,6 +102,87 @@ async def test_a_page_shows_one_moment_also_if_messages_are_marked_while_it_is_r
     assert (after["unread"], [row["READ"] for row in after["result"]]) == (4, [False] * 4)
     rest = await nids(client, userId="u1", before=before["before"])
     assert {*marked, *rest} == {row["NID"] for row in [*before["result"], *after["result"]]}
+
+
+class Writes:
+    """Holds the transactions of a database back until `free` is set, and counts them."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._write = database.write
+        self.free = asyncio.Event()
+        self.begun = self.under_way = self.most = 0
+        monkeypatch.setattr(database, "write", self.write)
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        self.begun += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await self.free.wait()
+        try:
+            return await self._write(work)
+        finally:
+            self.under_way -= 1
+
+
+async def test_marks_of_one_inbox_wait_for_each_other_and_not_for_other_inboxes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_users(database, "u1", "u2")
+    await write(database, *[new_message(user, f"{user}{n}") for n in range(4) for user in ("u1", "u2")])
+    mine = [row.id for row in await rows_of(database, message) if row.reader_id == "u1"]
+    marker, writes = Marker(database), Writes(database, monkeypatch)
+    marks = [
+        asyncio.create_task(marker.mark_messages("u1", mine[:1])),
+        *[asyncio.create_task(marker.mark_all("u1", "", mine[-1])) for _ in range(3)],
+    ]
+    await eventually(lambda: writes.begun == 1)
+    other = asyncio.create_task(marker.mark_all("u2", "", mine[-1] + 1))
+    await eventually(lambda: writes.begun == 2)
+    # Each of those that wait would have begun by now.
+    for _ in range(3):
+        await rows_of(database, message)
+    assert writes.begun == 2
+    writes.free.set()
+    assert await other == 4
+    assert sorted(await asyncio.gather(*marks)) == [0, 0, 1, 3]
+    assert not marker._inbox_turns._turns
+
+
+async def test_marks_of_many_inboxes_leave_connections_to_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"u{n}" for n in range(3 * MARKS_AT_ONCE)]
+    await add_users(database, *users)
+    await write(database, *[new_message(user, user) for user in users])
+    marker, writes = Marker(database), Writes(database, monkeypatch)
+    marks = [asyncio.create_task(marker.mark_all(user, "", 2**62)) for user in users]
+    await eventually(lambda: writes.begun == MARKS_AT_ONCE)
+    for _ in range(3):
+        await rows_of(database, message)
+    writes.free.set()
+    assert await asyncio.gather(*marks) == [1] * len(users)
+    assert writes.most == MARKS_AT_ONCE
+
+
+async def test_a_large_inbox_is_marked_in_parts_and_pauses_in_between(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages_module, "MARK_LIMIT", 3)
+    await add_users(database, "u1", "u2")
+    await write(database, *[new_message("u1", n) for n in range(7)], new_message("u2", "other"))
+    marker, writes = Marker(database), Writes(database, monkeypatch)
+    writes.free.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(messages_module, "PAUSE_FACTOR", 10**9)
+        paused = asyncio.create_task(marker.mark_all("u1", "", 2**62))
+        await eventually(lambda: writes.begun == 1 and not writes.under_way)
+        # Others work meanwhile.
+        assert await marker.mark_all("u2", "", 2**62) == 1
+        assert writes.begun == 2
+        assert sum(row.unread for row in await rows_of(database, message)) == 4
+        paused.cancel()
+    assert await marker.mark_all("u1", "", 2**62) == 4
+    assert writes.begun == 4
 
 
 class TestMariaDB:
@@ -118,7 +201,7 @@ class TestMariaDB:
         (newest,) = await nids(client, userId="u1", pageSize="1")
 
         async def mark_and_look() -> tuple[int, int]:
-            marked = await mark_all(database, "u1", "", newest)
+            marked = await Marker(database).mark_all("u1", "", newest)
             return marked, (await read_page(client, userId="u1"))["unread"]
 
         done = await asyncio.gather(*[mark_and_look() for _ in range(3)])

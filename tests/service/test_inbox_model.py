@@ -17,7 +17,7 @@ from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox import page_queries, page_statements
 from myaccount.inbox.page_queries import AskedPage
 from myaccount.inbox.page_statements import Cursor, InboxCounter, MessageFilter, Slice, select_slice
-from myaccount.inbox.reading import mark_all, mark_messages
+from myaccount.inbox.reading import Marker
 from myaccount.inbox.writing import write_messages
 from myaccount.model.inbox import counter, message
 
@@ -104,7 +104,7 @@ class TestModel:
     async def test_an_inbox_is_read_and_counted_as_a_sorted_list(
         self, database: Database, done: list[Batch | MarkSome | MarkAll], asked: list[Question]
     ) -> None:
-        name = f"{next(numbers)}-"
+        marker, name = Marker(database), f"{next(numbers)}-"
         await add_users(database, *[f"{name}{reader}" for reader in "abc"])
         for team in "xy":
             await add_team(database, f"{name}{team}", *[f"{name}{reader}" for reader in "abc"])
@@ -134,11 +134,11 @@ class TestModel:
                 reader = f"{name}{step.reader}"
                 if isinstance(step, MarkSome):
                     hit = {p for p in unread & step.places if kept[p].reader == reader}
-                    marked = await mark_messages(database, reader, [id_at(p) for p in step.places])
+                    marked = await marker.mark_messages(reader, [id_at(p) for p in step.places])
                 else:
                     team = step.team and f"{name}{step.team}"
                     hit = {p for p in unread if p <= step.up_to and kept[p][:2] == (reader, team)}
-                    marked = await mark_all(database, reader, team, id_at(step.up_to))
+                    marked = await marker.mark_all(reader, team, id_at(step.up_to))
                 assert marked == len(hit)
                 unread -= hit
 
