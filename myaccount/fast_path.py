@@ -157,6 +157,10 @@ class _Order:
         peer = self._connection.peername
         return peer if peer is None or isinstance(peer, str) else str(peer[0])
 
+    @property
+    def secure(self) -> bool:
+        return self._connection.ssl_context is not None
+
     def done(self) -> bool:
         return self._is_settled or self._connection.gave_up
 

@@ -85,6 +85,8 @@ async def complete_headers(request: web.BaseRequest, response: web.StreamRespons
 
 def add_safe_headers(headers: CIMultiDict[str]) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
+    # To other sites' pages even the status is an error, also over plain HTTP, where browsers do not name the site.
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
     # aiohttp-sse sets no-cache, which still allows caches to store a copy.
     if headers.get(hdrs.CACHE_CONTROL, "no-cache") == "no-cache":
         headers[hdrs.CACHE_CONTROL] = "no-store"

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from multidict import istr
 
+from ..appkeys import scopes_key
 from ..errors import CrossSite, UnknownHost
 from ..middlewares import Handler, Reply
 from ..problems import DETAIL_BY_CODE
@@ -30,6 +31,8 @@ SAFE_METHODS: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTION
 OWN_SITES: Final = frozenset(("same-origin", "none"))
 # Clients use few names. Others must not fill the memory.
 REMEMBERED_HOSTS: Final = 256
+# More than a chain of proxies needs. Each name costs much more than its characters.
+FORWARDED_HOSTS_LIMIT: Final = 8
 
 _SEC_FETCH_SITE: Final = istr("Sec-Fetch-Site")
 
@@ -41,6 +44,9 @@ def guard(config: Config) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> Reply:
         check(request)
+        # Another site may have links to pages. A reply with data would tell it by its status what there is.
+        if _has_data(request) and _is_of_other_site(request):
+            raise CrossSite(DETAIL_BY_CODE[CrossSite.code])
         return await handler(request)
 
     # aiohttp's types allow only handlers that return responses.
@@ -66,25 +72,38 @@ def guard_check(config: Config) -> Callable[[Head], None]:
         return any_name or host in named or (by_loopback and is_local(host))
 
     def is_known(request: Head, hosts: list[str]) -> bool:
-        if not all(known(host, by_loopback=True) for host in hosts):
+        if not hosts or not all(known(host, by_loopback=True) for host in hosts):
             return False
         # Clients of a proxy are on other machines, for which the service's own address is no name of it.
         if any_name or not was_forwarded(request) or proxies.is_client_local(request):
             return True
         return any(known(host, by_loopback=False) for host in hosts)
 
+    def is_cross_site(request: Head, hosts: list[str]) -> bool:
+        if _is_of_other_site(request):
+            return True
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:
+            return False
+        # An origin of `null` has no host.
+        scheme, _, host = origin.partition("://")
+        if host not in hosts:
+            return True
+        # With Sec-Fetch-Site the browser has compared the scheme, which proxies with TLS often do not tell.
+        return _SEC_FETCH_SITE not in request.headers and scheme != proxies.scheme(request)
+
     def check(request: Head) -> None:
         hosts = _hosts(request)
         if not is_known(request, hosts) and request.rel_url.raw_path not in OPEN_PATHS:
             raise UnknownHost(DETAIL_BY_CODE[UnknownHost.code])
-        if request.method not in SAFE_METHODS and _is_cross_site(request, hosts):
+        if request.method not in SAFE_METHODS and is_cross_site(request, hosts):
             raise CrossSite(DETAIL_BY_CODE[CrossSite.code])
 
     return check
 
 
 def _hosts(request: Head) -> list[str]:
-    """Return each name, with its port, by which the request says that it reaches the service.
+    """Return each name, with its port, by which the request says that it reaches the service: none if too many.
 
     A proxy that replaces Host usually tells the original. The target of a request may name a host as well.
     """
@@ -93,17 +112,21 @@ def _hosts(request: Head) -> list[str]:
     hosts = [headers.get(hdrs.HOST, "")]
     if hdrs.X_FORWARDED_HOST in headers:
         forwarded = ",".join(headers.getall(hdrs.X_FORWARDED_HOST))
-        hosts += [host.strip() for host in forwarded.split(",")]
+        if forwarded.count(",") >= FORWARDED_HOSTS_LIMIT:
+            return []
+        hosts += [host.strip(" \t") for host in forwarded.split(",")]
     target = request.raw_path
     if not target.startswith(("/", "*")):
         hosts.append(target.partition("://")[2].partition("/")[0])
     return hosts
 
 
-def _is_cross_site(request: Head, hosts: list[str]) -> bool:
-    headers = request.headers
-    if headers.get(_SEC_FETCH_SITE, "none") not in OWN_SITES:
-        return True
-    origin = headers.get(hdrs.ORIGIN)
-    # Not the scheme: it is another one behind a proxy with TLS. An origin of `null` has no host.
-    return origin is not None and origin.partition("://")[2] not in hosts
+def _is_of_other_site(request: Head | web.Request) -> bool:
+    """Whether the browser says that another site caused the request."""
+    return request.headers.get(_SEC_FETCH_SITE, "none") not in OWN_SITES
+
+
+def _has_data(request: web.Request) -> bool:
+    """Whether the route wants a scope: pages, files and health want none."""
+    resource = request.match_info.route.resource
+    return resource is not None and bool(request.app[scopes_key][resource])

@@ -19,6 +19,8 @@ _FORWARDING: Final = (
     hdrs.VIA,
     istr("X-Real-IP"),
 )
+# More than stand in a row. Each address costs much more than its characters.
+PROXIES_LIMIT: Final = 16
 
 
 class Head(Protocol):
@@ -34,6 +36,8 @@ class Head(Protocol):
     def headers(self) -> CIMultiDictProxy[str]: ...
     @property
     def remote(self) -> str | None: ...
+    @property
+    def secure(self) -> bool: ...
 
 
 def was_forwarded(request: Head) -> bool:
@@ -56,8 +60,8 @@ class Proxies:
         if self._trusts(client):
             forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
             # Each proxy appends the address that it sees. What stands before may be the client's invention.
-            for text in reversed(forwarded.split(",")):
-                address = _address(text.strip())
+            for text in reversed(forwarded.rsplit(",", PROXIES_LIMIT)[-PROXIES_LIMIT:]):
+                address = _address(text.strip(" \t"))
                 if address is None:
                     break
                 client = address
@@ -71,7 +75,11 @@ class Proxies:
             return False
         return is_loopback(self.client_address(request))
 
-    def is_https(self, request: web.Request) -> bool:
+    def scheme(self, request: Head) -> str:
+        """Return the scheme of the address that the client uses, as far as a trusted proxy says so."""
+        return "https" if self.is_https(request) else "http"
+
+    def is_https(self, request: Head) -> bool:
         """Whether the client uses TLS, as far as a trusted proxy says so."""
         if request.secure:
             return True

@@ -154,11 +154,22 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
 
 async def querorder(request: web.Request) -> dict[str, object]:
     order_id = await QUERY_ORDER.read(request)
-    asked = AskedOrder(order_id, caller_of(request).only_user)
+    only_user = caller_of(request).only_user
+    asked = AskedOrder(order_id, only_user)
     order = await request.app[order_queries_key].fetch(asked)
     if order is None:
         raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
-    return _row(order)
+    return _row(order) if only_user is None else _row_for_user(order, only_user)
+
+
+def _row_for_user(order: OrderDescription, user_id: str) -> dict[str, object]:
+    """Return the row without what is the shop's or the other party's own.
+
+    Who made an order is a key or an operator, and a bulk has orders of others. A payee must not learn why the
+    payer could not pay.
+    """
+    row = _row(order) | {"BULK_ID": None, "MADE_BY": None}
+    return row if order.actor == user_id else row | {"REASON": None}
 
 
 def _row(order: OrderDescription) -> dict[str, object]:

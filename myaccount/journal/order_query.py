@@ -70,6 +70,11 @@ class OrderDescription(NamedTuple):
     # None for other orders, and for a declined hold.
     hold: HoldDescription | None
 
+    @property
+    def actor(self) -> str | None:
+        """The user who pays or, if the money comes from outside, is paid. A decline is told to that user alone."""
+        return self.to_user_id if self.from_user_id is None else self.from_user_id
+
     def is_of(self, user_id: str) -> bool:
         """Whether the user pays or is paid."""
         return user_id in (self.from_user_id, self.to_user_id)

@@ -195,8 +195,10 @@ async def test_nginx_passes_on_the_name_and_port_that_the_client_used(
     nginx = await asyncio.to_thread(nginx_before, port_of(service))
     for headers, code in (
         ({"Host": "pay.example.com"}, "user_not_found"),
-        ({"Host": "pay.example.com:8443", "Origin": "https://pay.example.com:8443"}, "user_not_found"),
-        ({"Host": "pay.example.com:8443", "Origin": "https://pay.example.com"}, "cross_site"),
+        ({"Host": "pay.example.com:8443", "Origin": "http://pay.example.com:8443"}, "user_not_found"),
+        ({"Host": "pay.example.com:8443", "Origin": "http://pay.example.com"}, "cross_site"),
+        # What a client invents is not passed on.
+        ({"Host": "pay.example.com", "X-Forwarded-Host": "evil.test"}, "user_not_found"),
         ({"Host": "pay.example.com", "Sec-Fetch-Site": "cross-site"}, "cross_site"),
         ({"Host": "other.example.com"}, "unknown_host"),
         # This service trusts no proxy, so nobody knows on which machine the client is.

@@ -70,7 +70,7 @@ def test_the_ten_minutes_end_with_a_key_and_tls(
     plain = f"http://127.0.0.1:{nginx.plain_port}/recharge"
     head = run(f"curl -sS -D - -o /dev/null -H @key.txt -d 'orderId=r3&userId=u1&amount=1' {plain}")
     assert head.startswith("HTTP/1.1 301")
-    assert "Location: https://127.0.0.1/recharge" in head
+    assert "Location: https://pay.example.com/recharge" in head
     ask = STEPS[STEPS.index("pay() {") :].partition("\n")[0]
     asked = f"{ask}\npay -H @key.txt -d orderId=r3 https://pay.example.com/querorder"
     assert '"code": "order_not_found"' in run(asked)

@@ -164,6 +164,24 @@ async def test_the_name_that_a_proxy_forwards_must_be_known_too(
     assert (await _ask(client, "GET / HTTP/1.1", "Host: 127.0.0.1", *fields)).status == status
 
 
+@pytest.mark.parametrize("access", ["open", "keys"])
+async def test_a_request_that_names_more_hosts_than_proxies_stand_in_a_row_is_refused(
+    config: Config, access: str
+) -> None:
+    async with Server(create_app({**config, "access": access})) as server, ClientOf(server) as client:
+        for names, is_refused in (
+            (["pay.example.com"] * 8, False),
+            (["pay.example.com"] * 9, True),
+            ([",".join(["pay.example.com"] * 4)] * 2, False),
+            ([",".join(["pay.example.com"] * 3)] * 3, True),
+            (["," * 8000] * 100, True),
+        ):
+            fields = [f"X-Forwarded-Host: {name}" for name in names]
+            reply = await _recharge(client, "r1", *fields, host="pay.example.com")
+            assert (reply.code == "unknown_host") is is_refused, (len(names), names[0][:50])
+            assert (await _ask(client, "GET /healthz HTTP/1.1", "Host: localhost", *fields)).status == 200
+
+
 FORWARDED = (
     "X-Forwarded-For: 203.0.113.5", "X-Real-IP: 203.0.113.5", "Via: 1.1 proxy", "X-Forwarded-Proto: https",
     "X-Forwarded-Host: localhost", "Forwarded: for=203.0.113.5;host=pay.example.com",
@@ -234,8 +252,9 @@ async def test_a_post_of_another_origin_changes_nothing(alice: Client, origin: s
 @pytest.mark.parametrize(
     "fields",
     [(), ("Sec-Fetch-Site: same-origin",), ("Sec-Fetch-Site: none",), ("Origin: http://127.0.0.1:8080",),
+     # Behind a proxy with TLS that does not say so.
      ("Origin: https://127.0.0.1:8080", "Sec-Fetch-Site: same-origin"),
-     ("Origin: https://pay.example.com", "X-Forwarded-Host: pay.example.com")],
+     ("Origin: http://pay.example.com", "X-Forwarded-Host: pay.example.com")],
 )  # fmt: skip
 async def test_the_service_s_own_pages_and_clients_that_are_no_browsers_may_post(
     client: Client, fields: tuple[str, ...]
@@ -243,6 +262,24 @@ async def test_the_service_s_own_pages_and_clients_that_are_no_browsers_may_post
     await open_users(client, "u1")
     assert (await _recharge(client, "r1", *fields, host="127.0.0.1:8080")).status == 200
     assert await balance(client, "u1") == "1.00"
+
+
+@pytest.mark.parametrize("own", ["http", "https"])
+async def test_without_sec_fetch_site_the_origin_must_have_the_scheme_that_the_client_uses(
+    config: Config, own: str
+) -> None:
+    config = {**config, "trusted_proxies": ["127.0.0.1"]}
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        for scheme in ("http", "https", "HTTPS", "evil", ""):
+            fields = (f"X-Forwarded-Proto: {own}", f"Origin: {scheme}://pay.example.com")
+            code = (await _recharge(client, "r1", *fields, host="pay.example.com")).code
+            assert code == ("user_not_found" if scheme == own else "cross_site"), scheme
+
+
+async def test_a_proxy_that_is_not_trusted_does_not_change_the_scheme(client: Client) -> None:
+    for scheme, code in (("https", "cross_site"), ("http", "user_not_found")):
+        fields = ("X-Forwarded-Proto: https", f"Origin: {scheme}://pay.example.com")
+        assert (await _recharge(client, "r1", *fields, host="pay.example.com")).code == code
 
 
 async def test_a_page_behind_a_proxy_with_tls_may_post(client: Client) -> None:

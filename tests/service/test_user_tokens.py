@@ -90,6 +90,45 @@ async def test_a_user_reads_what_is_the_users_own(shop: Client) -> None:
         assert (await post(app, "/querorder", orderId="t1")).body["TO_USER_ID"] == "u2"
 
 
+async def test_a_user_learns_neither_who_made_an_order_nor_what_concerns_the_other_party(shop: Client) -> None:
+    await post(shop, "/freeze", accountId="a-u3", frozen="all", reason="r")
+    for order_id, payer, payee, reason in (
+        ("poor", "u2", "u1", "insufficient_funds"),
+        ("frozen", "u3", "u1", "account_frozen"),
+        ("own", "u1", "u2", "insufficient_funds"),
+    ):
+        order = {"type": "transfer", "orderId": order_id, "fromuserId": payer, "touserId": payee, "amount": 500}
+        assert (await post(shop, "/bulk", bulkId=f"b-{order_id}", orders=[order])).status == 200
+        seen = (await post(shop, "/querorder", orderId=order_id)).body
+        assert (seen["REASON"], seen["BULK_ID"]) == (reason, f"b-{order_id}")
+        assert seen["MADE_BY"]
+        for user in (payer, payee):
+            async with client_with(shop, await _token(shop, user)) as app:
+                answer = (await post(app, "/querorder", orderId=order_id)).body
+            shown = reason if user == payer else None
+            assert answer == seen | {"MADE_BY": None, "BULK_ID": None, "REASON": shown}
+    # Nobody pays the first, so it is the payee's own.
+    refused = await post(shop, "/recharge", orderId="r2", userId="u3", amount="1")
+    assert refused.code == "account_frozen"
+    async with client_with(shop, await _token(shop, "u3")) as app:
+        assert (await post(app, "/querorder", orderId="r2")).body["REASON"] == "account_frozen"
+
+
+async def test_a_decline_is_told_to_the_payer_alone(shop: Client) -> None:
+    declined = await post(shop, "/transfer", orderId="poor", fromuserId="u2", touserId="u1", amount="500")
+    assert declined.code == "insufficient_funds"
+
+    async def types(user: str) -> list[str]:
+        async with client_with(shop, await _token(shop, user)) as app:
+            return [row["MESSAGE_TYPE"] for row in (await post(app, "/messages", userId=user)).body["result"]]
+
+    async def is_told() -> bool:
+        return "decline" in await types("u2")
+
+    await eventually(is_told)
+    assert "decline" not in await types("u1")
+
+
 async def test_a_team_of_others_is_answered_like_one_that_is_not_there(shop: Client) -> None:
     for team, member in (("own", "u3"), ("others", "u1"), ("left", "u3")):
         assert (await post(shop, "/team", teamId=team, teamName="T", add=[member])).code == "done"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiohttp import web
@@ -19,6 +20,10 @@ from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from myaccount import middlewares
+from myaccount.access.authorisation import _find_caller
+from myaccount.access.guard import guard_check
+from myaccount.access.proxies import Proxies
+from myaccount.appkeys import authenticator_key, proxies_key, sessions_key
 from myaccount.controller import (
     account_settings,
     accounts,
@@ -35,10 +40,11 @@ from myaccount.controller import (
 )
 from myaccount.controller.body import read_query
 from myaccount.controller.characters import check_id, check_name, check_text
-from myaccount.errors import InvalidRequest
+from myaccount.errors import CrossSite, InvalidRequest, UnknownHost
 from myaccount.ledger import money
 from myaccount.protocol import shortened
 from myaccount.routes import setup_routes
+from myaccount.settings.schema import CONFIGURATION
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -105,6 +111,11 @@ async def _request(sent: str, content_type: str) -> web.Request:
     payload.feed_eof()
     headers = {"Content-Type": content_type}
     return make_mocked_request("POST", "/", headers=headers, payload=payload)
+
+
+def _loopback() -> Mock:
+    """A connection from this machine."""
+    return Mock(get_extra_info=lambda name, default=None: ("127.0.0.1", 1) if name == "peername" else default)
 
 
 def _filled(size: int, one: str, *, between: str = "", before: str = "", after: str = "") -> str:
@@ -200,6 +211,25 @@ PATHS: dict[str, Filler] = {
 }
 
 
+LISTED: dict[str, tuple[str, Filler]] = {
+    "cookies of one letter": ("Cookie", lambda size: _filled(size, "a", between=";")),
+    "cookies": ("Cookie", lambda size: _filled(size, "a=b", between="; ")),
+    "separators of cookies": ("Cookie", lambda size: ";" * size),
+    "spaces in cookies": ("Cookie", lambda size: "a=b" + " " * size + ";"),
+    "sessions": ("Cookie", lambda size: _filled(size, "myaccount=", between=";")),
+    "a quoted cookie": ("Cookie", lambda size: _filled(size, "\\101", before='a="', after='"')),
+    "forwarded names": ("X-Forwarded-Host", lambda size: _filled(size, "a#", between=",")),
+    "forwarded addresses": ("X-Forwarded-Host", lambda size: ",".join(f"[::{n:x}]" for n in range(size // 8))),
+    "separators of names": ("X-Forwarded-Host", lambda size: "," * size),
+    "proxies": ("X-Forwarded-For", lambda size: _filled(size, "127.0.0.1", between=",")),
+    "a long host": ("Host", lambda size: "a" * size),
+    "a long address": ("Host", lambda size: "[" + ":" * size + "]"),
+    "an origin": ("Origin", lambda size: "://" * (size // 3)),
+    "a key": ("Authorization", lambda size: "Bearer mak_" + "a" * size),
+    "schemes": ("X-Forwarded-Proto", lambda size: _filled(size, "https", between=",")),
+}
+
+
 async def _read(form: operation.Operation[Any], request: web.Request) -> None:
     with suppress(InvalidRequest, web.HTTPException):
         await form.read(request)
@@ -243,6 +273,31 @@ async def test_the_cost_of_a_query_is_linear(name: str) -> None:
             await _read(messages.LIST_MESSAGES, request)
         counts.append(work.count)
     assert _grows_with_the_input(counts), counts
+
+
+@pytest.mark.parametrize("access", ["open", "keys"])
+@pytest.mark.parametrize("name", LISTED)
+async def test_the_cost_of_who_asks_is_linear_and_small(name: str, access: str) -> None:
+    field, filler = LISTED[name]
+    config = CONFIGURATION.check({"access": access, "trusted_proxies": ["127.0.0.1"]})
+    app = web.Application()
+    app[proxies_key] = Proxies(config["trusted_proxies"])
+    nobody: Any = AsyncMock(**{"find.return_value": None, "owner_of_token.return_value": None})
+    app[sessions_key] = app[authenticator_key] = nobody
+    check = guard_check(config)
+    counts = []
+    for size in HEAD_SIZES:
+        headers = {"Host": "localhost", "X-Forwarded-For": "127.0.0.1", field: filler(size)}
+        request = make_mocked_request("POST", "/audit", headers, app=app, transport=_loopback())
+        with Work() as work:
+            with suppress(UnknownHost, CrossSite):
+                check(request)
+            await _find_caller(request)
+            app[proxies_key].client_address(request)
+        counts.append(work.count)
+    assert _grows_with_the_input(counts), counts
+    # A list of many short parts must not cost much for each.
+    assert counts[-1] < 7 * HEAD_SIZES[-1], counts
 
 
 @pytest.mark.parametrize("name", PATHS)
