@@ -102,6 +102,8 @@ async def test_a_script_of_another_site_changes_and_reads_nothing(
     for options in ({"headers": FORM}, {"headers": {"Content-Type": "application/json"}}, {"mode": "no-cors"}):
         await page.evaluate(FETCH, [f"{address}/withdraw", {"method": "POST", "body": WITHDRAWAL, **options}])
     came = [" ".join(record.getMessage().split()[:3]) for record in caplog.records]
+    # The service's own request about the opening may come at any time.
+    came = [line for line in came if "/opeacclistentest" not in line]
     assert came == ["POST /withdraw 403", "OPTIONS /withdraw 405", "POST /withdraw 403"]
     for target in ("/", "/messages?userId=u1", "/healthz"):
         assert "Failed to fetch" in await page.evaluate(FETCH, [f"{address}{target}", {}])
