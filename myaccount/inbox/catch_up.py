@@ -17,7 +17,7 @@ from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..observability.metrics import MESSAGES
 from .entry_messages import EntryMessage, find_entry_messages
-from .marks import FOUND_LIMIT, Behind, found_behind, of_users, set_marks
+from .marks import FOUND_LIMIT, Behind, found_behind, of_users, set_marks, users_behind
 from .writing import insert_messages, lock_inboxes
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
@@ -93,8 +93,8 @@ class CatchUp:
         """Catch up the inboxes, but for those that another transaction has locked: return these."""
 
         async def find(connection: AsyncConnection) -> set[str]:
-            answers = await run_pipeline(connection, *of_users(connection, reader_ids))
-            return {account.user_id for account in found_behind(answers)}
+            answers = await run_pipeline(connection, *users_behind(connection, reader_ids))
+            return {user_id for answer in answers for (user_id,) in answer}
 
         # Nearly always none is behind, and a query is all.
         behind = await self._database.read(find)

@@ -11,12 +11,15 @@ from ..database.statements import Bound, insert_rows, placeholders
 # How many ids one query has, and how many accounts it finds, so that neither query nor reply exceeds a
 # max_allowed_packet of 64 KiB.
 FOUND_LIMIT: Final = 100
+_BEHIND: Final = (
+    " FROM account LEFT JOIN inbox_mark ON inbox_mark.account = account.id"
+    " WHERE {column} IN ({ids}) AND last_entry > COALESCE(number, -1)"
+)
 _FIND: Final = (
     "{select} FROM (SELECT account.id, account_id, user_id, currency, COALESCE(number, -1) AS mark, last_entry"
-    " FROM account LEFT JOIN inbox_mark ON inbox_mark.account = account.id"
-    " WHERE {column} IN ({ids}) AND last_entry > COALESCE(number, -1) ORDER BY {column}, account.id"
-    " LIMIT {limit}) AS behind"
+    f"{_BEHIND} ORDER BY {{column}}, account.id LIMIT {FOUND_LIMIT}) AS behind"
 )
+_FIND_USERS: Final = f"{{select}} FROM (SELECT DISTINCT user_id{_BEHIND}) AS behind"
 _SET: Final = "INSERT INTO inbox_mark (account, number)"
 _AGAIN_ON_SQLITE: Final = "ON CONFLICT (account) DO UPDATE SET number = excluded.number"
 _AGAIN: Final = "ON DUPLICATE KEY UPDATE number = VALUES(number)"
@@ -36,17 +39,22 @@ class Behind(NamedTuple):
     last: int
 
 
+def users_behind(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+    """Return the queries of all those of the users whose inboxes are behind, however many accounts they have."""
+    return _queries(_FIND_USERS, select_rows(connection, "user_id"), "user_id", user_ids)
+
+
 def of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
     """Return the queries of accounts of the users whose inboxes are behind, user by user.
 
     If there are very many they are not all of them, but at least FOUND_LIMIT.
     """
-    return _queries(connection, "user_id", user_ids)
+    return _queries(_FIND, _select_behind(connection), "user_id", user_ids)
 
 
 def of_accounts(connection: AsyncConnection, account_ids: Collection[str]) -> list[Bound]:
     """Return the queries of those of the accounts whose users' inboxes are behind."""
-    return _queries(connection, "account_id", account_ids)
+    return _queries(_FIND, _select_behind(connection), "account_id", account_ids)
 
 
 def found_behind(answers: Iterable[list[Any]]) -> list[Behind]:
@@ -60,11 +68,11 @@ def set_marks(connection: AsyncConnection, marks: Mapping[int, int]) -> list[Bou
     return insert_rows(_SET, rows, _AGAIN_ON_SQLITE if is_sqlite(connection) else _AGAIN)
 
 
-def _queries(connection: AsyncConnection, column: str, ids: Collection[str]) -> list[Bound]:
-    select = select_rows(connection, "user_id, id, account_id, currency, mark, last_entry")
+def _select_behind(connection: AsyncConnection) -> str:
+    return select_rows(connection, "user_id, id, account_id, currency, mark, last_entry")
+
+
+def _queries(query: str, select: str, column: str, ids: Collection[str]) -> list[Bound]:
     ordered = sorted(ids)
     parts = [ordered[start : start + FOUND_LIMIT] for start in range(0, len(ordered), FOUND_LIMIT)]
-    return [
-        (_FIND.format(select=select, column=column, ids=placeholders(part), limit=FOUND_LIMIT), part)
-        for part in parts
-    ]
+    return [(query.format(select=select, column=column, ids=placeholders(part)), part) for part in parts]

@@ -13,12 +13,14 @@ from myaccount.appkeys import database_key
 from myaccount.database.database import Database
 from myaccount.inbox import catch_up as catch_up_module
 from myaccount.inbox.catch_up import CatchUp
+from myaccount.inbox.marks import FOUND_LIMIT
 from myaccount.inbox.recipients import messages_to_users
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import CATCH_UP_ENTRIES, CHANGE_TYPES, DECLINE, Change
 from myaccount.ledger.commands import Command
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Recharge, Transfer
+from myaccount.ledger.references import AccountId
 from myaccount.main import create_app
 from myaccount.model.inbox import counter, inbox_mark
 from myaccount.model.ledger import account
@@ -29,6 +31,7 @@ from ..conftest import Client, ClientOf, Section, Server, eventually
 from ..helpers.actions import open_users, send, transfer
 from ..helpers.holding import Holding
 from ..helpers.inboxes import Row, add_team, post_json, read_inboxes, read_page, rows_of, until_dispatched
+from ..helpers.journals import addition
 from ..helpers.statements import statements_by_request
 
 ONE = Amount(1)
@@ -256,6 +259,20 @@ async def test_an_inbox_that_is_not_behind_costs_one_query_for_many_readers(
     monkeypatch.setattr(database, "write", write)
     await asyncio.gather(*[catch_up.inbox(f"u{n % 3 + 1}") for n in range(30)])
     assert reads <= 2
+
+
+async def test_each_of_many_readers_is_caught_up_however_many_accounts_they_have(unheard: Client) -> None:
+    """Together more than one query finds, and one of them alone has more than that."""
+    users = [f"u{n}" for n in range(40)]
+    await open_users(unheard, *users)
+    database = unheard.app[database_key]
+    owners = [*users * 2, *["u0"] * FOUND_LIMIT]
+    additions = [addition(user, f"b{n}") for n, user in enumerate(owners)]
+    await _submit(database, additions)
+    await read_inboxes(database)
+    await _submit(database, [Recharge(f"r{n}", AccountId(a.account_id), ONE) for n, a in enumerate(additions)])
+    pages = await asyncio.gather(*[read_page(unheard, userId=user, messageType="recharge") for user in users])
+    assert [page["total"] for page in pages] == [owners.count(user) for user in users]
 
 
 @pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
