@@ -50,26 +50,22 @@ class _Decision(NamedTuple):
     state: State
     refused: bool
 
-    async def commit(self, batch: BatchConnection) -> "_Committed":
+    async def commit(self, batch: BatchConnection, readers: set[str]) -> "_Committed":
+        """Write it; add to `readers`, before that, the users whose inboxes get messages from new entries."""
+        if self.state.new_entries:
+            changed = self.state.changed_accounts.values()
+            readers.update(account.user_id for account in changed if account.user_id)
         # An account is opened before an order pays it.
         changes = [*self.opened, *self.state.changes]
         bodies = event_bodies(changes, batch.limit_bytes - ROW_BYTES)
-        event_ids = await batch.commit(self.state, bodies)
-        return _Committed(self.posted, event_ids, self._readers())
-
-    def _readers(self) -> set[str]:
-        """Return the users whose inboxes get messages from new entries."""
-        if not self.state.new_entries:
-            return set()
-        return {account.user_id for account in self.state.changed_accounts.values() if account.user_id}
+        return _Committed(self.posted, await batch.commit(self.state, bodies))
 
 
 class _Committed(NamedTuple):
-    """What was committed, the ids of its events, and whose inboxes get messages from its entries."""
+    """What was committed, and the ids of its events."""
 
     posted: Posted
     event_ids: list[int]
-    readers: set[str]
 
 
 async def run_batch(
@@ -104,28 +100,33 @@ class Poster:
         divided, and RowLocked if another row than an account's is locked.
         """
 
+        readers: set[str] = set()
+
         async def work(batch: BatchConnection) -> _Committed:
             if time.monotonic() > self._look_up_until:
                 try:
-                    if posted := await self._post_new(batch, commands, wait=wait):
-                        return posted
+                    if committed := await self._post_new(batch, commands, readers, wait=wait):
+                        return committed
                 except Exception as error:
                     if kind_of(error) is not ErrorKind.DUPLICATE:
                         raise
                 await batch.rollback()
                 self._look_up_until = time.monotonic() + LOOK_UP_SECONDS
             decision = await self._decide(batch, commands, wait=wait, look_up=True)
-            return await decision.commit(batch)
+            return await decision.commit(batch, readers)
 
-        posted, event_ids, readers = await run_batch(self._database, work)
+        try:
+            posted, event_ids = await run_batch(self._database, work)
+        finally:
+            # A commit without an answer may be one, and the batch that is decided again then has no new entries.
+            if readers:
+                self._publish(readers)
         for event_id in event_ids:
             self._announce(event_id)
-        if readers:
-            self._publish(readers)
         return posted
 
     async def _post_new(
-        self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool
+        self, batch: BatchConnection, commands: Sequence[Command], readers: set[str], *, wait: bool
     ) -> "_Committed | None":
         """Post the commands as if none had been sent before; return None if any of them may have been.
 
@@ -134,7 +135,7 @@ class Poster:
         nothing, so it must be looked up.
         """
         decision = await self._decide(batch, commands, wait=wait, look_up=False)
-        return None if decision.refused else await decision.commit(batch)
+        return None if decision.refused else await decision.commit(batch, readers)
 
     async def _decide(
         self, batch: BatchConnection, commands: Sequence[Command], *, wait: bool, look_up: bool

@@ -152,7 +152,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
     Mutation("myaccount/journal/locating.py", "if len(self._remembered) > REMEMBERED_LIMIT:", "if False:", "tests/service/test_journal.py"),
     Mutation(POSTING, "            free.append(touched.isdisjoint(blocked))\n", "            free.append(True)\n", "tests/faults/test_locked_rows.py"),
-    Mutation(POSTING, "        return None if decision.refused else await decision.commit(batch)\n", "        return await decision.commit(batch)\n", "tests/service/test_orders.py"),
+    Mutation(POSTING, "        return None if decision.refused else await decision.commit(batch, readers)\n", "        return await decision.commit(batch, readers)\n", "tests/service/test_orders.py"),
     Mutation(POSTING, "if kind_of(error) is not ErrorKind.DUPLICATE:", "if kind_of(error) is ErrorKind.DUPLICATE:", "tests/service/test_orders.py"),
     Mutation(POSTING, "            self._announce(event_id)\n", "            pass\n", "tests/service/test_journal.py"),
     Mutation(JOURNAL, "            self._broken()\n", "", "tests/faults/test_writer.py"),

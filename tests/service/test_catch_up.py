@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -33,6 +33,7 @@ from ..helpers.holding import Holding
 from ..helpers.inboxes import Row, add_team, post_json, read_inboxes, read_page, rows_of, until_dispatched
 from ..helpers.journals import addition
 from ..helpers.statements import statements_by_request
+from ..helpers.wallets import Forgetful
 
 ONE = Amount(1)
 CATCH_UP = CATCH_UP_ENTRIES
@@ -149,6 +150,23 @@ async def test_an_event_carries_only_what_entries_do_not_tell(client: Client, da
     # u1 has three entries, and its entry 256 is told of.
     many = [Transfer(f"m{n}", "u1", "u2", ONE) for n in range(4, CATCH_UP + 2)]
     assert await told(*many) == ["m256"]
+
+
+async def test_who_follows_an_inbox_hears_of_entries_whose_commit_got_no_answer(
+    unheard: Client, database: Database
+) -> None:
+    """The batch that is decided again has no new entries, and no sweeper finds these."""
+    await open_users(unheard, "u1", "u2")
+    heard: set[str] = set()
+
+    def publish(readers: Collection[str]) -> None:
+        heard.update(readers)
+
+    async with Journal(Forgetful(database), lambda event_id: None, publish) as journal:
+        await asyncio.gather(
+            journal.submit(Recharge("r1", "u1", Amount(4))), journal.submit(Transfer("t1", "u1", "u2", ONE))
+        )
+    assert heard == {"u1", "u2"}
 
 
 async def test_an_inbox_that_nobody_reads_is_caught_up_after_many_entries(
