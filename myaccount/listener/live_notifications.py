@@ -25,7 +25,7 @@ class LiveNotifications:
     """The subscribers of one process. `publish` also reaches those of other processes, where Redis connects them.
 
     A notification has no content: the subscriber reads the new messages from the database. `async with` starts and
-    ends the tasks.
+    ends the tasks, and sends at its end what was published until then.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,8 @@ class LiveNotifications:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The streams of other processes go on.
+        await self._deliver(self._unsent)
 
     def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return, by name, the work that is repeated while this is open."""

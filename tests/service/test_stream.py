@@ -468,6 +468,23 @@ class TestRedis:
                 async with asyncio.timeout(WAIT_SECONDS):
                     await notified.wait()
 
+    async def test_a_process_that_ends_sends_what_was_published_until_then(self, redis_section: Section) -> None:
+        checked = CONFIGURATION.check({"redis": redis_section})["redis"]
+
+        async def name() -> str:
+            return "name"
+
+        async with RedisLiveNotifications(checked, name) as other, asyncio.timeout(WAIT_SECONDS):
+            with other.subscribe("u1") as notified:
+                await eventually(lambda: other._connected)
+                notified.clear()
+                async with RedisLiveNotifications(checked, name) as one:
+                    # It has heard of the subscriber.
+                    await notified.wait()
+                    notified.clear()
+                    one.publish(["u1"])
+                await notified.wait()
+
     async def test_a_stream_survives_a_restart_of_redis(self, config: Config, redis_server: Redis) -> None:
         async with Server(create_app(config)) as server, ClientOf(server) as client:
             await open_users(client, "u1")
