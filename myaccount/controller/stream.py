@@ -1,6 +1,6 @@
 """Live messages, by server-sent events."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from typing import Final
 
@@ -49,11 +49,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _follow(request: web.Request, user_id: str, language: str) -> web.StreamResponse:
-    app, notifications = request.app, request.app[notifications_key]
+    feed, notifications = request.app[feed_key], request.app[notifications_key]
     with stream_followed(), notifications.subscribe(user_id) as notified:
-        newest = await app[feed_key].newest_id(user_id)
+        newest = await feed.newest_id(user_id)
         last_seen = request.headers.get("Last-Event-ID", "")
-        position = FeedPosition(app[feed_key], user_id, int(last_seen) if nid_fits(last_seen) else newest)
+        position = FeedPosition(feed, user_id, int(last_seen) if nid_fits(last_seen) else newest)
+        behind = position.message_id != newest
         if request.transport is None:
             # The client has disconnected already.
             return web.Response()
@@ -66,20 +67,26 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
                 await response.write(f"id: {position.message_id}\n\n".encode())
                 while response.is_connected() and not notifications.closed:
                     notified.clear()
-                    found = await _next(position)
-                    if found.messages and not await is_known_still(request):
-                        break
-                    for message in found.messages:
-                        await response.send(_encoded(message, language), id=str(message.id))
-                    if not found.more:
+                    async with feed.turn_to_catch_up(user_id) if behind else nullcontext():
+                        found = await _next(request, position)
+                        if found.messages and not await is_known_still(request):
+                            break
+                        for message in found.messages:
+                            await feed.turn(1)
+                            await response.send(_encoded(message, language), id=str(message.id))
+                    behind = found.more
+                    if not behind:
                         if sends_no_more(request):
                             break
                         await notified.wait()
     return response
 
 
-async def _next(position: FeedPosition) -> Feed:
+async def _next(request: web.Request, position: FeedPosition) -> Feed:
     """Return the new messages, or none while the database is away: a reply that has begun cannot become a 503."""
+    if request.transport is None:
+        # The client has left, perhaps while the stream waited for its turn.
+        raise ConnectionResetError
     try:
         return await position.next()
     except RequestError:

@@ -1,8 +1,10 @@
 """New messages in inboxes, for live streams."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -10,10 +12,14 @@ from ..database.coalescing import Coalescer
 from ..database.database import Database
 from ..errors import UserNotFound
 from .catch_up import CatchUp
+from .inbox_turns import InboxTurns
 from .queries import FEED_LIMIT, Feed, Message, find_feeds, find_latest, find_newest_ids
 
-# After this many messages of streams, all other requests have their turn: a few milliseconds of work.
-TURN_LIMIT: Final = 100
+# After this many messages of streams, all other requests have their turn: about a millisecond of work. A request
+# takes some ten iterations of the event loop, and waits this long in each.
+TURN_LIMIT: Final = 10
+# After each page that a stream catches up, the streams of its inbox pause for this many times as long as it took.
+PAUSE_FACTOR: Final = 1
 
 
 class MessageFeed:
@@ -22,15 +28,22 @@ class MessageFeed:
     def __init__(self, database: Database, catch_up: CatchUp) -> None:
         self._catch_up = catch_up
 
+        # Streams have one connection together, so that they leave the others to all other requests.
+        one_connection = asyncio.Lock()
+
         async def newest_ids(user_ids: Collection[str]) -> dict[str, int]:
-            return await database.read(partial(find_newest_ids, reader_ids=user_ids))
+            async with one_connection:
+                return await database.read(partial(find_newest_ids, reader_ids=user_ids))
 
         async def latest(reader_ids: Collection[str]) -> dict[str, list[Message]]:
-            return {id_: await database.read(partial(find_latest, reader_id=id_)) for id_ in reader_ids}
+            async with one_connection:
+                return {id_: await database.read(partial(find_latest, reader_id=id_)) for id_ in reader_ids}
 
         async def feeds(positions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Feed]:
-            return await database.read(partial(find_feeds, positions=positions))
+            async with one_connection:
+                return await database.read(partial(find_feeds, positions=positions))
 
+        self._inbox_turns = InboxTurns()
         self._newest_ids = Coalescer(newest_ids)
         self._latest = Coalescer(latest)
         self._feeds = Coalescer(feeds)
@@ -53,8 +66,20 @@ class MessageFeed:
         """Return the reader's newest messages, at most FEED_LIMIT, oldest first."""
         return await self._latest.fetch(reader_id) or []
 
+    @asynccontextmanager
+    async def turn_to_catch_up(self, reader_id: str) -> AsyncIterator[None]:
+        """Give a turn to a stream that is behind, to read and send one page: streams of one inbox take turns.
+
+        Otherwise, a user with many streams far behind would hold up all other requests. A client that takes its
+        page slowly delays only those streams of its own inbox that are behind.
+        """
+        async with self._inbox_turns.turn(reader_id):
+            began = time.monotonic()
+            yield
+            await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
+
     async def turn(self, count: int) -> None:
-        """Wait until a stream may process so many messages: about TURN_LIMIT in each iteration of the event loop.
+        """Wait until a stream may send so many messages: about TURN_LIMIT in each iteration of the event loop.
 
         Otherwise, hundreds of streams that resume at the same time would hold up all other requests.
         """
@@ -93,7 +118,6 @@ class FeedPosition:
     async def next(self) -> Feed:
         """Return new messages, at most FEED_LIMIT or, from the beginning of the inbox, one more."""
         found, more = await self._feed.starting_with(self._reader_id, self.message_id)
-        await self._feed.turn(len(found))
         if self.message_id == 0:
             new = found
         elif found and self._is_last(found[0]):
@@ -103,7 +127,6 @@ class FeedPosition:
         else:
             self.message_id = 0
             found = await self._feed.latest(self._reader_id)
-            await self._feed.turn(len(found))
             sent = set(self._sent)
             known = [_content(message) in sent for message in found]
             # Messages before the first known one are older than this stream.

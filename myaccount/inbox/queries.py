@@ -14,7 +14,7 @@ from ..model.ledger import user
 # How many new messages one read of a feed returns.
 FEED_LIMIT: Final = 100
 # How many messages one query returns for all feeds. Turning rows into messages holds up all other requests.
-FEED_ROWS_LIMIT: Final = 1000
+FEED_ROWS_LIMIT: Final = 300
 
 
 class Message(NamedTuple):

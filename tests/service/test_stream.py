@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from myaccount.appkeys import notifications_key
+from myaccount.appkeys import feed_key, notifications_key
 from myaccount.controller import stream as stream_module
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
@@ -166,6 +166,117 @@ async def test_other_requests_run_between_the_messages_of_many_streams(database:
         await asyncio.sleep(0)
     # The first to pass the limit may take its whole count.
     assert most < 2 * (feed_module.TURN_LIMIT + 60)
+
+
+async def test_streams_read_with_one_connection_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_users(database, "u1")
+    feed = MessageFeed(database, CatchUp(database))
+    original, free = database.read, asyncio.Event()
+    under_way = most = 0
+
+    async def read(work: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await free.wait()
+        under_way -= 1
+        return await original(work)
+
+    monkeypatch.setattr(database, "read", read)
+    # Not through the catching up of inboxes, which reads as well.
+    fetches = asyncio.gather(feed._newest_ids.fetch("u1"), feed._feeds.fetch(("u1", 0)), feed._latest.fetch("u1"))
+    await eventually(lambda: under_way > 0)
+    free.set()
+    assert list(await fetches) == [0, None, []]
+    assert most == 1
+
+
+async def test_streams_of_one_inbox_that_are_behind_take_turns_and_others_do_not_wait(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (inbox_module, feed_module):
+        monkeypatch.setattr(module, "FEED_LIMIT", 3)
+    await open_users(client, "u1", "u2")
+    await _until_welcome(client, "u1", "u2")
+    (first,) = [row.id for row in await rows_of(database, message) if row.reader_id == "u1"]
+    # The last page is not full, so no stream asks for another.
+    for n in range(1, 10):
+        await _recharge(client, f"r{n}")
+    pages: list[tuple[str, int]] = []
+    reading = most = 0
+    original = MessageFeed.starting_with
+
+    async def starting_with(self: MessageFeed, reader_id: str, message_id: int) -> Feed:
+        nonlocal reading, most
+        pages.append((reader_id, message_id))
+        reading += 1
+        most = max(most, reading)
+        found = await original(self, reader_id, message_id)
+        reading -= 1
+        return found
+
+    async with _open(client, "u1") as live, _open(client, "u2") as other, AsyncExitStack() as stack:
+        await eventually(lambda: not client.app[notifications_key]._unsent)
+        monkeypatch.setattr(MessageFeed, "starting_with", starting_with)
+        async with client.app[feed_key]._inbox_turns.turn("u1"):
+            behind = [await stack.enter_async_context(_open(client, "u1", first)) for _ in range(3)]
+            await _recharge(client, "r10")
+            await _recharge(client, "o1", "u2")
+            assert (await live.sources(1), await other.sources(1)) == (["r10"], ["o1"])
+            assert ("u1", first) not in pages
+        most = 0
+        for stream in behind:
+            assert await stream.sources(10) == [f"r{n}" for n in range(1, 11)]
+        assert most == 1
+        # Now they are behind no longer.
+        async with client.app[feed_key]._inbox_turns.turn("u1"):
+            await _recharge(client, "r11")
+            assert [await stream.sources(1) for stream in (live, *behind)] == [["r11"]] * 4
+
+
+class Asyncio:
+    """asyncio, in which each pause lasts until `end` is set."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        await (self.end.wait() if seconds else asyncio.sleep(0))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+async def test_a_stream_that_is_behind_pauses_and_other_requests_run_between_its_messages(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (inbox_module, feed_module):
+        monkeypatch.setattr(module, "FEED_LIMIT", 3)
+    pauses = Asyncio()
+    monkeypatch.setattr(feed_module, "asyncio", pauses)
+    await open_users(client, "u1", "u2")
+    await _until_welcome(client, "u1", "u2")
+    (first,) = [row.id for row in await rows_of(database, message) if row.reader_id == "u1"]
+    for n in range(1, 9):
+        await _recharge(client, f"r{n}")
+    turns: list[int] = []
+    original = MessageFeed.turn
+
+    async def turn(self: MessageFeed, count: int) -> None:
+        turns.append(count)
+        await original(self, count)
+
+    monkeypatch.setattr(MessageFeed, "turn", turn)
+    async with _open(client, "u2") as other, _open(client, "u1", first) as stream:
+        assert await stream.sources(3) == ["r1", "r2", "r3"]
+        for n in range(3):
+            await _recharge(client, f"o{n}", "u2")
+            assert await other.sources(1) == [f"o{n}"]
+        assert turns == [1] * 6
+        pauses.end.set()
+        assert await stream.sources(5) == [f"r{n}" for n in range(4, 9)]
 
 
 class Counted(str):
