@@ -100,7 +100,8 @@ async def _check(config: Config, engine: Engine) -> None:
 
 def _check_rows(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT * FROM entry ORDER BY account, number")).all() == ENTRIES
+        entries = text("SELECT account, number, order_id, amount, balance FROM entry ORDER BY account, number")
+        assert connection.execute(entries).all() == ENTRIES
         assert (
             connection.execute(
                 text(

@@ -179,8 +179,8 @@ async def test_the_journal_keeps_an_entry_of_each_account_for_what_moved(
     keys = {row.account for row in rows if row.account != EXTERNAL_ACCOUNT}
     u1, u2 = sorted(keys)
     assert {tuple(row) for row in rows} == {
-        (EXTERNAL_ACCOUNT, 1, "r1", -1000, -1000),
-        (u1, 1, "r1", 1000, 1000),
-        (u1, 2, "t1", -400, 600),
-        (u2, 1, "t1", 400, 400),
+        (EXTERNAL_ACCOUNT, 1, "r1", -1000, -1000, None),
+        (u1, 1, "r1", 1000, 1000, None),
+        (u1, 2, "t1", -400, 600, None),
+        (u2, 1, "t1", 400, 400, None),
     }
