@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Self
 
-from ..errors import Overloaded
+from ..errors import Overloaded, RequestError
 from .repeating import repeat
 
 # Notifications between processes may be lost, so all streams are notified at this interval as well.
@@ -14,6 +14,8 @@ NOTIFY_ALL_SECONDS: Final = 30
 GATHERING_SECONDS: Final = 0.05
 # Beyond it, subscribers wait for the regular notification.
 READERS_LIMIT: Final = 10_000
+# A process that ends waits at most this long for Redis to take the last notifications.
+LAST_SECONDS: Final = 1
 # Of one process: about 200 MiB.
 STREAMS_LIMIT: Final = 10_000
 # Of these, of one inbox, so that no user with a token takes those of all others. A client that opens streams and
@@ -46,7 +48,9 @@ class LiveNotifications:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         # The streams of other processes go on.
-        await self._deliver(self._unsent)
+        with suppress(RequestError, TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._deliver(self._unsent)
 
     def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return, by name, the work that is repeated while this is open."""
