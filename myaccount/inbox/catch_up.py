@@ -73,8 +73,8 @@ class CatchUp:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._inboxes = Coalescer(self._together)
-        # Apart, so that those that wait for locked inboxes keep none of the others, and take one connection.
-        self._locked_inboxes: Coalescer[str, None] = Coalescer(self._patiently)
+        # Apart, so that inboxes that are locked or far behind keep none of the others, and take one connection.
+        self._slow_inboxes: Coalescer[str, None] = Coalescer(self._patiently)
 
     async def inbox(self, reader_id: str) -> None:
         """Return when the inbox has the messages about all entries that were committed before this call.
@@ -82,15 +82,15 @@ class CatchUp:
         Raises Overloaded and Unavailable.
         """
         if await self._inboxes.fetch(reader_id):
-            await self._locked_inboxes.fetch(reader_id)
+            await self._slow_inboxes.fetch(reader_id)
 
     async def close(self) -> None:
         """Wait for the work under way."""
         await self._inboxes.close()
-        await self._locked_inboxes.close()
+        await self._slow_inboxes.close()
 
     async def _together(self, reader_ids: Collection[str]) -> dict[str, bool]:
-        """Catch up the inboxes, but for those that another transaction has locked: return these."""
+        """Catch up the inboxes, but for those that are locked and those that may lack more: return these."""
 
         async def find(connection: AsyncConnection) -> set[str]:
             answers = await run_pipeline(connection, *users_behind(connection, reader_ids))
@@ -98,11 +98,14 @@ class CatchUp:
 
         # Nearly always none is behind, and a query is all.
         behind = await self._database.read(find)
+        if not behind:
+            return {}
         try:
-            locked = await self._write(behind, wait=False)
+            # One transaction, so that an inbox that is far behind does not keep the readers of others waiting.
+            done = await self._write_some(behind, wait=False)
         except RowLocked:
-            locked = behind
-        return dict.fromkeys(locked, True)
+            return dict.fromkeys(behind, True)
+        return dict.fromkeys(done.locked | done.left, True)
 
     async def _patiently(self, reader_ids: Collection[str]) -> dict[str, RowLocked]:
         """Catch up the inboxes, and wait for those that are locked; return an error for each that stays so."""
@@ -117,8 +120,12 @@ class CatchUp:
         """Write all messages that the inboxes lack; return whose inboxes another transaction has locked."""
         locked: set[str] = set()
         while reader_ids:
-            done = await self._database.write(partial(catch_up, reader_ids=reader_ids, wait=wait))
-            MESSAGES.inc(done.messages)
+            done = await self._write_some(reader_ids, wait=wait)
             locked |= done.locked
             reader_ids = done.left
         return locked
+
+    async def _write_some(self, reader_ids: set[str], *, wait: bool) -> CaughtUp:
+        done = await self._database.write(partial(catch_up, reader_ids=reader_ids, wait=wait))
+        MESSAGES.inc(done.messages)
+        return done

@@ -293,6 +293,36 @@ async def test_each_of_many_readers_is_caught_up_however_many_accounts_they_have
     assert [page["total"] for page in pages] == [owners.count(user) for user in users]
 
 
+async def test_an_inbox_that_is_far_behind_delays_no_reader_of_another(
+    unheard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MESSAGES_LIMIT", "EMBEDDED_MESSAGES_LIMIT"):
+        monkeypatch.setattr(catch_up_module, name, 3)
+    await open_users(unheard, "u1", "u2")
+    database = unheard.app[database_key]
+    await read_inboxes(database)
+    await _submit(database, [Recharge(f"r{n}", "u1", ONE) for n in range(10)])
+    catch_up = CatchUp(database)
+    begun, others_are_done = asyncio.Event(), asyncio.Event()
+    original = database.write
+
+    async def write(work: Any) -> Any:
+        if begun.is_set():
+            await others_are_done.wait()
+        begun.set()
+        return await original(work)
+
+    monkeypatch.setattr(database, "write", write)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(catch_up.inbox("u1"))
+        await begun.wait()
+        await catch_up.inbox("u2")
+        others_are_done.set()
+    page = await read_page(unheard, userId="u1", messageType="recharge")
+    assert page["total"] == 10
+    await catch_up.close()
+
+
 @pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
 async def test_an_inbox_that_another_program_has_locked_delays_only_its_own_readers(
     unheard: Client, holding: Holding
