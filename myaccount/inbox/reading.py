@@ -18,7 +18,7 @@ from .writing import lock_inbox, mark_read
 # How many messages are marked in one transaction. In the embedded file, orders wait meanwhile.
 MARK_LIMIT: Final = 250
 # Between the parts of a large inbox, its marking pauses for this many times as long as a part took.
-PAUSE_FACTOR: Final = 3
+PAUSE_FACTOR: Final = 1
 # How many transactions a process does at once. Each may wait for an inbox that another process has locked, and
 # meanwhile keeps a connection that others need.
 MARKS_AT_ONCE: Final = 2
@@ -61,8 +61,8 @@ class Marker:
         while True:
             # The turn is given up after each part, so that a short mark waits for one part only.
             async with self._inbox_turns.turn(reader_id):
-                began = time.monotonic()
                 async with self._connections:
+                    began = time.monotonic()
                     count = await self._database.write(work)
                 marked += count
                 if count < MARK_LIMIT:
