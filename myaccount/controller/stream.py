@@ -1,5 +1,6 @@
 """Live messages, by server-sent events."""
 
+import asyncio
 from contextlib import nullcontext, suppress
 from functools import lru_cache
 from typing import Final
@@ -26,6 +27,8 @@ from .own_data import user_as_seen
 HEARTBEAT_SECONDS: Final = 15
 # A client that receives nothing for this long is disconnected.
 STALLED_SECONDS: Final = 30
+# After a read that failed.
+READ_AGAIN_SECONDS: Final = 1
 # Read before the fields are: see access/authentication.py. EventSource cannot send a header.
 # Several streams may follow one inbox.
 _encoded: Final = lru_cache(1000)(message_text)
@@ -68,7 +71,7 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
                 while response.is_connected() and not notifications.closed:
                     notified.clear()
                     async with feed.turn_to_catch_up(user_id) if behind else nullcontext():
-                        found = await _next(request, position)
+                        found = await _next(request, position, notified)
                         if found.messages and not await is_known_still(request):
                             break
                         for message in found.messages:
@@ -82,12 +85,16 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
     return response
 
 
-async def _next(request: web.Request, position: FeedPosition) -> Feed:
-    """Return the new messages, or none while the database is away: a reply that has begun cannot become a 503."""
+async def _next(request: web.Request, position: FeedPosition, notified: asyncio.Event) -> Feed:
+    """Return the new messages, or none if they cannot be read: a reply that has begun cannot become a 503.
+
+    The stream then reads again after a while, since no notification comes twice.
+    """
     if request.transport is None:
         # The client has left, perhaps while the stream waited for its turn.
         raise ConnectionResetError
     try:
         return await position.next()
     except RequestError:
+        asyncio.get_running_loop().call_later(READ_AGAIN_SECONDS, notified.set)
         return Feed([], more=False)

@@ -91,8 +91,8 @@ class Change(NamedTuple):
     value: str | int | None = None
     # Unique for each change of an account.
     change_id: str | None = None
-    # Whether the messages to the accounts' users are made from the accounts' entries. Those about entries that are
-    # older than their marks are made from events, which lack this field.
+    # Whether the messages to the accounts' users are made from the accounts' entries. Events of versions that made
+    # them from the events lack this field.
     has_entries: bool = False
 
 

@@ -28,8 +28,8 @@ FOLLOWED_SECONDS: Final = 5
 # After this long without a message, the channel is checked, for at most CHECK_SECONDS.
 QUIET_SECONDS: Final = 2
 CHECK_SECONDS: Final = 1
-# How often streams read the database while no notification can come. The relay dispatches within 4 seconds
-# without Redis, so messages reach the streams of every process within 5.
+# How often streams read the database while no notification can come. Messages of events are written within 4
+# seconds without Redis, so all messages reach the streams of every process within 5.
 POLL_SECONDS: Final = 1
 
 

@@ -1,7 +1,8 @@
 """Fan-out: from committed events, the messages for inboxes and the deliveries for endpoints.
 
 Inboxes get the messages about entries from the entries (inbox/catch_up.py). Before another message about an
-account, its user's inbox is caught up to the account's last entry by then: so messages keep the account's order.
+account, its user's inbox is caught up to the account's last entry by then: so messages keep the account's order,
+unless somebody reads the inbox between the commit and the fan-out, and so gets a later entry's message first.
 """
 
 from collections import defaultdict, deque
