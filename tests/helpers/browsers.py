@@ -7,6 +7,8 @@ import pytest
 
 from .servers import Server, program
 
+# Not the script of /usr/bin: that would end at a signal, and leave the browser.
+PROGRAM = "/usr/lib/chromium/chromium-headless-shell"
 QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -26,7 +28,7 @@ class Chromium(Server):
 
     def command(self) -> list[str]:
         return [
-            program("chromium-headless-shell", "chromium-headless-shell"),
+            program(PROGRAM, "chromium-headless-shell"),
             "--no-sandbox",
             f"--remote-debugging-port={self.port}",
             f"--user-data-dir={self.folder}",
