@@ -1,4 +1,4 @@
-"""`make bench` and its kin: measures the service beside what it is compared to, in one run."""
+"""`make bench` and the other benchmarks: measure the service beside what it is compared to, in one run."""
 
 import argparse
 import os

@@ -63,7 +63,7 @@ def wrk(
     until `settle` returned, which took `settle_seconds`. `unavailable` is by how much `count_503s` grew.
 
     Raises RuntimeError if nothing was answered, or anything that is not a 503 was answered otherwise than the
-    script expects. Whoever loads a service that is `overloaded` expects refusals.
+    script expects. In an `overloaded` run, refusals are expected.
     """
     connections = connections or (BULK_CONNECTIONS if script == "bulk" else CONNECTIONS)
     costs = costs or {}

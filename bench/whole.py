@@ -1,4 +1,4 @@
-"""`make bench`: every group of rows, one after the other, each on servers of its own."""
+"""`make bench`: measures all groups of rows, one after another, each on its own servers."""
 
 from . import once, operations, transfers
 from .machine import this_machine

@@ -240,7 +240,7 @@ async def journal_context(app: web.Application) -> AsyncIterator[None]:
         app[database_key],
         app[queue_key].announce,
         app[notifications_key].publish,
-        told_types=frozenset(type_ for callback in callbacks_of(config) for type_ in callback["events"]),
+        callback_types=frozenset(type_ for callback in callbacks_of(config) for type_ in callback["events"]),
         broken=end_process,
         **config["journal"],
     ) as journal:

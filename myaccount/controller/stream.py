@@ -29,10 +29,10 @@ HEARTBEAT_SECONDS: Final = 15
 STALLED_SECONDS: Final = 30
 # After a read that failed.
 READ_AGAIN_SECONDS: Final = 1
-# Read before the fields are: see access/authentication.py. EventSource cannot send a header.
 # Several streams may follow one inbox.
 _encoded: Final = lru_cache(1000)(message_text)
 
+# Read before the fields are: see access/authorisation.py. EventSource cannot send a header.
 TOKEN: Final = Field(Kind(lambda token: token), "用户令牌", "User's token", "WyJ1MSIsMTc.q3Vh", default=None)
 FOLLOW_MESSAGES: Final = Operation(
     "/messages/stream",
@@ -75,7 +75,7 @@ async def _follow(request: web.Request, user_id: str, language: str) -> web.Stre
                         if found.messages and not await is_known_still(request):
                             break
                         for message in found.messages:
-                            await feed.turn(1)
+                            await feed.turn()
                             await response.send(_encoded(message, language), id=str(message.id))
                     behind = found.more
                     if not behind:

@@ -78,8 +78,8 @@ class MessageFeed:
             yield
             await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
 
-    async def turn(self, count: int) -> None:
-        """Wait until a stream may send so many messages: about TURN_LIMIT in each iteration of the event loop.
+    async def turn(self) -> None:
+        """Wait until a stream may send a message: TURN_LIMIT are sent in each iteration of the event loop.
 
         Otherwise, hundreds of streams that resume at the same time would hold up all other requests.
         """
@@ -88,7 +88,7 @@ class MessageFeed:
             await asyncio.sleep(0)
         if self._turn_left == TURN_LIMIT:
             asyncio.get_running_loop().call_soon(self._renew_turn)
-        self._turn_left -= count
+        self._turn_left -= 1
 
     def _renew_turn(self) -> None:
         self._turn_left = TURN_LIMIT

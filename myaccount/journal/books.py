@@ -35,9 +35,9 @@ class _Attempt(NamedTuple):
 class BookReader:
     """Reads for one batch after another, and remembers where accounts are and how long locks take."""
 
-    def __init__(self, *, told_types: Collection[str]) -> None:
-        """`told_types` are the types of the changes that callbacks tell of."""
-        self._told_types = told_types
+    def __init__(self, *, callback_types: Collection[str]) -> None:
+        """`callback_types` are the types of changes that callbacks are sent for."""
+        self._callback_types = callback_types
         self._locator = Locator()
         self._lock_wait = LockWait()
 
@@ -72,7 +72,7 @@ class BookReader:
             holds=holds,
             bulks=await batch.find_bulks(bulk_ids) if bulk_ids else {},
             made_changes=await batch.find_account_changes(change_ids) if change_ids else (),
-            told_types=self._told_types,
+            callback_types=self._callback_types,
             now=locked.now,
         )
         return Books(known, blocked, opened)

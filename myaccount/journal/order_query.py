@@ -72,7 +72,10 @@ class OrderDescription(NamedTuple):
 
     @property
     def actor(self) -> str | None:
-        """The user who pays or, if the money comes from outside, is paid. A decline is told to that user alone."""
+        """The user who pays or, if the money comes from outside, is paid.
+
+        Only that user gets a message about a decline.
+        """
         return self.to_user_id if self.from_user_id is None else self.from_user_id
 
     def is_of(self, user_id: str) -> bool:

@@ -81,15 +81,15 @@ async def run_batch(
 
 
 class Poster:
-    """Posts batches; `announce` and `publish` get what was committed, and `told_types` is as for the journal."""
+    """Posts batches; `announce` and `publish` get what was committed. `callback_types` is as for the journal."""
 
     def __init__(
-        self, database: Database, announce: Announce, publish: Publish, *, told_types: Collection[str]
+        self, database: Database, announce: Announce, publish: Publish, *, callback_types: Collection[str]
     ) -> None:
         self._database = database
         self._announce = announce
         self._publish = publish
-        self._reader = BookReader(told_types=told_types)
+        self._reader = BookReader(callback_types=callback_types)
         # Until when orders are looked up before they are decided, by the monotonic clock.
         self._look_up_until = 0.0
 

@@ -30,10 +30,10 @@ class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and stops its writer.
 
     `announce` gets the id of each committed event, and `publish` the users whose accounts have new entries. Events
-    carry the changes of `told_types`, which callbacks tell of, those without entries, and those of accounts that a
-    team watches. `waiting_limit` and `waiting_seconds` bound the queue, by length and by the age of its oldest
-    command: beyond either, commands are refused. On exit the writer settles all accepted commands. If the writer
-    fails it calls `broken`, and the exit raises its error.
+    carry the changes of `callback_types`, which callbacks are sent for, those without entries, and those of
+    accounts that a team watches. `waiting_limit` and `waiting_seconds` bound the queue, by length and by the age
+    of its oldest command: beyond either, commands are refused. On exit the writer settles all accepted commands.
+    If the writer fails it calls `broken`, and the exit raises its error.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Journal:
         announce: Announce,
         publish: Publish = lambda readers: None,
         *,
-        told_types: Collection[str] = (),
+        callback_types: Collection[str] = (),
         waiting_limit: int = 10_000,
         waiting_seconds: float = 2.0,
         broken: Callable[[], None] = lambda: None,
     ) -> None:
-        self._poster = Poster(database, announce, publish, told_types=told_types)
+        self._poster = Poster(database, announce, publish, callback_types=callback_types)
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
         self._broken = broken

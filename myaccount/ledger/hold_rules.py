@@ -80,7 +80,7 @@ def capture(command: Capture, state: State) -> Order:
     state.move(payer, payee, command.order_id, amount)
     record(row, payer, payee, state)
     # Only callbacks tell of this: the message about the capture says how much is still held.
-    if ends and HOLD_CAPTURED in state.told_types:
+    if ends and HOLD_CAPTURED in state.callback_types:
         record_end(held, HOLD_CAPTURED, held.captured, state, command.order_id)
     return row
 

@@ -44,14 +44,15 @@ def record(
 ) -> Order:
     """Record the order and its change, of the order's own type unless another is given; return the order.
 
-    If only its entries' own accounts have to do with the order, there is no change to tell: inboxes get the
-    messages about entries from the entries.
+    If nobody but the users of its two accounts gets a message or a callback, no change is recorded: their inboxes
+    get the messages from the entries.
     """
     state.add_order(order)
     name = ORDER_NAMES[order.order_type]
     change_type = DECLINE if order.status == DECLINED else change_type or name
     has_entries = change_type in ENTRY_CHANGES
-    if has_entries and not (change_type in state.told_types or _must_be_told(payer) or _must_be_told(payee)):
+    has_callbacks = change_type in state.callback_types
+    if has_entries and not (has_callbacks or _needs_an_event(payer) or _needs_an_event(payee)):
         return order
     state.changes.append(
         Change(
@@ -80,8 +81,8 @@ def record(
     return order
 
 
-def _must_be_told(account: Account) -> bool:
-    """Whether others are to hear of the account's last entry too, or its inbox has many to catch up with."""
+def _needs_an_event(account: Account) -> bool:
+    """Whether a team gets messages about the account, or its user's inbox has many entries to catch up with."""
     return account.watched or account.last_entry % CATCH_UP_ENTRIES == 0
 
 

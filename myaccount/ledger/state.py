@@ -19,7 +19,7 @@ class Known:
     `users` are those of the named users who have an account at all. `orders` has earlier orders by id: those with
     the batch's own ids, and those that the batch is about. `holds` has the holds that the batch is about, and all
     of these accounts that have expired. `made_changes` are the ids of changes of accounts that were made before.
-    `told_types` are the types of the changes that callbacks tell of.
+    `callback_types` are the types of changes that callbacks are sent for.
     `now` is the database's time.
     """
 
@@ -30,7 +30,7 @@ class Known:
     holds: Mapping[str, HoldState] = field(default_factory=dict)
     bulks: Mapping[str, Bulk] = field(default_factory=dict)
     made_changes: Collection[str] = ()
-    told_types: Collection[str] = frozenset(CHANGE_TYPES)
+    callback_types: Collection[str] = frozenset(CHANGE_TYPES)
     now: datetime
 
 
@@ -42,7 +42,7 @@ class State:
         self.users = known.users
         self.made_changes = known.made_changes
         self.now = known.now
-        self.told_types = known.told_types
+        self.callback_types = known.callback_types
         self.orders = dict(known.orders)
         self.bulks = dict(known.bulks)
         self._known_accounts = known.accounts

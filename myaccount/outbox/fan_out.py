@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import is_sqlite, run_pipeline
-from ..inbox.catch_up import covers, marks_of, messages_limit
+from ..inbox.catch_up import MESSAGES_LIMIT, covers, marks_of, messages_limit
 from ..inbox.entry_messages import EntryMessage, find_entry_messages
 from ..inbox.marks import Behind, found_behind, of_accounts
 from ..inbox.recipients import messages_to_team, messages_to_users
@@ -30,9 +30,6 @@ from .events import Event, keep_changes, lock_events
 # while it writes.
 CHANGES_LIMIT: Final = 1024
 EMBEDDED_CHANGES_LIMIT: Final = 256
-# About how many messages one transaction writes. An event that large teams watch is dispatched
-# in several transactions.
-MESSAGES_LIMIT: Final = 2048
 
 
 class Dispatched(NamedTuple):
@@ -72,6 +69,7 @@ async def fan_out(
     for id_, changes, created_at in events:
         before = len(told)
         for change in changes:
+            # An event that large teams watch is dispatched in several transactions.
             if count >= MESSAGES_LIMIT:
                 break
             told.append(_tell(change, created_at, names, teams))

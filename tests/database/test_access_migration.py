@@ -26,6 +26,7 @@ from ..helpers.migrating import (
     migrate_to,
     prepare,
     run,
+    run_script,
     tables_of,
 )
 from ..helpers.servers import MariaDB
@@ -115,9 +116,7 @@ async def test_the_script_makes_a_secret_and_is_completed_after_an_interruption(
 
     await write_script()
     if "mysql" not in config:
-        embedded = engine.raw_connection()
-        embedded.executescript(script.read_text("utf-8"))
-        embedded.close()
+        run_script(script, config, engine, mariadb)
         await _check(config, engine)
         return
     *most, last = script.read_text("utf-8").rstrip().split(";\n")

@@ -33,6 +33,7 @@ from ..helpers.migrating import (
     only_mariadb,
     prepare,
     run,
+    run_script,
     tables_of,
 )
 from ..helpers.servers import MariaDB
@@ -287,12 +288,7 @@ async def test_the_script_makes_the_entries(
     assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
     script = tmp_path / "script.sql"
     script.write_text(capsys.readouterr().out, "utf-8")
-    if "mysql" in config:
-        mariadb.run_script(config["mysql"]["db"], script)
-    else:
-        connection = engine.raw_connection()
-        connection.executescript(script.read_text("utf-8"))
-        connection.close()
+    run_script(script, config, engine, mariadb)
     await _check(config, engine)
 
 

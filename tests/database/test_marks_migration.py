@@ -25,6 +25,7 @@ from ..helpers.migrating import (
     migrate_to,
     prepare,
     run,
+    run_script,
     tables_of,
 )
 from ..helpers.servers import MariaDB
@@ -106,12 +107,7 @@ async def test_the_script_does_the_same(
     assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
     script = tmp_path / "script.sql"
     script.write_text(capsys.readouterr().out, "utf-8")
-    if "mysql" in config:
-        mariadb.run_script(config["mysql"]["db"], script)
-    else:
-        embedded = engine.raw_connection()
-        embedded.executescript(script.read_text("utf-8"))
-        embedded.close()
+    run_script(script, config, engine, mariadb)
     await _check(config, engine)
 
 

@@ -35,6 +35,7 @@ from ..helpers.migrating import (
     only_sqlite,
     prepare,
     run,
+    run_script,
     tables_of,
 )
 from ..helpers.servers import MariaDB
@@ -96,13 +97,10 @@ def test_the_sql_is_printed_and_makes_the_schema(
     if "mysql" in config:
         assert tables_of(engine) == set()
         assert resource("sql/sql.sql").read_text("utf-8").endswith(script.read_text("utf-8"))
-        mariadb.run_script(config["mysql"]["db"], script)
     else:
         assert not Path(config["sqlite_file"]).exists()
         assert script.read_text().count("BEGIN") == script.read_text().count("COMMIT") == 1
-        connection = engine.raw_connection()
-        connection.executescript(script.read_text("utf-8"))
-        connection.close()
+    run_script(script, config, engine, mariadb)
     asyncio.run(prepare(config))
     assert cli.main(["migrate", "--sql", "-c", str(file)]) == 0
     assert capsys.readouterr().out.startswith("-- There is nothing to do")

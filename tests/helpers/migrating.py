@@ -31,6 +31,16 @@ def mysql_engine(mariadb: MariaDB, database: str) -> Engine:
     )
 
 
+def run_script(script: Path, config: Config, engine: Engine, mariadb: MariaDB) -> None:
+    """Run a script of SQL on the database, as an administrator does."""
+    if "mysql" in config:
+        mariadb.run_script(config["mysql"]["db"], script)
+    else:
+        embedded = engine.raw_connection()
+        embedded.executescript(script.read_text("utf-8"))
+        embedded.close()
+
+
 @contextmanager
 def further_database(config: Config, mariadb: MariaDB, sqlite_file: Path) -> Iterator[tuple[Config, Engine]]:
     """Give the configuration of a further empty database, of the same kind, and an engine on it."""

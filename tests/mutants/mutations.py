@@ -375,7 +375,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/turns.py", "                line.free.release()", "                pass", "tests/service/test_turns.py"),
     Mutation("myaccount/access/turns.py", "                del self._lines[user_id]", "                pass", "tests/service/test_turns.py"),
     Mutation("myaccount/controller/stream.py", "feed.turn_to_catch_up(user_id) if behind else nullcontext()", "nullcontext()", "tests/service/test_stream.py"),
-    Mutation("myaccount/controller/stream.py", "                            await feed.turn(1)\n", "", "tests/service/test_stream.py"),
+    Mutation("myaccount/controller/stream.py", "                            await feed.turn()\n", "", "tests/service/test_stream.py"),
     Mutation("myaccount/controller/stream.py", "behind = position.message_id != newest", "behind = False", "tests/service/test_stream.py"),
     Mutation("myaccount/inbox/feed.py", "(time.monotonic() - began) * PAUSE_FACTOR", "0", "tests/service/test_stream.py"),
     Mutation("myaccount/inbox/feed.py", "        one_connection = asyncio.Lock()", "        one_connection = asyncio.Semaphore(3)", "tests/service/test_stream.py"),

@@ -346,7 +346,7 @@ async def test_events_of_the_version_before_give_their_messages_once(client: Cli
     """Its changes say nothing of entries, and the migration has set the marks to the accounts' last entries."""
     await open_users(client, "u1", "u2")
     await until_dispatched(database)
-    async with Journal(database, lambda event_id: None, told_types=CHANGE_TYPES) as journal:
+    async with Journal(database, lambda event_id: None, callback_types=CHANGE_TYPES) as journal:
         await journal.submit(Recharge("r1", "u1", Amount(9)))
         await journal.submit(Transfer("t1", "u1", "u2", ONE))
         await journal.submit(Transfer("d1", "u1", "u2", Amount(99)))

@@ -205,7 +205,7 @@ async def test_the_event_of_each_batch_is_announced_once(client: Client, databas
     """The sweeper would find it too, but only seconds later."""
     await open_users(client, "u1")
     announced: list[int] = []
-    async with Journal(database, announced.append, told_types=CHANGE_TYPES) as journal:
+    async with Journal(database, announced.append, callback_types=CHANGE_TYPES) as journal:
         await journal.submit(Recharge("r1", "u1", Amount(1, 2)))
         assert len(announced) == 1
         # A replay and a refusal change nothing.
