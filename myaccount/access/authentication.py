@@ -35,15 +35,15 @@ class Authenticator:
         self._signing: Signing | None = None
         self._keeping_time: asyncio.Task[None] | None = None
 
-    async def owner_of_key(self, key_id: str, secret: str) -> Caller | None:
-        """Return who has the key, or None if it does not work."""
+    async def owner_of_key(self, header: str) -> Caller | None:
+        """Return who has the key in an Authorization header, or None if it does not work."""
         keys = self._keys.current() or await self._keys.refreshed()
-        return keys.find(key_id, secret)
+        return keys.find(header)
 
-    def known_owner_of_key(self, key_id: str, secret: str) -> Caller | None:
-        """Return who has the key, or None if it does not work or the keys must be read first."""
+    def known_owner_of_key(self, header: str) -> Caller | None:
+        """Return who has the key, or None if there is none, it does not work or the keys must be read first."""
         keys = self._keys.current()
-        return None if keys is None else keys.find(key_id, secret)
+        return None if keys is None else keys.find(header)
 
     async def owner_of_token(self, token: str) -> Caller | None:
         """Return whose token it is, or None if it does not work."""

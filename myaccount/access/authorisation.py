@@ -14,11 +14,10 @@ from ..middlewares import Handler, Reply
 from ..settings.schema import Config
 from .authentication import Authenticator
 from .callers import Caller
-from .key_rows import KEY_PATTERN
+from .key_cache import KEY_HEADER
 from .operators.cookies import find_cookie
 from .scopes import OWN
 
-_KEY: Final = re.compile(f"(?i:bearer) +{KEY_PATTERN}")
 _TOKEN: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._-]+)")
 # Browsers follow it without headers of their own, so it takes a user's token in the address as well.
 STREAM_PATH: Final = "/messages/stream"
@@ -67,8 +66,7 @@ def known_caller(
     headers: Mapping[str, str], scopes: Collection[str], authenticator: Authenticator
 ) -> Caller | None:
     """Return who sends a request by a key that has one of the scopes, or None if only the middleware can tell."""
-    key = _KEY.fullmatch(headers.get(hdrs.AUTHORIZATION, ""))
-    caller = authenticator.known_owner_of_key(*key.groups()) if key else None
+    caller = authenticator.known_owner_of_key(headers.get(hdrs.AUTHORIZATION, ""))
     return None if caller is None or caller.scopes.isdisjoint(scopes) else caller
 
 
@@ -82,8 +80,8 @@ async def is_known_still(request: web.Request) -> bool:
 
 async def _find_caller(request: web.Request) -> Caller | None:
     header = request.headers.get(hdrs.AUTHORIZATION, "")
-    if key := _KEY.fullmatch(header):
-        return await request.app[authenticator_key].owner_of_key(*key.groups())
+    if KEY_HEADER.fullmatch(header):
+        return await request.app[authenticator_key].owner_of_key(header)
     if token := _TOKEN.fullmatch(header):
         return await request.app[authenticator_key].owner_of_token(token[1])
     if not header and request.rel_url.raw_path == STREAM_PATH and "token" in request.query:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..errors import NotAllowed
 from .makers import MONEY_IN, MONEY_MOVE, MONEY_OUT
-from .order_commands import Capture, Hold, OrderCommand, Recharge, Refund, Withdraw
+from .order_commands import Capture, Hold, OrderCommand, Recharge, Refund, Transfer, Withdraw
 from .state import State
 
 
@@ -44,12 +44,13 @@ def _needed_scope(command: OrderCommand, state: State) -> str | None:
 
 def _own_scope(order: OrderCommand) -> str:
     """Return the scope of an order whose parties it names itself."""
-    match order:
-        case Recharge():
-            return MONEY_IN
-        case Withdraw() | Hold(payee=None):
-            return MONEY_OUT
-    return MONEY_MOVE
+    # Transfers come first: most orders are.
+    if isinstance(order, Transfer):
+        return MONEY_MOVE
+    if isinstance(order, Recharge):
+        return MONEY_IN
+    to_outside = isinstance(order, Withdraw) or (isinstance(order, Hold) and order.payee is None)
+    return MONEY_OUT if to_outside else MONEY_MOVE
 
 
 def _scope_about(order: Refund | Capture, *, to_user: bool) -> str:

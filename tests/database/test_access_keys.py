@@ -17,13 +17,12 @@ HOUR = timedelta(hours=1)
 
 
 async def _works(database: Database, key: str) -> bool:
-    _, key_id, secret = key.split("_")
-    return KnownKeys(await database.read(find_keys), NOW).find(key_id, secret) is not None
+    return await _works_at(database, key, 0)
 
 
 async def _works_at(database: Database, key: str, hours: float) -> bool:
-    _, key_id, secret = key.split("_")
-    return KnownKeys(await database.read(find_keys), NOW + HOUR * hours).find(key_id, secret) is not None
+    keys = KnownKeys(await database.read(find_keys), NOW + HOUR * hours)
+    return keys.find(f"Bearer {key}") is not None
 
 
 async def _rows(database: Database) -> list[KeyRow]:

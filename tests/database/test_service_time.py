@@ -161,7 +161,7 @@ async def test_while_the_database_is_away_requests_wait_for_one_read(
     monkeypatch.setattr(database, "read", fail)
     authenticator = Authenticator(database, Rates())
     tokens = await asyncio.gather(*[authenticator.owner_of_token("a") for _ in range(99)], return_exceptions=True)
-    keys = await asyncio.gather(*[authenticator.owner_of_key("a", "b") for _ in range(99)], return_exceptions=True)
+    keys = await asyncio.gather(*[authenticator.owner_of_key("a") for _ in range(99)], return_exceptions=True)
     assert {type(error) for error in [*tokens, *keys]} == {Unavailable}
     assert len(reads) == 1
     await authenticator.close()
