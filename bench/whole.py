@@ -8,6 +8,7 @@ from .rounds import Plan, Samples
 GROUPS = (
     transfers.measure_database,
     transfers.measure_parts,
+    transfers.measure_key,
     transfers.measure_ceiling,
     operations.measure_on_mariadb,
     operations.measure_embedded,

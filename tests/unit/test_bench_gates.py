@@ -29,6 +29,11 @@ def test_a_gate_within_its_noise_says_so(ours: list[float], words: str) -> None:
     assert found.reached == words.startswith("reached")
 
 
+def test_the_noise_of_many_rounds_is_that_of_their_median() -> None:
+    found = verdict(GATE, _samples(ours=[float(rate) for rate in range(100)], theirs=[1.0] * 100))
+    assert (found.lowest, found.median, found.highest) == (40, 49.5, 59)
+
+
 def test_a_ratio_is_taken_round_by_round_since_the_machine_changes_between_them() -> None:
     found = verdict(GATE, _samples(ours=[20, 400, 60], theirs=[10, 100, 20]))
     assert (found.lowest, found.median, found.highest) == (2, 3, 4)
