@@ -17,7 +17,14 @@ from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..observability.metrics import MESSAGES
 from .entry_messages import EntryMessage, find_entry_messages
-from .marks import FOUND_LIMIT, Behind, found_behind, of_users, set_marks, users_behind
+from .marks import (
+    FOUND_LIMIT,
+    AccountBehind,
+    accounts_behind_of_users,
+    read_accounts_behind,
+    set_marks,
+    users_behind,
+)
 from .writing import insert_messages, lock_inboxes
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
@@ -44,9 +51,9 @@ async def catch_up(connection: AsyncConnection, reader_ids: Collection[str], *, 
     """
     locks = lock_inboxes(connection, reader_ids, skip_locked=not wait)
     # The marks are read after the locks, so they are those of the last transaction that wrote to these inboxes.
-    answers = await run_pipeline(connection, *locks, *of_users(connection, reader_ids))
+    answers = await run_pipeline(connection, *locks, *accounts_behind_of_users(connection, reader_ids))
     readers = {id_ for answer in answers[: len(locks)] for id_ in answer} if locks else set(reader_ids)
-    all_behind = found_behind(answers[len(locks) :])
+    all_behind = read_accounts_behind(answers[len(locks) :])
     behind = [account for account in all_behind if account.user_id in readers]
     entries = await find_entry_messages(connection, behind, messages_limit(connection))
     messages = [entry.message for entry in entries]
@@ -62,7 +69,7 @@ def marks_of(connection: AsyncConnection, entries: Sequence[EntryMessage]) -> li
     return set_marks(connection, {entry.account.key: entry.number for entry in entries})
 
 
-def covers(entries: Collection[EntryMessage], behind: Collection[Behind]) -> bool:
+def covers(entries: Collection[EntryMessage], behind: Collection[AccountBehind]) -> bool:
     """Whether these messages are all that the accounts' users lack, as far as the entries are there at all."""
     return not entries or len(entries) == sum(account.last - account.mark for account in behind)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, ORDER_NAMES, Change, opened
 from ..ledger.references import OUTSIDE_WORLD
 from ..model.ledger import account, order, user
-from .marks import Behind
+from .marks import AccountBehind
 from .recipients import messages_to_users
 from .writing import NewMessage
 
@@ -37,19 +37,19 @@ _ORDERS: Final = (
 class EntryMessage(NamedTuple):
     """A message about an entry, the entry's account, and its number."""
 
-    account: Behind
+    account: AccountBehind
     number: int
     message: NewMessage
 
 
 async def find_entry_messages(
-    connection: AsyncConnection, behind: Sequence[Behind], limit: int
+    connection: AsyncConnection, behind: Sequence[AccountBehind], limit: int
 ) -> list[EntryMessage]:
     """Return the next messages about the accounts' entries, reader by reader: all, or about `limit` of them.
 
     Those of one reader are in the order of their orders' times, and those of each account in that of its numbers.
     """
-    ranges: list[Behind] = []
+    ranges: list[AccountBehind] = []
     for _, accounts in groupby(behind, key=attrgetter("user_id")):
         of_reader = list(accounts)
         ranges += [_within(limit // len(of_reader), account) for account in of_reader]
@@ -67,7 +67,7 @@ async def find_entry_messages(
     ]
 
 
-def _within(limit: int, account: Behind) -> Behind:
+def _within(limit: int, account: AccountBehind) -> AccountBehind:
     return account._replace(last=min(account.last, account.mark + max(1, limit)))
 
 
@@ -83,7 +83,7 @@ def _in_order(accounts: Sequence[list[EntryMessage]], ends: Mapping[int, int]) -
             return
 
 
-async def _read(connection: AsyncConnection, ranges: Sequence[Behind]) -> list[EntryMessage]:
+async def _read(connection: AsyncConnection, ranges: Sequence[AccountBehind]) -> list[EntryMessage]:
     accounts = {account.key: account for account in ranges}
     entries = " UNION ALL ".join(
         _ENTRIES.format(key=account.key, first=account.mark + 1, last=account.last) for account in ranges
@@ -95,7 +95,7 @@ async def _read(connection: AsyncConnection, ranges: Sequence[Behind]) -> list[E
     return [*await _read_openings(connection, new), *sorted(messages, key=attrgetter("number"))]
 
 
-async def _read_openings(connection: AsyncConnection, accounts: Mapping[int, Behind]) -> list[EntryMessage]:
+async def _read_openings(connection: AsyncConnection, accounts: Mapping[int, AccountBehind]) -> list[EntryMessage]:
     if not accounts:
         return []
     # The account with which the user was opened has the user's time, and no other one.
@@ -108,12 +108,12 @@ async def _read_openings(connection: AsyncConnection, accounts: Mapping[int, Beh
         behind = accounts[key]
         change_type = ACCOUNT_OPENED if with_user else ACCOUNT_ADDED
         change = opened(change_type, behind.account_id, behind.user_id, behind.currency)
-        (told,) = messages_to_users(change, created_at, {behind.user_id: user_name})
-        messages.append(EntryMessage(behind, 0, told.message))
+        (about_account,) = messages_to_users(change, created_at, {behind.user_id: user_name})
+        messages.append(EntryMessage(behind, 0, about_account.message))
     return messages
 
 
-def _message(account: Behind, row: Row[Any]) -> EntryMessage:
+def _message(account: AccountBehind, row: Row[Any]) -> EntryMessage:
     """Return the message to the user of the entry's account."""
     order_name = ORDER_NAMES[row.order_type]
     pays = row.amount < 0
@@ -138,5 +138,5 @@ def _message(account: Behind, row: Row[Any]) -> EntryMessage:
         held=row.held,
     )
     names = {row.payer or "": row.payer_name or "", row.payee or "": row.payee_name or ""}
-    (told,) = messages_to_users(change, row.created_at, names, account.account_id)
-    return EntryMessage(account, row.number, told.message)
+    (about_account,) = messages_to_users(change, row.created_at, names, account.account_id)
+    return EntryMessage(account, row.number, about_account.message)

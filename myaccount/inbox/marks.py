@@ -25,7 +25,7 @@ _AGAIN_ON_SQLITE: Final = "ON CONFLICT (account) DO UPDATE SET number = excluded
 _AGAIN: Final = "ON DUPLICATE KEY UPDATE number = VALUES(number)"
 
 
-class Behind(NamedTuple):
+class AccountBehind(NamedTuple):
     """An account, and what its user's inbox lacks messages about: the entries after `mark`, up to `last`.
 
     The entry 0 is the opening. An account without a mark lacks the message about that one, too.
@@ -44,7 +44,7 @@ def users_behind(connection: AsyncConnection, user_ids: Collection[str]) -> list
     return _queries(_FIND_USERS, select_rows(connection, "user_id"), "user_id", user_ids)
 
 
-def of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+def accounts_behind_of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
     """Return the queries of accounts of the users whose inboxes are behind, user by user.
 
     If there are very many they are not all of them, but at least FOUND_LIMIT.
@@ -52,14 +52,14 @@ def of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bou
     return _queries(_FIND, _select_behind(connection), "user_id", user_ids)
 
 
-def of_accounts(connection: AsyncConnection, account_ids: Collection[str]) -> list[Bound]:
+def accounts_behind_by_id(connection: AsyncConnection, account_ids: Collection[str]) -> list[Bound]:
     """Return the queries of those of the accounts whose users' inboxes are behind."""
     return _queries(_FIND, _select_behind(connection), "account_id", account_ids)
 
 
-def found_behind(answers: Iterable[list[Any]]) -> list[Behind]:
+def read_accounts_behind(answers: Iterable[list[Any]]) -> list[AccountBehind]:
     """Return what these queries found, user by user."""
-    return sorted(Behind(*row) for answer in answers for row in answer)
+    return sorted(AccountBehind(*row) for answer in answers for row in answer)
 
 
 def set_marks(connection: AsyncConnection, marks: Mapping[int, int]) -> list[Bound]:

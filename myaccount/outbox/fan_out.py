@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..inbox.catch_up import MESSAGES_LIMIT, covers, marks_of, messages_limit
 from ..inbox.entry_messages import EntryMessage, find_entry_messages
-from ..inbox.marks import Behind, found_behind, of_accounts
+from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_behind
 from ..inbox.recipients import messages_to_team, messages_to_users
 from ..inbox.team_rows import Team, find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, lock_inboxes, write_messages
@@ -62,23 +62,23 @@ async def fan_out(
     accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
     names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
     teams = await find_watching_teams(connection, watched)
-    told: list[_Told] = []
+    about_changes: list[_ChangeMessages] = []
     count = 0
     deliveries: list[tuple[str, str]] = []
     left: dict[int, Sequence[Change]] = {}
     for id_, changes, created_at in events:
-        before = len(told)
+        before = len(about_changes)
         for change in changes:
             # An event that large teams watch is dispatched in several transactions.
             if count >= MESSAGES_LIMIT:
                 break
-            told.append(_tell(change, created_at, names, teams))
-            count += len(told[-1].messages)
-        taken = len(told) - before
+            about_changes.append(_messages_about(change, created_at, names, teams))
+            count += len(about_changes[-1].messages)
+        taken = len(about_changes) - before
         deliveries += request_bodies(changes[:taken], created_at, subscriptions)
         left[id_] = changes[taken:]
-    entries, is_all = await _find_entries(connection, told)
-    messages = list(_in_order(told if is_all else [], entries))
+    entries, is_all = await _find_entries(connection, about_changes)
+    messages = list(_in_order(about_changes if is_all else [], entries))
     if not is_all:
         # An inbox that is far behind is caught up first, in transactions of its own.
         deliveries, left = [], {}
@@ -98,7 +98,7 @@ async def fan_out(
     )
 
 
-class _Told(NamedTuple):
+class _ChangeMessages(NamedTuple):
     """The messages about a change, but for those about entries, and up to which entries these come first.
 
     The numbers of the entries are by account id.
@@ -108,56 +108,60 @@ class _Told(NamedTuple):
     entries: dict[str, int]
 
 
-def _tell(change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]) -> _Told:
-    told = _Told([], {})
+def _messages_about(
+    change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]
+) -> _ChangeMessages:
+    found = _ChangeMessages([], {})
     if change.has_entries:
         sides = {change.from_account_id: change.from_entry or 0, change.to_account_id: change.to_entry or 0}
-        told.entries.update({id_: entry for id_, entry in sides.items() if id_ and entry % CATCH_UP_ENTRIES == 0})
+        found.entries.update({id_: entry for id_, entry in sides.items() if id_ and entry % CATCH_UP_ENTRIES == 0})
         if teams.keys().isdisjoint(sides):
-            return told
+            return found
     for account_id, entry, message in messages_to_users(change, created_at, names):
         if not change.has_entries:
-            told.messages.append(message)
-            told.entries[account_id] = entry
+            found.messages.append(message)
+            found.entries[account_id] = entry
         if account_id in teams:
-            told.messages.extend(messages_to_team(change, message, teams[account_id]))
-    return told
+            found.messages.extend(messages_to_team(change, message, teams[account_id]))
+    return found
 
 
-async def _find_entries(connection: AsyncConnection, told: Sequence[_Told]) -> tuple[list[EntryMessage], bool]:
+async def _find_entries(
+    connection: AsyncConnection, changes: Sequence[_ChangeMessages]
+) -> tuple[list[EntryMessage], bool]:
     """Return the messages about entries that come first, and whether these are all.
 
     If there are any, the inboxes of all readers are locked.
     """
     wanted: dict[str, int] = {}
-    for one in told:
+    for one in changes:
         for account_id, number in one.entries.items():
             wanted[account_id] = max(number, wanted.get(account_id, 0))
-    behind = _up_to(wanted, await run_pipeline(connection, *of_accounts(connection, wanted)))
+    behind = _up_to(wanted, await run_pipeline(connection, *accounts_behind_by_id(connection, wanted)))
     if not behind:
         return [], True
-    readers = {message.reader_id for one in told for message in one.messages}
+    readers = {message.reader_id for one in changes for message in one.messages}
     locks = lock_inboxes(connection, readers.union(account.user_id for account in behind))
     # Again, since only now no other transaction writes messages about these entries.
-    answers = await run_pipeline(connection, *locks, *of_accounts(connection, wanted))
+    answers = await run_pipeline(connection, *locks, *accounts_behind_by_id(connection, wanted))
     behind = _up_to(wanted, answers[len(locks) :])
     entries = await find_entry_messages(connection, behind, messages_limit(connection))
     return entries, covers(entries, behind)
 
 
-def _up_to(wanted: Mapping[str, int], answers: Iterable[list[Any]]) -> list[Behind]:
+def _up_to(wanted: Mapping[str, int], answers: Iterable[list[Any]]) -> list[AccountBehind]:
     """Return what was found of the accounts as if the wanted entries were their last."""
-    found = found_behind(answers)
+    found = read_accounts_behind(answers)
     clipped = [account._replace(last=min(account.last, wanted[account.account_id])) for account in found]
     return [account for account in clipped if account.last > account.mark]
 
 
-def _in_order(told: Sequence[_Told], entries: Sequence[EntryMessage]) -> Iterator[NewMessage]:
+def _in_order(changes: Sequence[_ChangeMessages], entries: Sequence[EntryMessage]) -> Iterator[NewMessage]:
     """Yield the messages about entries and those about changes, those about one account in its order."""
     waiting: defaultdict[str, deque[EntryMessage]] = defaultdict(deque)
     for entry in entries:
         waiting[entry.account.account_id].append(entry)
-    for messages, first in told:
+    for messages, first in changes:
         for account_id, number in first.items():
             while waiting[account_id] and waiting[account_id][0].number <= number:
                 yield waiting[account_id].popleft().message
