@@ -16,7 +16,7 @@ from ..database.error_kinds import RowLocked
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..observability.metrics import MESSAGES
-from .entry_messages import EntryMessage, find_entry_messages
+from .entry_messages import EntryMessage
 from .marks import (
     FOUND_LIMIT,
     AccountBehind,
@@ -25,6 +25,7 @@ from .marks import (
     set_marks,
     users_behind,
 )
+from .missing_messages import find_entry_messages
 from .writing import insert_messages, lock_inboxes
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.

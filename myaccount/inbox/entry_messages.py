@@ -1,8 +1,6 @@
 """The messages about entries, made from entries and orders. An account's entry 0 is its opening."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from heapq import merge
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +14,6 @@ from .marks import AccountBehind
 from .recipients import messages_to_users
 from .writing import NewMessage
 
-# SQLite joins at most 500 queries to one.
-RANGES_LIMIT: Final = 100
 _ENTRIES: Final = (
     "SELECT account, number, order_id, amount, balance, held FROM entry WHERE account = {key}"
     " AND number BETWEEN {first} AND {last}"
@@ -42,54 +38,15 @@ class EntryMessage(NamedTuple):
     message: NewMessage
 
 
-async def find_entry_messages(
-    connection: AsyncConnection, behind: Sequence[AccountBehind], limit: int
-) -> list[EntryMessage]:
-    """Return the next messages about the accounts' entries, reader by reader: all, or about `limit` of them.
-
-    Those of one reader are in the order of their orders' times, and those of each account in that of its numbers.
-    """
-    ranges: list[AccountBehind] = []
-    for _, accounts in groupby(behind, key=attrgetter("user_id")):
-        of_reader = list(accounts)
-        ranges += [_within(limit // len(of_reader), account) for account in of_reader]
-        if sum(account.last - account.mark for account in ranges) >= limit:
-            break
-    found: dict[int, list[EntryMessage]] = {account.key: [] for account in ranges}
-    for start in range(0, len(ranges), RANGES_LIMIT):
-        for message in await _read(connection, ranges[start : start + RANGES_LIMIT]):
-            found[message.account.key].append(message)
-    ends = {account.key: account.last for account in behind}
-    return [
-        message
-        for _, accounts in groupby(ranges, key=attrgetter("user_id"))
-        for message in _in_order([found[account.key] for account in accounts], ends)
-    ]
-
-
-def _within(limit: int, account: AccountBehind) -> AccountBehind:
-    return account._replace(last=min(account.last, account.mark + max(1, limit)))
-
-
-def _in_order(accounts: Sequence[list[EntryMessage]], ends: Mapping[int, int]) -> Iterator[EntryMessage]:
-    """Yield the messages of one reader's accounts by time, up to the last one of an account that has further ones.
-
-    What follows it may be later than these.
-    """
-    # This keeps the order of each account's numbers, even if the clock was set back between them.
-    for message in merge(*accounts, key=attrgetter("message.created_at")):
-        yield message
-        if message.number == message.account.last < ends[message.account.key]:
-            return
-
-
-async def _read(connection: AsyncConnection, ranges: Sequence[AccountBehind]) -> list[EntryMessage]:
+async def read_entry_messages(connection: AsyncConnection, ranges: Sequence[AccountBehind]) -> list[EntryMessage]:
+    """Return the messages about these entries, those of each account in the order of its numbers."""
     accounts = {account.key: account for account in ranges}
     entries = " UNION ALL ".join(
         _ENTRIES.format(key=account.key, first=account.mark + 1, last=account.last) for account in ranges
     )
     query = text(_ORDERS.format(entries=entries)).columns(created_at=order.c.created_at.type)
-    rows = await connection.execute(query)
+    # Core need not keep a query that does not come again.
+    rows = await connection.execute(query, execution_options={"compiled_cache": None})
     messages = [_message(accounts[row.account], row) for row in rows]
     new = {account.key: account for account in ranges if account.mark < 0}
     return [*await _read_openings(connection, new), *sorted(messages, key=attrgetter("number"))]

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..inbox.catch_up import MESSAGES_LIMIT, covers, marks_of, messages_limit
-from ..inbox.entry_messages import EntryMessage, find_entry_messages
+from ..inbox.entry_messages import EntryMessage
 from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_behind
+from ..inbox.missing_messages import find_entry_messages
 from ..inbox.recipients import messages_to_team, messages_to_users
 from ..inbox.team_rows import Team, find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, lock_inboxes, write_messages

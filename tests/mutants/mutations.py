@@ -54,6 +54,7 @@ EARLIER_EVENTS: Final = "myaccount/outbox/earlier_events.py"
 RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
 CATCH_UP: Final = "myaccount/inbox/catch_up.py"
+MISSING_MESSAGES: Final = "myaccount/inbox/missing_messages.py"
 INBOX: Final = "myaccount/inbox/page_statements.py"
 MARKING: Final = "myaccount/inbox/reading.py"
 TEAMS: Final = "myaccount/inbox/team_commands.py"
@@ -214,7 +215,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/ledger/recording.py", " or account.last_entry % CATCH_UP_ENTRIES == 0", "", "tests/service/test_catch_up.py"),
     Mutation(CATCH_UP, "len(all_behind) < FOUND_LIMIT and covers(entries, behind)", "True", "tests/service/test_catch_up.py"),
     Mutation(CATCH_UP, "skip_locked=not wait", "skip_locked=False", "tests/service/test_catch_up.py"),
-    Mutation("myaccount/inbox/entry_messages.py", "if message.number == message.account.last < ends[message.account.key]:", "if False:", "tests/service/test_catch_up.py"),
+    Mutation(MISSING_MESSAGES, "if account.has_more and not account.waiting:", "if False:", "tests/service/test_catch_up.py"),
+    Mutation(MISSING_MESSAGES, "len(found) < max(1, limit // 2)", "not found", "tests/service/test_catch_up.py"),
+    Mutation(MISSING_MESSAGES, "self._block *= 2", "pass", "tests/service/test_catch_up.py"),
     Mutation(FAN_OUT, "                yield waiting[account_id].popleft().message\n", "                break\n", "tests/service/test_catch_up.py"),
     Mutation("myaccount/listener/redis_notifications.py", "self._owes_all |= not self._is_followed_elsewhere()\n", "pass\n", "tests/service/test_stream.py"),
     Mutation(RECIPIENTS, "change.change_id or change.source_id", "change.source_id", "tests/unit/test_recipients.py"),

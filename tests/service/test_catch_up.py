@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import database_key
 from myaccount.database.database import Database
 from myaccount.inbox import catch_up as catch_up_module
+from myaccount.inbox import missing_messages
 from myaccount.inbox.catch_up import CatchUp
+from myaccount.inbox.entry_messages import read_entry_messages
 from myaccount.inbox.marks import FOUND_LIMIT
 from myaccount.inbox.recipients import messages_to_users
 from myaccount.journal.writer import Journal
@@ -232,6 +235,58 @@ async def test_the_accounts_of_one_reader_are_caught_up_in_the_order_of_time(
     rows = (await read_page(unheard, userId="u1", messageType="recharge", pageSize="50"))["result"]
     assert _sources(rows) == [("recharge", f"r{n}") for n in range(len(accounts))]
     assert (await read_page(unheard, userId="u1"))["total"] == len(accounts) + 3
+
+
+@pytest.mark.parametrize("shape", ["one after the other", "in turn", "one early and late"])
+async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactions(
+    unheard: Client, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    """In the order of time, and no transaction reads much more than it writes."""
+    limit, size = 240, 40
+    for name in ("MESSAGES_LIMIT", "EMBEDDED_MESSAGES_LIMIT"):
+        monkeypatch.setattr(catch_up_module, name, limit)
+    await open_users(unheard, "u1")
+    database = unheard.app[database_key]
+    accounts = [f"b{n}" for n in range(30)]
+    await _submit(database, [addition("u1", account_id) for account_id in accounts])
+    await read_inboxes(database)
+    # Each part is one batch, and so has one time.
+    parts = {
+        "one after the other": [[account_id] * size for account_id in accounts],
+        "in turn": [accounts] * size,
+        "one early and late": [["b0"] * size, *[[other] * size for other in accounts[1:]], ["b0"] * size],
+    }[shape]
+    for n, part in enumerate(parts):
+        await _submit(database, [Recharge(f"r{n}-{m}", AccountId(a), ONE) for m, a in enumerate(part)])
+    read: list[int] = []
+    found = Counter[str]()
+
+    async def counted_read(connection: AsyncConnection, ranges: Any) -> Any:
+        messages = await read_entry_messages(connection, ranges)
+        read.append(len(messages))
+        return messages
+
+    async def counted_write(work: Any) -> Any:
+        done = await original(work)
+        found["transactions"] += 1
+        found["written"] += done.messages
+        assert done.messages <= limit
+        return done
+
+    original = database.write
+    monkeypatch.setattr(missing_messages, "read_entry_messages", counted_read)
+    monkeypatch.setattr(database, "write", counted_write)
+    await CatchUp(database).inbox("u1")
+    entries = sum(map(len, parts))
+    assert found["written"] == entries
+    # The last finds nothing.
+    assert found["transactions"] <= entries // (limit // 2) + 2
+    assert len(read) <= 6 * found["transactions"]
+    assert sum(read) <= 3 * entries
+    rows = sorted(await read_inboxes(database), key=lambda row: row.id)
+    recharges = [row.source_id for row in rows if row.message_type == "recharge"]
+    batches = [int(order_id[1:].partition("-")[0]) for order_id in recharges]
+    assert batches == sorted(batches)
 
 
 async def test_the_first_page_of_an_inbox_that_was_never_read_is_quick_work(unheard: Client) -> None:
