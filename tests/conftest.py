@@ -88,9 +88,14 @@ def _end_soon() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Remove the handlers that a command set up in this test, since its output is closed afterwards."""
-    yield
+    """Remove the handlers that a command set up in this test, since its output is closed afterwards.
+
+    The next test has the level of before.
+    """
     root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
     for handler in [handler for handler in root.handlers if type(handler).__module__ == log_handlers.__name__]:
         root.removeHandler(handler)
         handler.close()

@@ -144,18 +144,23 @@ SMALL: Final = ("--innodb-log-file-size=16M", "--innodb-file-per-table=0", "--in
 def _installed() -> "tempfile.TemporaryDirectory[str]":
     """A data folder as the installation leaves it. It takes two seconds, so the servers get copies of one."""
     folder = tempfile.TemporaryDirectory()
-    subprocess.run(
+    installed = subprocess.run(
         [
             program("mariadb-install-db", "mariadb-server"),
             "--no-defaults",
             f"--datadir={folder.name}/data",
+            # A server that starts removes the temporary tables of all others that have this folder.
+            f"--tmpdir={folder.name}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             *SMALL,
         ],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
     )
+    if installed.returncode:
+        raise RuntimeError(installed.stdout + installed.stderr)
     return folder
 
 
