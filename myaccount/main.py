@@ -126,7 +126,7 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
         app.cleanup_ctx.append(listener_context)
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
-    # Runs before aiohttp waits for the last requests, because a stream never ends by itself.
+    # Runs before open connections are waited for, because a stream never ends by itself.
     app.on_shutdown.append(close_streams)
     return app
 
@@ -258,13 +258,13 @@ async def health_context(app: web.Application) -> AsyncIterator[None]:
 
 async def listener_context(app: web.Application) -> AsyncIterator[None]:
     database = app[database_key]
-    async with (
-        open_endpoints(database, callbacks_of(app[config_key])) as endpoints,
-        Relay(database, app[queue_key], app[notifications_key], endpoints) as relay,
-    ):
-        # First at shutdown: its callbacks to this service would otherwise keep new requests coming.
+    async with AsyncExitStack() as stack:
+        endpoints = await stack.enter_async_context(open_endpoints(database, callbacks_of(app[config_key])))
+        await stack.enter_async_context(Relay(database, app[queue_key], app[notifications_key], endpoints))
+
+        # Its callbacks to this service would otherwise keep new requests coming, and connections open.
         async def stop(app: web.Application) -> None:
-            await relay.stop()
+            await stack.aclose()
 
         app.on_shutdown.append(stop)
         yield

@@ -122,6 +122,8 @@ class GracefulRunner(protocol.Runner):
         await self._stop_accepting()
         if self.server is not None:
             self.app[ending_key].set()
+            # First: streams, and the callbacks to this service, would keep connections open.
+            await self.app.shutdown()
             await self._drain(self.server)
         await super().cleanup()
 

@@ -43,8 +43,8 @@ ATTEMPTS: Final = 8
 class Relay:
     """Dispatches each event exactly once, as messages and pending deliveries, and sends the deliveries.
 
-    `async with` starts it on its own scheduler, and `stop` ends it at once. Unfinished work is not lost: its rows
-    stay, and any relay takes them again when their lease ends.
+    `async with` starts it on its own scheduler, and ends it at once. Unfinished work is not lost: its rows stay,
+    and any relay takes them again when their lease ends.
     """
 
     def __init__(
@@ -70,9 +70,6 @@ class Relay:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
         await self._scheduler.close()
 
     async def _listen(self) -> None:

@@ -7,15 +7,17 @@ import socket
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import BaseTestServer
 
+from myaccount import serving
 from myaccount.appkeys import ending_key
 from myaccount.main import create_app
 from myaccount.serving import GracefulRunner, open_site, serve
 from myaccount.settings.schema import Config
 from myaccount.system.addresses import address_text
 
-from ..conftest import Client
-from ..helpers.actions import send
+from ..conftest import Client, ClientOf, Server, eventually
+from ..helpers.actions import open_users, send
 from ..helpers.deployments import port_of
 from ..helpers.servers import free_port
 from ..helpers.services import Start
@@ -37,6 +39,29 @@ async def test_open_connections_are_answered_and_closed_at_shutdown(config: Conf
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(address)
     await ending
+
+
+async def test_shutdown_does_not_wait_for_streams_and_for_callbacks_to_itself(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "DRAIN_SECONDS", 3600)
+    app = create_app(config)
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with Server(app, port=config["port"]) as server, ClientOf(server, connector=connector) as client:
+        await open_users(client, "u1")
+        # The service's own connection stays open after its callback.
+        await eventually(lambda: _connections(server) == 1)
+        async with client.get("/messages/stream", params={"userId": "u1"}) as stream:
+            await stream.content.readline()
+            assert _connections(server) == 2
+            async with asyncio.timeout(10):
+                await server.close()
+
+
+def _connections(server: BaseTestServer) -> int:
+    assert server.runner is not None
+    assert server.runner.server is not None
+    return len(server.runner.server.connections)
 
 
 async def test_a_connection_accepted_at_shutdown_is_answered(config: Config) -> None:
