@@ -26,7 +26,7 @@ from .marks import (
     users_behind,
 )
 from .missing_messages import find_entry_messages
-from .writing import insert_messages, lock_inboxes
+from .writing import insert_messages, leave_out_written, lock_inboxes
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
 MESSAGES_LIMIT: Final = 2048
@@ -57,12 +57,12 @@ async def catch_up(connection: AsyncConnection, reader_ids: Collection[str], *, 
     all_behind = read_accounts_behind(answers[len(locks) :])
     behind = [account for account in all_behind if account.user_id in readers]
     entries = await find_entry_messages(connection, behind, messages_limit(connection))
-    messages = [entry.message for entry in entries]
+    messages = await leave_out_written(connection, [entry.message for entry in entries])
     await run_pipeline(
         connection, *insert_messages(connection, messages), *marks_of(connection, entries), ("COMMIT", ())
     )
     is_all = len(all_behind) < FOUND_LIMIT and covers(entries, behind)
-    return CaughtUp(len(entries), set(reader_ids) - readers, set() if is_all else readers)
+    return CaughtUp(len(messages), set(reader_ids) - readers, set() if is_all else readers)
 
 
 def marks_of(connection: AsyncConnection, entries: Sequence[EntryMessage]) -> list[Bound]:

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.freshness import SKIPS_LOCKED
-from ..database.pipeline import is_sqlite, run_pipeline
+from ..database.pipeline import is_sqlite, run_pipeline, select_rows
 from ..database.statements import Bound, insert_rows, placeholders, sql_literal
 from ..database.times import sql_time
 from ..model.inbox import message
@@ -28,6 +28,8 @@ _ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = u
 _LOCK: Final = "SELECT COUNT(*), JSON_ARRAYAGG(user_id) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
 # Even with the longest user ids, a statement fits into a max_allowed_packet of 64 KiB.
 READERS_AT_ONCE: Final = 300
+# Even with the longest ids, the messages about these, two about each order, fit into one of 64 KiB.
+SOURCES_AT_ONCE: Final = 50
 _COUNT_READ: Final = (
     "UPDATE folder SET unread = unread - %s"
     " WHERE reader_id = %s AND team_id = %s AND message_type = %s AND own = %s"
@@ -142,6 +144,33 @@ async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection
 def _listed(ids: Iterable[int]) -> str:
     """List the ids as SQL literals: thousands of parameters would hold up all other requests for milliseconds."""
     return ",".join(map(str, ids))
+
+
+async def leave_out_written(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[NewMessage]:
+    """Return the messages, but for those to a reader's own account that the inbox has already, or that come twice.
+
+    There are such if a process of the version before runs beside this one: it makes the messages about entries
+    from its events. The caller has locked the readers' inboxes.
+    """
+    sources = sorted({m.source_id for m in messages if not m.team_id})
+    select = select_rows(connection, "source_id, reader_id, message_type")
+    parts = [sources[start : start + SOURCES_AT_ONCE] for start in range(0, len(sources), SOURCES_AT_ONCE)]
+    answers = await run_pipeline(
+        connection,
+        *[
+            (f"{select} FROM message WHERE team_id = '' AND source_id IN ({placeholders(part)})", part)
+            for part in parts
+        ],
+    )
+    written = {tuple(row) for answer in answers for row in answer}
+    new = []
+    for m in messages:
+        key = (m.source_id, m.reader_id, m.message_type)
+        if m.team_id or key not in written:
+            new.append(m)
+        if not m.team_id:
+            written.add(key)
+    return new
 
 
 async def was_written(connection: AsyncConnection, team_id: str, message_type: str, source_id: str) -> bool:

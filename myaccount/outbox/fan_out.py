@@ -20,8 +20,8 @@ from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_be
 from ..inbox.missing_messages import find_entry_messages
 from ..inbox.recipients import messages_to_team, messages_to_users
 from ..inbox.team_rows import Team, find_parties, find_watching_teams
-from ..inbox.writing import NewMessage, lock_inboxes, write_messages
-from ..ledger.changes import CATCH_UP_ENTRIES, Change
+from ..inbox.writing import NewMessage, leave_out_written, lock_inboxes, write_messages
+from ..ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, CATCH_UP_ENTRIES, ENTRY_CHANGES, Change
 from ..webhooks.deliveries import insert_deliveries
 from ..webhooks.payloads import request_bodies
 from .earlier_events import add_accounts
@@ -80,6 +80,9 @@ async def fan_out(
         left[id_] = changes[taken:]
     entries, is_all = await _find_entries(connection, about_changes)
     messages = list(_in_order(about_changes if is_all else [], entries))
+    if entries or any(_tells_of_entries(change) for event in events for change in event.changes):
+        await run_pipeline(connection, *lock_inboxes(connection, {m.reader_id for m in messages}))
+        messages = await leave_out_written(connection, messages)
     if not is_all:
         # An inbox that is far behind is caught up first, in transactions of its own.
         deliveries, left = [], {}
@@ -97,6 +100,11 @@ async def fan_out(
         {endpoint for endpoint, _ in deliveries},
         [event.id for event in pending if left.get(event.id, event.changes)],
     )
+
+
+def _tells_of_entries(change: Change) -> bool:
+    """Whether it is of a version that makes messages about entries from events: inboxes may have them already."""
+    return not change.has_entries and change.change_type in (*ENTRY_CHANGES, ACCOUNT_OPENED, ACCOUNT_ADDED)
 
 
 class _ChangeMessages(NamedTuple):

@@ -33,7 +33,17 @@ from myaccount.settings.schema import Config
 from ..conftest import Client, ClientOf, Section, Server, eventually
 from ..helpers.actions import open_users, send, transfer
 from ..helpers.holding import Holding
-from ..helpers.inboxes import Row, add_team, post_json, read_inboxes, read_page, rows_of, until_dispatched
+from ..helpers.inboxes import (
+    Row,
+    add_team,
+    new_message,
+    post_json,
+    read_inboxes,
+    read_page,
+    rows_of,
+    until_dispatched,
+    write,
+)
 from ..helpers.journals import addition
 from ..helpers.statements import statements_by_request
 from ..helpers.wallets import Forgetful
@@ -397,6 +407,13 @@ async def _status(client: Client, user_id: str) -> int:
         return response.status
 
 
+async def _as_the_version_before(connection: AsyncConnection) -> None:
+    """Make of all events what that version would have inserted: its changes say nothing of entries."""
+    for row in list(await connection.execute(select(event).with_for_update())):
+        changes = [change[:-1] for change in json.loads(row.body)]
+        await connection.execute(event.update().where(event.c.id == row.id).values(body=json.dumps(changes)))
+
+
 async def test_events_of_the_version_before_give_their_messages_once(client: Client, database: Database) -> None:
     """Its changes say nothing of entries, and the migration has set the marks to the accounts' last entries."""
     await open_users(client, "u1", "u2")
@@ -408,10 +425,8 @@ async def test_events_of_the_version_before_give_their_messages_once(client: Cli
     last = select(account.c.id, account.c.last_entry).where(account.c.user_id.is_not(None))
     marks = insert(inbox_mark).from_select(["account", "number"], last)
 
-    async def as_migrated(connection: Any) -> None:
-        for row in list(await connection.execute(select(event).with_for_update())):
-            changes = [change[:-1] for change in json.loads(row.body)]
-            await connection.execute(event.update().where(event.c.id == row.id).values(body=json.dumps(changes)))
+    async def as_migrated(connection: AsyncConnection) -> None:
+        await _as_the_version_before(connection)
         await connection.execute(inbox_mark.delete())
         await connection.execute(marks)
 
@@ -426,6 +441,65 @@ async def test_events_of_the_version_before_give_their_messages_once(client: Cli
             ("u1", "transfer_out", "t2"), ("u2", "transfer_in", "t2"),
         ]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["the event", "the inbox"])
+async def test_a_process_of_the_version_before_beside_this_one_gives_no_message_twice(
+    unheard: Client, config: Config, first: str
+) -> None:
+    """Its events tell of entries after the marks, which the inbox meets as well."""
+    database = unheard.app[database_key]
+    await open_users(unheard, "u1", "u2")
+    async with Journal(database, lambda event_id: None, callback_types=CHANGE_TYPES) as journal:
+        await journal.submit(addition("u1", "b"))
+        await journal.submit(Recharge("r1", "u1", Amount(9)))
+        await journal.submit(Transfer("t1", "u1", "u2", ONE))
+        await journal.submit(Transfer("t2", "u1", AccountId("b"), ONE))
+        await journal.submit(Transfer("d1", "u1", "u2", Amount(99)))
+    await database.write(_as_the_version_before)
+    if first == "the inbox":
+        await read_inboxes(database)
+    config["listener"]["enabled"] = True
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        await until_dispatched(client.app[database_key])
+        await transfer(client, "t3", "u1", "u2", "0.01")
+        page = await read_page(client, userId="u1", pageSize="50")
+        rows = await read_inboxes(database)
+    assert sorted(_sources(page["result"])) == sorted(
+        [
+            ("account_opened", ""), ("account_added", ""), ("recharge", "r1"), ("decline", "d1"),
+            *[(f"transfer_{way}", "t2") for way in ("out", "in")], ("transfer_out", "t1"), ("transfer_out", "t3"),
+        ]
+    )  # fmt: skip
+    assert page["total"] == page["unread"] == 8
+    assert Counter(row.message_type for row in rows if row.reader_id == "u2") == Counter(
+        {"account_opened": 1, "transfer_in": 2}
+    )
+    await eventually_marked(database, {"a-u1": 4, "b": 1, "a-u2": 2})
+
+
+async def test_messages_that_a_process_of_the_version_before_has_written_are_passed(unheard: Client) -> None:
+    """It has dispatched its events itself, and set no marks."""
+    database = unheard.app[database_key]
+    await open_users(unheard, "u1", "u2")
+    await send(unheard, "/recharge", orderId="r1", userId="u1", amount="9")
+    await write(
+        database,
+        new_message("u1", "", "account_opened")._replace(source_id="a-u1"),
+        new_message("u1", "", "recharge")._replace(source_id="r1"),
+    )
+    await transfer(unheard, "t1", "u1", "u2", "1")
+    page = await read_page(unheard, userId="u1")
+    assert [row["MESSAGE_TYPE"] for row in reversed(page["result"])] == [
+        "account_opened",
+        "recharge",
+        "transfer_out",
+    ]
+    assert page["total"] == page["unread"] == 3
+    assert [(row.own, row.total) for row in await rows_of(database, counter) if row.reader_id == "u1"] == [
+        (1, 1)
+    ] * 3
+    await eventually_marked(database, {"a-u1": 2})
 
 
 async def test_however_many_read_and_dispatch_at_once_each_message_is_there_once_and_in_order(
