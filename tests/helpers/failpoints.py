@@ -1,7 +1,8 @@
 """The service, which kills itself at a failpoint: failpoints.py POINT TIMES [listen] -c FILE.
 
-POINT is one of POINTS (of a batch) or of LISTENER_POINTS. The process is killed when it has reached the point
-that many TIMES. STOPPED stops the process instead (SIGSTOP), and BROKEN makes the journal's writer fail.
+POINT is one of POINTS (of a batch), of CATCH_UP_POINTS (of inboxes) or of LISTENER_POINTS. The process is killed
+when it has reached the point that many TIMES. STOPPED stops the process instead (SIGSTOP), and BROKEN makes the
+journal's writer fail.
 """
 
 import os
@@ -15,6 +16,11 @@ BEFORE_THE_INSERTS = "before the inserts"
 BEFORE_COMMIT = "before COMMIT"
 BEFORE_THE_REPLIES = "after COMMIT, before the replies"
 POINTS = (BEFORE_THE_INSERTS, BEFORE_COMMIT, BEFORE_THE_REPLIES)
+BEFORE_THE_MESSAGES = "counted, before the messages"
+BEFORE_THE_MARKS = "messages written, before the marks"
+BEFORE_THEIR_COMMIT = "marks set, before COMMIT"
+AFTER_THEIR_COMMIT = "messages committed, before the reply"
+CATCH_UP_POINTS = (BEFORE_THE_MESSAGES, BEFORE_THE_MARKS, BEFORE_THEIR_COMMIT, AFTER_THEIR_COMMIT)
 TAKEN = "taken, before the dispatch"
 DISPATCHED = "dispatched, before the acknowledgement"
 SENT = "sent, before its row is deleted"
@@ -28,6 +34,7 @@ def main() -> None:
     from myaccount.cli import entry as cli
     from myaccount.database import embedded_file as embedded
     from myaccount.database.statements import Bound
+    from myaccount.inbox import catch_up
     from myaccount.journal import settling
     from myaccount.journal.batches import BatchConnection
     from myaccount.journal.mysql_batch import MysqlBatch
@@ -70,6 +77,21 @@ def main() -> None:
     BatchConnection.commit = commit  # type: ignore[method-assign, assignment]
     for batch in (MysqlBatch, SqliteBatch):
         batch._run = one_by_one(batch._run)  # type: ignore[method-assign, assignment]
+
+    run_pipeline = catch_up.run_pipeline  # type: ignore[attr-defined]
+    before = {"INSERT INTO message": BEFORE_THE_MESSAGES, "INSERT INTO inbox_mark": BEFORE_THE_MARKS}
+
+    async def run_statements(connection: Any, *statements: Bound) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        for statement in statements:
+            beginning = statement[0].partition(" (")[0]
+            reached(BEFORE_THEIR_COMMIT if beginning == "COMMIT" else before.get(beginning, ""))
+            found += await run_pipeline(connection, statement)
+            if beginning == "COMMIT":
+                reached(AFTER_THEIR_COMMIT)
+        return found
+
+    vars(catch_up)["run_pipeline"] = run_statements
 
     def killing(owner: type, name: str, here: str) -> None:
         """Have the method reach the point before it does anything."""
