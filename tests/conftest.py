@@ -1,6 +1,7 @@
 """Fixtures: the service on each database and each queue, and clients for it."""
 
 import asyncio
+import gc
 import inspect
 import logging
 import os
@@ -104,6 +105,12 @@ def _log_as_before() -> Iterator[None]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return one worker more than there are processors, since many tests wait."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of collected tests out of each garbage collection, which took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
