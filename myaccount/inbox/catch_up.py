@@ -17,6 +17,7 @@ from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..observability.metrics import MESSAGES
 from .entry_messages import EntryMessage
+from .locks import lock_free_inboxes, lock_inboxes
 from .marks import (
     FOUND_LIMIT,
     AccountBehind,
@@ -26,7 +27,7 @@ from .marks import (
     users_behind,
 )
 from .missing_messages import find_entry_messages
-from .writing import insert_messages, leave_out_written, lock_inboxes
+from .writing import insert_messages, leave_out_written
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
 MESSAGES_LIMIT: Final = 2048
@@ -50,11 +51,15 @@ async def catch_up(connection: AsyncConnection, reader_ids: Collection[str], *, 
 
     Without `wait`, it does not wait for inboxes that another transaction has locked.
     """
-    locks = lock_inboxes(connection, reader_ids, skip_locked=not wait)
+    readers = set(reader_ids)
     # The marks are read after the locks, so they are those of the last transaction that wrote to these inboxes.
-    answers = await run_pipeline(connection, *locks, *accounts_behind_of_users(connection, reader_ids))
-    readers = {id_ for answer in answers[: len(locks)] for id_ in answer} if locks else set(reader_ids)
-    all_behind = read_accounts_behind(answers[len(locks) :])
+    find = accounts_behind_of_users(connection, readers)
+    if wait:
+        locks = lock_inboxes(connection, readers)
+        answers = (await run_pipeline(connection, *locks, *find))[len(locks) :]
+    else:
+        readers, answers = await lock_free_inboxes(connection, readers, find)
+    all_behind = read_accounts_behind(answers)
     behind = [account for account in all_behind if account.user_id in readers]
     entries = await find_entry_messages(connection, behind, messages_limit(connection))
     messages = await leave_out_written(connection, [entry.message for entry in entries])
@@ -80,24 +85,26 @@ class CatchUp:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._inboxes = Coalescer(self._together)
-        # Apart, so that inboxes that are locked or far behind keep none of the others, and take one connection.
-        self._slow_inboxes: Coalescer[str, None] = Coalescer(self._patiently)
+        # Each has one transaction at a time. An inbox goes on to the next if it needs that, so its readers wait
+        # for none that is further behind, and for none that is locked.
+        self._inboxes = Coalescer(self._catch_up_once)
+        self._far_behind = Coalescer(self._catch_up_all)
+        self._locked: Coalescer[str, None] = Coalescer(self._wait_for_locks)
 
     async def inbox(self, reader_id: str) -> None:
         """Return when the inbox has the messages about all entries that were committed before this call.
 
         Raises Overloaded and Unavailable.
         """
-        if await self._inboxes.fetch(reader_id):
-            await self._slow_inboxes.fetch(reader_id)
+        if await self._inboxes.fetch(reader_id) and await self._far_behind.fetch(reader_id):
+            await self._locked.fetch(reader_id)
 
     async def close(self) -> None:
         """Wait for the work under way."""
-        await self._inboxes.close()
-        await self._slow_inboxes.close()
+        for inboxes in (self._inboxes, self._far_behind, self._locked):
+            await inboxes.close()
 
-    async def _together(self, reader_ids: Collection[str]) -> dict[str, bool]:
+    async def _catch_up_once(self, reader_ids: Collection[str]) -> dict[str, bool]:
         """Catch up the inboxes, but for those that are locked and those that may lack more: return these."""
 
         async def find(connection: AsyncConnection) -> set[str]:
@@ -108,32 +115,32 @@ class CatchUp:
         behind = await self._database.read(find)
         if not behind:
             return {}
-        try:
-            # One transaction, so that an inbox that is far behind does not keep the readers of others waiting.
-            done = await self._write_some(behind, wait=False)
-        except RowLocked:
-            return dict.fromkeys(behind, True)
+        # One transaction, so that an inbox that is far behind does not keep the readers of others waiting.
+        done = await self._write(behind, wait=False)
         return dict.fromkeys(done.locked | done.left, True)
 
-    async def _patiently(self, reader_ids: Collection[str]) -> dict[str, RowLocked]:
-        """Catch up the inboxes, and wait for those that are locked; return an error for each that stays so."""
-        locked = await self._write(set(reader_ids), wait=False)
+    async def _catch_up_all(self, reader_ids: Collection[str]) -> dict[str, bool]:
+        """Catch up the inboxes, however far they are behind, but for those that are locked: return these."""
+        return dict.fromkeys(await self._write_all(set(reader_ids), wait=False), True)
+
+    async def _wait_for_locks(self, reader_ids: Collection[str]) -> dict[str, RowLocked]:
+        """Catch up the inboxes once they are not locked any more; return an error for each that stays so."""
         try:
-            await self._write(locked, wait=True)
+            await self._write_all(set(reader_ids), wait=True)
         except RowLocked as error:
-            return dict.fromkeys(await self._write(locked, wait=False), error)
+            return dict.fromkeys(await self._write_all(set(reader_ids), wait=False), error)
         return {}
 
-    async def _write(self, reader_ids: set[str], *, wait: bool) -> set[str]:
+    async def _write_all(self, reader_ids: set[str], *, wait: bool) -> set[str]:
         """Write all messages that the inboxes lack; return whose inboxes another transaction has locked."""
         locked: set[str] = set()
         while reader_ids:
-            done = await self._write_some(reader_ids, wait=wait)
+            done = await self._write(reader_ids, wait=wait)
             locked |= done.locked
             reader_ids = done.left
         return locked
 
-    async def _write_some(self, reader_ids: set[str], *, wait: bool) -> CaughtUp:
+    async def _write(self, reader_ids: set[str], *, wait: bool) -> CaughtUp:
         done = await self._database.write(partial(catch_up, reader_ids=reader_ids, wait=wait))
         MESSAGES.inc(done.messages)
         return done

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.database import Database
 from ..database.pipeline import is_sqlite, run_pipeline, select_rows
 from .inbox_turns import InboxTurns
+from .locks import lock_inbox
 from .page_statements import Cursor, Inbox, MessageFilter, Slice, find_counters, select_slice
 from .readers import find_refusals
-from .writing import lock_inbox, mark_read
+from .writing import mark_read
 
 # How many messages are marked in one transaction. In the embedded file, orders wait meanwhile.
 MARK_LIMIT: Final = 250

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.freshness import SKIPS_LOCKED
 from ..database.pipeline import is_sqlite, run_pipeline, select_rows
 from ..database.statements import Bound, insert_rows, placeholders, sql_literal
 from ..database.times import sql_time
 from ..model.inbox import message
+from .locks import lock_inboxes
 
 _MESSAGE: Final = (
     "INSERT INTO message (reader_id, source_id, user_id, user_name, receiver_id, body, team_id, team_name, title,"
@@ -23,11 +23,6 @@ _ADD_ON_SQLITE: Final = (
     "ON CONFLICT DO UPDATE SET total = total + excluded.total, unread = unread + excluded.unread"
 )
 _ADD: Final = "ON DUPLICATE KEY UPDATE total = total + VALUES(total), unread = unread + VALUES(unread)"
-# The forced index fixes the order of the locks, also for a small table. Two transactions that lock the same
-# readers in different orders could deadlock.
-_LOCK: Final = "SELECT COUNT(*), JSON_ARRAYAGG(user_id) FROM user FORCE INDEX (uq_user_user_id) WHERE user_id IN"
-# Even with the longest user ids, a statement fits into a max_allowed_packet of 64 KiB.
-READERS_AT_ONCE: Final = 300
 # Even with the longest ids, the messages about these, two about each order, fit into one of 64 KiB.
 SOURCES_AT_ONCE: Final = 50
 _COUNT_READ: Final = (
@@ -90,28 +85,6 @@ def _message_row(m: NewMessage) -> Bound:
     if not m.team_id:
         return f"(%s,%s,%s,%s,%s,%s,'','','',{own})", values
     return f"(%s,%s,%s,%s,%s,%s,%s,%s,%s,{own})", [*values, m.team_id, m.team_name, m.title]
-
-
-def lock_inboxes(
-    connection: AsyncConnection, user_ids: Collection[str], *, skip_locked: bool = False
-) -> list[Bound]:
-    """Return the queries that lock the readers' inboxes until the transaction ends, and return their ids.
-
-    With `skip_locked`, those that another transaction has locked are left out. There is no query where it is not
-    needed: then nobody else writes.
-    """
-    if is_sqlite(connection) or not user_ids:
-        # SQLite has one writer at a time.
-        return []
-    ids = sorted(user_ids)
-    skip = " SKIP LOCKED" if skip_locked and connection.info[SKIPS_LOCKED] else ""
-    parts = [ids[start : start + READERS_AT_ONCE] for start in range(0, len(ids), READERS_AT_ONCE)]
-    return [(f"{_LOCK} ({placeholders(part)}) FOR UPDATE{skip}", part) for part in parts]
-
-
-async def lock_inbox(connection: AsyncConnection, reader_id: str) -> None:
-    """Lock the inbox against other writers until the transaction ends."""
-    await run_pipeline(connection, *lock_inboxes(connection, [reader_id]))
 
 
 async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection[int]) -> int:

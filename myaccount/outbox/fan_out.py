@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..inbox.catch_up import MESSAGES_LIMIT, covers, marks_of, messages_limit
 from ..inbox.entry_messages import EntryMessage
+from ..inbox.locks import lock_inboxes
 from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_behind
 from ..inbox.missing_messages import find_entry_messages
 from ..inbox.recipients import messages_to_team, messages_to_users
 from ..inbox.team_rows import Team, find_parties, find_watching_teams
-from ..inbox.writing import NewMessage, leave_out_written, lock_inboxes, write_messages
+from ..inbox.writing import NewMessage, leave_out_written, write_messages
 from ..ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, CATCH_UP_ENTRIES, ENTRY_CHANGES, Change
 from ..webhooks.deliveries import insert_deliveries
 from ..webhooks.payloads import request_bodies

@@ -54,6 +54,7 @@ EARLIER_EVENTS: Final = "myaccount/outbox/earlier_events.py"
 RECIPIENTS: Final = "myaccount/inbox/recipients.py"
 MESSAGES: Final = "myaccount/inbox/writing.py"
 CATCH_UP: Final = "myaccount/inbox/catch_up.py"
+INBOX_LOCKS: Final = "myaccount/inbox/locks.py"
 MISSING_MESSAGES: Final = "myaccount/inbox/missing_messages.py"
 INBOX: Final = "myaccount/inbox/page_statements.py"
 MARKING: Final = "myaccount/inbox/reading.py"
@@ -214,8 +215,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/ledger/recording.py", "return account.watched or account", "return account", "tests/service/test_catch_up.py"),
     Mutation("myaccount/ledger/recording.py", " or account.last_entry % CATCH_UP_ENTRIES == 0", "", "tests/service/test_catch_up.py"),
     Mutation(CATCH_UP, "len(all_behind) < FOUND_LIMIT and covers(entries, behind)", "True", "tests/service/test_catch_up.py"),
-    Mutation(CATCH_UP, "skip_locked=not wait", "skip_locked=False", "tests/service/test_catch_up.py"),
-    Mutation("myaccount/inbox/writing.py", "if m.team_id or key not in written:", "if True:", "tests/service/test_catch_up.py"),
+    Mutation(INBOX_LOCKS, '" SKIP LOCKED"', '""', "tests/service/test_catch_up.py"),
+    Mutation(INBOX_LOCKS, "if await _are_free(connection, [id_])", "if await _are_free(connection, reader_ids)", "tests/service/test_catch_up.py"),
+    Mutation(MESSAGES, "if m.team_id or key not in written:", "if True:", "tests/service/test_catch_up.py"),
     Mutation(MISSING_MESSAGES, "if account.has_more and not account.waiting:", "if False:", "tests/service/test_catch_up.py"),
     Mutation(MISSING_MESSAGES, "len(found) < max(1, limit // 2)", "not found", "tests/service/test_catch_up.py"),
     Mutation(MISSING_MESSAGES, "self._block *= 2", "pass", "tests/service/test_catch_up.py"),
@@ -231,7 +233,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(CHANGE_FIELDS, "if change.held or change.change_type in _OF_HOLDS:", "if change.held:", "tests/unit/test_payloads.py"),
     Mutation(EARLIER_EVENTS, "accounts.get(change.payee)", "None", "tests/service/test_teams.py"),
     Mutation(MESSAGES, "AND reader_id = :reader_id AND unread = 1", "AND unread = 1", "tests/service/test_inbox_marks.py"),
-    Mutation(MESSAGES, " FOR UPDATE", "", "tests/service/test_inbox_model.py"),
+    Mutation(INBOX_LOCKS, '" FOR UPDATE"', '""', "tests/service/test_inbox_model.py"),
     Mutation(INBOX, "ORDER BY unread DESC, {_ID} DESC LIMIT", "ORDER BY {_ID} DESC LIMIT", "tests/service/test_inbox.py"),
     Mutation(INBOX, """f" AND id < {before.id}" if before is not None and before.unread == unread else \"\"""", '""', "tests/service/test_inbox_model.py"),
     Mutation(INBOX, '"id + 0"', '"id"', "tests/service/test_inbox_model.py"),
