@@ -141,10 +141,16 @@ def _is_whole(head: bytes, rest: bytes) -> bool:
 
 def whole_reply(reply: web.Response, *, keep_alive: bool) -> bytes:
     """Return what aiohttp writes of a reply with a body of bytes, for a client of HTTP/1.1."""
-    body, headers = cast("bytes", reply.body), reply.headers
-    headers[hdrs.CONTENT_LENGTH] = str(len(body))
+    body = cast("bytes", reply.body)
+    return reply_head(reply, str(len(body)), keep_alive=keep_alive) + body
+
+
+def reply_head(reply: web.Response, length: str, *, keep_alive: bool) -> bytes:
+    """Return what aiohttp writes before a body of that length."""
+    headers = reply.headers
+    headers[hdrs.CONTENT_LENGTH] = length
     headers[hdrs.DATE] = rfc822_formatted_time()
     if not keep_alive:
         headers[hdrs.CONNECTION] = "close"
     add_safe_headers(headers)
-    return _serialize_headers(f"HTTP/1.1 {reply.status} {reply.reason}", headers) + body
+    return _serialize_headers(f"HTTP/1.1 {reply.status} {reply.reason}", headers)

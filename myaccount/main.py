@@ -54,7 +54,7 @@ from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
 from .database.start_errors import DatabaseAway
-from .fast_path import setup_fast_path
+from .fast_path import fast_path_context
 from .inbox.catch_up import CatchUp
 from .inbox.feed import MessageFeed
 from .inbox.page_queries import page_queries
@@ -105,8 +105,6 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
     setup_routes(app)
     if config.get("access") == "keys":
         setup_sign_in_routes(app)
-    if config["fast_path"]:
-        setup_fast_path(app)
     # Each needs the ones before it. They close in reverse order.
     database = partial(database_context, needed=database_needed)
     app.cleanup_ctx.extend(
@@ -126,6 +124,8 @@ def create_app(config: Config, *, database_needed: bool = True) -> web.Applicati
         app.cleanup_ctx.append(listener_context)
     if "metrics" in config:
         app.cleanup_ctx.append(operations_context)
+    if config["fast_path"]:
+        app.cleanup_ctx.append(fast_path_context)
     # Runs before open connections are waited for, because a stream never ends by itself.
     app.on_shutdown.append(close_streams)
     return app

@@ -35,7 +35,7 @@ _CODE_BY_STATUS: Final = {
 def rendered(reply: Response | dict[str, object] | bytes | str, *, replayed: bool) -> Response | web.Response:
     """Return a handler's reply as a response; `replayed` means that it repeats the reply of an earlier request."""
     if isinstance(reply, dict):
-        reply = _dumps(reply).encode()
+        reply = encoded(reply)
     if isinstance(reply, bytes):
         response: Response | web.Response = web.Response(body=reply, headers=_JSON)
     elif isinstance(reply, str):
@@ -93,6 +93,11 @@ def add_safe_headers(headers: CIMultiDict[str]) -> None:
 
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def encoded(reply: dict[str, object]) -> bytes:
+    """Return a handler's dict as the body of its reply."""
+    return _dumps(reply).encode()
 
 
 def _dumps(value: object) -> str:

@@ -1,10 +1,12 @@
 """All routes of the service. The path of an operation stands in its definition."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
+from .access.callers import Caller, caller_of
 from .appkeys import scopes_key
 from .controller import (
     account_settings,
@@ -30,11 +32,15 @@ from .controller.operator_pages import (
     sign_out,
 )
 from .controller.pages import FILES, ICON, PAGES, errors, file, form, index, messagestest
-from .controller.submitting import submit_change, submit_opening, submit_order
+from .controller.submitting import More, made_by_caller, sent_now, submit, submit_change
 from .settings.loading import LISTENER_TEST_PATH
 
 # Those of a route: a caller needs one of them.
 Scopes = tuple[str, ...] | None
+
+
+# Replies to what its operation makes of the fields, for that caller.
+Query = Callable[[Any, Caller, web.Application], Awaitable[dict[str, object] | bytes]]
 
 
 class Route(NamedTuple):
@@ -50,8 +56,16 @@ def _change(operation: Operation[Any]) -> Route:
     return Route(operation, partial(submit_change, operation))
 
 
-def _opening(operation: Operation[Any]) -> Route:
-    return Route(operation, partial(submit_opening, operation))
+def _command(operation: Operation[Any]) -> Route:
+    return Route(operation, partial(submit, operation, COMMANDS[operation]))
+
+
+def _query(operation: Operation[Any], *methods: str) -> Route:
+    return Route(operation, partial(_reply_to_query, operation), methods or ("POST",))
+
+
+async def _reply_to_query(operation: Operation[Any], request: web.Request) -> dict[str, object] | bytes:
+    return await QUERIES[operation](await operation.read(request), caller_of(request), request.app)
 
 
 # Any known caller: a page has nothing of anybody, but it shows what the service is.
@@ -69,19 +83,31 @@ ORDERS: Final[tuple[Operation[Any], ...]] = (
     holds.RELEASE,
     holds.EXTEND,
 )
+# These and the queries below may take the fast path: they need nothing of HTTP.
+COMMANDS: Final[dict[Operation[Any], More]] = {
+    accounts.OPEN_ACCOUNT: sent_now,
+    accounts.ADD_ACCOUNT: sent_now,
+    **dict.fromkeys(ORDERS, made_by_caller),
+}
+QUERIES: Final[dict[Operation[Any], Query]] = {
+    accounts.QUERY_ACCOUNTS: accounts.queryacc,
+    orders.QUERY_ORDER: orders.querorder,
+    messages.LIST_MESSAGES: messages.messages,
+    messages.LIST_TEAM_MESSAGES: messages.teammessages,
+}
 ROUTES: Final = (
-    _opening(accounts.OPEN_ACCOUNT),
-    _opening(accounts.ADD_ACCOUNT),
-    Route(accounts.QUERY_ACCOUNTS, accounts.queryacc),
+    _command(accounts.OPEN_ACCOUNT),
+    _command(accounts.ADD_ACCOUNT),
+    _query(accounts.QUERY_ACCOUNTS),
     _change(account_settings.FREEZE),
     _change(account_settings.CLOSE),
     _change(account_settings.LIMIT),
     Route(account_settings.ACCOUNT_LOG, account_settings.accountlog, ("POST", "GET")),
-    *[Route(order, partial(submit_order, order)) for order in ORDERS],
+    *map(_command, ORDERS),
     Route(bulk_orders.BULK, bulk.bulk),
-    Route(orders.QUERY_ORDER, orders.querorder),
-    Route(messages.LIST_MESSAGES, messages.messages, ("POST", "GET")),
-    Route(messages.LIST_TEAM_MESSAGES, messages.teammessages, ("POST", "GET")),
+    _query(orders.QUERY_ORDER),
+    _query(messages.LIST_MESSAGES, "POST", "GET"),
+    _query(messages.LIST_TEAM_MESSAGES, "POST", "GET"),
     Route(messages.MARK_MESSAGES, messages.mark_read),
     Route(stream.FOLLOW_MESSAGES, stream.stream, ("GET",)),
     Route(teams.CHANGE_TEAM, teams.team),

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ..access.callers import Caller, caller_of
+from ..access.callers import Caller
 from ..access.scopes import OWN
 from ..accounts.balances import AccountBalance, UserAccounts
 from ..appkeys import account_queries_key
@@ -73,10 +73,9 @@ QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
 )
 
 
-async def queryacc(request: web.Request) -> dict[str, object]:
-    user_id = await QUERY_ACCOUNTS.read(request)
-    found = await request.app[account_queries_key].fetch(id_as_seen(request, user_id))
-    return {"result": [] if found is None else [_row(found, caller_of(request))]}
+async def queryacc(user_id: str, caller: Caller, app: web.Application) -> dict[str, object]:
+    found = await app[account_queries_key].fetch(id_as_seen(caller, user_id))
+    return {"result": [] if found is None else [_row(found, caller)]}
 
 
 async def opeacclistentest(request: web.Request) -> str:

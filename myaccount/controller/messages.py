@@ -4,6 +4,7 @@ from typing import Final, NamedTuple, cast
 
 from aiohttp import web
 
+from ..access.callers import Caller, caller_of
 from ..access.scopes import OWN
 from ..appkeys import catch_up_key, marker_key, page_queries_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
@@ -118,14 +119,13 @@ MARK_MESSAGES: Final = Operation(
 )
 
 
-async def messages(request: web.Request) -> bytes:
-    query = await LIST_MESSAGES.read(request)
-    with user_as_seen(request, query.user_id) as user_id:
-        return await _page(request, query._replace(user_id=user_id))
+async def messages(query: Query, caller: Caller, app: web.Application) -> bytes:
+    with user_as_seen(caller, query.user_id) as user_id:
+        return await _page(query._replace(user_id=user_id), app)
 
 
-async def teammessages(request: web.Request) -> bytes:
-    return await _page(request, await LIST_TEAM_MESSAGES.read(request))
+async def teammessages(query: Query, caller: Caller, app: web.Application) -> bytes:
+    return await _page(query, app)
 
 
 async def mark_read(request: web.Request) -> dict[str, object]:
@@ -134,15 +134,15 @@ async def mark_read(request: web.Request) -> dict[str, object]:
         raise InvalidRequest("Send either nids or upTo.", field="nids")
     if nids is not None and team_id:
         raise InvalidRequest("Send teamId only with upTo. nids already name the messages.", field="teamId")
-    marker = request.app[marker_key]
-    with user_as_seen(request, user_id) as reader_id, team_as_seen(request, team_id):
+    marker, caller = request.app[marker_key], caller_of(request)
+    with user_as_seen(caller, user_id) as reader_id, team_as_seen(caller, team_id):
         if nids is not None:
             return {"result": 1, "marked": await marker.mark_messages(reader_id, nids)}
-        await _catch_up(request, reader_id, team_id)
+        await _catch_up(request.app, reader_id, team_id)
         return {"result": 1, "marked": await marker.mark_all(reader_id, team_id, up_to or 0)}
 
 
-async def _page(request: web.Request, query: Query) -> bytes:
+async def _page(query: Query, app: web.Application) -> bytes:
     if query.before is not None and query.page_number is not None:
         raise InvalidRequest("Send either pageNo or before.", field="before")
     # Without a page number, the page may be the first of many by cursor.
@@ -150,8 +150,8 @@ async def _page(request: web.Request, query: Query) -> bytes:
     own = True if query.own else None
     filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
     number = query.page_number or 1
-    await _catch_up(request, query.user_id, query.team_id)
-    page = await request.app[page_queries_key].fetch(AskedPage(filter_, before, number, query.page_size))
+    await _catch_up(app, query.user_id, query.team_id)
+    page = await app[page_queries_key].fetch(AskedPage(filter_, before, number, query.page_size))
     assert page is not None  # noqa: S101 - each page that is asked for has a value
     texts = ", ".join([message_text(message, query.language) for message in page.messages])
     before_next = f'"{_cursor_after(page.messages[-1])}"' if page.more else "null"
@@ -161,10 +161,10 @@ async def _page(request: web.Request, query: Query) -> bytes:
     ).encode()
 
 
-async def _catch_up(request: web.Request, user_id: str, team_id: str) -> None:
+async def _catch_up(app: web.Application, user_id: str, team_id: str) -> None:
     """Have the inbox get what it lacks before it is read. A team's messages are written at once."""
     if not team_id:
-        await request.app[catch_up_key].inbox(user_id)
+        await app[catch_up_key].inbox(user_id)
 
 
 def _cursor_after(message: Message) -> str:

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ..access.callers import caller_of
+from ..access.callers import Caller
 from ..access.scopes import OWN
 from ..appkeys import order_queries_key
 from ..database.times import iso_time
@@ -152,11 +152,9 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
 )
 
 
-async def querorder(request: web.Request) -> dict[str, object]:
-    order_id = await QUERY_ORDER.read(request)
-    only_user = caller_of(request).only_user
-    asked = AskedOrder(order_id, only_user)
-    order = await request.app[order_queries_key].fetch(asked)
+async def querorder(order_id: str, caller: Caller, app: web.Application) -> dict[str, object]:
+    only_user = caller.only_user
+    order = await app[order_queries_key].fetch(AskedOrder(order_id, only_user))
     if order is None:
         raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
     return _row(order) if only_user is None else _row_for_user(order, only_user)

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from ..access.authorisation import is_known_still
+from ..access.callers import caller_of
 from ..access.scopes import OWN
 from ..appkeys import feed_key, notifications_key
 from ..errors import RequestError, UserNotFound
@@ -47,7 +48,7 @@ FOLLOW_MESSAGES: Final = Operation(
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send each new message while the client is connected. A reconnected client continues after its last one."""
     asked_for, language = await FOLLOW_MESSAGES.read(request)
-    with user_as_seen(request, asked_for) as user_id:
+    with user_as_seen(caller_of(request), asked_for) as user_id:
         return await _follow(request, user_id, language)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from ..access.callers import caller_of
+from ..access.callers import Caller, caller_of
 from ..access.doers import doer_of
 from ..appkeys import journal_key, replayed_key
 from ..database.times import utc_now
@@ -20,19 +20,28 @@ Made = TypeVar("Made")
 DONE_REPLY: Final = b'{"result": 1}\n'
 
 
-async def submit_order(operation: Operation[Any], request: web.Request) -> bytes:
-    """Have the operation's order decided, made by the caller. Raises the error of its outcome."""
-    return await _decide(operation, request, await operation.read(request, maker=caller_of(request).maker))
+# Returns what a command is made of beside the fields of its request.
+More = Callable[[Caller], dict[str, object]]
+
+
+def made_by_caller(caller: Caller) -> dict[str, object]:
+    """Return what an order has beside its fields."""
+    return {"maker": caller.maker}
+
+
+def sent_now(caller: Caller) -> dict[str, object]:
+    """Return what an opening has beside its fields."""
+    return {"sent_at": utc_now()}
+
+
+async def submit(operation: Operation[Any], more: More, request: web.Request) -> bytes:
+    """Have the operation's command decided. Raises the error of its outcome."""
+    return await _decide(operation, request, await operation.read(request, **more(caller_of(request))))
 
 
 async def submit_change(operation: Operation[Any], request: web.Request) -> bytes:
     """Have the operation's change of an account decided, done by the caller. Raises the error of its outcome."""
     return await _decide(operation, request, await operation.read(request, doer=doer_of(request)))
-
-
-async def submit_opening(operation: Operation[Any], request: web.Request) -> bytes:
-    """Have the operation's opening of an account decided. Raises the error of its outcome."""
-    return await _decide(operation, request, await operation.read(request, sent_at=utc_now()))
 
 
 async def _decide(operation: Operation[Any], request: web.Request, command: Command) -> bytes:

@@ -14,16 +14,19 @@ from prometheus_client import generate_latest
 
 from myaccount import middlewares
 from myaccount.database import retries
-from myaccount.observability import metrics
+from myaccount.observability import metrics, refusal_log
 from myaccount.observability.log_setup import RequestIdFilter
 from myaccount.protocol import Connection
 
 from .monitoring import Scrape
-from .order_requests import Step
+from .plain_requests import Step
 
 PATIENCE_SECONDS: Final = 60
 _DATE: Final = re.compile(rb"\r\nDate: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT\r\n")
 _GENERATED: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\b")
+_TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z")
+# Of users and of messages.
+_ROW_ID: Final = re.compile(rb'("ID": |"NID": |"before": "(?:un)?read-)[0-9]+')
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
 _PARSE: Final = Connection._parse
 _MILLISECONDS: Final = re.compile(r"[0-9]+\.[0-9] ms$")
@@ -41,6 +44,12 @@ def plain(reply: bytes) -> bytes:
     """Return a reply without what differs from time to time."""
     dated = _DATE.sub(rb"\r\nDate: now\r\n", reply)
     return re.sub(_GENERATED.pattern.encode(), b"generated", dated)
+
+
+def _plain_rows(head: bytes, body: bytes) -> bytes:
+    """Return a whole reply without the times and ids of rows; its length is that of its body then."""
+    body = _ROW_ID.sub(rb"\g<1>1", _TIME.sub(b"then", body))
+    return _LENGTH.sub(b"\r\nContent-Length: %d\r\n" % len(body), head) + body
 
 
 class Sender:
@@ -122,12 +131,12 @@ def final_replies(received: bytes) -> int:
 
 
 async def _reply(reader: asyncio.StreamReader) -> bytes:
-    """Return the next reply, or what is left at the end of the connection."""
+    """Return the next reply, without the times and ids of rows, or what is left at the end of the connection."""
     head = b""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
-        return head + (await reader.readexactly(int(length[1])) if length else b"")
+        return _plain_rows(head, await reader.readexactly(int(length[1]))) if length else head
     except asyncio.IncompleteReadError as error:
         return head + error.partial
     except ConnectionError:
@@ -154,6 +163,8 @@ async def watch(
     patch.setattr(middlewares, "_numbers", itertools.count(16**7))
     # However busy the machine is, the database is not taken to be away.
     patch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    # A 503 has its own line at once. With several in a second, it would depend on the time which share one.
+    patch.setattr(refusal_log, "GATHERING_SECONDS", 0)
     parsed = _count_parsed(patch)
     log.clear()
     log.set_level(logging.INFO)

@@ -62,6 +62,7 @@ TEAMS: Final = "myaccount/inbox/team_commands.py"
 COALESCING: Final = "myaccount/database/coalescing.py"
 MIDDLEWARES: Final = "myaccount/middlewares.py"
 FAST_PATH: Final = "myaccount/fast_path.py"
+FAST_REQUEST: Final = "myaccount/fast_request.py"
 FAST_CONNECTION: Final = "myaccount/fast_connection.py"
 KINDS: Final = "myaccount/controller/field_kinds.py"
 BODY: Final = "myaccount/controller/body.py"
@@ -398,14 +399,16 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(CALLBACKS, "return f\"the request failed: {self._reason(error)}\"", "return f\"the request failed: {self._url}\"", "tests/deploy/test_no_secrets.py"),
     Mutation("deploy/nginx.conf", "|signin|account/password)$", ")$", "tests/deploy/test_deployment.py"),
     Mutation("sql/migrations/versions/0004_access.py", "        if is_there and _has_rows(connection, table):\n            continue\n", "", "tests/database/test_access_migration.py"),
-    Mutation(FAST_PATH, "        self._check(order)\n", "", "tests/service/test_fast_path.py"),
+    Mutation(FAST_PATH, "        self._check(request)\n", "", "tests/service/test_fast_path.py"),
     Mutation(FAST_PATH, "        if caller.rate is not None and", "        if caller.rate is None and", "tests/service/test_fast_path.py"),
-    Mutation(FAST_PATH, "        # A callback has a context of its own.\n        request_id.set(self.id)\n", "", "tests/service/test_fast_path.py"),
-    Mutation(FAST_PATH, "keep_alive = not self._app[ending_key].is_set()", "keep_alive = True", "tests/service/test_fast_path_ends.py"),
-    Mutation(FAST_PATH, " or self._connection.gave_up", "", "tests/service/test_fast_path_ends.py"),
+    Mutation(FAST_PATH, "        # A callback has a context of its own.\n        request_id.set(self._request.id)\n", "", "tests/service/test_fast_path.py"),
+    Mutation(FAST_REQUEST, "return not self._app[ending_key].is_set()", "return True", "tests/service/test_fast_path_ends.py"),
     Mutation(FAST_PATH, "not (message.should_close or message.upgrade or message.chunked)", "True", "tests/service/test_fast_path.py"),
     Mutation(FAST_PATH, " or len(body) > operation.body_limit_bytes", "", "tests/service/test_fast_path.py"),
-    Mutation(FAST_PATH, "        if date is not self._date:\n", "        if not self._date:\n", "tests/service/test_fast_path.py"),
+    Mutation(FAST_REQUEST, "        if date is not self._date:\n", "        if not self._date:\n", "tests/service/test_fast_path.py"),
+    Mutation(FAST_PATH, "    await fast_path.close()\n", "", "tests/service/test_fast_path_ends.py"),
+    Mutation(FAST_PATH, "    except Exception as error:\n        request.reply(error)\n", "    except RequestError as error:\n        request.reply(error)\n", "tests/service/test_fast_path.py"),
+    Mutation(FAST_REQUEST, "        if self._connection.gave_up:\n            return\n", "", "tests/service/test_fast_path_ends.py"),
     Mutation(FAST_CONNECTION, "len(rest) == payload.total_bytes", "True", "tests/service/test_fast_path.py"),
     Mutation(FAST_CONNECTION, "            self._manager.requests_count += 1\n", "            pass\n", "tests/service/test_fast_path.py"),
     Mutation(FAST_CONNECTION, "            self._parser.message_consumed()\n", "            pass\n", "tests/service/test_fast_path.py"),

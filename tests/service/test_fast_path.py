@@ -1,12 +1,12 @@
-"""The fast path: plain orders take it, and their replies, log lines and counts are those of the ordinary way.
+"""The fast path: plain requests take it, and their replies, log lines and counts are those of the ordinary way.
 
-Both ways get the same requests: generated ones, orders cut at every byte, with keys, behind a proxy, with faults.
+Both ways get the same requests: generated ones, some cut at every byte, with keys, behind a proxy, with faults.
 """
 
 import asyncio
 import itertools
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from sqlalchemy import insert
 
 from myaccount.access import rates
 from myaccount.access.key_rows import hash_of
-from myaccount.appkeys import database_key, journal_key
+from myaccount.appkeys import account_queries_key, database_key, journal_key
 from myaccount.controller.operation import BODY_LIMIT_BYTES
+from myaccount.database import coalescing
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
@@ -34,7 +35,7 @@ from ..helpers.actions import open_users
 from ..helpers.aiohttp_insides import digests
 from ..helpers.both_ways import Seen, Sender, watch
 from ..helpers.callers import client_with, read_keys_again
-from ..helpers.order_requests import FIELDS, Requests, Step, request
+from ..helpers.plain_requests import FIELDS, Requests, Step, request
 from ..helpers.servers import free_port
 
 CLIENTS = 24
@@ -119,6 +120,10 @@ async def users_opened(client: Client) -> None:
     await open_users(client, "u1", "u2")
 
 
+def balance_query(**headers: str) -> bytes:
+    return request("/queryacc", {"userId": "u1"}, headers)
+
+
 def recharge(number: int, **headers: str) -> bytes:
     # With the user last, no byte more makes it a wrong order, but one for somebody else.
     return request("/recharge", {"orderId": f"r{number}", "amount": "1", "userId": "u1"}, headers)
@@ -145,7 +150,7 @@ def test_what_is_relied_on_inside_aiohttp_is_as_it_was() -> None:
     }
 
 
-async def test_orders_of_each_kind_leave_the_ordinary_way_unless_the_setting_says_otherwise(
+async def test_operations_of_each_kind_leave_the_ordinary_way_unless_the_setting_says_otherwise(
     start_service: StartService, ordinary: list[object]
 ) -> None:
     for fast_path in (True, False):
@@ -155,12 +160,14 @@ async def test_orders_of_each_kind_leave_the_ordinary_way_unless_the_setting_say
         async with Sender(client.port) as sender:
             for path, names in FIELDS.items():
                 ordinary.clear()
-                fields = {name: "60" if name in ("amount", "expiresIn") else "u1" for name in names}
+                numbers = ("amount", "expiresIn", "pageSize")
+                fields = {name: "60" if name in numbers else "u1" for name in names}
                 reply = await sender.send(Step((request(path, fields),)))
-                assert reply.startswith(b"HTTP/1.1 200" if path == "/recharge" else b"HTTP/1.1 4"), reply
+                is_done = path in ("/recharge", "/addaccount", "/queryacc", "/querorder", "/messages")
+                assert reply.startswith(b"HTTP/1.1 200" if is_done else b"HTTP/1.1 4"), reply
                 assert bool(ordinary) != fast_path, path
             ordinary.clear()
-            await sender.send(Step((request("/queryacc", {"userId": "u1"}),)))
+            await sender.send(Step((request("/accountlog", {"accountId": "u1"}),)))
             assert len(ordinary) == 2
 
 
@@ -172,7 +179,7 @@ async def test_each_reply_has_the_date_of_its_second(
     assert client.port is not None
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     for number, date in enumerate(("then", "later")):
-        for module in ("fast_path", "fast_connection"):
+        for module in ("fast_request", "fast_connection"):
             monkeypatch.setattr(f"myaccount.{module}.rfc822_formatted_time", lambda date=date: date)
         writer.write(recharge(number))
         assert f"\r\nDate: {date}\r\n".encode() in await reader.readuntil(b'{"result": 1}\n')
@@ -206,21 +213,30 @@ async def test_generated_requests_get_the_same(compare: Compare, ordinary: list[
 
     seen = await compare(prepare, lambda: [each.steps(STEPS) for each in clients()])
     assert sum(map(len, seen.replies)) == CLIENTS * (STEPS + 3)
-    # Most steps are one plain order.
+    # Most steps are one plain request.
     assert counts[2] - counts[1] < 0.7 * (len(ordinary) - counts[3])
 
 
-async def test_an_order_that_is_cut_anywhere_gets_the_same(compare: Compare) -> None:
+async def test_a_request_that_is_cut_anywhere_gets_the_same(compare: Compare) -> None:
     headers = {"X-Request-ID": "cut-1"}
     orders = [recharge(number, **headers) for number in range(1000, 1000 + len(recharge(1000, **headers)))]
-    cut = [Step((order[:place], order[place:])) for place, order in enumerate(orders) if place]
+    queries = [balance_query(**headers)] * len(balance_query(**headers))
+    cut = [
+        Step((sent[:place], sent[place:]))
+        for requests in (orders, queries)
+        for place, sent in enumerate(requests)
+        if place
+    ]
     seen = await compare(users_opened, lambda: [cut])
     assert all(reply.startswith(b"HTTP/1.1 200 OK") for reply in seen.replies[0])
 
 
-async def test_two_orders_that_are_cut_anywhere_get_the_same(compare: Compare) -> None:
-    length = len(recharge(1000))
-    pairs = [recharge(1000 + 2 * place) + recharge(1001 + 2 * place) for place in range(2 * length)]
+async def test_two_requests_that_are_cut_anywhere_get_the_same(compare: Compare) -> None:
+    length = len(balance_query() + recharge(1000))
+    pairs = [
+        balance_query() + recharge(1000 + place) if place % 2 else recharge(1000 + place) + balance_query()
+        for place in range(length)
+    ]
     cut = [Step((pair[:place], pair[place:]), replies=2) for place, pair in enumerate(pairs) if place]
     await compare(users_opened, lambda: [cut])
 
@@ -285,9 +301,9 @@ def key(letter: str) -> dict[str, str]:
 async def _keys_made(client: Client) -> None:
     """Make keys that are the same in each database: a may do everything, b a part, and c little a second."""
     rows = (
-        ("a", "accounts:open,money:in,money:move,money:out", None),
-        ("b", "money:in", None),
-        ("c", "money:in", 5),
+        ("a", "accounts:open,accounts:read,messages:read,money:in,money:move,money:out,orders:read", None),
+        ("b", "money:in,accounts:read", None),
+        ("c", "money:in,accounts:read", 5),
     )
     now = utc_now()
 
@@ -339,7 +355,8 @@ async def test_requests_beyond_a_rate_are_refused_alike(
         now = next(second)
         monkeypatch.setattr(rates, "time", type("Time", (), {"time": staticmethod(lambda: now)}))
 
-    sent = [Step((recharge(number, **key("c")),)) for number in range(8)]
+    kinds = (lambda number: recharge(number, **key("c")), lambda number: balance_query(**key("c")))
+    sent = [Step((kinds[number % 2](number),)) for number in range(8)]
     seen = await compare(prepare, lambda: [sent], access="keys")
     assert [reply[9:12] for reply in seen.replies[0]] == [b"200"] * 5 + [b"429"] * 3
 
@@ -397,6 +414,38 @@ async def test_faults_are_answered_and_logged_alike(compare: Compare, monkeypatc
     assert seen.lines["ERROR myaccount.replies [fault-1] The handler of /recharge failed."] == 1
 
 
+async def test_faults_of_queries_are_answered_and_logged_alike(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug, a database that is away, queries beyond the limit, and refusals after the fields were read."""
+    errors: dict[int, Exception] = {1: ZeroDivisionError(), 2: Unavailable("away", cause="the test")}
+    sent = [0]
+
+    async def prepare(client: Client) -> None:
+        await users_opened(client)
+        queries = client.app[account_queries_key]
+        original = queries._fetch_many
+
+        async def faulty(user_ids: Collection[str]) -> Any:
+            if sent[0] in errors:
+                raise errors[sent[0]]
+            return await original(user_ids)
+
+        monkeypatch.setattr(queries, "_fetch_many", faulty)
+
+    def steps() -> Iterable[Step]:
+        for sent[0] in range(4):
+            monkeypatch.setattr(coalescing, "WAITING_LIMIT", 0 if sent[0] == 3 else 10_000)
+            yield Step((balance_query(**{"X-Request-ID": f"fault-{sent[0]}"}),))
+        monkeypatch.setattr(coalescing, "WAITING_LIMIT", 10_000)
+        for fields in ({"userId": "nobody"}, {"userId": "u1", "pageNo": "1", "before": "read-7"}):
+            yield Step((request("/messages", fields),))
+
+    seen = await compare(prepare, lambda: [steps()])
+    assert [reply[9:12] for reply in seen.replies[0]] == [b"200", b"500", b"503", b"503", b"404", b"400"]
+    assert seen.lines["ERROR myaccount.replies [fault-1] The handler of /queryacc failed."] == 1
+
+
 async def test_a_reply_that_fails_closes_the_connection(
     start_service: StartService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +454,7 @@ async def test_a_reply_that_fails_closes_the_connection(
 
     client = await start_service(fast_path=True)
     await users_opened(client)
-    monkeypatch.setattr("myaccount.fast_path.count_request", broken)
+    monkeypatch.setattr("myaccount.fast_request.count_request", broken)
     assert client.port is not None
     async with Sender(client.port) as sender:
         assert await sender.send(Step((recharge(1),))) == b""

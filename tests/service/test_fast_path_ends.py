@@ -1,4 +1,4 @@
-"""What else happens to a connection while an order is under way: the same with the fast path and without it."""
+"""What else happens to a connection while a request is under way: the same with the fast path and without it."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
@@ -14,23 +14,29 @@ from aiohttp.web_protocol import RequestHandler
 
 from myaccount import serving
 from myaccount.appkeys import ending_key
+from myaccount.database.coalescing import Coalescer
 from myaccount.journal.posting import Posted, Poster
 from myaccount.ledger.commands import Command
 from myaccount.main import create_app
+from myaccount.readiness import Health
 from myaccount.serving import GracefulRunner
 from myaccount.settings.schema import Config
 
 from ..conftest import Section, eventually
 from ..helpers.both_ways import moment
-from ..helpers.order_requests import request
+from ..helpers.plain_requests import request
 
 OPENING = {
     "userId": "u1", "userName": "N", "sex": "F", "cardNum": "6222", "accountId": "a1", "accountType": "01",
 }  # fmt: skip
 
 
+# A request of each kind that may be under way.
+KINDS = pytest.mark.parametrize("path", ["/recharge", "/queryacc"])
+
+
 class Gate:
-    """Holds the journal's batches back while it is shut, and counts those that have come."""
+    """Holds the journal's batches and queries back while it is shut, and counts those that have come."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -43,6 +49,10 @@ class Gate:
 
     async def has_come(self) -> None:
         await eventually(lambda: self.come > 0)
+
+    async def pass_through(self) -> None:
+        self.come += 1
+        await self.open.wait()
 
 
 class Running(NamedTuple):
@@ -61,6 +71,12 @@ class Running(NamedTuple):
     def send(self, *order_ids: str) -> None:
         for order_id in order_ids:
             self.writer.write(request("/recharge", {"orderId": order_id, "userId": "u1", "amount": "1"}))
+
+    def send_to(self, path: str) -> None:
+        if path == "/recharge":
+            self.send("r1")
+        else:
+            self.writer.write(request(path, {"userId": "u1"}))
 
     async def reply(self) -> bytes:
         async with asyncio.timeout(20):
@@ -93,14 +109,18 @@ def settings(request: pytest.FixtureRequest, config: Config) -> Config:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    gate, post = Gate(), Poster.post
+    gate, post, fetch = Gate(), Poster.post, Coalescer._fetch_apart
 
     async def held(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
-        gate.come += 1
-        await gate.open.wait()
+        await gate.pass_through()
         return await post(self, commands, wait=wait)
 
+    async def held_query(self: Coalescer[Any, Any], keys: Sequence[Any]) -> dict[Any, Any]:
+        await gate.pass_through()
+        return await fetch(self, keys)
+
     monkeypatch.setattr(Poster, "post", held)
+    monkeypatch.setattr(Coalescer, "_fetch_apart", held_query)
     return gate
 
 
@@ -128,37 +148,39 @@ async def running(settings: Config) -> AsyncIterator[Running]:
         await runner.cleanup()
 
 
-def lines_of(log: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the access log has about recharges."""
+def lines_of(log: pytest.LogCaptureFixture, path: str) -> list[str]:
+    """Return what the access log has about requests to a path."""
     lines = [record.getMessage() for record in log.records if record.name == "myaccount.access"]
-    return [line.rpartition(" ms")[0].rpartition(" ")[0] for line in lines if "/recharge" in line]
+    return [line.rpartition(" ms")[0].rpartition(" ")[0] for line in lines if path in line]
 
 
-async def test_shutdown_waits_for_the_order_under_way(
-    service: Running, gate: Gate, caplog: pytest.LogCaptureFixture
+@KINDS
+async def test_shutdown_waits_for_the_request_under_way(
+    service: Running, gate: Gate, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     caplog.set_level(logging.INFO)
     gate.shut()
-    service.send("r1")
+    service.send_to(path)
     await gate.has_come()
     ending = asyncio.create_task(service.runner.cleanup())
     await service.runner.app[ending_key].wait()
-    assert lines_of(caplog) == []
+    assert lines_of(caplog, path) == []
     gate.open.set()
     reply = await service.reply()
     assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nConnection: close\r\n" in reply
     assert await service.rest() == b""
     await ending
-    assert lines_of(caplog) == ["POST /recharge 200"]
+    assert lines_of(caplog, path) == [f"POST {path} 200"]
 
 
-async def test_shutdown_waits_beyond_the_drain_for_the_order_under_way(
-    service: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch
+@KINDS
+async def test_shutdown_waits_beyond_the_drain_for_the_request_under_way(
+    service: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(serving, "DRAIN_SECONDS", 0)
     gate.shut()
-    service.send("r1")
+    service.send_to(path)
     await gate.has_come()
     (connection,) = service.connections
     ending = asyncio.create_task(service.runner.cleanup())
@@ -170,31 +192,44 @@ async def test_shutdown_waits_beyond_the_drain_for_the_order_under_way(
     await ending
 
 
-async def test_shutdown_gives_an_order_up_that_takes_too_long(
-    settings: Config, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+# A page of an inbox takes two queries.
+@pytest.mark.parametrize("path", ["/recharge", "/queryacc", "/messages"])
+async def test_shutdown_gives_a_request_up_that_takes_too_long(
+    settings: Config, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
+    closing, close = asyncio.Event(), Health.close
+
+    async def noted(self: Health) -> None:
+        closing.set()
+        await close(self)
+
+    monkeypatch.setattr(Health, "close", noted)
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(serving, "DRAIN_SECONDS", 0)
     monkeypatch.setattr(serving, "SHUTDOWN_SECONDS", 0.1)
     async with running(settings) as service:
         gate.shut()
-        service.send("r1")
+        service.send_to(path)
         await gate.has_come()
-        service.send("r2")
+        service.send_to(path)
         ending = asyncio.create_task(service.runner.cleanup())
         assert await service.rest() == b""
+        # Nothing more begins while its resources close.
+        await closing.wait()
         gate.open.set()
         await ending
-    assert lines_of(caplog) == []
+        assert gate.come == 1
+    assert lines_of(caplog, path) == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_an_order_whose_client_leaves_is_settled_and_logged(
-    service: Running, gate: Gate, caplog: pytest.LogCaptureFixture
+@KINDS
+async def test_a_request_whose_client_leaves_is_answered_and_logged(
+    service: Running, gate: Gate, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     caplog.set_level(logging.INFO)
     gate.shut()
-    service.send("r1")
+    service.send_to(path)
     await gate.has_come()
     (connection,) = service.connections
     service.leave()
@@ -203,7 +238,7 @@ async def test_an_order_whose_client_leaves_is_settled_and_logged(
     assert service.connections == [connection]
     gate.open.set()
     await eventually(lambda: service.connections == [])
-    assert lines_of(caplog) == ["POST /recharge 200"]
+    assert lines_of(caplog, path) == [f"POST {path} 200"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

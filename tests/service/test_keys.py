@@ -15,13 +15,15 @@ from myaccount.errors import Unavailable
 
 from ..conftest import Client, Section
 from ..helpers.callers import ALL, OPERATORS_PATHS, bearer, new_key, read_keys_again, routes_of, without
-from ..helpers.order_requests import FIELDS
+from ..helpers.plain_requests import ORDER_FIELDS
 
 OPEN_PATHS = {"/healthz", "/readyz", "/opeacclistentest", "/favicon.ico", "/signin"}
 # Whole orders of users that there are not, as the fast path takes them. What a hold needs depends on its payee.
 VALUES = {"amount": "1", "expiresIn": "3600", "touserId": "u2"}
 ORDERS = {
-    path: {name: VALUES.get(name, "u1") for name in names} for path, names in FIELDS.items() if path != "/hold"
+    path: {name: VALUES.get(name, "u1") for name in names}
+    for path, names in ORDER_FIELDS.items()
+    if path != "/hold"
 }
 UNKNOWN = f"mak_{'a' * 12}_{'0' * 64}"
 

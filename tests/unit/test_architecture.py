@@ -19,6 +19,7 @@ FLOORS = [
     {"operations_port"},
     {"fast_path"},
     {"routes"},
+    {"fast_request"},
     # What comes in: over HTTP, and from the queue.
     {"controller", "listener"},
     {"readiness", "serving"},
