@@ -3,6 +3,10 @@
 A process with subscribers says so on the channel, again and again. The others publish only while one does: most
 orders change inboxes that nobody follows. A process that hears of subscribers after a while without may have left
 out changes, so it has every subscriber read its inbox.
+
+While a process hears of subscribers, it says again and again that it is there, and at its end that it ends. If it
+falls silent without that, it may have been killed between a commit and its notification, so the others have their
+subscribers read their inboxes.
 """
 
 import asyncio
@@ -15,16 +19,19 @@ from contextlib import suppress
 from typing import Final
 
 from ..database.redis_client import redis_client
+from ..errors import RequestError
 from ..settings.servers import RedisConfig
 from ..system.cancellation import raise_if_cancelled
-from .live_notifications import LiveNotifications
+from .live_notifications import LAST_SECONDS, LiveNotifications
 from .redis_queue import AWAY, RECONNECT_SECONDS, FindName
 
 _logger = logging.getLogger(__name__)
 
-# How often a process says that it has subscribers, and how long the others remember it.
-FOLLOWING_SECONDS: Final = 1
+# How often a process says whether it has subscribers, and how long the others remember that it has.
+ANNOUNCED_SECONDS: Final = 1
 FOLLOWED_SECONDS: Final = 5
+# A process that says nothing for this long is lost. Its last messages then reach all streams within 5 seconds.
+LOST_SECONDS: Final = 3
 # After this long without a message, the channel is checked, for at most CHECK_SECONDS.
 QUIET_SECONDS: Final = 2
 CHECK_SECONDS: Final = 1
@@ -46,6 +53,8 @@ class RedisLiveNotifications(LiveNotifications):
         self._name = secrets.token_hex(8)
         # Until when other processes have subscribers, as far as this one knows, by the monotonic clock.
         self._followed_until = 0.0
+        # When each other process was last heard, by its name.
+        self._heard_at: dict[str, float] = {}
         # Whether all subscribers of other processes are to be notified.
         self._owes_all = False
         self._client = redis_client(config, 1)
@@ -54,13 +63,17 @@ class RedisLiveNotifications(LiveNotifications):
     def _steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
             **super()._steps(),
-            "announcement of live streams": self._follow,
+            "announcement of live streams": self._announce,
             "receiver of live notifications": self._receive,
             "polling of live streams": self._poll,
+            "watch over other processes": self._watch,
         }
 
     async def __aexit__(self, *error: object) -> None:
         await super().__aexit__(*error)
+        with suppress(RequestError, TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._publish({"ends": True})
         await self._receiving_client.aclose()
         await self._client.aclose()
 
@@ -89,14 +102,14 @@ class RedisLiveNotifications(LiveNotifications):
             # If only this process cannot reach Redis, the others do not know that they miss something.
             self._owes_all = True
 
-    async def _follow(self) -> None:
-        """Say that this process has subscribers: at once when the first comes, and regularly."""
+    async def _announce(self) -> None:
+        """Say whether this process has subscribers: at once when the first comes, and regularly while any has."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(FOLLOWING_SECONDS):
+            async with asyncio.timeout(ANNOUNCED_SECONDS):
                 await self._has_followers.wait()
         self._has_followers.clear()
-        if self._subscribers:
-            await self._publish({"follows": True})
+        if self._is_followed():
+            await self._publish({"follows": bool(self._subscribers)})
 
     async def _receive(self) -> None:
         """Notify subscribers as the channel says. After an interruption notify all: messages may be lost."""
@@ -127,6 +140,16 @@ class RedisLiveNotifications(LiveNotifications):
         if not self._connected:
             self.notify_all()
 
+    async def _watch(self) -> None:
+        """Have the streams of this process read the database once if another process is lost."""
+        await asyncio.sleep(ANNOUNCED_SECONDS)
+        now = time.monotonic()
+        lost = [name for name, heard_at in self._heard_at.items() if now - heard_at > LOST_SECONDS]
+        for name in lost:
+            del self._heard_at[name]
+        if lost:
+            self.notify_all()
+
     async def _find_channel(self) -> None:
         if not self._channel:
             self._channel = await self._find_name()
@@ -141,10 +164,14 @@ class RedisLiveNotifications(LiveNotifications):
                     self.notify(set(readers))
                 case {"all": True}:
                     self.notify_all()
-                case {"follows": True}:
-                    self._owes_all |= not self._is_followed_elsewhere()
-                    self._followed_until = time.monotonic() + FOLLOWED_SECONDS
+                case {"from": str(name), "follows": bool(follows)}:
+                    self._heard_at[name] = time.monotonic()
+                    if follows:
+                        self._owes_all |= not self._is_followed_elsewhere()
+                        self._followed_until = time.monotonic() + FOLLOWED_SECONDS
                     if self._owes_all:
                         self._has_unsent.set()
+                case {"from": str(name), "ends": True}:
+                    self._heard_at.pop(name, None)
         except (ValueError, TypeError):
             _logger.info("A message on the channel of live notifications is not one of ours.")

@@ -223,6 +223,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MISSING_MESSAGES, "len(found) < max(1, limit // 2)", "not found", "tests/service/test_catch_up.py"),
     Mutation(MISSING_MESSAGES, "self._block *= 2", "pass", "tests/service/test_catch_up.py"),
     Mutation(FAN_OUT, "                yield waiting[account_id].popleft().message\n", "                break\n", "tests/service/test_catch_up.py"),
+    Mutation("myaccount/listener/redis_notifications.py", "if now - heard_at > LOST_SECONDS]", "if False]", "tests/faults/test_lost_notifications.py"),
+    Mutation("myaccount/listener/redis_notifications.py", "self._heard_at.pop(name, None)", "pass", "tests/faults/test_lost_notifications.py"),
     Mutation("myaccount/listener/redis_notifications.py", "self._owes_all |= not self._is_followed_elsewhere()\n", "pass\n", "tests/service/test_stream.py"),
     Mutation(RECIPIENTS, "change.change_id or change.source_id", "change.source_id", "tests/unit/test_recipients.py"),
     Mutation(RECIPIENTS, "_encode({**fields, **own})\n", "_encode({**fields, **own, **held_amount(change)})\n", "tests/unit/test_recipients.py"),
