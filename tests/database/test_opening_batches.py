@@ -90,6 +90,11 @@ class TestMariaDB:
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
+    @pytest.fixture
+    def queue(self) -> Section:
+        # It locks the rows of those who get messages.
+        return {"listener": {"enabled": False}}
+
     async def test_rows_that_another_transaction_holds_are_waited_for_or_named(
         self, client: Client, database: Database, holding: Holding
     ) -> None:
@@ -103,9 +108,11 @@ class TestMariaDB:
         ]
 
         async def find(batch: BatchConnection, milliseconds: int | None) -> KnownIds:
-            found = await batch.find_ids(commands, wait_milliseconds=milliseconds)
-            await batch.rollback()
-            return found
+            try:
+                return await batch.find_ids(commands, wait_milliseconds=milliseconds)
+            finally:
+                # At once. The locks of a connection that is closed may stay for a moment.
+                await batch.rollback()
 
         rows: tuple[tuple[str, Reference], ...] = (
             ("SELECT id FROM user WHERE user_id = 'u2' FOR UPDATE", UserRow("u2")),
