@@ -47,7 +47,7 @@ def _check_orders(history: History, tables: Tables) -> Iterator[str]:
     bulk_ids = {sent.order_id: bulk.bulk_id for bulk in history.bulks for sent in bulk.orders}
     for sent in history.orders:
         if sent.outcome is None or sent.outcome.startswith("unexpected"):
-            yield f"{sent.order_id} has the outcomes {sorted(sent.outcomes)}"
+            yield f"{sent.order_id} has the outcomes {sorted(sent.outcomes)}, by the replies {sent.codes}"
             continue
         found = times.pop(sent.order_id, 0)
         if found != (sent.outcome != "refused"):

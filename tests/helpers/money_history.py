@@ -81,6 +81,8 @@ class Sent:
     # Of a hold or an extension: how long it lasts.
     seconds: int = 0
     outcomes: set[str] = field(default_factory=set)
+    # The codes of all replies, for the report of what is wrong.
+    codes: list[str] = field(default_factory=list)
     began: int = 0
     ended: int = 0
 
@@ -103,6 +105,7 @@ class Sent:
 
     def learn(self, reply: Reply) -> None:
         """Note the outcome that the reply tells."""
+        self.codes.append(reply.code)
         self.outcomes.add(outcome(reply.code))
 
 
@@ -126,6 +129,7 @@ class SentBulk:
             return
         told = outcome(reply.code)
         for place, sent in enumerate(self.orders):
+            sent.codes.append(reply.code)
             is_other = told in DECLINES and place != reply.body["failed"]
             sent.outcomes.add("bulk_declined" if is_other else told)
 
@@ -135,6 +139,7 @@ class SentBulk:
         is_told = [order["ORDER_ID"] for order in found] == [sent.order_id for sent in self.orders]
         is_consistent = body["result"] == int(set(codes) == {"posted"}) and (body["result"] or not self.atomic)
         for sent, code in zip(self.orders, codes, strict=True):
+            sent.codes.append(code)
             sent.outcomes.add(outcome(code) if is_told and is_consistent else f"unexpected: {body}")
 
 
