@@ -28,7 +28,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "/teammessages": ("userId", "teamId"),
 }
 # How often each is sent.
-_WEIGHTS: Final = (20, 10, 35, 7, 7, 4, 3, 3, 5, 3, 20, 10, 6, 2)
+_WEIGHTS: Final = (20, 10, 37, 8, 8, 4, 3, 3, 4, 2, 20, 10, 3, 1)
 # Fields that are wrong, or that few orders have.
 ODD_FIELDS: Final = (
     ("note", "two coffees"),
@@ -259,7 +259,7 @@ class Requests:
             case _, "expiresIn":
                 return "3600"
             case _, "pageSize":
-                return self._random.choice(("1", "5", "100"))
+                return self._random.choice(("1", "5"))
             case "/queryacc" | "/messages", "userId":
                 return self._random.choice((*self.users, "nobody"))
             case _, "userName" | "sex" | "cardNum" | "accountType" | "teamId":

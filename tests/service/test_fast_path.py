@@ -38,7 +38,7 @@ from ..helpers.callers import client_with, read_keys_again
 from ..helpers.plain_requests import FIELDS, Requests, Step, request
 from ..helpers.servers import free_port
 
-CLIENTS = 24
+CLIENTS = 20
 STEPS = 100 * PATIENCE
 SECRET = "0" * 64
 
