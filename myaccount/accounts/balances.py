@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, case, cast, func, select
+from sqlalchemy import BigInteger, String, bindparam, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.coalescing import Coalescer
@@ -26,14 +26,15 @@ _ACCOUNT = (
     account.c.account_type,
     account.c.team_id,
     account.c.currency,
-    account.c.created_at,
     account.c.balance,
     _HELD,
     account.c.floor,
     account.c.frozen,
     account.c.status,
+    # As text, which Python parses ten times as fast as the driver.
+    cast(account.c.created_at, String),
 )
-_USER = (user.c.id, user.c.user_id, user.c.user_name, user.c.sex, user.c.card_num, user.c.created_at)
+_USER = (user.c.id, user.c.user_id, user.c.user_name, user.c.sex, user.c.card_num)
 _FIND_ACCOUNTS = (
     select(*_USER, *_ACCOUNT)
     .join_from(user, account, account.c.user_id == user.c.user_id, isouter=True)
@@ -50,7 +51,6 @@ class User(NamedTuple):
     user_name: str
     sex: str
     card_num: str
-    created_at: datetime
 
 
 class AccountBalance(NamedTuple):
@@ -60,12 +60,12 @@ class AccountBalance(NamedTuple):
     account_type: str
     team_id: str | None
     currency: str
-    created_at: datetime
     balance: int
     held: int
     floor: int
     frozen: str
     status: str
+    created_at: datetime
 
 
 class UserAccounts(NamedTuple):
@@ -90,5 +90,6 @@ async def _find_accounts(connection: AsyncConnection, user_ids: Collection[str])
     for row in await connection.execute(_FIND_ACCOUNTS, {"user_ids": list(user_ids)}):
         user = found.setdefault(row.user_id, UserAccounts(User(*row[: len(_USER)]), []))
         if row.account_id is not None:
-            user.accounts.append(AccountBalance(*row[len(_USER) :]))
+            *values, created_at = row[len(_USER) :]
+            user.accounts.append(AccountBalance._make((*values, datetime.fromisoformat(created_at))))
     return found

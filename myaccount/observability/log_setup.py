@@ -32,6 +32,9 @@ class RequestIdFilter(logging.Filter):
     """Add the id of the current request to each record, and the time in UTC."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # Each handler has this filter: the first one has done it for the others.
+        if hasattr(record, "time"):
+            return True
         record.request_id = request_id.get()
         record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         return True
