@@ -27,7 +27,7 @@ from .marks import (
     users_behind,
 )
 from .missing_messages import find_entry_messages
-from .writing import insert_messages, leave_out_written
+from .writing import insert_messages, leave_out_written, looking_up_later
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
 MESSAGES_LIMIT: Final = 2048
@@ -46,10 +46,13 @@ def messages_limit(connection: AsyncConnection) -> int:
     return EMBEDDED_MESSAGES_LIMIT if is_sqlite(connection) else MESSAGES_LIMIT
 
 
-async def catch_up(connection: AsyncConnection, reader_ids: Collection[str], *, wait: bool) -> CaughtUp:
+async def catch_up(
+    connection: AsyncConnection, reader_ids: Collection[str], *, wait: bool, look_up: bool
+) -> CaughtUp:
     """Write messages that the readers' inboxes lack, in one transaction, which it commits.
 
-    Without `wait`, it does not wait for inboxes that another transaction has locked.
+    Without `wait`, it does not wait for inboxes that another transaction has locked. Without `look_up`, a message
+    that is written already is the database's error about a duplicate.
     """
     readers = set(reader_ids)
     # The marks are read after the locks, so they are those of the last transaction that wrote to these inboxes.
@@ -62,7 +65,9 @@ async def catch_up(connection: AsyncConnection, reader_ids: Collection[str], *, 
     all_behind = read_accounts_behind(answers)
     behind = [account for account in all_behind if account.user_id in readers]
     entries = await find_entry_messages(connection, behind, messages_limit(connection))
-    messages = await leave_out_written(connection, [entry.message for entry in entries])
+    messages = [entry.message for entry in entries]
+    if look_up:
+        messages = await leave_out_written(connection, messages)
     await run_pipeline(
         connection, *insert_messages(connection, messages), *marks_of(connection, entries), ("COMMIT", ())
     )
@@ -141,6 +146,7 @@ class CatchUp:
         return locked
 
     async def _write(self, reader_ids: set[str], *, wait: bool) -> CaughtUp:
-        done = await self._database.write(partial(catch_up, reader_ids=reader_ids, wait=wait))
+        work = looking_up_later(partial(catch_up, reader_ids=reader_ids, wait=wait))
+        done = await self._database.write(work)
         MESSAGES.inc(done.messages)
         return done

@@ -1,9 +1,10 @@
 """Writing messages: each exactly once for a reader, with ids in commit order, and with correct counters."""
 
+import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +14,8 @@ from ..database.statements import Bound, insert_rows, placeholders, sql_literal
 from ..database.times import sql_time
 from ..model.inbox import message
 from .locks import lock_inboxes
+
+Result = TypeVar("Result")
 
 _MESSAGE: Final = (
     "INSERT INTO message (reader_id, source_id, user_id, user_name, receiver_id, body, team_id, team_name, title,"
@@ -117,6 +120,22 @@ async def mark_read(connection: AsyncConnection, reader_id: str, ids: Collection
 def _listed(ids: Iterable[int]) -> str:
     """List the ids as SQL literals: thousands of parameters would hold up all other requests for milliseconds."""
     return ",".join(map(str, ids))
+
+
+def looking_up_later(
+    work: Callable[..., Awaitable[Result]],
+) -> Callable[[AsyncConnection], Awaitable[Result]]:
+    """Return the work of a transaction such that only later attempts look up which messages are written already.
+
+    Nearly always there are none, and to look them up costs about as much as to write the others. If there are, the
+    first attempt ends with the database's error about a duplicate, and `Database.write` makes another.
+    """
+    attempts = itertools.count()
+
+    async def attempt(connection: AsyncConnection) -> Result:
+        return await work(connection, look_up=next(attempts) > 0)
+
+    return attempt
 
 
 async def leave_out_written(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[NewMessage]:

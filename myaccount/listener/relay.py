@@ -14,6 +14,7 @@ from ..database.database import Database
 from ..database.leases import lease_due, postpone
 from ..database.times import utc_now
 from ..errors import Overloaded
+from ..inbox.writing import looking_up_later
 from ..model.outbox import event
 from ..observability.metrics import MESSAGES
 from ..outbox.events import RESEND_SECONDS
@@ -106,7 +107,7 @@ class Relay:
         while event_ids:
             work = partial(fan_out, event_ids=event_ids, subscriptions=self._subscriptions, now=utc_now())
             try:
-                dispatched = await self._database.write(work)
+                dispatched = await self._database.write(looking_up_later(work))
             except Overloaded:
                 raise
             except Exception as error:

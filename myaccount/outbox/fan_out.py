@@ -52,11 +52,14 @@ async def fan_out(
     event_ids: Collection[int],
     subscriptions: Mapping[str, Collection[str]],
     now: datetime,
+    *,
+    look_up: bool = True,
 ) -> Dispatched:
     """Write the messages and deliveries of the events and delete the events, in one transaction.
 
     `subscriptions` has, by endpoint, the types of changes to send to it. Events that are dispatched already, or
-    locked by another transaction, are skipped.
+    locked by another transaction, are skipped. Without `look_up`, a message about an entry that is written already
+    is the database's error about a duplicate.
     """
     pending = await lock_events(connection, event_ids)
     limit = EMBEDDED_CHANGES_LIMIT if is_sqlite(connection) else CHANGES_LIMIT
@@ -81,7 +84,7 @@ async def fan_out(
         left[id_] = changes[taken:]
     entries, is_all = await _find_entries(connection, about_changes)
     messages = list(_in_order(about_changes if is_all else [], entries))
-    if entries or any(_tells_of_entries(change) for event in events for change in event.changes):
+    if look_up and (entries or any(_tells_of_entries(change) for event in events for change in event.changes)):
         await run_pipeline(connection, *lock_inboxes(connection, {m.reader_id for m in messages}))
         messages = await leave_out_written(connection, messages)
     if not is_all:

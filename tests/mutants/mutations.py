@@ -341,6 +341,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/clock.py", "        if told > self.now():\n", "        if True:\n", "tests/unit/test_clock.py"),
     Mutation("myaccount/access/key_cache.py", "None if key is None or time.monotonic() >= key.ends_at", "None if key is None", "tests/database/test_access_keys.py"),
     Mutation("myaccount/access/key_cache.py", "compare_digest(hash_of(secret), key.hash)", "hash_of(secret) == key.hash", "tests/unit/test_key_cache.py"),
+    Mutation("myaccount/inbox/catch_up.py", "    if look_up:\n", "    if True:\n", "tests/service/test_catch_up.py"),
+    Mutation("myaccount/inbox/writing.py", "look_up=next(attempts) > 0", "look_up=False", "tests/service/test_catch_up.py"),
     Mutation("myaccount/access/key_cache.py", "if len(header) <= SHORTEST_HEADER:", "if True:", "tests/unit/test_key_cache.py"),
     Mutation("myaccount/access/scopes.py", '_OPERATOR | {"admin"}', '_OPERATOR | {"admin", CARDS}', "tests/service/test_roles.py"),
     Mutation("myaccount/access/authorisation.py", "None if caller is None or caller.scopes.isdisjoint(scopes) else caller", "caller", "tests/service/test_keys.py"),

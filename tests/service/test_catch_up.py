@@ -19,6 +19,7 @@ from myaccount.inbox.catch_up import CatchUp
 from myaccount.inbox.entry_messages import read_entry_messages
 from myaccount.inbox.marks import FOUND_LIMIT
 from myaccount.inbox.recipients import messages_to_users
+from myaccount.inbox.writing import NewMessage, leave_out_written
 from myaccount.journal.writer import Journal
 from myaccount.ledger.changes import CATCH_UP_ENTRIES, CHANGE_TYPES, DECLINE, Change
 from myaccount.ledger.commands import Command
@@ -29,6 +30,7 @@ from myaccount.main import create_app
 from myaccount.model.inbox import counter, inbox_mark, message
 from myaccount.model.ledger import account
 from myaccount.model.outbox import event
+from myaccount.outbox import fan_out as fan_out_module
 from myaccount.settings.schema import Config
 
 from ..conftest import Client, ClientOf, Section, Server, eventually
@@ -248,6 +250,28 @@ async def test_the_accounts_of_one_reader_are_caught_up_in_the_order_of_time(
     assert (await read_page(unheard, userId="u1"))["total"] == len(accounts) + 3
 
 
+async def test_messages_are_looked_up_only_if_one_is_there_already(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look them up costs about as much as to write them."""
+    looked_up = []
+
+    async def leave_out(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[NewMessage]:
+        looked_up.append(messages)
+        return await leave_out_written(connection, messages)
+
+    for module in (catch_up_module, fan_out_module):
+        monkeypatch.setattr(module, "leave_out_written", leave_out)
+    await open_users(client, "u1")
+    # The last of them has an event, which comes to the inbox by itself.
+    for n in range(CATCH_UP_ENTRIES):
+        await send(client, "/recharge", orderId=f"r{n}", userId="u1", amount="1")
+    await until_dispatched(database)
+    await send(client, "/recharge", orderId="last", userId="u1", amount="1")
+    page = await read_page(client, userId="u1", messageType="recharge")
+    assert (page["total"], looked_up) == (CATCH_UP_ENTRIES + 1, [])
+
+
 @pytest.mark.parametrize("shape", ["one after the other", "in turn", "one early and late"])
 async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactions(
     unheard: Client, monkeypatch: pytest.MonkeyPatch, shape: str
@@ -419,14 +443,14 @@ async def test_a_reader_whose_inbox_is_far_behind_does_not_wait_for_a_locked_one
     await read_inboxes(database)
     monkeypatch.setattr(catch_up_module, "MESSAGES_LIMIT", 3)
     await _submit(database, [Recharge(f"r{n}-{user}", user, ONE) for n in range(10) for user in users])
-    original, others_are_done = database.write, asyncio.Event()
+    original, others_are_done = CatchUp._write, asyncio.Event()
 
-    async def write(work: Any) -> Any:
-        if work.keywords["wait"]:
+    async def write(self: CatchUp, reader_ids: set[str], *, wait: bool) -> Any:
+        if wait:
             await others_are_done.wait()
-        return await original(work)
+        return await original(self, reader_ids, wait=wait)
 
-    monkeypatch.setattr(database, "write", write)
+    monkeypatch.setattr(CatchUp, "_write", write)
     catch_up = CatchUp(database)
     with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
         locked = asyncio.ensure_future(catch_up.inbox("u1"))
