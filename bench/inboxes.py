@@ -31,7 +31,11 @@ class Inboxes:
 
     def begin(self) -> None:
         """Remember how many more messages than entries each user has."""
-        entries, totals = self._entries(), self._totals(READERS)
+        # The last orders of the load before may be committed meanwhile.
+        entries: dict[str, int] = {}
+        totals: dict[str, int] = {}
+        while (found := self._entries()) != entries:
+            entries, totals = found, self._totals(READERS)
         self._before = {reader: totals[reader] - entries[reader] for reader in READERS}
 
     def wait(self) -> None:
