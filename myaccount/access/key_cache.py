@@ -57,7 +57,7 @@ class KnownKeys:
         key = self._keys.get(key_id, _UNKNOWN)
         if not compare_digest(hash_of(secret), key.hash):
             return None
-        # There is no end of longer ones, with more spaces.
+        # A longer header only has more spaces. Headers of any length would fill the memory.
         if len(header) <= SHORTEST_HEADER:
             self._proved[header] = key
         return key

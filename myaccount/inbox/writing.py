@@ -125,10 +125,10 @@ def _listed(ids: Iterable[int]) -> str:
 def looking_up_later(
     work: Callable[..., Awaitable[Result]],
 ) -> Callable[[AsyncConnection], Awaitable[Result]]:
-    """Return the work of a transaction such that only later attempts look up which messages are written already.
+    """Return `work` such that its first attempt takes all messages for new, and only a retry looks them up.
 
-    Nearly always there are none, and to look them up costs about as much as to write the others. If there are, the
-    first attempt ends with the database's error about a duplicate, and `Database.write` makes another.
+    Nearly always they are new, and looking them up costs about as much as writing them. If one is not, the first
+    attempt fails with a duplicate key, and `Database.write` retries.
     """
     attempts = itertools.count()
 

@@ -272,7 +272,7 @@ async def test_messages_are_looked_up_only_if_one_is_there_already(
     assert (page["total"], looked_up) == (CATCH_UP_ENTRIES + 1, [])
 
 
-@pytest.mark.parametrize("shape", ["one after the other", "in turn", "one early and late"])
+@pytest.mark.parametrize("shape", ["account by account", "round robin", "one account first and last"])
 async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactions(
     unheard: Client, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
@@ -287,9 +287,9 @@ async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactio
     await read_inboxes(database)
     # Each part is one batch, and so has one time.
     parts = {
-        "one after the other": [[account_id] * size for account_id in accounts],
-        "in turn": [accounts] * size,
-        "one early and late": [["b0"] * size, *[[other] * size for other in accounts[1:]], ["b0"] * size],
+        "account by account": [[account_id] * size for account_id in accounts],
+        "round robin": [accounts] * size,
+        "one account first and last": [["b0"] * size, *[[other] * size for other in accounts[1:]], ["b0"] * size],
     }[shape]
     for n, part in enumerate(parts):
         await _submit(database, [Recharge(f"r{n}-{m}", AccountId(a), ONE) for m, a in enumerate(part)])
