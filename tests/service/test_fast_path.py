@@ -38,7 +38,7 @@ from ..helpers.callers import client_with, read_keys_again
 from ..helpers.plain_requests import FIELDS, Requests, Step, request
 from ..helpers.servers import free_port
 
-CLIENTS = 20
+CLIENTS = 24
 STEPS = 100 * PATIENCE
 SECRET = "0" * 64
 
@@ -231,7 +231,14 @@ async def test_a_request_that_is_cut_anywhere_gets_the_same(compare: Compare) ->
     assert all(reply.startswith(b"HTTP/1.1 200 OK") for reply in seen.replies[0])
 
 
-async def test_two_requests_that_are_cut_anywhere_get_the_same(compare: Compare) -> None:
+async def test_two_orders_that_are_cut_anywhere_get_the_same(compare: Compare) -> None:
+    length = len(recharge(1000))
+    pairs = [recharge(1000 + 2 * place) + recharge(1001 + 2 * place) for place in range(2 * length)]
+    cut = [Step((pair[:place], pair[place:]), replies=2) for place, pair in enumerate(pairs) if place]
+    await compare(users_opened, lambda: [cut])
+
+
+async def test_an_order_beside_a_query_that_are_cut_anywhere_get_the_same(compare: Compare) -> None:
     length = len(balance_query() + recharge(1000))
     pairs = [
         balance_query() + recharge(1000 + place) if place % 2 else recharge(1000 + place) + balance_query()
