@@ -121,10 +121,11 @@ PARAMETERS = [
 
 
 async def test_a_parameter_is_whatever_it_contains(database: Database) -> None:
-    statement = f"SELECT {len(PARAMETERS)}, JSON_ARRAY({','.join(['%s'] * len(PARAMETERS))})"
+    # Without a name, OceanBase would name the column by its expression, cut at 255 bytes: within a character here.
+    statement = f"SELECT {len(PARAMETERS)}, JSON_ARRAY({','.join(['%s'] * len(PARAMETERS))}) AS found"
     found = await database.read(lambda connection: run_pipeline(connection, (statement, PARAMETERS)))
     assert found == [PARAMETERS]
-    each = [("SELECT 1, JSON_ARRAY(%s)", [parameter]) for parameter in PARAMETERS]
+    each = [("SELECT 1, JSON_ARRAY(%s) AS found", [parameter]) for parameter in PARAMETERS]
     assert await database.read(lambda connection: run_pipeline(connection, *each)) == [[p] for p in PARAMETERS]
 
 

@@ -1,8 +1,6 @@
 """Real servers, private to the tests: on free ports, with their data in a temporary folder."""
 
 import itertools
-import os
-import secrets
 import shutil
 import signal
 import socket
@@ -28,24 +26,31 @@ STOP_SECONDS = 20
 # No statement of a test takes so long.
 QUERY_SECONDS = 120
 
+PORTS_EACH = 500
+
 
 class ServerMissing(Exception):
     """A server that the tests need is not installed."""
 
 
-def _ports() -> Iterator[int]:
-    """Yield every port in turn, so that none comes twice before its server has started.
+def ports() -> Iterator[int]:
+    """Yield ports that no other process with these tests has, in turn: one comes again only after all others.
 
-    Each worker of pytest-xdist has its own range. The system gives higher ports to clients' ends of connections.
+    Otherwise a client that goes on asking a service that was killed could be answered by another test's service.
+    The system gives higher ports to clients' ends of connections.
     """
-    lowest, highest = 10_000, 32_000
-    share = (highest - lowest) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    first = lowest + share * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    start = secrets.randbelow(share)
-    return (first + n % share for n in itertools.count(start))
+    for first in range(10_000, 32_000, PORTS_EACH):
+        # The system frees the name when the process ends, in whatever way.
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0myaccount's tests have ports from {first}")
+            except OSError:
+                continue
+            yield from itertools.cycle(range(first, first + PORTS_EACH))
+    raise ServerMissing("no ports are left: too many tests run")
 
 
-_next_ports: Final = _ports()
+_next_ports: Final = ports()
 
 
 def free_port(above: int = 0) -> int:
