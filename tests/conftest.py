@@ -239,6 +239,14 @@ async def client(config: Config, aiohttp_client: Callable[..., Awaitable[Client]
 
 
 @pytest.fixture
+async def unheard(config: Config) -> AsyncIterator[Client]:
+    """A service that dispatches no events: inboxes get messages only when they are read."""
+    config["listener"]["enabled"] = False
+    async with Server(create_app(config)) as server, ClientOf(server) as client:
+        yield client
+
+
+@pytest.fixture
 async def database(config: Config, client: Client) -> AsyncIterator[Database]:
     """A second connection to the database of the running service."""
     async with open_database(config, working_path(config["sqlite_file"])) as database:

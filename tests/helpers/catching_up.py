@@ -1,0 +1,39 @@
+"""Orders for inboxes to catch up with, and what became of that."""
+
+import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from myaccount.database.database import Database
+from myaccount.journal.writer import Journal
+from myaccount.ledger.commands import Command
+from myaccount.model.inbox import inbox_mark
+from myaccount.model.ledger import account
+
+from ..conftest import eventually
+from .inboxes import (
+    Row,
+)
+
+
+def sources(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return types and orders, oldest first."""
+    return [(row["MESSAGE_TYPE"], row["BODY"].get("orderId", "")) for row in reversed(rows)]
+
+
+async def submit(database: Database, commands: Sequence[Command]) -> None:
+    async with Journal(database, lambda event_id: None) as journal:
+        await asyncio.gather(*map(journal.submit, commands))
+
+
+async def eventually_marked(database: Database, expected: dict[str, int]) -> None:
+    marks = select(account.c.account_id, inbox_mark.c.number).join_from(
+        account, inbox_mark, inbox_mark.c.account == account.c.id
+    )
+
+    async def marked() -> bool:
+        rows = await database.read(lambda connection: connection.execute(marks))
+        return {row.account_id: row.number for row in rows} == expected
+
+    await eventually(marked)
