@@ -58,6 +58,8 @@ def on_starting(server: Any) -> None:
     """Refuse in one line what cannot work. gunicorn would start failing workers again and again."""
     if server.cfg.worker_class_str != worker_class:
         sys.exit(f"gunicorn cannot serve: --worker-class must be {worker_class}")
+    if server.cfg.preload_app:
+        sys.exit("gunicorn cannot serve: leave out --preload, since each worker has its own request ids and metrics")
     if server.cfg.workers < 1:
         sys.exit("gunicorn cannot serve: --workers must be 1 or more")
     if server.cfg.workers > 1 and "mysql" not in _config:
