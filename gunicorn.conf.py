@@ -59,7 +59,7 @@ def on_starting(server: Any) -> None:
     if server.cfg.worker_class_str != worker_class:
         sys.exit(f"gunicorn cannot serve: --worker-class must be {worker_class}")
     if server.cfg.preload_app:
-        sys.exit("gunicorn cannot serve: leave out --preload, since each worker has its own request ids and metrics")
+        sys.exit("gunicorn cannot serve: leave out --preload, since workers would share their request ids")
     if server.cfg.workers < 1:
         sys.exit("gunicorn cannot serve: --workers must be 1 or more")
     if server.cfg.workers > 1 and "mysql" not in _config:

@@ -13,7 +13,8 @@ from yarl import URL
 from .appkeys import ending_key
 from .controller.operation import Operation
 from .fast_connection import FastConnection, reply_head, whole_reply
-from .middlewares import id_of, log_access
+from .middlewares import id_of
+from .observability.access_log import log_access
 from .observability.log_setup import protocol_logger
 from .observability.metrics import count_request
 from .replies import error_reply, identify, rendered

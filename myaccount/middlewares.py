@@ -15,11 +15,11 @@ from aiohttp.typedefs import Middleware
 
 from .appkeys import ending_key, malformed_key, not_found_page_key, replayed_key
 from .errors import InvalidRequest
+from .observability.access_log import log_access
 from .observability.log_setup import request_id
 from .observability.metrics import count_request
 from .replies import ID_FIELD, error_reply, http_problem, identify, rendered
 
-_access_logger = logging.getLogger("myaccount.access")
 _logger = logging.getLogger(__name__)
 
 Reply = web.StreamResponse | dict[str, object] | bytes | str
@@ -29,8 +29,6 @@ Handler = Callable[[web.Request], Awaitable[Reply]]
 _process: Final = secrets.token_hex(8)
 _numbers: Final = itertools.count(1)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Monitoring requests these every few seconds, so they are logged at DEBUG.
-_PROBES: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 # Logged instead of a path without a route: a wrong path may contain a card number.
 UNKNOWN_ADDRESS: Final = "(unknown address)"
 _MALFORMED: Final[dict[type[BaseException], str]] = {
@@ -80,12 +78,6 @@ def id_of(headers: Mapping[str, str]) -> str:
     """Return the id that a request has in its header, or a new one."""
     given = headers.get(ID_FIELD)
     return given if given and _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers):x}"
-
-
-def log_access(method: str, path: str, status: int, seconds: float) -> None:
-    level = logging.DEBUG if path in _PROBES else logging.INFO
-    if _access_logger.isEnabledFor(level):
-        _access_logger.log(level, "%s %s %s %.1f ms", method, path, status, seconds * 1000)
 
 
 def _route_path(request: web.Request) -> str | None:

@@ -5,10 +5,9 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cached_property
 from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from ..system.private_files import make_file
 from .once_a_minute import OnceAMinute
@@ -17,36 +16,6 @@ from .once_a_minute import OnceAMinute
 BLOCK_SECONDS: Final = 0.05
 # POSIX: a pipe takes so many bytes in one piece. So lines of several processes do not mix.
 BLOCK_BYTES: Final = 4096
-
-
-class _Blocks:
-    """A text stream that keeps its lines until `write_out`, and then writes many at once."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: list[str] = []
-        self.fileno = stream.fileno
-
-    def write(self, line: str) -> None:
-        self._lines.append(line)
-
-    def flush(self) -> None:
-        """Do nothing. Handlers do this after each line."""
-
-    def write_out(self) -> None:
-        """Write all lines. If that raises OSError, they are lost."""
-        lines, self._lines = self._lines, []
-        for block in _blocks(lines):
-            self._stream.write(block)
-            self._stream.flush()
-
-    def close(self) -> None:
-        # The lines that follow report what is wrong.
-        with suppress(OSError):
-            try:
-                self.write_out()
-            finally:
-                self._stream.close()
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
@@ -70,11 +39,12 @@ class InBlocks(logging.StreamHandler[Any]):
     """
 
     place = "in the log's file"
-    _timer: asyncio.TimerHandle | None = None
 
-    @cached_property
-    def _reported(self) -> OnceAMinute:
-        return OnceAMinute()
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._reported = OnceAMinute()
 
     def handle(self, record: logging.LogRecord) -> bool:
         if not super().handle(record):
@@ -91,32 +61,42 @@ class InBlocks(logging.StreamHandler[Any]):
                 self._timer = loop.call_later(BLOCK_SECONDS, self.write_out)
         return True
 
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + "\n")
+        except Exception:
+            # The line itself is at fault, such as a missing argument.
+            self.handleError(record)
+
     def write_out(self) -> None:
-        """Write the lines that wait."""
+        """Write the lines that wait. Those that cannot be written are lost."""
         self._timer = None
         self.acquire()
         try:
-            if self.stream is not None:
-                self.stream.write_out()
+            lines, self._lines = self._lines, []
+            if lines:
+                self._write(lines)
         except (OSError, ValueError) as error:
             # A closed stream raises ValueError.
-            self._report(error)
+            if self._reported.due():
+                # The standard error may be the same closed pipe.
+                with suppress(OSError):
+                    sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
         finally:
             self.release()
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        error = sys.exc_info()[1]
-        if isinstance(error, OSError):
-            self._report(error)
-        else:
-            # The line itself is at fault, such as a missing argument.
-            super().handleError(record)
+    def _write(self, lines: Iterable[str]) -> None:
+        if self.stream is None:
+            raise ValueError("it is closed")
+        for block in _blocks(lines):
+            self.stream.write(block)
+            self.stream.flush()
 
-    def _report(self, error: Exception) -> None:
-        if self._reported.due():
-            # The standard error may be the same closed pipe.
-            with suppress(OSError):
-                sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
+    def close(self) -> None:
+        self.write_out()
+        # The lines that follow report what is wrong.
+        with suppress(OSError):
+            super().close()
 
 
 class Console(InBlocks):
@@ -124,28 +104,31 @@ class Console(InBlocks):
 
     place = "on the standard output"
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(_Blocks(stream))
-
-    def close(self) -> None:
-        self.write_out()
-        super().close()
-
 
 class LogFile(InBlocks, logging.FileHandler):
     """A file that is made for its owner alone."""
 
     def _open(self) -> Any:
         make_file(Path(self.baseFilename), lasting=True)
-        return _Blocks(super()._open())
+        return super()._open()
 
 
 class SharedLogFile(LogFile, WatchedFileHandler):
     """A file that several processes may write, and that another program rotates."""
 
+    def _write(self, lines: Iterable[str]) -> None:
+        self.reopenIfNeeded()
+        super()._write(lines)
+
 
 class DailyLogFile(LogFile, TimedRotatingFileHandler):
     """A file for each day."""
+
+    def _write(self, lines: Iterable[str]) -> None:
+        # It compares the time, whatever the record.
+        if self.shouldRollover(logging.makeLogRecord({})):
+            self.doRollover()
+        super()._write(lines)
 
     def rotate(self, source: str, dest: str) -> None:
         # Windows does not rename a file that a program has open. The file is then used for another day.

@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,15 +37,33 @@ class RequestIdFilter(logging.Filter):
         if hasattr(record, "time"):
             return True
         record.request_id = request_id.get()
-        record.time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        second = int(record.created)
+        record.time = f"{_utc(second)}.{int((record.created - second) * 1000):03}+00:00"
         return True
+
+
+@lru_cache(maxsize=2)
+def _utc(second: int) -> str:
+    """Return the time in seconds. Thousands of lines may have the same."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class _TextFormatter(logging.Formatter):
+    """Formats a record once for all handlers."""
+
+    _last: tuple[logging.LogRecord | None, str] = None, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record is not self._last[0]:
+            self._last = record, super().format(record)
+        return self._last[1]
 
 
 # For aiohttp's protocol.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 
 FORMATS: Final = {
-    "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "text": {"()": _TextFormatter, "fmt": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "fmt": "%(time)s %(levelname)s %(name)s %(request_id)s %(message)s",

@@ -52,7 +52,7 @@ def _refusal(file: Path, settings: Mapping[str, Any], *words: str, command: Sequ
         ({}, ("--bind", "127.0.0.1:80", "--bind", "10.0.0.1:80"), "access: others can reach 10.0.0.1:80, so say"),
         ({}, ("--workers", "2"), "the embedded file has one writer, so --workers must be 1, not 2"),
         ({}, ("--workers", "0"), "--workers must be 1 or more"),
-        ({}, ("--preload",), "leave out --preload, since each worker has its own request ids and metrics"),
+        ({}, ("--preload",), "leave out --preload, since workers would share their request ids"),
         ({}, ("--worker-class", "sync"), "--worker-class must be aiohttp.GunicornWebWorker"),
         ({"mysql": NOBODY}, (), "cannot be used"),
         ({"sqlite_file": "/proc/nothing/money.db"}, (), "/proc/nothing"),

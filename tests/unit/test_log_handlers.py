@@ -107,14 +107,15 @@ async def test_the_timer_of_an_ended_loop_keeps_no_line_back(logger: logging.Log
     await eventually(lambda: stream.pieces != [])
 
 
-async def test_the_lines_that_wait_go_to_the_file_that_was_rotated(tmp_path: Path) -> None:
+async def test_the_lines_that_wait_go_to_the_new_file_after_a_rotation(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     handler = SharedLogFile(file)
     logger = logging.Logger("rotated")
     logger.addHandler(handler)
-    logger.info("one")
-    file.rename(tmp_path / "log.1")
+    logger.warning("one")
     logger.info("two")
+    file.rename(tmp_path / "log.1")
+    logger.info("three")
     handler.close()
     assert (tmp_path / "log.1").read_text("utf-8") == "one\n"
-    assert file.read_text("utf-8") == "two\n"
+    assert file.read_text("utf-8") == "two\nthree\n"
