@@ -81,7 +81,7 @@ class OceanBase(MariaDB):
 
     def start(self) -> Self:
         """Start it. After a kill it sometimes accepts connections and answers nothing, so it is tried again."""
-        for _ in range(2):
+        for _ in range(5):
             try:
                 return super().start()
             except (AssertionError, TimeoutError, pymysql.err.OperationalError):
