@@ -103,7 +103,10 @@ def _log_as_before() -> Iterator[None]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return one worker more than there are processors, since many tests wait; an idle OceanBase takes half a one."""
+    """Return one worker more than there are processors, since many tests wait, but not beside OceanBase.
+
+    Each worker has a server of its own, and an idle OceanBase takes half a processor.
+    """
     return (os.cpu_count() or 1) + (os.environ.get("ENGINE") != "oceanbase")
 
 
