@@ -5,8 +5,7 @@ of aiohttp changes what it relies on.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from aiohttp import hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
@@ -17,22 +16,37 @@ from aiohttp.web_protocol import _ErrInfo
 from .protocol import HEAD_END, Connection
 from .replies import add_safe_headers
 
-# Takes a request with its body, and the connection for the reply. Returns False if it does not want it.
-Begin = Callable[[RawRequestMessage, bytes, "FastConnection"], bool]
+Known = TypeVar("Known")
+
+
+class Begins(Protocol[Known]):
+    """Begins requests. A request's `head` is its bytes as they came, without the empty line."""
+
+    def known(self, head: bytes, length: int) -> Known | None:
+        """Return what is known of that head, with a body of that length, from an earlier request."""
+
+    def begin_known(self, known: Known, body: bytes, connection: "FastConnection") -> bool:
+        """Begin a request with a known head; return whether it has begun."""
+
+    def begin(
+        self, message: RawRequestMessage, body: bytes, connection: "FastConnection", head: bytes | None
+    ) -> bool:
+        """Begin the request; return whether it has begun. If its `head` is given, it may be remembered."""
 
 
 class FastConnection(Connection):
     """A connection on which a request may begin without aiohttp's handler, which then waits for the next one.
 
-    `begin` gets each request that comes whole and alone while nothing else is under way. If it does not want the
-    request, the handler gets it.
+    `requests` gets each request that comes whole and alone while nothing else is under way. If it does not begin
+    it, the handler gets it. A client's requests often have the same head. From the same bytes the parser makes the
+    same message, so a head that is known is not parsed again.
     """
 
-    __slots__ = ("_begin", "_held", "_is_answered", "_is_between")
+    __slots__ = ("_held", "_is_answered", "_is_between", "_requests")
 
-    def __init__(self, begin: Begin, server: web.Server, **options: Any) -> None:
+    def __init__(self, requests: Begins[Any], server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
-        self._begin = begin
+        self._requests = requests
         # What the handler waits for. While a request is under way, only this file sees it.
         self._held: asyncio.Future[None] | None = None
         # Whether the reply is written, but the client has not yet read enough of what was written before.
@@ -47,36 +61,46 @@ class FastConnection(Connection):
             super().data_received(data)
             return
         head, _, rest = data.partition(HEAD_END)
+        known = self._requests.known(head, len(rest)) if is_between else None
+        if known is not None and self._requests.begin_known(known, rest, self):
+            self._request_count += 1
+            self._is_between = True
+            self._take_over()
+            return
+        is_whole = is_between and _is_whole(head, rest)
         # The handler is not woken before it is known whether it gets the request.
         self._waiter = None
         try:
-            if is_between and _is_whole(head, rest):
+            if is_whole:
                 self._parse(data)
             else:
                 super().data_received(data)
         finally:
             self._waiter = waiter
-        if self._messages and not self._begins(rest):
+        if self._messages and (known is not None or not self._begins(head if is_whole else None, rest)):
             waiter.set_result(None)
 
-    def _begins(self, rest: bytes) -> bool:
+    def _begins(self, head: bytes | None, rest: bytes) -> bool:
         """Begin the request if `rest`, which came with its head, is all its body; return whether it was."""
         (message, payload), *more = self._messages
         if more or isinstance(message, _ErrInfo) or not payload.is_eof():
             return False
         # If it is longer than the body, another request has begun.
         self._is_between = len(rest) == payload.total_bytes
-        if not self._is_between or not self._begin(message, rest, self):
+        if not self._is_between or not self._requests.begin(message, rest, self, head):
             return False
-        # What aiohttp's handler does about each request.
         self._messages.clear()
         if self._parser is not None:
             self._parser.message_consumed()
+        self._take_over()
+        return True
+
+    def _take_over(self) -> None:
+        """Do what aiohttp's handler does about each request."""
         if self._manager is not None:
             self._manager.requests_count += 1
         self._request_in_progress = True
         self._held, self._waiter = self._waiter, None
-        return True
 
     @property
     def gave_up(self) -> bool:

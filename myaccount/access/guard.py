@@ -53,6 +53,11 @@ def guard(config: Config) -> Middleware:
     return cast("Middleware", guarded)
 
 
+def is_checked_by_head(request: Head) -> bool:
+    """Whether the outcome of the guard's check depends on the request's head alone, and not on its connection."""
+    return not was_forwarded(request) and hdrs.ORIGIN not in request.headers
+
+
 def guard_check(config: Config) -> Callable[[Head], None]:
     """Return the check of a request by its head alone, before its body is read.
 

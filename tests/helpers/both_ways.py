@@ -5,15 +5,16 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import pytest
 from prometheus_client import generate_latest
 
 from myaccount import middlewares
 from myaccount.database import retries
+from myaccount.fast_connection import FastConnection
 from myaccount.observability import metrics, refusal_log
 from myaccount.observability.log_setup import RequestIdFilter
 from myaccount.protocol import Connection
@@ -28,7 +29,11 @@ _TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z")
 # Of users and of messages.
 _ROW_ID: Final = re.compile(rb'("ID": |"NID": |"before": "(?:un)?read-)[0-9]+')
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
-_PARSE: Final = Connection._parse
+Receive = Callable[[Any, bytes], None]
+_RECEIVE: Final[dict[type[Connection], Receive]] = {
+    Connection: Connection.data_received,
+    FastConnection: FastConnection.data_received,
+}
 _MILLISECONDS: Final = re.compile(r"[0-9]+\.[0-9] ms$")
 
 
@@ -55,12 +60,12 @@ def _plain_rows(head: bytes, body: bytes) -> bytes:
 class Sender:
     """A client that sends steps, each on the connection of the last one if that is open.
 
-    `parsed` tells how many bytes the service has had of each client's address.
+    `received` tells how many bytes the service has had of each client's address.
     """
 
-    def __init__(self, port: int, parsed: Counter[object] | None = None) -> None:
+    def __init__(self, port: int, received: Counter[object] | None = None) -> None:
         self._port = port
-        self._parsed = parsed
+        self._received = received
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -103,10 +108,10 @@ class Sender:
 
     async def _had(self, count: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Wait until the service has had so many bytes, unless it has closed the connection, and a moment more."""
-        if self._parsed is not None:
+        if self._received is not None:
             address = writer.get_extra_info("sockname")
             # aiohttp has no event for it.
-            while self._parsed[address] < count and not _is_closed(reader):  # noqa: ASYNC110
+            while self._received[address] < count and not _is_closed(reader):  # noqa: ASYNC110
                 await asyncio.sleep(0)
         await moment()
 
@@ -165,28 +170,33 @@ async def watch(
     patch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     # A 503 has its own line at once. With several in a second, it would depend on the time which share one.
     patch.setattr(refusal_log, "GATHERING_SECONDS", 0)
-    parsed = _count_parsed(patch)
+    received = _count_received(patch)
     log.clear()
     log.set_level(logging.INFO)
     ids = RequestIdFilter()
     log.handler.addFilter(ids)
     before = counted()
-    replies = await asyncio.gather(*(_sent(Sender(port, parsed), steps) for steps in clients))
+    replies = await asyncio.gather(*(_sent(Sender(port, received), steps) for steps in clients))
     log.handler.removeFilter(ids)
     counts = {key: value - before.get(key, 0) for key, value in counted().items()}
     return Seen(replies, Counter(map(_line, log.records)), {key: value for key, value in counts.items() if value})
 
 
-def _count_parsed(patch: pytest.MonkeyPatch) -> Counter[object]:
+def _count_received(patch: pytest.MonkeyPatch) -> Counter[object]:
     """Count from now on the bytes that the service has had of each client's address."""
     counts: Counter[object] = Counter()
-    parse = _PARSE
 
-    def counting(self: Connection, data: bytes) -> None:
-        counts[self.peername] += len(data)
-        parse(self, data)
+    def counting(kind: type[Connection], receive: Receive) -> Receive:
+        def data_received(self: Connection, data: bytes) -> None:
+            # One of the fast path may call the other's.
+            if type(self) is kind:
+                counts[self.peername] += len(data)
+            receive(self, data)
 
-    patch.setattr(Connection, "_parse", counting)
+        return data_received
+
+    for kind, receive in _RECEIVE.items():
+        patch.setattr(kind, "data_received", counting(kind, receive))
     return counts
 
 
