@@ -11,7 +11,7 @@ tests/service/test_fast_path.py compares both ways.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -21,10 +21,10 @@ from .access.callers import ANYBODY, Caller
 from .access.guard import guard_check, is_checked_by_head
 from .appkeys import authenticator_key, config_key, connection_key, journal_key
 from .controller.body import form_fields, is_plain_form
-from .controller.operation import Operation
 from .controller.submitting import DONE_REPLY, on_wire
 from .errors import RequestError
 from .fast_connection import FastConnection
+from .fast_heads import KnownHead, KnownHeads
 from .fast_request import FastReplies, FastRequest
 from .ledger.commands import Command
 from .ledger.outcomes import Outcome
@@ -33,20 +33,6 @@ from .replies import ID_FIELD, encoded
 from .routes import COMMANDS, QUERIES
 
 _OPERATIONS: Final = {operation.path: operation for operation in (*COMMANDS, *QUERIES)}
-
-
-# Heads are forgotten as often as this, since they may contain keys, and when there are so many.
-HEAD_SECONDS: Final = 1.0
-HEADS_LIMIT: Final = 256
-
-
-class _KnownHead(NamedTuple):
-    """A head with which a request has begun. `is_enough` means that its check depends on nothing else."""
-
-    message: RawRequestMessage
-    operation: Operation[Any]
-    length: int
-    is_enough: bool
 
 
 async def fast_path_context(app: web.Application) -> AsyncIterator[None]:
@@ -66,14 +52,12 @@ class FastPath:
         self._check = guard_check(app[config_key])
         self._has_keys = app[config_key].get("access") == "keys"
         self._queries: set[asyncio.Task[None]] = set()
-        # By their bytes.
-        self._heads: dict[bytes, _KnownHead] = {}
+        self._heads = KnownHeads()
 
-    def known(self, head: bytes, length: int) -> _KnownHead | None:
-        known = self._heads.get(head)
-        return known if known is not None and known.length == length else None
+    def known(self, head: bytes, length: int) -> KnownHead | None:
+        return self._heads.find(head, length)
 
-    def begin_known(self, known: _KnownHead, body: bytes, connection: FastConnection) -> bool:
+    def begin_known(self, known: KnownHead, body: bytes, connection: FastConnection) -> bool:
         request = FastRequest(known.message, known.operation, connection, self._replies)
         return self._begins(request, body, check=not known.is_enough)
 
@@ -88,15 +72,8 @@ class FastPath:
         if not self._begins(request, body, check=True):
             return False
         if head is not None and ID_FIELD not in message.headers:
-            self._remember(head, _KnownHead(message, operation, len(body), is_checked_by_head(request)))
+            self._heads.remember(head, KnownHead(message, operation, len(body), is_checked_by_head(request)))
         return True
-
-    def _remember(self, head: bytes, known: _KnownHead) -> None:
-        if len(self._heads) >= HEADS_LIMIT:
-            self._heads.clear()
-        if not self._heads:
-            asyncio.get_running_loop().call_later(HEAD_SECONDS, self._heads.clear)
-        self._heads[head] = known
 
     def _begins(self, request: FastRequest, body: bytes, *, check: bool) -> bool:
         token = request_id.set(request.id)

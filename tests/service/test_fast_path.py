@@ -305,7 +305,7 @@ def key(letter: str) -> dict[str, str]:
     return {"Authorization": f"Bearer mak_{letter * 12}_{SECRET}"}
 
 
-async def _keys_made(client: Client) -> None:
+async def keys_made(client: Client) -> None:
     """Make keys that are the same in each database: a may do everything, b a part, and c little a second."""
     rows = (
         ("a", "accounts:open,accounts:read,messages:read,money:in,money:move,money:out,orders:read", None),
@@ -340,7 +340,7 @@ async def test_generated_requests_with_keys_get_the_same(compare: Compare) -> No
         return [Requests(f"c{number}", 3, headers) for number in range(8)]
 
     async def prepare(client: Client) -> None:
-        await _keys_made(client)
+        await keys_made(client)
         async with client_with(client, key("a")["Authorization"].split()[1]) as allowed:
             await open_users(allowed, *(user for each in clients() for user in each.users))
 
@@ -355,7 +355,7 @@ async def test_requests_beyond_a_rate_are_refused_alike(
     second = itertools.count(10**9)
 
     async def prepare(client: Client) -> None:
-        await _keys_made(client)
+        await keys_made(client)
         async with client_with(client, key("a")["Authorization"].split()[1]) as allowed:
             await open_users(allowed, "u1")
         # One second for all that follow.
@@ -372,7 +372,7 @@ async def test_a_key_is_looked_up_on_the_ordinary_way_and_then_known(
     start_service: StartService, ordinary: list[object]
 ) -> None:
     client = await start_service(fast_path=True, access="keys")
-    await _keys_made(client)
+    await keys_made(client)
     async with client_with(client, key("a")["Authorization"].split()[1]) as allowed:
         await open_users(allowed, "u1")
     assert client.port is not None

@@ -19,7 +19,7 @@ FLOORS = [
     {"operations_port"},
     {"fast_path"},
     {"routes"},
-    {"fast_request"},
+    {"fast_request", "fast_heads"},
     # What comes in: over HTTP, and from the queue.
     {"controller", "listener"},
     {"readiness", "serving"},

@@ -1,0 +1,170 @@
+"""A head that a client sends again is not parsed again, and its requests are answered as if it were."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+from sqlalchemy import update
+
+from myaccount import fast_heads
+from myaccount.access.guard import is_checked_by_head
+from myaccount.appkeys import connection_key, database_key
+from myaccount.database.times import utc_now
+from myaccount.fast_heads import KnownHead
+from myaccount.fast_path import FastPath
+from myaccount.model.access import api_key
+from myaccount.protocol import Connection
+
+from ..conftest import Client, eventually
+from ..helpers.actions import open_users
+from ..helpers.both_ways import Sender
+from ..helpers.callers import client_with, read_keys_again
+from ..helpers.plain_requests import Step, request
+from .test_fast_path import Compare, StartService, compare, key, keys_made, recharge, start_service, users_opened
+
+__all__ = ["compare", "start_service"]
+
+Send = Callable[[bytes], Awaitable[tuple[bytes, int]]]
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the parser has got so far."""
+    parts: list[bytes] = []
+    parse = Connection._parse
+
+    def noting(self: Connection, data: bytes) -> None:
+        parts.append(data)
+        parse(self, data)
+
+    monkeypatch.setattr(Connection, "_parse", noting)
+    return parts
+
+
+def _heads(client: Client) -> dict[bytes, KnownHead]:
+    fast_path = client.server.app[connection_key].args[0]  # type: ignore[attr-defined]
+    assert isinstance(fast_path, FastPath)
+    return fast_path._heads._heads
+
+
+async def _started(start_service: StartService, **settings: Any) -> tuple[Client, Sender]:
+    client = await start_service(fast_path=True, **settings)
+    assert client.port is not None
+    return client, Sender(client.port)
+
+
+async def test_a_head_is_parsed_until_it_is_known(start_service: StartService, parsed: list[bytes]) -> None:
+    client, sender = await _started(start_service)
+    await open_users(client, "u1")
+    async with sender:
+        counts = []
+        # The first one of a connection may be the rest of something else.
+        for sent in (*map(recharge, range(10, 14)), recharge(100), recharge(14), recharge(101)):
+            parsed.clear()
+            assert (await sender.send(Step((sent,)))).startswith(b"HTTP/1.1 200")
+            counts.append(len(parsed))
+    assert [bool(count) for count in counts] == [True, True, False, False, True, False, False]
+
+
+async def test_one_with_an_id_or_from_elsewhere_is_not_known_or_checked_again(start_service: StartService) -> None:
+    client, sender = await _started(start_service)
+    await open_users(client, "u1")
+    async with sender:
+        for number in range(10, 13):
+            await sender.send(Step((recharge(number, **{"X-Request-ID": "mine"}),)))
+        assert _heads(client) == {}
+        for number in range(13, 16):
+            await sender.send(Step((recharge(number, Origin="http://127.0.0.1"),)))
+            await sender.send(Step((recharge(number),)))
+    assert sorted(known.is_enough for known in _heads(client).values()) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_enough"),
+    [({}, True), ({"Origin": "http://h"}, False), ({"Via": "1.1 p"}, False), ({"X-Forwarded-For": "::1"}, False)],
+)
+def test_a_check_that_depends_on_the_connection_is_made_each_time(
+    headers: dict[str, str], is_enough: bool
+) -> None:
+    head: Any = SimpleNamespace(headers=CIMultiDict({"Host": "h", **headers}))
+    assert is_checked_by_head(head) is is_enough
+
+
+async def test_there_are_never_many_heads(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_heads, "HEADS_LIMIT", 3)
+    monkeypatch.setattr(fast_heads, "HEAD_SECONDS", 600)
+    client, sender = await _started(start_service)
+    await open_users(client, "u1")
+    async with sender:
+        counts = []
+        for number in range(4, 14):
+            await sender.send(Step((recharge(10**number),)))
+            counts.append(len(_heads(client)))
+    assert max(counts) == 3
+
+
+async def test_heads_are_forgotten_after_a_moment(start_service: StartService) -> None:
+    client, sender = await _started(start_service)
+    await open_users(client, "u1")
+    async with sender:
+        # Twice, since each timer runs once.
+        for first in (10, 20):
+            for number in range(first, first + 3):
+                await sender.send(Step((recharge(number),)))
+            await eventually(lambda: _heads(client) == {})
+
+
+async def test_a_key_that_was_revoked_opens_nothing_with_a_known_head(start_service: StartService) -> None:
+    client, sender = await _started(start_service, access="keys")
+    await keys_made(client)
+    async with client_with(client, key("a")["Authorization"].split()[1]) as allowed:
+        await open_users(allowed, "u1")
+    async with sender:
+        for number in range(10, 13):
+            assert (await sender.send(Step((recharge(number, **key("a")),)))).startswith(b"HTTP/1.1 200")
+        assert _heads(client) != {}
+        revoked = update(api_key).values(revoked_at=utc_now())
+        await client.server.app[database_key].write(lambda connection: connection.execute(revoked))  # type: ignore[attr-defined]
+        read_keys_again(client)
+        assert (await sender.send(Step((recharge(13, **key("a")),)))).startswith(b"HTTP/1.1 401")
+
+
+def _of_one_length() -> Iterator[bytes]:
+    """Yield requests with one head, each after a plain one: refused at every stage, cut, and followed by more."""
+    bodies = (
+        b"orderId=r%04d&amount=x&userId=u1",
+        b"orderId=r%04d&amount=1&userId=u9",
+        b"orderId=r%04d&amount=9&userId=u2",
+        b"orderId=r%04d&amount=1&userId=\xff\xfe",
+        b"orderId=r%04d&amount=1&usersId=1",
+        b"orderId=r%04d&amount=1&orderId=u",
+        b"{rderId=r%04d&amount=1&userId=u1",
+        b"orderId=r%04d&&&&&&&&&&userId=u1",
+        b"%%72derId=r%04d&&amount=1&userId=",
+    )
+    for number, body in enumerate(bodies * 2):
+        yield request("/recharge", body % number)
+        # A replay, since a number comes twice.
+        yield request("/recharge", bodies[1] % (number % 5))
+
+
+async def test_requests_with_one_head_get_the_same(compare: Compare) -> None:
+    await compare(users_opened, lambda: [[Step((sent,)) for sent in _of_one_length()]])
+
+
+async def test_requests_with_a_known_head_that_are_cut_or_followed_get_the_same(compare: Compare) -> None:
+    sent = list(map(recharge, range(1000, 1000 + 3 * len(recharge(1000)))))
+    steps = [Step((each,)) for each in sent[:3]]
+    for place, each in enumerate(sent[3:]):
+        cut = place % (len(each) - 1) + 1
+        kind = place // (len(each) - 1)
+        if kind == 0:
+            steps.append(Step((each[:cut], each[cut:])))
+        elif kind == 1:
+            steps.append(Step((each, recharge(5000 + place)[:cut], recharge(5000 + place)[cut:]), replies=2))
+        else:
+            steps.append(Step((each + recharge(6000 + place)[:cut], recharge(6000 + place)[cut:]), replies=2))
+        steps.append(Step((recharge(7000 + place),)))
+    await compare(users_opened, lambda: [steps])
