@@ -9,8 +9,6 @@ import logging.config
 import os
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,41 +27,21 @@ request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 KEPT_DAYS: Final = 30
 
 
-class RequestIdFilter(logging.Filter):
-    """Add the id of the current request to each record, and the time in UTC."""
+class Record(logging.LogRecord):
+    """A record with the id of the request that it is about."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        # Each handler has this filter: the first one has done it for the others.
-        if hasattr(record, "time"):
-            return True
-        record.request_id = request_id.get()
-        second = int(record.created)
-        record.time = f"{_utc(second)}.{int((record.created - second) * 1000):03}+00:00"
-        return True
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.request_id = request_id.get()
 
 
-@lru_cache(maxsize=2)
-def _utc(second: int) -> str:
-    """Return the time in seconds. Thousands of lines may have the same."""
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-class _TextFormatter(logging.Formatter):
-    """Formats a record once for all handlers."""
-
-    _last: tuple[logging.LogRecord | None, str] = None, ""
-
-    def format(self, record: logging.LogRecord) -> str:
-        if record is not self._last[0]:
-            self._last = record, super().format(record)
-        return self._last[1]
-
+logging.setLogRecordFactory(Record)
 
 # For aiohttp's protocol.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 
 FORMATS: Final = {
-    "text": {"()": _TextFormatter, "fmt": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "fmt": "%(time)s %(levelname)s %(name)s %(request_id)s %(message)s",
@@ -83,11 +61,10 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     if file is not None and not _is_console(file):
         handlers["file"] = {**handler, "filename": str(file), "encoding": "utf-8"}
     for handler in handlers.values():
-        handler |= {"formatter": "line", "filters": ["request_id"]}
+        handler |= {"formatter": "line"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": RequestIdFilter}},
         "formatters": {"line": FORMATS[config["log_format"]]},
         "handlers": handlers,
         "root": {"level": config["log_level"], "handlers": list(handlers)},

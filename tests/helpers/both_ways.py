@@ -16,7 +16,6 @@ from myaccount import middlewares
 from myaccount.database import retries
 from myaccount.fast_connection import FastConnection
 from myaccount.observability import metrics, refusal_log
-from myaccount.observability.log_setup import RequestIdFilter
 from myaccount.protocol import Connection
 
 from .monitoring import Scrape
@@ -173,11 +172,8 @@ async def watch(
     received = _count_received(patch)
     log.clear()
     log.set_level(logging.INFO)
-    ids = RequestIdFilter()
-    log.handler.addFilter(ids)
     before = counted()
     replies = await asyncio.gather(*(_sent(Sender(port, received), steps) for steps in clients))
-    log.handler.removeFilter(ids)
     counts = {key: value - before.get(key, 0) for key, value in counted().items()}
     return Seen(replies, Counter(map(_line, log.records)), {key: value for key, value in counts.items() if value})
 

@@ -305,7 +305,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # Who may come in.
     Mutation(HOST_NAMES, ' or host.endswith(".localhost")', "", "tests/service/test_guard.py"),
     Mutation(LOG_HANDLERS, "if record.levelno >= logging.WARNING:", "if False:", "tests/unit/test_log_handlers.py"),
-    Mutation(LOG_HANDLERS, " or self._timer.when() < loop.time() - BLOCK_SECONDS", "", "tests/unit/test_log_handlers.py"),
+    Mutation(LOG_HANDLERS, "record.created + 2 * BLOCK_SECONDS", "record.created + 1000", "tests/unit/test_log_handlers.py"),
+    Mutation(LOG_HANDLERS, "            except Exception:\n                # The line", "            except ZeroDivisionError:\n                # The line", "tests/unit/test_log_handlers.py"),
     Mutation(LOG_HANDLERS, "size + bytes_ > BLOCK_BYTES", "False", "tests/unit/test_log_handlers.py"),
     Mutation(GUARD, " and request.rel_url.raw_path not in OPEN_PATHS", "", "tests/service/test_guard.py"),
     Mutation(GUARD, " not all(known(", " not any(known(", "tests/service/test_guard.py"),

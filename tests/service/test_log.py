@@ -20,7 +20,7 @@ from myaccount.database.statements import Bound
 from myaccount.journal.mysql_openings import MysqlOpenings
 from myaccount.journal.sqlite_openings import SqliteOpenings
 from myaccount.observability import once_a_minute as onceaminute
-from myaccount.observability.log_setup import RequestIdFilter, set_up_logging
+from myaccount.observability.log_setup import set_up_logging
 from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Client
@@ -32,7 +32,6 @@ from .test_accounts import ALICE
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.INFO)
-    caplog.handler.addFilter(RequestIdFilter())
     caplog.handler.setFormatter(logging.Formatter("%(levelname)s %(name)s [%(request_id)s] %(message)s"))
     return caplog
 

@@ -117,10 +117,7 @@ async def test_what_the_parser_refuses_gets_problem_json_and_one_line_in_the_log
 async def test_the_log_line_about_invalid_http_has_the_id_of_the_reply(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from myaccount.observability.log_setup import RequestIdFilter
-
     caplog.set_level("INFO")
-    caplog.handler.addFilter(RequestIdFilter())
     (reply,) = await _ask(client, b"GARBAGE\r\n\r\n")
     (record,) = [record for record in caplog.records if "was not HTTP" in record.getMessage()]
     assert vars(record)["request_id"] == reply.headers["X-Request-ID"]

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from myaccount.observability import log_handlers
 from myaccount.observability.log_handlers import BLOCK_BYTES, Console, SharedLogFile
 
 from ..conftest import eventually
+from ..helpers.servers import wait_until
 
 
 class Pieces(io.StringIO):
@@ -97,14 +99,31 @@ def test_a_line_that_an_ended_loop_left_is_written_with_the_next(logger: logging
     assert stream.pieces == ["one\ntwo\n"]
 
 
-async def test_the_timer_of_an_ended_loop_keeps_no_line_back(logger: logging.Logger, stream: Pieces) -> None:
-    ended = asyncio.new_event_loop()
-    handler = logger.handlers[0]
-    assert isinstance(handler, Console)
-    handler._timer = ended.call_at(asyncio.get_running_loop().time() - 1, lambda: None)
-    ended.close()
-    logger.info("one")
-    await eventually(lambda: stream.pieces != [])
+def test_an_ended_loop_keeps_no_later_line_back(
+    logger: logging.Logger, stream: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 0.001)
+
+    async def log(line: str, *, wait: bool) -> None:
+        logger.info(line)
+        if wait:
+            await eventually(lambda: stream.pieces != [])
+
+    asyncio.run(log("one", wait=False))
+    last = time.time() + 2 * log_handlers.BLOCK_SECONDS
+    wait_until(lambda: time.time() > last, 5)
+    asyncio.run(log("two", wait=True))
+    assert stream.pieces == ["one\ntwo\n"]
+
+
+async def test_a_line_that_is_at_fault_loses_no_other(
+    logger: logging.Logger, stream: Pieces, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line, values in (("one", ()), ("%s and %s", ("one",)), ("two", ())):
+        logger.info(line, *values)
+    logger.handlers[0].close()
+    assert stream.pieces == ["one\ntwo\n"]
+    assert "not enough arguments" in capsys.readouterr().err
 
 
 async def test_the_lines_that_wait_go_to_the_new_file_after_a_rotation(tmp_path: Path) -> None:
