@@ -3,7 +3,7 @@
 For each request aiohttp makes a task, a request, a writer and a response. That costs more than what the service
 itself does for an order. A request that comes whole, as a form, alone on an idle connection, needs none of them:
 aiohttp's parser reads it, it passes the same checks as on the ordinary way, and it gets the same reply. A request
-that is anything else, or that is refused before its work has begun, takes the ordinary way from its beginning.
+that is anything else, or that is refused by its head, takes the ordinary way from its beginning.
 
 tests/service/test_fast_path.py compares both ways.
 """
@@ -92,11 +92,17 @@ class FastPath:
         if caller is None:
             return False
         more = COMMANDS[operation](caller) if operation in COMMANDS else {}
-        made = operation.parse(form_fields(body), **more)
+        try:
+            made = operation.parse(form_fields(body), **more)
+        except RequestError as error:
+            made = error
         # Last, since the ordinary way would count it again.
         if caller.rate is not None and not self._app[authenticator_key].rates.allow_now(caller.rate):
             return False
-        if operation in COMMANDS:
+        if isinstance(made, RequestError):
+            # In a moment, when the connection has taken the request over.
+            asyncio.get_running_loop().call_soon(request.reply, made)
+        elif operation in COMMANDS:
             self._submit(request, made)
         else:
             self._ask(request, QUERIES[operation](made, caller, self._app))

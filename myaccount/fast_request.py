@@ -1,6 +1,7 @@
 """A request on the fast path, and the bytes of its reply."""
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,12 +13,14 @@ from yarl import URL
 
 from .appkeys import ending_key
 from .controller.operation import Operation
+from .errors import RequestError
 from .fast_connection import FastConnection, reply_head, whole_reply
 from .middlewares import id_of
 from .observability.access_log import log_access
 from .observability.log_setup import protocol_logger
 from .observability.metrics import count_request
-from .replies import error_reply, identify, rendered
+from .problems import STATUS_BY_CODE
+from .replies import error_reply, identify, note_refusal, refusal, refusal_body, rendered
 
 
 class FastReplies:
@@ -26,8 +29,9 @@ class FastReplies:
     def __init__(self, app: web.Application) -> None:
         self._app = app
         self._date = ""
-        # By whether it is replayed, and whether the connection stays open: with places for the id and the length.
-        self._heads: dict[tuple[bool, bool], bytes] = {}
+        # By the code of the error, if it is about one, whether it is replayed, and whether the connection stays
+        # open: with places for the id and the length.
+        self._heads: dict[tuple[str, bool, bool], bytes] = {}
 
     @property
     def keep_alive(self) -> bool:
@@ -36,20 +40,34 @@ class FastReplies:
 
     def done(self, id_: str, body: bytes, *, replayed: bool) -> bytes:
         """Return the reply with that JSON."""
+        return self._whole("", lambda: rendered(body, replayed=replayed), id_, body, replayed=replayed)
+
+    def failed(self, id_: str, error: Exception, path: str, *, replayed: bool) -> tuple[int, bytes]:
+        """Count or log the error; return the status and the reply."""
+        if isinstance(error, RequestError) and not error.headers:
+            note_refusal(self._app, error)
+            body = refusal_body(error)
+
+            def example() -> web.Response:
+                return rendered(refusal(error, body), replayed=replayed)
+
+            return STATUS_BY_CODE[error.code], self._whole(error.code, example, id_, body, replayed=replayed)
+        reply = rendered(error_reply(self._app, error, path), replayed=replayed)
+        return reply.status, whole_reply(identify(reply, id_), keep_alive=self.keep_alive)
+
+    def _whole(
+        self, code: str, example: Callable[[], web.Response], id_: str, body: bytes, *, replayed: bool
+    ) -> bytes:
+        """Return the reply with that body and the head of the `example`, which is made only if it is not known."""
         keep_alive, date = self.keep_alive, rfc822_formatted_time()
         if date is not self._date:
             self._date = date
             self._heads.clear()
-        head = self._heads.get((replayed, keep_alive))
+        head = self._heads.get((code, replayed, keep_alive))
         if head is None:
-            reply = identify(rendered(body, replayed=replayed), "%b")
-            head = self._heads[replayed, keep_alive] = reply_head(reply, "%d", keep_alive=keep_alive)
+            head = reply_head(identify(example(), "%b"), "%d", keep_alive=keep_alive)
+            self._heads[code, replayed, keep_alive] = head
         return head % (id_.encode(), len(body)) + body
-
-    def failed(self, id_: str, error: Exception, path: str, *, replayed: bool) -> tuple[int, bytes]:
-        """Count or log the error; return the status and the reply."""
-        reply = rendered(error_reply(self._app, error, path), replayed=replayed)
-        return reply.status, whole_reply(identify(reply, id_), keep_alive=self.keep_alive)
 
 
 class FastRequest:

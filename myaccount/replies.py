@@ -21,6 +21,7 @@ Response = TypeVar("Response", bound=web.StreamResponse)
 
 RETRY_AFTER_SECONDS: Final = "1"
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
+_PROBLEM: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/problem+json; charset=utf-8"})
 ID_FIELD: Final = istr("X-Request-ID")
 _CODE_BY_STATUS: Final = {
     400: "invalid_request",
@@ -51,12 +52,21 @@ def error_reply(app: web.Application, error: Exception, path: str | None) -> web
     """Count or log the error of a request to a route, and return the reply."""
     if isinstance(error, RequestError):
         note_refusal(app, error)
-        reply = _problem(error.code, error.title, str(error), error.field, error.failed)
-        reply.headers.update(error.headers)
-        return reply
+        return refusal(error, refusal_body(error))
     _logger.error("The handler of %s failed.", path, exc_info=error)
     detail = "The service failed. Its log tells more under this request id."
-    return _problem("internal_error", "Internal Server Error", detail)
+    return _problem("internal_error", _problem_body("internal_error", "Internal Server Error", detail))
+
+
+def refusal(error: RequestError, body: bytes) -> web.Response:
+    """Return the reply about an error, with that body."""
+    reply = _problem(error.code, body)
+    reply.headers.update(error.headers)
+    return reply
+
+
+def refusal_body(error: RequestError) -> bytes:
+    return _problem_body(error.code, error.title, str(error), error.field, error.failed)
 
 
 def note_refusal(app: web.Application, error: RequestError) -> None:
@@ -97,12 +107,8 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 def encoded(reply: dict[str, object]) -> bytes:
     """Return a handler's dict as the body of its reply."""
-    return _dumps(reply).encode()
-
-
-def _dumps(value: object) -> str:
     # The line end is for terminals, as with curl.
-    return _encode(value) + "\n"
+    return (_encode(reply) + "\n").encode()
 
 
 def http_problem(error: web.HTTPException) -> web.Response:
@@ -112,13 +118,16 @@ def http_problem(error: web.HTTPException) -> web.Response:
     if isinstance(error, web.HTTPMethodNotAllowed):
         *others, last = sorted(error.allowed_methods)
         detail = f"This address takes {', '.join(others)} and {last}." if others else f"This address takes {last}."
-    reply = _problem(code, HTTPStatus(error.status).phrase, detail or DETAIL_BY_CODE[code], status=error.status)
+    body = _problem_body(
+        code, HTTPStatus(error.status).phrase, detail or DETAIL_BY_CODE[code], status=error.status
+    )
+    reply = _problem(code, body, status=error.status)
     if "Allow" in error.headers:
         reply.headers["Allow"] = error.headers["Allow"]
     return reply
 
 
-def _problem(
+def _problem_body(
     code: str,
     title: str,
     detail: str,
@@ -126,7 +135,7 @@ def _problem(
     failed: int | None = None,
     *,
     status: int | None = None,
-) -> web.Response:
+) -> bytes:
     body: dict[str, object] = {
         "type": f"/errors#{code}",
         "title": title,
@@ -140,6 +149,12 @@ def _problem(
         body["field"] = field
     if failed is not None:
         body["failed"] = failed
+    return encoded(body)
+
+
+def _problem(code: str, body: bytes, *, status: int | None = None) -> web.Response:
     status = status or STATUS_BY_CODE[code]
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return web.Response(text=_dumps(body), status=status, headers=headers, content_type="application/problem+json")
+    reply = web.Response(body=body, status=status, headers=_PROBLEM)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        reply.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return reply
