@@ -44,7 +44,7 @@ class FastReplies:
 
     def failed(self, id_: str, error: Exception, path: str, *, replayed: bool) -> tuple[int, bytes]:
         """Count or log the error; return the status and the reply."""
-        if isinstance(error, RequestError) and not error.headers:
+        if isinstance(error, RequestError):
             note_refusal(self._app, error)
             body = refusal_body(error)
 

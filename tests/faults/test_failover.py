@@ -173,8 +173,9 @@ async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_th
 
 
 async def test_a_service_that_only_reads_reads_the_new_server_once_the_interval_of_the_checks_is_over(
-    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+    unheard: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nothing else that runs by itself finds out before."""
     now = time.monotonic()
 
     def clock() -> float:
@@ -183,15 +184,15 @@ async def test_a_service_that_only_reads_reads_the_new_server_once_the_interval_
         return now
 
     monkeypatch.setattr(freshness_module, "time", SimpleNamespace(monotonic=clock))
-    await open_users(client, "u1")
-    await asyncio.gather(*[_name(client) for _ in range(10)])
+    await open_users(unheard, "u1")
+    await asyncio.gather(*[_name(unheard) for _ in range(10)])
     pair.copy()
     pair.on_new("UPDATE user SET user_name = 'on the new server'")
     pair.demote_old()
     # Only the clock makes the next reads check.
-    assert await _name(client) == "N"
+    assert await _name(unheard) == "N"
     now += freshness_module.CHECKED_SECONDS
-    assert {await _name(client) for _ in range(10)} == {"on the new server"}
+    assert {await _name(unheard) for _ in range(10)} == {"on the new server"}
 
 
 @pytest.mark.parametrize("commits", ["the same process", "another process"])

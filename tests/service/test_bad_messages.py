@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from string import punctuation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -111,6 +112,7 @@ STREAMS = [
 ]
 
 READ = "/messages/read"
+DEEP_PARSER = sys.version_info >= (3, 13)
 READS = [
     *[Case(READ, f"userId=u1&nids={nids}", "nids") for nids in NIDS],
     # 0 is valid: it is before all messages.
@@ -134,7 +136,8 @@ READS = [
     Case(READ, '{"userId": "u1", "upTo": 1e2}', "upTo"),
     Case(READ, '{"userId": "u1", "nids": [NaN]}', "nids"),
     Case(READ, '{"userId": "u1", "nids": [' + "9" * 5000 + "]}", "nids"),
-    Case(READ, '{"userId": "u1", "nids": ' + "[" * 7000 + "]" * 7000 + "}", None),
+    # Python's own parser gives up before that, until 3.13.
+    Case(READ, '{"userId": "u1", "nids": ' + "[" * 7000 + "]" * 7000 + "}", "nids" if DEEP_PARSER else None),
     Case(READ, '{"userId": "u1", "nids": ' + "[" * 300 + "]" * 300 + "}", "nids"),
     Case(READ, '{"userId": "u1", "nids": [1], "nids": [1]}', "nids"),
     Case(READ, {"userId": "u1", "nids": [1], "teamId": None}, "teamId"),

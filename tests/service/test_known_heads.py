@@ -155,16 +155,12 @@ async def test_requests_with_one_head_get_the_same(compare: Compare) -> None:
 
 
 async def test_requests_with_a_known_head_that_are_cut_or_followed_get_the_same(compare: Compare) -> None:
-    sent = list(map(recharge, range(1000, 1000 + 3 * len(recharge(1000)))))
-    steps = [Step((each,)) for each in sent[:3]]
-    for place, each in enumerate(sent[3:]):
-        cut = place % (len(each) - 1) + 1
-        kind = place // (len(each) - 1)
-        if kind == 0:
-            steps.append(Step((each[:cut], each[cut:])))
-        elif kind == 1:
-            steps.append(Step((each, recharge(5000 + place)[:cut], recharge(5000 + place)[cut:]), replies=2))
-        else:
-            steps.append(Step((each + recharge(6000 + place)[:cut], recharge(6000 + place)[cut:]), replies=2))
-        steps.append(Step((recharge(7000 + place),)))
+    numbers = iter(range(1000, 10_000))
+    steps = [Step((recharge(next(numbers)),)) for _ in range(3)]
+    for place in range(1, len(recharge(1000)), 9):
+        for kind in range(3):
+            one, other, last = (recharge(next(numbers)) for _ in range(3))
+            cut = (other[:place], other[place:])
+            parts = (cut, (one, *cut), (one + cut[0], cut[1]))[kind]
+            steps += [Step(parts, replies=min(kind, 1) + 1), Step((last,))]
     await compare(users_opened, lambda: [steps])
