@@ -16,7 +16,7 @@ from .common_fields import ACCOUNT_CURRENCY, TEAM_ID, USER_ID
 from .field_kinds import IDENTIFIER, text
 from .operation import Field, Operation, Texts
 from .own_data import id_as_seen
-from .rendering import money_text
+from .rendering import money_text, quoted
 
 _NEW_ACCOUNT: Final = {
     "accountId": Field(IDENTIFIER, "账户ID", "Account id", "a1"),
@@ -73,9 +73,9 @@ QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
 )
 
 
-async def queryacc(user_id: str, caller: Caller, app: web.Application) -> dict[str, object]:
+async def queryacc(user_id: str, caller: Caller, app: web.Application) -> bytes:
     found = await app[account_queries_key].fetch(id_as_seen(caller, user_id))
-    return {"result": [] if found is None else [_row(found, caller)]}
+    return f'{{"result": [{"" if found is None else _user_text(found, caller)}]}}\n'.encode()
 
 
 async def opeacclistentest(request: web.Request) -> str:
@@ -83,30 +83,24 @@ async def opeacclistentest(request: web.Request) -> str:
     return "success"
 
 
-def _row(found: UserAccounts, caller: Caller) -> dict[str, object]:
+def _user_text(found: UserAccounts, caller: Caller) -> str:
+    """Return the user with the accounts as JSON. To encode a dict would take several times as long."""
     user = found.user
-    return {
-        "ID": user.id,
-        "USER_ID": user.user_id,
-        "USER_NAME": user.user_name,
-        "SEX": user.sex,
-        "CARD_NUM": caller.shown_card(user.card_num),
-        "ACCOUNTS": [_account_row(account) for account in found.accounts],
-    }
+    accounts = ", ".join(map(_account_text, found.accounts))
+    return (
+        f'{{"ID": {user.id}, "USER_ID": {quoted(user.user_id)}, "USER_NAME": {quoted(user.user_name)},'
+        f' "SEX": {quoted(user.sex)}, "CARD_NUM": {quoted(caller.shown_card(user.card_num))},'
+        f' "ACCOUNTS": [{accounts}]}}'
+    )
 
 
-def _account_row(account: AccountBalance) -> dict[str, object]:
-    available = account.balance - account.held - account.floor
-    return {
-        "ACCOUNT_ID": account.account_id,
-        "ACCOUNT_TYPE": account.account_type,
-        "TEAM_ID": account.team_id,
-        "CURRENCY": account.currency,
-        "BALANCE": money_text(account.balance, account.currency),
-        "HELD": money_text(account.held, account.currency),
-        "AVAILABLE": money_text(available, account.currency),
-        "FLOOR": money_text(account.floor, account.currency),
-        "FROZEN": account.frozen,
-        "STATUS": account.status,
-        "CREATE_TIME": iso_time(account.created_at),
-    }
+def _account_text(account: AccountBalance) -> str:
+    currency, available = account.currency, account.balance - account.held - account.floor
+    return (
+        f'{{"ACCOUNT_ID": {quoted(account.account_id)}, "ACCOUNT_TYPE": {quoted(account.account_type)},'
+        f' "TEAM_ID": {quoted(account.team_id)}, "CURRENCY": "{currency}",'
+        f' "BALANCE": "{money_text(account.balance, currency)}", "HELD": "{money_text(account.held, currency)}",'
+        f' "AVAILABLE": "{money_text(available, currency)}", "FLOOR": "{money_text(account.floor, currency)}",'
+        f' "FROZEN": {quoted(account.frozen)}, "STATUS": {quoted(account.status)},'
+        f' "CREATE_TIME": "{iso_time(account.created_at)}"}}'
+    )
