@@ -29,7 +29,7 @@ run: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-# Breaks a copy of the code in one place after another, and prints what no test sees: about ten minutes.
+# Breaks a copy of the code in one place after another, and prints what no test sees: about an hour.
 mutants: $(VENV)/test.stamp
 	$(BIN)/python -m tests.mutants
 

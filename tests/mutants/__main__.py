@@ -24,6 +24,8 @@ NOT_COPIED: Final = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_
 # A mutation may hang what it breaks: a test that runs for so long has seen it.
 TEST_SECONDS: Final = 90
 ALL_SECONDS: Final = 600
+# For the tests of all mutations, on the unchanged code.
+UNCHANGED_SECONDS: Final = 3600
 # What pytest returns if tests passed, and if tests failed. Anything else means that they did not run.
 PASSED, FAILED = 0, 1
 
@@ -58,12 +60,18 @@ def _problems(mutation: Mutation) -> Iterable[str]:
 
 
 def _pass_unchanged(mutations: Iterable[Mutation], copies: "SimpleQueue[Path]") -> bool:
+    """Whether all tests pass in a copy, side by side; print what they say if not."""
     copy = copies.get()
     try:
-        tests = dict.fromkeys(word for mutation in mutations for word in mutation.tests.split())
-        return _run(copy, " ".join(tests)) == PASSED
+        tests = list(dict.fromkeys(word for mutation in mutations for word in mutation.tests.split()))
+        status, output = _run(
+            copy, tests, "--numprocesses", "auto", "--dist", "worksteal", seconds=UNCHANGED_SECONDS
+        )
     finally:
         copies.put(copy)
+    if status != PASSED:
+        print(output)
+    return status == PASSED
 
 
 def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
@@ -72,7 +80,7 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
     original = file.read_text("utf-8")
     try:
         file.write_text(original.replace(mutation.text, mutation.replacement), "utf-8")
-        survives = _run(copy, mutation.tests) == PASSED
+        survives = _run(copy, mutation.tests.split(), seconds=ALL_SECONDS)[0] == PASSED
     finally:
         file.write_text(original, "utf-8")
         copies.put(copy)
@@ -81,21 +89,21 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
     return survives
 
 
-def _run(copy: Path, tests: str) -> int:
-    """Return PASSED or FAILED; tests that hang have failed."""
-    options = ("-x", "-q", "--timeout", str(TEST_SECONDS), "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", *options, *tests.split()]
+def _run(copy: Path, tests: Sequence[str], *more: str, seconds: int) -> tuple[int, str]:
+    """Return PASSED or FAILED, and what the tests print; tests that hang have failed."""
+    options = ("-x", "-q", "--timeout", str(TEST_SECONDS), "-p", "no:cacheprovider", *more)
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     # The copy's package, not the one that is installed.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         result = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=ALL_SECONDS
+            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        return FAILED
+        return FAILED, f"The tests took longer than {seconds} seconds."
     if result.returncode not in (PASSED, FAILED):
         raise TestsDidNotRun(f"{tests}\n{result.stdout}\n{result.stderr}")
-    return result.returncode
+    return result.returncode, result.stdout
 
 
 if __name__ == "__main__":
