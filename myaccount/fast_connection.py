@@ -1,4 +1,4 @@
-"""A connection for the fast path: it gives whole requests to a function, and sends replies to them.
+"""A connection for the fast path: it passes whole requests on, and sends the replies to them.
 
 Like protocol.py it uses names that aiohttp keeps private. tests/service/test_fast_path.py fails when a new version
 of aiohttp changes what it relies on.
@@ -60,7 +60,9 @@ class FastConnection(Connection):
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
             return
-        head, _, rest = data.partition(HEAD_END)
+        head, end, rest = data.partition(HEAD_END)
+        # Without its end, more of the head is to come.
+        is_between = is_between and end != b""
         known = self._requests.known(head, len(rest)) if is_between else None
         if known is not None and self._requests.begin_known(known, rest, self):
             self._request_count += 1

@@ -1,4 +1,4 @@
-"""Heads with which requests have begun. From the same bytes the parser would make the same message."""
+"""A cache of parsed heads. From the same bytes the parser makes the same message."""
 
 import asyncio
 from typing import Any, Final, NamedTuple
@@ -10,22 +10,24 @@ from .controller.operation import Operation
 # Heads are forgotten as often as this, since they may contain keys, and when there are so many.
 HEAD_SECONDS: Final = 1.0
 HEADS_LIMIT: Final = 256
+# Nearly all heads are much shorter, and one could have as many as arrive at once.
+HEAD_BYTES_LIMIT: Final = 2048
 
 
 class KnownHead(NamedTuple):
     """A head's message, its operation, and the length of the body that it announces.
 
-    `is_enough` means that its check depends on nothing else.
+    `is_checked` means that the check of its requests depends on nothing else, so it need not be made again.
     """
 
     message: RawRequestMessage
     operation: Operation[Any]
     length: int
-    is_enough: bool
+    is_checked: bool
 
 
 class KnownHeads:
-    """Heads by their bytes, for a moment."""
+    """Heads by their bytes, for HEAD_SECONDS at most."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, KnownHead] = {}
@@ -36,6 +38,8 @@ class KnownHeads:
         return known if known is not None and known.length == length else None
 
     def remember(self, head: bytes, known: KnownHead) -> None:
+        if len(head) > HEAD_BYTES_LIMIT:
+            return
         if len(self._heads) >= HEADS_LIMIT:
             self._heads.clear()
         if not self._heads:

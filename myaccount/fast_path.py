@@ -2,8 +2,9 @@
 
 For each request aiohttp makes a task, a request, a writer and a response. That costs more than what the service
 itself does for an order. A request that comes whole, as a form, alone on an idle connection, needs none of them:
-aiohttp's parser reads it, it passes the same checks as on the ordinary way, and it gets the same reply. A request
-that is anything else, or that is refused by its head, takes the ordinary way from its beginning.
+aiohttp's parser reads its head, unless the same one came a moment before. It passes the same checks as on the
+ordinary way, and gets the same reply. A request that is anything else, or that is refused by its head, takes the
+ordinary way from its beginning.
 
 tests/service/test_fast_path.py compares both ways.
 """
@@ -59,7 +60,7 @@ class FastPath:
 
     def begin_known(self, known: KnownHead, body: bytes, connection: FastConnection) -> bool:
         request = FastRequest(known.message, known.operation, connection, self._replies)
-        return self._begins(request, body, check=not known.is_enough)
+        return self._begins(request, body, check=not known.is_checked)
 
     def begin(
         self, message: RawRequestMessage, body: bytes, connection: FastConnection, head: bytes | None

@@ -59,7 +59,7 @@ def is_checked_by_head(request: Head) -> bool:
 
 
 def guard_check(config: Config) -> Callable[[Head], None]:
-    """Return the check of a request by its head alone, before its body is read.
+    """Return the check of a request before its body is read.
 
     It raises UnknownHost and CrossSite.
     """

@@ -25,7 +25,6 @@ class _AccessRecord(Record):
         self.request_id = request_id.get()
         self.args = values
         self.created = time.time()
-        self.msecs = self.created % 1 * 1000
 
 
 # What all records of a level have in common.

@@ -5,7 +5,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from logging.handlers import TimedRotatingFileHandler, WatchedFileHandler
@@ -55,6 +55,7 @@ class InBlocks(logging.StreamHandler[Any]):
         self._records: deque[logging.LogRecord] = deque()
         # Until then, by the records' clock, `write_out` is going to be called.
         self._due = 0.0
+        self._is_writing = False
         self._reported = OnceAMinute()
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -75,9 +76,19 @@ class InBlocks(logging.StreamHandler[Any]):
     def write_out(self) -> None:
         """Write the lines that wait. Those that cannot be written are lost."""
         self._due = 0.0
-        self.acquire()
+        with self.lock or nullcontext():
+            if self._is_writing:
+                # A line came while it formats others, such as from a destructor. It is written after them.
+                return
+            self._is_writing = True
+            try:
+                self._write_all()
+            finally:
+                self._is_writing = False
+
+    def _write_all(self) -> None:
         try:
-            if lines := list(self._lines()):
+            while lines := list(self._lines()):
                 self._write(lines)
         except (OSError, ValueError) as error:
             # A closed stream raises ValueError.
@@ -85,12 +96,10 @@ class InBlocks(logging.StreamHandler[Any]):
                 # The standard error may be the same closed pipe.
                 with suppress(OSError):
                     sys.stderr.write(f"Lines are missing {self.place}: {error}\n")
-        finally:
-            self.release()
 
     def _lines(self) -> Iterator[str]:
         """Take the records that wait, and yield their lines. Many in a row take half the time of one by one."""
-        for _ in range(len(self._records)):
+        while self._records:
             record = self._records.popleft()
             try:
                 yield self.format(record)
@@ -109,8 +118,6 @@ class InBlocks(logging.StreamHandler[Any]):
         return line
 
     def _write(self, lines: Iterable[str]) -> None:
-        if self.stream is None:
-            raise ValueError("it is closed")
         for block in _blocks(lines):
             self.stream.write(block)
             self.stream.flush()
@@ -135,6 +142,11 @@ class LogFile(InBlocks, logging.FileHandler):
         make_file(Path(self.baseFilename), lasting=True)
         return super()._open()
 
+    def _write(self, lines: Iterable[str]) -> None:
+        # It could not be opened after a rotation, or it was closed.
+        self.stream = self.stream or self._open()
+        super()._write(lines)
+
 
 class SharedLogFile(LogFile, WatchedFileHandler):
     """A file that several processes may write, and that another program rotates."""
@@ -145,7 +157,7 @@ class SharedLogFile(LogFile, WatchedFileHandler):
 
 
 class DailyLogFile(LogFile, TimedRotatingFileHandler):
-    """A file for each day."""
+    """A file for each day. A line that waited over midnight is in the new one."""
 
     def _write(self, lines: Iterable[str]) -> None:
         # It compares the time, whatever the record.

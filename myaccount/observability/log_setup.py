@@ -61,7 +61,7 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     if file is not None and not _is_console(file):
         handlers["file"] = {**handler, "filename": str(file), "encoding": "utf-8"}
     for handler in handlers.values():
-        handler |= {"formatter": "line"}
+        handler["formatter"] = "line"
     return {
         "version": 1,
         "disable_existing_loggers": False,

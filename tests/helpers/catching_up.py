@@ -12,9 +12,7 @@ from myaccount.model.inbox import inbox_mark
 from myaccount.model.ledger import account
 
 from ..conftest import eventually
-from .inboxes import (
-    Row,
-)
+from .inboxes import Row
 
 
 def sources(rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -257,7 +257,8 @@ async def test_an_order_in_a_large_body_gets_the_same(compare: Compare) -> None:
 
 async def test_many_orders_and_then_several_at_once_get_the_same(compare: Compare) -> None:
     """aiohttp's parser stops after requests that it believes to be waiting, until a body is read."""
-    alone = [Step((recharge(number),)) for number in range(40)]
+    # Each has an id, or the parser would not get them.
+    alone = [Step((recharge(number, **{"X-Request-ID": f"{number}"}),)) for number in range(40)]
     at_once = Step(
         (request("/nowhere", b"body") + b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), replies=2
     )
@@ -276,7 +277,8 @@ async def test_the_last_order_of_a_connection_gets_the_same(compare: Compare) ->
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
 async def test_an_upgrade_after_an_order_gets_the_same(compare: Compare, upgrade: str) -> None:
     upgraded = request("/recharge", b"", {"Connection": "Upgrade", "Upgrade": upgrade})
-    await compare(users_opened, lambda: [[Step((sent,)) for sent in (recharge(1), upgraded, recharge(2))]])
+    apart = [Step((sent,)) for sent in (recharge(1), upgraded, recharge(2), recharge(3))]
+    await compare(users_opened, lambda: [[*apart, Step((upgraded + recharge(4),), replies=2)]])
 
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.1/32"]], ids=["no proxy", "a proxy"])

@@ -49,6 +49,11 @@ def _heads(client: Client) -> dict[bytes, KnownHead]:
     return fast_path._heads._heads
 
 
+@pytest.fixture(autouse=True)
+def _remembered_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_heads, "HEAD_SECONDS", 600)
+
+
 async def _started(start_service: StartService, **settings: Any) -> tuple[Client, Sender]:
     client = await start_service(fast_path=True, **settings)
     assert client.port is not None
@@ -78,23 +83,22 @@ async def test_one_with_an_id_or_from_elsewhere_is_not_known_or_checked_again(st
         for number in range(13, 16):
             await sender.send(Step((recharge(number, Origin="http://127.0.0.1"),)))
             await sender.send(Step((recharge(number),)))
-    assert sorted(known.is_enough for known in _heads(client).values()) == [False, True]
+    assert sorted(known.is_checked for known in _heads(client).values()) == [False, True]
 
 
 @pytest.mark.parametrize(
-    ("headers", "is_enough"),
+    ("headers", "is_checked"),
     [({}, True), ({"Origin": "http://h"}, False), ({"Via": "1.1 p"}, False), ({"X-Forwarded-For": "::1"}, False)],
 )
 def test_a_check_that_depends_on_the_connection_is_made_each_time(
-    headers: dict[str, str], is_enough: bool
+    headers: dict[str, str], is_checked: bool
 ) -> None:
     head: Any = SimpleNamespace(headers=CIMultiDict({"Host": "h", **headers}))
-    assert is_checked_by_head(head) is is_enough
+    assert is_checked_by_head(head) is is_checked
 
 
 async def test_there_are_never_many_heads(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_heads, "HEADS_LIMIT", 3)
-    monkeypatch.setattr(fast_heads, "HEAD_SECONDS", 600)
     client, sender = await _started(start_service)
     await open_users(client, "u1")
     async with sender:
@@ -105,7 +109,19 @@ async def test_there_are_never_many_heads(start_service: StartService, monkeypat
     assert max(counts) == 3
 
 
-async def test_heads_are_forgotten_after_a_moment(start_service: StartService) -> None:
+async def test_a_long_head_is_not_remembered(start_service: StartService) -> None:
+    client, sender = await _started(start_service)
+    await open_users(client, "u1")
+    async with sender:
+        for number in range(10, 13):
+            await sender.send(Step((recharge(number, Cookie="x" * fast_heads.HEAD_BYTES_LIMIT),)))
+    assert _heads(client) == {}
+
+
+async def test_heads_are_forgotten_after_a_moment(
+    start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_heads, "HEAD_SECONDS", 0.5)
     client, sender = await _started(start_service)
     await open_users(client, "u1")
     async with sender:
@@ -132,7 +148,7 @@ async def test_a_key_that_was_revoked_opens_nothing_with_a_known_head(start_serv
 
 
 def _of_one_length() -> Iterator[bytes]:
-    """Yield requests with one head, each after a plain one: refused at every stage, cut, and followed by more."""
+    """Yield requests with one head, refused at every stage, posted, declined, and sent again."""
     bodies = (
         b"orderId=r%04d&amount=x&userId=u1",
         b"orderId=r%04d&amount=1&userId=u9",
@@ -146,12 +162,24 @@ def _of_one_length() -> Iterator[bytes]:
     )
     for number, body in enumerate(bodies * 2):
         yield request("/recharge", body % number)
-        # A replay, since a number comes twice.
-        yield request("/recharge", bodies[1] % (number % 5))
+        yield request("/recharge", b"orderId=s%04d&amount=1&userId=u1" % (number % 6))
+        yield request("/withdraw", b"orderId=w%04d&amount=999&userId=u1" % (number % 6))
 
 
 async def test_requests_with_one_head_get_the_same(compare: Compare) -> None:
-    await compare(users_opened, lambda: [[Step((sent,)) for sent in _of_one_length()]])
+    seen = await compare(users_opened, lambda: [[Step((sent,)) for sent in _of_one_length()]])
+    statuses = {reply[9:12] for reply in seen.replies[0]}
+    assert statuses == {b"200", b"400", b"404", b"409"}
+    assert {b"Idempotent-Replayed" in reply for reply in seen.replies[0] if reply[9:12] == b"200"} == {True, False}
+
+
+async def test_a_known_head_without_a_body_that_is_cut_anywhere_gets_the_same(compare: Compare) -> None:
+    """Its end may come later, and more of it before that."""
+    sent = request("/queryacc", b"")
+    more = sent.replace(b"\r\n\r\n", b"\r\nX-Request-ID: mine\r\n\r\n")
+    whole = [Step((sent,))] * 3
+    cut = [Step((each[:place], each[place:])) for each in (sent, more) for place in range(1, len(each))]
+    await compare(users_opened, lambda: [[*whole, *(step for each in cut for step in (each, *whole[:2]))]])
 
 
 async def test_requests_with_a_known_head_that_are_cut_or_followed_get_the_same(compare: Compare) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,7 +14,6 @@ from myaccount.observability import log_handlers
 from myaccount.observability.log_handlers import BLOCK_BYTES, Console, SharedLogFile
 
 from ..conftest import eventually
-from ..helpers.servers import wait_until
 
 
 class Pieces(io.StringIO):
@@ -104,18 +104,41 @@ def test_a_line_that_an_ended_loop_left_is_written_with_the_next(logger: logging
 def test_an_ended_loop_keeps_no_later_line_back(
     logger: logging.Logger, stream: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 0.001)
-
     async def log(line: str, *, wait: bool) -> None:
         logger.info(line)
         if wait:
             await eventually(lambda: stream.pieces != [])
 
+    handler = logger.handlers[0]
+    assert isinstance(handler, Console)
+    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 60)
     asyncio.run(log("one", wait=False))
-    last = time.time() + 2 * log_handlers.BLOCK_SECONDS
-    wait_until(lambda: time.time() > last, 5)
+    # That loop's write would have been by then.
+    assert 60 < handler._due - time.time() <= 120
+    handler._due -= 120
+    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 0.001)
     asyncio.run(log("two", wait=True))
     assert stream.pieces == ["one\ntwo\n"]
+
+
+class Talkative:
+    """A value that logs when it is formatted, as a destructor does that the garbage collector runs then."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def __str__(self) -> str:
+        self._logger.warning("three")
+        return "two"
+
+
+async def test_lines_that_come_while_others_are_written_are_written_after_them(
+    logger: logging.Logger, stream: Pieces
+) -> None:
+    for value in ("one", Talkative(logger), "four"):
+        logger.info("%s", value)
+    logger.warning("five")
+    assert "".join(stream.pieces).split() == ["one", "two", "four", "five", "three"]
 
 
 async def test_a_line_that_is_at_fault_loses_no_other(
@@ -140,3 +163,20 @@ async def test_the_lines_that_wait_go_to_the_new_file_after_a_rotation(tmp_path:
     handler.close()
     assert (tmp_path / "log.1").read_text("utf-8") == "one\n"
     assert file.read_text("utf-8") == "two\nthree\n"
+
+
+async def test_a_file_that_could_not_be_opened_again_is_opened_with_the_next_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "log.txt"
+    handler = SharedLogFile(file)
+    logger = logging.Logger("rotated")
+    logger.addHandler(handler)
+    file.rename(tmp_path / "log.1")
+    with monkeypatch.context() as patch:
+        patch.setattr(log_handlers, "make_file", Mock(side_effect=OSError("Too many open files")))
+        logger.warning("lost")
+    assert "Lines are missing in the log's file: Too many open files" in capsys.readouterr().err
+    logger.warning("kept")
+    handler.close()
+    assert file.read_text("utf-8") == "kept\n"
