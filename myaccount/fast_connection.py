@@ -5,7 +5,7 @@ of aiohttp changes what it relies on.
 """
 
 import asyncio
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
@@ -16,17 +16,12 @@ from aiohttp.web_protocol import _ErrInfo
 from .protocol import HEAD_END, Connection
 from .replies import add_safe_headers
 
-Known = TypeVar("Known")
 
-
-class Begins(Protocol[Known]):
+class Begins(Protocol):
     """Begins requests. A request's `head` is its bytes as they came, without the empty line."""
 
-    def known(self, head: bytes, length: int) -> Known | None:
-        """Return what is known of that head, with a body of that length, from an earlier request."""
-
-    def begin_known(self, known: Known, body: bytes, connection: "FastConnection") -> bool:
-        """Begin a request with a known head; return whether it has begun."""
+    def begin_known(self, head: bytes, body: bytes, connection: "FastConnection") -> bool | None:
+        """Begin a request whose head is known; return whether it has begun, or None if the head is not known."""
 
     def begin(
         self, message: RawRequestMessage, body: bytes, connection: "FastConnection", head: bytes | None
@@ -44,7 +39,7 @@ class FastConnection(Connection):
 
     __slots__ = ("_held", "_is_answered", "_is_between", "_requests")
 
-    def __init__(self, requests: Begins[Any], server: web.Server, **options: Any) -> None:
+    def __init__(self, requests: Begins, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._requests = requests
         # What the handler waits for. While a request is under way, only this file sees it.
@@ -63,8 +58,8 @@ class FastConnection(Connection):
         head, end, rest = data.partition(HEAD_END)
         # Without its end, more of the head is to come.
         is_between = is_between and end != b""
-        known = self._requests.known(head, len(rest)) if is_between else None
-        if known is not None and self._requests.begin_known(known, rest, self):
+        begun = self._requests.begin_known(head, rest, self) if is_between else None
+        if begun:
             self._request_count += 1
             self._is_between = True
             self._take_over()
@@ -79,7 +74,7 @@ class FastConnection(Connection):
                 super().data_received(data)
         finally:
             self._waiter = waiter
-        if self._messages and (known is not None or not self._begins(head if is_whole else None, rest)):
+        if self._messages and (begun is not None or not self._begins(head if is_whole else None, rest)):
             waiter.set_result(None)
 
     def _begins(self, head: bytes | None, rest: bytes) -> bool:

@@ -55,10 +55,11 @@ class FastPath:
         self._queries: set[asyncio.Task[None]] = set()
         self._heads = KnownHeads()
 
-    def known(self, head: bytes, length: int) -> KnownHead | None:
-        return self._heads.find(head, length)
-
-    def begin_known(self, known: KnownHead, body: bytes, connection: FastConnection) -> bool:
+    def begin_known(self, head: bytes, body: bytes, connection: FastConnection) -> bool | None:
+        """Begin a request whose head is known; return whether it has begun, or None if the head is not known."""
+        known = self._heads.find(head, len(body))
+        if known is None:
+            return None
         request = FastRequest(known.message, known.operation, connection, self._replies)
         return self._begins(request, body, check=not known.is_checked)
 

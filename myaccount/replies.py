@@ -102,13 +102,13 @@ def add_safe_headers(headers: CIMultiDict[str]) -> None:
         headers[hdrs.CACHE_CONTROL] = "no-store"
 
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+json_text: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def encoded(reply: dict[str, object]) -> bytes:
     """Return a handler's dict as the body of its reply."""
     # The line end is for terminals, as with curl.
-    return (_encode(reply) + "\n").encode()
+    return (json_text(reply) + "\n").encode()
 
 
 def http_problem(error: web.HTTPException) -> web.Response:

@@ -1,12 +1,8 @@
 """Amounts and texts as replies have them."""
 
-import json
-from typing import Final
-
 from ..ledger.currencies import CURRENCIES
 from ..ledger.money import format_amount
-
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+from ..replies import json_text
 
 
 def money_text(units: int, currency: str) -> str:
@@ -16,4 +12,4 @@ def money_text(units: int, currency: str) -> str:
 
 def quoted(text: str | None) -> str:
     """Return the text as JSON."""
-    return "null" if text is None else _encode(text)
+    return "null" if text is None else json_text(text)

@@ -160,7 +160,7 @@ class DailyLogFile(LogFile, TimedRotatingFileHandler):
     """A file for each day. A line that waited over midnight is in the new one."""
 
     def _write(self, lines: Iterable[str]) -> None:
-        # It compares the time, whatever the record.
+        # Only the time matters, but the method wants a record.
         if self.shouldRollover(logging.makeLogRecord({})):
             self.doRollover()
         super()._write(lines)

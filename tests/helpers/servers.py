@@ -40,7 +40,7 @@ def ports() -> Iterator[int]:
     The system gives higher ports to clients' ends of connections.
     """
     for first in range(10_000, 32_000, PORTS_EACH):
-        # The system frees the name when the process ends, in whatever way.
+        # The system frees the name when the process ends, even if it is killed.
         with socket.socket(socket.AF_UNIX) as claim:
             try:
                 claim.bind(f"\0myaccount's tests have ports from {first}")
