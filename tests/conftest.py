@@ -19,6 +19,7 @@ from aiohttp.web_runner import BaseRunner
 from hypothesis import HealthCheck, settings
 
 from myaccount import serving
+from myaccount.database import engines, retries
 from myaccount.database.database import Database, open_database
 from myaccount.main import create_app
 from myaccount.migrations.startup import prepare_schema
@@ -139,6 +140,9 @@ class ClientOf(Client):
         await self.session.close()
 
 
+# How long the service waits for its database where a test uses `never_away`.
+PATIENCE_SECONDS = 60
+
 # `make soak` has much more of everything.
 PATIENCE = 6 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 1
 
@@ -233,6 +237,13 @@ def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path
     }
     checked: Config = CONFIGURATION.check(data | backend | queue)
     return checked
+
+
+@pytest.fixture
+def never_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service wait for its database: on a machine that stands still, none is taken to be away."""
+    monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

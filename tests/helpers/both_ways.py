@@ -13,7 +13,6 @@ import pytest
 from prometheus_client import generate_latest
 
 from myaccount import middlewares
-from myaccount.database import retries
 from myaccount.fast_connection import FastConnection
 from myaccount.observability import metrics, refusal_log
 from myaccount.protocol import Connection
@@ -165,8 +164,6 @@ async def watch(
     """Send each client's steps in their order, all clients at once."""
     # Ids of one length.
     patch.setattr(middlewares, "_numbers", itertools.count(16**7))
-    # However busy the machine is, the database is not taken to be away.
-    patch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     # A 503 has its own line at once. With several in a second, it would depend on the time which share one.
     patch.setattr(refusal_log, "GATHERING_SECONDS", 0)
     received = _count_received(patch)

@@ -14,6 +14,12 @@ from myaccount.settings.schema import Config
 from ..conftest import Client, Section, Server
 from ..helpers.browsers import Chromium
 
+
+@pytest.fixture(autouse=True)
+def _never_away(never_away: None) -> None:
+    """A database on a slow machine is not away."""
+
+
 # Of the same loop as the tests.
 in_one_loop = partial(pytest_asyncio.fixture, loop_scope="session")
 
