@@ -186,9 +186,11 @@ def new_section(mariadb: MariaDB) -> Section:
 
 
 @pytest.fixture
-def mysql_section(mariadb: MariaDB) -> Section:
+def mysql_section(mariadb: MariaDB) -> Iterator[Section]:
     """A database of its own."""
-    return new_section(mariadb)
+    section = new_section(mariadb)
+    yield section
+    mariadb.done_with(section["db"])
 
 
 @pytest.fixture
