@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from myaccount.appkeys import database_key, health_key
+from myaccount.database import engines
 from myaccount.database.database import Database
 from myaccount.database.engines import sqlite_engine
 from myaccount.database.freshness import Freshness
@@ -198,8 +199,12 @@ class TestMariaDB:
             cursor.execute("UNLOCK TABLES")
         await assert_it_becomes(config["port"])
 
+    @pytest.fixture
+    def no_wait_for_connections(self, never_away: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", 0.5)
+
     async def test_probes_need_none_of_the_connections_that_all_others_wait_for(
-        self, client: Client, config: Config
+        self, no_wait_for_connections: None, client: Client, config: Config
     ) -> None:
         database = client.app[database_key]
         sleep = text("SELECT SLEEP(2)")
