@@ -186,11 +186,10 @@ def new_section(mariadb: MariaDB) -> Section:
 
 
 @pytest.fixture
-def mysql_section(mariadb: MariaDB) -> Iterator[Section]:
+def mysql_section(mariadb: MariaDB) -> Section:
     """A database of its own."""
-    section = new_section(mariadb)
-    yield section
-    mariadb.done_with(section["db"])
+    mariadb.prepare_for_test()
+    return new_section(mariadb)
 
 
 @pytest.fixture

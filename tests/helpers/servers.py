@@ -285,8 +285,8 @@ class MariaDB(Server):
                     statements.append(f"INSERT INTO `{table}` SELECT * FROM {name}.`{table}`")
         return statements
 
-    def done_with(self, name: str) -> None:
-        """Take a database back that no test uses any more. Idle ones cost this server nothing."""
+    def prepare_for_test(self) -> None:
+        """Nothing needs to be done: this server does not suffer from the databases of earlier tests."""
 
     def drop_database(self, name: str) -> None:
         with self.connect() as connection, connection.cursor() as cursor:
