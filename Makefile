@@ -65,7 +65,7 @@ bench-engines: $(VENV)/bench.stamp
 
 # Whether this checkout costs more processor time an order than the commit OTHER: both by turns, everything on.
 bench-guard: $(VENV)/bench.stamp
-	$(BIN)/python -m bench compare $(or $(OTHER),HEAD~1) --everything --workers 3 --rounds 10 --seconds 5
+	$(BIN)/python -m bench compare $(or $(OTHER),HEAD~1) --everything --rounds 10 --seconds 5
 
 # bench-scale: a million accounts and ten million orders. bench-holds: a million holds that end at once.
 # bench-endurance: ten minutes of full load.

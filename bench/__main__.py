@@ -10,8 +10,8 @@ from .load import SCRIPTS
 from .rounds import Plan
 
 WHAT = ("all", "engines", "compare", "scale", "holds", "endurance")
-# Two workers are the least that compete for the same accounts, and one row has one fewer.
-LEAST_WORKERS = 3
+# The least that compete for the same accounts.
+LEAST_WORKERS = 2
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -23,8 +23,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=int,
-        default=max(LEAST_WORKERS, 1 + (os.cpu_count() or 2)),
-        help="processes of each service: one for each core and one more",
+        default=max(LEAST_WORKERS, os.cpu_count() or 1),
+        help="processes of each service: as many as gunicorn.conf.py starts, one for each core",
     )
     parser.add_argument("--load", choices=SCRIPTS, default="transfer", help="compare: what is sent")
     parser.add_argument("--everything", action="store_true", help="compare: the listener and the log are on")

@@ -64,7 +64,7 @@ def measure_database(samples: Samples, plan: Plan) -> None:
 
 
 def measure_parts(samples: Samples, plan: Plan) -> None:
-    """Measure each part off, one worker fewer, and nginx in front."""
+    """Measure each part off, one worker more, and nginx in front."""
     with ExitStack() as stack:
         folder, mariadb, redis = stack.enter_context(database_and_queue())
 
@@ -76,7 +76,7 @@ def measure_parts(samples: Samples, plan: Plan) -> None:
             "log at WARNING": start(log_level="WARNING"),
             "listener off": start(listener=False),
             "fast path off": start(fast_path=False),
-            "one worker fewer": start(plan.workers - 1),
+            "one worker more": start(plan.workers + 1),
         }
         rows = {name: partial(service.load, "transfer", plan.seconds) for name, service in services.items()}
         behind = start(trusted_proxies=BEHIND_NGINX["trusted_proxies"])
@@ -101,13 +101,15 @@ def measure_key(samples: Samples, plan: Plan) -> None:
 
 
 def measure_ceiling(samples: Samples, plan: Plan) -> None:
-    """Measure the service without log and listener beside aiohttp with a constant reply, both on all cores."""
-    workers = plan.workers - 1
+    """Measure the service without log and listener beside aiohttp with a constant reply."""
     with (
         database_and_queue() as (folder, mariadb, redis),
-        on_server(folder, mariadb, redis, workers, listener=False, log_level="WARNING") as lean,
+        on_server(folder, mariadb, redis, plan.workers, listener=False, log_level="WARNING") as lean,
         my_account(
-            folder, workers, "bench.peers.ceiling:application", mysql=mariadb.mysql_section(mariadb.new_ledger())
+            folder,
+            plan.workers,
+            "bench.peers.ceiling:application",
+            mysql=mariadb.mysql_section(mariadb.new_ledger()),
         ) as constant,
     ):
         rows = {
