@@ -5,11 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from ..database.coalescing import Coalescer
 from ..database.database import Database
-from ..database.pipeline import is_sqlite, run_pipeline, select_rows
+from ..database.pipeline import select_rows
 from ..database.statements import placeholders
 from ..database.times import sql_now
 
@@ -63,18 +61,15 @@ class UserAccounts(NamedTuple):
 def account_queries(database: Database) -> Coalescer[str, UserAccounts]:
     """Return the coalesced query of a user with accounts, by user id."""
 
-    async def find(user_ids: Collection[str]) -> dict[str, UserAccounts]:
-        return await database.read(partial(_find_accounts, user_ids=user_ids))
-
-    return Coalescer(find)
+    return Coalescer(partial(_find_accounts, database))
 
 
-async def _find_accounts(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, UserAccounts]:
+async def _find_accounts(database: Database, user_ids: Collection[str]) -> dict[str, UserAccounts]:
     """Return the users with their accounts, by user id. Unknown users are left out."""
-    now = sql_now(sqlite=is_sqlite(connection))
+    now = sql_now(sqlite=database.embedded)
     balances = _BALANCES.format(now=now, user_ids=placeholders(user_ids))
-    query = f"{select_rows(connection, f'{_USER}, {_ACCOUNT}')} FROM ({balances}) AS balances"
-    ((*rows,),) = await run_pipeline(connection, (query, list(user_ids)))
+    query = f"{select_rows(database, f'{_USER}, {_ACCOUNT}')} FROM ({balances}) AS balances"
+    ((*rows,),) = await database.query((query, list(user_ids)))
     # The oldest account first.
     rows.sort(key=lambda row: row[_USER_LENGTH] or 0)
     found: dict[str, UserAccounts] = {}

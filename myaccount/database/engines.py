@@ -70,6 +70,7 @@ def sqlite_engine(file: Path, connections: int) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_reset_on_return=None,
         hide_parameters=True,
         # The listener below begins transactions, never the driver by itself. The timeout, in seconds, is how long
         # an attempt waits for another program's lock on the file.

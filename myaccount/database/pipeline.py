@@ -8,9 +8,10 @@ number shows if the server cut the array off (`group_concat_max_len`) or left it
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
 
+from sqlalchemy import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .error_kinds import TooLarge
@@ -24,6 +25,13 @@ PACKET_MARGIN_BYTES: Final = 64
 CHARACTER_BYTES: Final = 4
 
 
+class OfEngine(Protocol):
+    """A database or a connection to one, which knows the engine's SQL."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+
 async def run_pipeline(connection: AsyncConnection, *statements: Bound) -> list[list[Any]]:
     """Run the statements on Core's connection; return the values of each query.
 
@@ -31,9 +39,7 @@ async def run_pipeline(connection: AsyncConnection, *statements: Bound) -> list[
     """
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if is_sqlite(connection):
-        return await run_sqlite_pipeline(
-            driver, [(text.replace("%s", "?"), parameters) for text, parameters in statements]
-        )
+        return await run_sqlite_pipeline(driver, for_sqlite(statements))
     try:
         return await run_mysql_pipeline(driver, statements, connection.info[PACKET_LIMIT])
     except BaseException:
@@ -83,9 +89,14 @@ async def run_sqlite_pipeline(driver: Any, statements: Sequence[Bound]) -> list[
     return found
 
 
-def select_rows(connection: AsyncConnection, columns: str) -> str:
+def for_sqlite(statements: Iterable[Bound]) -> list[Bound]:
+    """Return the statements with SQLite's own sign for each parameter."""
+    return [(text.replace("%s", "?"), parameters) for text, parameters in statements]
+
+
+def select_rows(where: OfEngine, columns: str) -> str:
     """Begin a query of a pipeline whose values are rows, each an array of these columns, in any order."""
-    array = "json_group_array(json_array" if is_sqlite(connection) else "JSON_ARRAYAGG(JSON_ARRAY"
+    array = "json_group_array(json_array" if is_sqlite(where) else "JSON_ARRAYAGG(JSON_ARRAY"
     return f"SELECT COUNT(*), {array}({columns}))"
 
 
@@ -130,5 +141,5 @@ def _packets(statements: Sequence[str], limit_bytes: int) -> Iterator[str]:
         yield ";".join(packet)
 
 
-def is_sqlite(connection: AsyncConnection) -> bool:
-    return connection.dialect.name == "sqlite"
+def is_sqlite(where: OfEngine) -> bool:
+    return where.dialect.name == "sqlite"

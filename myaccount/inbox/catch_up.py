@@ -111,13 +111,9 @@ class CatchUp:
 
     async def _catch_up_once(self, reader_ids: Collection[str]) -> dict[str, bool]:
         """Catch up the inboxes, but for those that are locked and those that may lack more: return these."""
-
-        async def find(connection: AsyncConnection) -> set[str]:
-            answers = await run_pipeline(connection, *users_behind(connection, reader_ids))
-            return {user_id for answer in answers for (user_id,) in answer}
-
         # Nearly always none is behind, and a query is all.
-        behind = await self._database.read(find)
+        answers = await self._database.query(*users_behind(self._database, reader_ids))
+        behind = {user_id for answer in answers for (user_id,) in answer}
         if not behind:
             return {}
         # One transaction, so that an inbox that is far behind does not keep the readers of others waiting.

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..database.database import Database
 from ..database.pipeline import is_sqlite, select_rows
 from ..database.statements import Bound, insert_rows, placeholders
 
@@ -39,9 +40,9 @@ class AccountBehind(NamedTuple):
     last: int
 
 
-def users_behind(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:
+def users_behind(database: Database, user_ids: Collection[str]) -> list[Bound]:
     """Return the queries of all those of the users whose inboxes are behind, however many accounts they have."""
-    return _queries(_FIND_USERS, select_rows(connection, "user_id"), "user_id", user_ids)
+    return _queries(_FIND_USERS, select_rows(database, "user_id"), "user_id", user_ids)
 
 
 def accounts_behind_of_users(connection: AsyncConnection, user_ids: Collection[str]) -> list[Bound]:

@@ -5,11 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from ..database.coalescing import Coalescer
 from ..database.database import Database
-from ..database.pipeline import is_sqlite, run_pipeline, select_rows
+from ..database.pipeline import select_rows
 from ..database.statements import Bound, placeholders
 from ..database.times import sql_now
 from ..ledger.records import EXPIRED
@@ -86,22 +84,15 @@ class OrderDescription(NamedTuple):
 def order_queries(database: Database) -> Coalescer[AskedOrder, OrderDescription]:
     """Return the coalesced query of an order as recorded."""
 
-    async def find(asked: Collection[AskedOrder]) -> dict[AskedOrder, OrderDescription]:
-        return await database.read(partial(find_orders, asked=asked))
-
-    return Coalescer(find)
+    return Coalescer(partial(_find_orders, database))
 
 
-async def find_orders(
-    connection: AsyncConnection, asked: Collection[AskedOrder]
-) -> dict[AskedOrder, OrderDescription]:
+async def _find_orders(database: Database, asked: Collection[AskedOrder]) -> dict[AskedOrder, OrderDescription]:
     """Return the orders. Those that are not there, or are of others than the party, are left out."""
     # A hold that has expired may not be ended yet.
-    is_due = f"due_at <= {sql_now(sqlite=is_sqlite(connection))}"
-    query = f"{select_rows(connection, f'{_ORDER}, {_HOLD}, {is_due}')} FROM {_TABLES}"
-    answers = await run_pipeline(
-        connection, *[(f"{query} WHERE {which}", ids) for which, ids in _conditions(asked)]
-    )
+    is_due = f"due_at <= {sql_now(sqlite=database.embedded)}"
+    query = f"{select_rows(database, f'{_ORDER}, {_HOLD}, {is_due}')} FROM {_TABLES}"
+    answers = await database.query(*[(f"{query} WHERE {which}", ids) for which, ids in _conditions(asked)])
     found = {row[0]: _describe(row) for rows in answers for row in rows}
     return {
         each: order

@@ -1,18 +1,18 @@
-"""A database that counts the reads of tests, each of which is a transaction."""
+"""A database that counts the round trips of tests' queries."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from myaccount.database.database import Database
+from myaccount.database.statements import Bound
 
 
 class CountedReads(Database):
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.dialect = database.dialect
+        self.embedded = database.embedded
         self.reads = 0
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[Any]], *, reserved: bool = False) -> Any:
+    async def query(self, *queries: Bound) -> list[list[Any]]:
         self.reads += 1
-        return await self._database.read(work, reserved=reserved)
+        return await self._database.query(*queries)

@@ -89,10 +89,10 @@ async def test_a_valid_request_id_of_the_client_is_kept(client: Client, log: pyt
 async def test_all_lines_of_a_request_have_its_id(
     client: Client, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def failing(self: Database, work: object) -> None:
+    async def failing(self: Database, *queries: object) -> None:
         raise RuntimeError("the handler is broken")
 
-    monkeypatch.setattr(Database, "read", failing)
+    monkeypatch.setattr(Database, "query", failing)
     async with client.post("/queryacc", data={"userId": "u1"}, headers={"X-Request-ID": "r-1"}) as response:
         problem = await response.json(content_type=None)
     assert (response.status, problem["code"]) == (500, "internal_error")
