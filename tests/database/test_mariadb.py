@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.database import engines
 from myaccount.database import freshness as freshness_module
 from myaccount.database import retries as retries_module
 from myaccount.database.database import Database, open_database
@@ -87,6 +88,7 @@ class TestMariaDB:
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The wait for a lock is longer than the wait for a connection."""
         monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", 60)
+        monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", 0.5)
 
     @pytest.mark.not_on("oceanbase", because="LOCK TABLES locks nothing there")
     async def test_without_a_free_connection_the_reply_is_a_quick_503(
