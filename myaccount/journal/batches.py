@@ -28,6 +28,15 @@ ORDER_COLUMNS: Final = (
 # Those of an order that says no more than who pays whom how much, as most do.
 PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason, made_by"
 PLAIN_ORDER_LENGTH: Final = 8
+# The first nine of an order, which are all that say what it is about, and each of its accounts.
+COMMITTED_COLUMNS: Final = (
+    "order_id, order_type, from_account, to_account, amount, made.status, reason, made_by, fingerprint,"
+    " payer.id, payer.account_id, payer.user_id, payer.currency,"
+    " payee.id, payee.account_id, payee.user_id, payee.currency"
+)
+COMMITTED_ACCOUNTS: Final = (
+    "JOIN account AS payer ON payer.id = from_account JOIN account AS payee ON payee.id = to_account"
+)
 ACCOUNT_COLUMNS: Final = (
     "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL"
 )
@@ -84,6 +93,14 @@ class BatchConnection(OpeningBatch):
             [AccountRow(*row) for row in named],
             [(order_id, payer, payee) for order_id, payer, payee in orders],
         )
+
+    async def find_committed(self, order_ids: Collection[str]) -> list[tuple[Order, AccountRow, AccountRow]]:
+        """Return the committed orders of these ids, each with its accounts. Nothing is locked.
+
+        Of an order that is about another one, not all is returned. It begins the transaction.
+        """
+        (rows,) = await self._query(map(self._find_committed, self._parts(order_ids, ORDER_BYTES)))
+        return [(Order(*row[:9]), AccountRow(*row[9:13]), AccountRow(*row[13:])) for row in rows]
 
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
@@ -174,6 +191,9 @@ class BatchConnection(OpeningBatch):
 
     @abstractmethod
     def _find_targets(self, order_ids: Collection[str]) -> Bound: ...
+
+    @abstractmethod
+    def _find_committed(self, order_ids: Collection[str]) -> Bound: ...
 
     @abstractmethod
     def _lock_accounts(self, keys: Collection[int], wait_milliseconds: int | None) -> Bound: ...

@@ -33,17 +33,13 @@ class _Attempt(NamedTuple):
 
 
 class BookReader:
-    """Reads for one batch after another, and remembers where accounts are and how long locks take."""
+    """Reads for one batch after another, and remembers how long locks take."""
 
-    def __init__(self, *, callback_types: Collection[str]) -> None:
+    def __init__(self, locator: Locator, *, callback_types: Collection[str]) -> None:
         """`callback_types` are the types of changes that callbacks are sent for."""
+        self._locator = locator
         self._callback_types = callback_types
-        self._locator = Locator()
         self._lock_wait = LockWait()
-
-    def touched(self, command: Command) -> set[Reference]:
-        """Return whose rows the command wants, as far as that is known."""
-        return self._locator.touched(command)
 
     async def read(
         self, batch: BatchConnection, commands: Collection[Command], *, wait: bool, look_up: bool

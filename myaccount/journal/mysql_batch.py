@@ -12,6 +12,8 @@ from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
     AUDIT_COLUMNS,
+    COMMITTED_ACCOUNTS,
+    COMMITTED_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
@@ -59,6 +61,13 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
         return (
             "SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY(order_id, from_account, to_account)) FROM `order`"
             f" WHERE order_id IN ({placeholders(order_ids)})",
+            tuple(order_ids),
+        )
+
+    def _find_committed(self, order_ids: Collection[str]) -> Bound:
+        return (
+            f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({COMMITTED_COLUMNS})) FROM `order` AS made"
+            f" {COMMITTED_ACCOUNTS} WHERE order_id IN ({placeholders(order_ids)})",
             tuple(order_ids),
         )
 

@@ -17,7 +17,9 @@ from ..ledger.state import State
 from ..outbox.events import event_bodies
 from .batches import BatchConnection
 from .books import BookReader
+from .locating import Locator
 from .mysql_batch import MysqlBatch
+from .replays import find_replays
 from .round_trips import ROW_BYTES
 from .sqlite_batch import SqliteBatch
 
@@ -89,8 +91,11 @@ class Poster:
         self._database = database
         self._announce = announce
         self._publish = publish
-        self._reader = BookReader(callback_types=callback_types)
-        # Until when orders are looked up before they are decided, by the monotonic clock.
+        self._locator = Locator()
+        self._reader = BookReader(self._locator, callback_types=callback_types)
+        # Until when replays are sought first, and until when orders are looked up before they are decided, by the
+        # monotonic clock.
+        self._replays_until = 0.0
         self._look_up_until = 0.0
 
     async def post(self, commands: Sequence[Command], *, wait: bool = True) -> Posted:
@@ -103,17 +108,9 @@ class Poster:
         readers: set[str] = set()
 
         async def work(batch: BatchConnection) -> _Committed:
-            if time.monotonic() > self._look_up_until:
-                try:
-                    if committed := await self._post_new(batch, commands, readers, wait=wait):
-                        return committed
-                except Exception as error:
-                    if kind_of(error) is not ErrorKind.DUPLICATE:
-                        raise
-                await batch.rollback()
-                self._look_up_until = time.monotonic() + LOOK_UP_SECONDS
-            decision = await self._decide(batch, commands, wait=wait, look_up=True)
-            return await decision.commit(batch, readers)
+            if time.monotonic() > self._replays_until:
+                return await self._post(batch, commands, readers, wait=wait, all_new=True)
+            return await self._post_others(batch, commands, readers, wait=wait)
 
         try:
             posted, event_ids = await run_batch(self._database, work)
@@ -124,6 +121,39 @@ class Poster:
         for event_id in event_ids:
             self._announce(event_id)
         return posted
+
+    async def _post_others(
+        self, batch: BatchConnection, commands: Sequence[Command], readers: set[str], *, wait: bool
+    ) -> "_Committed":
+        """Find replays, and post the other commands."""
+        replays = await find_replays(batch, self._locator, commands)
+        others = [command for command, found in zip(commands, replays.outcomes, strict=True) if found is None]
+        if len(others) < len(commands):
+            self._replays_until = time.monotonic() + LOOK_UP_SECONDS
+        if not others:
+            await batch.rollback()
+            return _Committed(Posted(replays.outcomes, ()), [])
+        committed = await self._post(batch, others, readers, wait=wait, all_new=replays.all_found)
+        outcomes = iter(committed.posted.outcomes)
+        every = [next(outcomes) if found is None else found for found in replays.outcomes]
+        return _Committed(Posted(every, committed.posted.blocked), committed.event_ids)
+
+    async def _post(
+        self, batch: BatchConnection, commands: Sequence[Command], readers: set[str], *, wait: bool, all_new: bool
+    ) -> "_Committed":
+        """Post the commands: at first, if `all_new`, as if none had been sent before."""
+        if all_new and time.monotonic() > self._look_up_until:
+            try:
+                if committed := await self._post_new(batch, commands, readers, wait=wait):
+                    return committed
+                self._look_up_until = time.monotonic() + LOOK_UP_SECONDS
+            except Exception as error:
+                if kind_of(error) is not ErrorKind.DUPLICATE:
+                    raise
+                self._replays_until = time.monotonic() + LOOK_UP_SECONDS
+            await batch.rollback()
+        decision = await self._decide(batch, commands, wait=wait, look_up=True)
+        return await decision.commit(batch, readers)
 
     async def _post_new(
         self, batch: BatchConnection, commands: Sequence[Command], readers: set[str], *, wait: bool
@@ -167,4 +197,4 @@ class Poster:
 
     def touched(self, command: Command) -> set[Reference]:
         """Return whose rows the command wants, as far as that is known."""
-        return self._reader.touched(command)
+        return self._locator.touched(command)

@@ -11,11 +11,14 @@ from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
     AUDIT_COLUMNS,
+    COMMITTED_ACCOUNTS,
+    COMMITTED_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
     PLAIN_ORDER_COLUMNS,
     PLAIN_ORDER_LENGTH,
+    AccountRow,
     BatchConnection,
     Locked,
 )
@@ -27,6 +30,10 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
 
     async def _run(self, *statements: Bound) -> list[list[Any]]:
         return await run_sqlite_pipeline(self._driver, statements)
+
+    async def find_committed(self, order_ids: Collection[str]) -> list[tuple[Order, AccountRow, AccountRow]]:
+        await self._begin()
+        return await super().find_committed(order_ids)
 
     async def begin(
         self, keys: Collection[int], order_ids: Collection[str], *, wait_milliseconds: int | None
@@ -53,6 +60,13 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
         return (
             'SELECT count(*), json_group_array(json_array(order_id, from_account, to_account)) FROM "order"'
             " WHERE order_id IN (SELECT value FROM json_each(?))",
+            (json_array(order_ids),),
+        )
+
+    def _find_committed(self, order_ids: Collection[str]) -> Bound:
+        return (
+            f'SELECT count(*), json_group_array(json_array({COMMITTED_COLUMNS})) FROM "order" AS made'
+            f" {COMMITTED_ACCOUNTS} WHERE order_id IN (SELECT value FROM json_each(?))",
             (json_array(order_ids),),
         )
 

@@ -14,6 +14,7 @@ from myaccount.database.database import Database
 from myaccount.database.freshness import SKIPS_LOCKED
 from myaccount.database.statements import Bound
 from myaccount.journal import blocked as blocked_module
+from myaccount.journal import posting as posting_module
 from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
 from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.journal.posting import Posted, Poster
@@ -70,6 +71,16 @@ async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Hol
         assert await asyncio.gather(*free) == [POSTED] * 15
         assert not any(order.done() for n, order in orders.items() if n % 4 == 0)
     assert await asyncio.gather(*orders.values()) == [POSTED] * 20
+
+
+async def test_a_replay_does_not_wait(
+    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting_module, "LOOK_UP_SECONDS", 3600)
+    assert (await send(users, "/recharge", orderId="r-u1", userId="u1", amount="100"))[2]
+    with holding(_account_of("u3")):
+        status, _, replayed = await send(users, "/recharge", orderId="r-u3", userId="u3", amount="100")
+    assert (status, replayed) == (200, True)
 
 
 async def test_the_sweeper_ends_the_holds_of_the_other_accounts(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
+from myaccount.journal import posting as posting_module
 from myaccount.model.ledger import account, entry, order, user
 
 from ..conftest import Client
@@ -70,6 +71,16 @@ async def test_a_lost_user_does_not_spend_the_money_of_the_new_owner(
     assert (await transfer(client, "t1", "lost1", "u1", "5"))[:2] == (404, "user_not_found")
     assert await balance(client, "new1") == "7.00"
     await assert_books_balance(database)
+
+
+async def test_an_order_of_the_new_owner_is_no_replay_for_the_lost_user(
+    client: Client, reused: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting_module, "LOOK_UP_SECONDS", 3600)
+    new = {"orderId": "r-new1", "userId": "new1", "amount": "7"}
+    assert [(await send(client, "/recharge", **new))[2] for _ in range(3)] == [False, True, True]
+    status, body, replayed = await send(client, "/recharge", **new | {"userId": "lost1"})
+    assert (status, body["code"], replayed) == (422, "order_mismatch", False)
 
 
 async def test_a_key_that_no_longer_exists_is_looked_up_again(client: Client, remembered: int) -> None:

@@ -154,6 +154,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(HOLD_ENDS, "OR (due_at = %s AND id > %s)", "OR (due_at > %s AND id > %s)", "tests/service/test_many_hold_ends.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
     Mutation(BOOKS, "if not moved and not new:", "if not new:", "tests/faults/test_stale_keys.py"),
+    Mutation("myaccount/journal/replays.py", "if rows.get(row.key) == row}", "if True}", "tests/faults/test_stale_keys.py"),
+    Mutation(POSTING, "        if not others:\n", "        if False:\n", "tests/service/test_replays.py"),
     Mutation("myaccount/journal/locating.py", "if len(self._remembered) > REMEMBERED_LIMIT:", "if False:", "tests/service/test_journal.py"),
     Mutation(POSTING, "            free.append(touched.isdisjoint(blocked))\n", "            free.append(True)\n", "tests/faults/test_locked_rows.py"),
     Mutation(POSTING, "        return None if decision.refused else await decision.commit(batch, readers)\n", "        return await decision.commit(batch, readers)\n", "tests/service/test_orders.py"),
