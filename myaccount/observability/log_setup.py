@@ -7,6 +7,7 @@ those may hold card numbers and passwords.
 import logging
 import logging.config
 import os
+import sys
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..settings.paths import working_path
 from ..system.private_files import make_file, tighten
-from .log_handlers import Console, DailyLogFile, InBlocks, LogFile, SharedLogFile
+from .log_handlers import InBlocks
+from .log_outputs import Console, DailyLogFile, Output, SharedLogFile
 
 if TYPE_CHECKING:
     from ..settings.schema import Config
@@ -40,8 +42,21 @@ logging.setLogRecordFactory(Record)
 # For aiohttp's protocol.
 protocol_logger: Final = logging.getLogger("myaccount.protocol")
 
+
+class TextFormatter(logging.Formatter):
+    """Makes lines of text."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        more = vars(record)
+        return self.line(more["time"], record.levelname, record.name, more["request_id"], record.message)
+
+    @staticmethod
+    def line(time: str, level: str, logger: str, id_: str, message: str) -> str:
+        return f"{time} {level} {logger} [{id_}] {message}"
+
+
 FORMATS: Final = {
-    "text": {"format": "%(time)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "text": {"()": TextFormatter},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "fmt": "%(time)s %(levelname)s %(name)s %(request_id)s %(message)s",
@@ -56,18 +71,13 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     A process that serves `alone` writes a file for each day (UTC), unless the configuration names a file. Several
     processes may share that one: none of them rotates it, and each opens it again after it was rotated.
     """
-    handlers: dict[str, dict[str, Any]] = {"console": {"()": Console, "stream": "ext://sys.stdout"}}
-    file, handler = _file_of(config, alone)
-    if file is not None and not _is_console(file):
-        handlers["file"] = {**handler, "filename": str(file), "encoding": "utf-8"}
-    for handler in handlers.values():
-        handler["formatter"] = "line"
+    file, daily = _file_of(config, alone), "log_file" not in config
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": FORMATS[config["log_format"]]},
-        "handlers": handlers,
-        "root": {"level": config["log_level"], "handlers": list(handlers)},
+        "handlers": {"lines": {"()": _open_log, "file": file, "daily": daily, "formatter": "line"}},
+        "root": {"level": config["log_level"], "handlers": ["lines"]},
         "loggers": {
             # The migrations print what they do themselves.
             "alembic": {"level": "WARNING"},
@@ -79,12 +89,24 @@ def logging_settings(config: "Config", *, alone: bool = False) -> dict[str, Any]
     }
 
 
-def _file_of(config: "Config", alone: bool) -> tuple[Path | None, dict[str, Any]]:
-    """Return the log's file, if there is one, and its handler."""
+def _file_of(config: "Config", alone: bool) -> Path | None:
+    """Return the log's file, if there is one."""
     if "log_file" in config:
-        return working_path(config["log_file"]), {"()": SharedLogFile}
-    daily = {"()": DailyLogFile, "when": "midnight", "utc": True, "backupCount": KEPT_DAYS}
-    return working_path(config["log_folder"]) / "myaccount.log" if alone and config["log_folder"] else None, daily
+        file = working_path(config["log_file"])
+    elif alone and config["log_folder"]:
+        file = working_path(config["log_folder"]) / "myaccount.log"
+    else:
+        return None
+    return None if _is_console(file) else file
+
+
+def _open_log(file: Path | None, *, daily: bool) -> InBlocks:
+    outputs: list[Output] = [Console(sys.stdout)]
+    if file is not None and daily:
+        outputs.append(DailyLogFile(file, "midnight", utc=True, backupCount=KEPT_DAYS, encoding="utf-8"))
+    elif file is not None:
+        outputs.append(SharedLogFile(file, encoding="utf-8"))
+    return InBlocks(*outputs)
 
 
 def _keep_private(file: Path, *, daily: bool) -> None:
@@ -100,17 +122,18 @@ def _keep_private(file: Path, *, daily: bool) -> None:
 
 def write_out_log() -> None:
     """Write the lines that wait for others."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, InBlocks):
-            handler.write_out()
+    for handler in _handlers():
+        handler.write_out()
 
 
 def close_log_file() -> None:
     """Log to the console alone from now on."""
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, LogFile)]:
-        root.removeHandler(handler)
-        handler.close()
+    for handler in _handlers():
+        handler.close_files()
+
+
+def _handlers() -> list[InBlocks]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, InBlocks)]
 
 
 def _is_console(file: Path) -> bool:
@@ -124,18 +147,17 @@ def _is_console(file: Path) -> bool:
 def set_up_logging(config: "Config", *, alone: bool = False) -> None:
     """Apply the configuration's logging. Raises OSError if the file cannot be written."""
     settings = logging_settings(config, alone=alone)
-    file = settings["handlers"].get("file")
+    file, daily = (settings["handlers"]["lines"][key] for key in ("file", "daily"))
     try:
         if file:
-            _keep_private(Path(file["filename"]), daily=file["()"] is DailyLogFile)
+            _keep_private(file, daily=daily)
         logging.config.dictConfig(settings)
     except (OSError, ValueError) as error:
         # dictConfig wraps the reason in a ValueError.
         reason = error.__cause__ if isinstance(error, ValueError) else error
         if not isinstance(reason, OSError):
             raise
-        key = "log_file" if "log_file" in config else "log_folder"
         raise OSError(
-            f"{key}: {file['filename']} cannot be written: {reason.strerror}. "
+            f"{'log_folder' if daily else 'log_file'}: {file} cannot be written: {reason.strerror}. "
             'With log_folder: "" and no log_file the log goes to the console alone'
         ) from None

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,10 @@ from myaccount.database.statements import Bound
 from myaccount.journal.mysql_openings import MysqlOpenings
 from myaccount.journal.sqlite_openings import SqliteOpenings
 from myaccount.observability import once_a_minute as onceaminute
-from myaccount.observability.log_setup import set_up_logging
+from myaccount.observability.access_log import log_access
+from myaccount.observability.log_handlers import InBlocks
+from myaccount.observability.log_outputs import DailyLogFile, Output
+from myaccount.observability.log_setup import close_log_file, request_id, set_up_logging
 from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Client
@@ -58,6 +61,17 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
         logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
         yield tmp_path / "logs" / "myaccount.log"
         logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
+
+
+def _outputs() -> Sequence[Output]:
+    (handler,) = [handler for handler in logging.getLogger().handlers if isinstance(handler, InBlocks)]
+    return handler._outputs
+
+
+def _daily_file() -> DailyLogFile:
+    _, file = _outputs()
+    assert isinstance(file, DailyLogFile)
+    return file
 
 
 async def test_each_request_has_one_line_and_shares_its_id_with_the_reply(
@@ -126,8 +140,8 @@ async def test_no_card_number_or_password_reaches_the_log(
 def test_a_single_process_also_logs_to_a_daily_file(log_file: Path) -> None:
     logging.getLogger("test").info("账本")
     logging.getLogger("aiosqlite").debug("a statement with its parameters")
-    (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
-    assert (handler.when, handler.backupCount) == ("MIDNIGHT", 30)  # type: ignore[attr-defined]
+    file = _daily_file()
+    assert (file.when, file.backupCount) == ("MIDNIGHT", 30)
     assert re.fullmatch(r".* INFO test \[-\] 账本\n", log_file.read_text("utf-8"))
 
 
@@ -167,7 +181,10 @@ def test_a_log_file_to_which_the_console_is_redirected_has_each_line_once(tmp_pa
     program = f"""
 import logging
 from myaccount.observability import once_a_minute as onceaminute
-from myaccount.observability.log_setup import set_up_logging
+from myaccount.observability.access_log import log_access
+from myaccount.observability.log_handlers import InBlocks
+from myaccount.observability.log_outputs import DailyLogFile, Output
+from myaccount.observability.log_setup import close_log_file, request_id, set_up_logging
 from myaccount.settings.schema import CONFIGURATION
 set_up_logging(CONFIGURATION.check({{"log_folder": {str(tmp_path)!r}}}), alone=True)
 logging.getLogger("shop").info("here")
@@ -181,7 +198,7 @@ logging.getLogger("shop").info("here")
 def test_without_a_folder_the_log_goes_to_the_console_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with _logging_of({"log_folder": ""}, alone=True):
         logging.getLogger("shop").info("here")
-        assert len(logging.getLogger().handlers) == 1
+        assert len(_outputs()) == 1
     assert capfd.readouterr().out.count("here") == 1
 
 
@@ -226,6 +243,69 @@ async def test_lines_in_json_have_the_request_id(client: Client, tmp_path: Path)
     assert failure["message"] == "A line\nand another"
     assert "ValueError: said" in failure["exc_info"]
     assert failure["request_id"] == "-"
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("listens_at", ["", "myaccount.access"])
+def test_lines_about_requests_are_the_same_whoever_else_listens(
+    tmp_path: Path, log_format: str, listens_at: str
+) -> None:
+    file = tmp_path / "log.txt"
+    listener = _Listener()
+    token = request_id.set("r-1")
+    with _logging_of({"log_file": str(file), "log_format": log_format}, alone=False):
+        log_access("POST", "/transfer", 200, 0.01234)
+        log_access("GET", "/healthz", 200, 0.001)
+        logging.getLogger(listens_at).addHandler(listener)
+        log_access("POST", "/transfer", 200, 0.01234)
+        log_access("GET", "/healthz", 200, 0.001)
+        logging.getLogger(listens_at).removeHandler(listener)
+        logging.getLogger("myaccount.access").info("POST %s 200 12.3 ms", "/transfer")
+    request_id.reset(token)
+    lines = [re.sub("[0-9T:.-]{23}[+]00:00", "", line) for line in file.read_text("utf-8").splitlines()]
+    assert len(lines) == 3
+    assert len(set(lines)) == 1
+    (record,) = listener.heard
+    assert (record.name, record.levelname, record.getMessage()) == (
+        "myaccount.access",
+        "INFO",
+        "POST /transfer 200 12.3 ms",
+    )
+    assert vars(record)["request_id"] == "r-1"
+
+
+def test_an_exception_follows_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    with _logging_of({"log_file": str(file)}, alone=False):
+        try:
+            raise RuntimeError("broken")
+        except RuntimeError:
+            logging.getLogger("shop").exception("It failed:")
+    first, *_, last = file.read_text("utf-8").splitlines()
+    assert first.endswith(" ERROR shop [-] It failed:")
+    assert last == "RuntimeError: broken"
+
+
+def test_once_its_file_is_closed_the_log_goes_to_the_console_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A start that failed removes the file, and tells why."""
+    with _logging_of({"log_folder": str(tmp_path)}, alone=True):
+        logging.getLogger("shop").info("before")
+        close_log_file()
+        (tmp_path / "myaccount.log").unlink()
+        logging.getLogger("shop").info("after")
+    assert capfd.readouterr().out.count("after") == 1
+    assert not (tmp_path / "myaccount.log").exists()
 
 
 def test_a_log_file_is_opened_again_after_another_program_rotated_it(tmp_path: Path) -> None:
@@ -282,9 +362,8 @@ def test_a_daily_file_that_cannot_be_renamed_is_used_for_another_day(
     def refuse(*_: str) -> None:
         raise PermissionError(13, "The process cannot access the file")
 
-    (handler,) = [handler for handler in logging.getLogger().handlers if hasattr(handler, "when")]
     logging.getLogger("shop").info("before")
-    handler.rolloverAt = 0  # type: ignore[attr-defined]
+    _daily_file().rolloverAt = 0
     monkeypatch.setattr("os.rename", refuse)
     logging.getLogger("shop").info("at midnight")
     logging.getLogger("shop").info("after")

@@ -10,8 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from myaccount.observability import log_handlers
-from myaccount.observability.log_handlers import BLOCK_BYTES, Console, SharedLogFile
+from myaccount.observability import log_handlers, log_outputs
+from myaccount.observability.log_handlers import BLOCK_BYTES, InBlocks
+from myaccount.observability.log_outputs import Console, SharedLogFile
 
 from ..conftest import eventually
 
@@ -35,7 +36,7 @@ def stream() -> Pieces:
 
 @pytest.fixture
 def logger(stream: Pieces) -> Iterator[logging.Logger]:
-    handler = Console(stream)
+    handler = InBlocks(Console(stream))
     logger = logging.Logger("blocks")
     logger.addHandler(handler)
     yield logger
@@ -110,7 +111,7 @@ def test_an_ended_loop_keeps_no_later_line_back(
             await eventually(lambda: stream.pieces != [])
 
     handler = logger.handlers[0]
-    assert isinstance(handler, Console)
+    assert isinstance(handler, InBlocks)
     monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 60)
     asyncio.run(log("one", wait=False))
     # That loop's write would have been by then.
@@ -121,24 +122,22 @@ def test_an_ended_loop_keeps_no_later_line_back(
     assert stream.pieces == ["one\ntwo\n"]
 
 
-class Talkative:
-    """A value that logs when it is formatted, as a destructor does that the garbage collector runs then."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def __str__(self) -> str:
-        self._logger.warning("three")
-        return "two"
-
-
 async def test_lines_that_come_while_others_are_written_are_written_after_them(
-    logger: logging.Logger, stream: Pieces
+    logger: logging.Logger, stream: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for value in ("one", Talkative(logger), "four"):
-        logger.info("%s", value)
-    logger.warning("five")
-    assert "".join(stream.pieces).split() == ["one", "two", "four", "five", "three"]
+    """As from a destructor, which the garbage collector runs at any moment."""
+    talk = iter(("three", "four"))
+
+    def write(piece: str) -> int:
+        for line in talk:
+            logger.warning(line)
+        stream.pieces.append(piece)
+        return len(piece)
+
+    monkeypatch.setattr(stream, "write", write)
+    logger.info("one")
+    logger.warning("two")
+    assert "".join(stream.pieces).split() == ["one", "two", "three", "four"]
 
 
 async def test_a_line_that_is_at_fault_loses_no_other(
@@ -153,7 +152,7 @@ async def test_a_line_that_is_at_fault_loses_no_other(
 
 async def test_the_lines_that_wait_go_to_the_new_file_after_a_rotation(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
-    handler = SharedLogFile(file)
+    handler = InBlocks(SharedLogFile(file))
     logger = logging.Logger("rotated")
     logger.addHandler(handler)
     logger.warning("one")
@@ -169,12 +168,12 @@ async def test_a_file_that_could_not_be_opened_again_is_opened_with_the_next_lin
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "log.txt"
-    handler = SharedLogFile(file)
+    handler = InBlocks(SharedLogFile(file))
     logger = logging.Logger("rotated")
     logger.addHandler(handler)
     file.rename(tmp_path / "log.1")
     with monkeypatch.context() as patch:
-        patch.setattr(log_handlers, "make_file", Mock(side_effect=OSError("Too many open files")))
+        patch.setattr(log_outputs, "make_file", Mock(side_effect=OSError("Too many open files")))
         logger.warning("lost")
     assert "Lines are missing in the log's file: Too many open files" in capsys.readouterr().err
     logger.warning("kept")
