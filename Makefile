@@ -47,7 +47,7 @@ soak: $(VENV)/test.stamp
 engines: $(VENV)/engines.stamp
 	@for engine in $${ENGINE:-sqlite mariadb mysql8 oceanbase}; do \
 		echo "Testing on $${engine##*@}"; \
-		ENGINE=$$engine $(BIN)/pytest --numprocesses auto --dist worksteal --timeout 600 $(ENGINE_TESTS) || exit 1; \
+		ENGINE=$$engine $(BIN)/pytest --numprocesses auto --dist worksteal $(ENGINE_TESTS) || exit 1; \
 	done
 
 lint: $(VENV)/lint.stamp
