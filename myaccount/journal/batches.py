@@ -25,9 +25,8 @@ ORDER_COLUMNS: Final = (
     "order_id, order_type, from_account, to_account, amount, status, reason, made_by, fingerprint,"
     " target_order_id, bulk_id, note, reference, refunded"
 )
-# Those of an order that says no more than who pays whom how much, as most do.
-PLAIN_ORDER_COLUMNS: Final = "order_id, order_type, from_account, to_account, amount, status, reason, made_by"
-PLAIN_ORDER_LENGTH: Final = 8
+# So many of these come first and have a value in each order.
+ALWAYS_USED: Final = 6
 # The first nine of an order, which are all that say what it is about, and each of its accounts.
 COMMITTED_COLUMNS: Final = (
     "order_id, order_type, from_account, to_account, amount, made.status, reason, made_by, fingerprint,"
@@ -37,6 +36,7 @@ COMMITTED_COLUMNS: Final = (
 COMMITTED_ACCOUNTS: Final = (
     "JOIN account AS payer ON payer.id = from_account JOIN account AS payee ON payee.id = to_account"
 )
+ENTRY_COLUMNS: Final = "account, number, order_id, amount, balance, held"
 ACCOUNT_COLUMNS: Final = (
     "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL"
 )
@@ -249,6 +249,12 @@ class BatchConnection(OpeningBatch):
     @abstractmethod
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:
         """Return the insert and the query of its id."""
+
+
+def used_columns(orders: Iterable[Order]) -> dict[str, int]:
+    """Return the columns that any of the orders has a value in, and their places; most orders use few."""
+    by_column = zip(ORDER_COLUMNS.split(", "), zip(*orders, strict=True), strict=True)
+    return {column: place for place, (column, values) in enumerate(by_column) if any(values)}
 
 
 def _hold(row: Sequence[Any]) -> HoldState:

@@ -43,8 +43,8 @@ class Submitted(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """How many orders the command consists of, at least one."""
-        return len(self.command.parts) or 1
+        """How many orders the command counts as, at least one."""
+        return self.command.weight
 
     def fail_if_late(self, now: float) -> bool:
         """Refuse the order if it has waited too long for a locked row; return whether it was refused."""

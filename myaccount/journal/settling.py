@@ -10,6 +10,7 @@ from typing import Final
 from ..database.error_kinds import RowLocked, TooLarge
 from ..errors import Overloaded, Unavailable
 from ..ledger.changes import ORDER_NAMES
+from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
 from ..ledger.records import DECLINED, POSTED
 from ..ledger.refusals import Decline
@@ -62,17 +63,19 @@ class Settler:
                 await self.settle([order], wait=wait)
 
     def _answer(self, batch: Sequence[Submitted], outcomes: Sequence[Outcome | None]) -> None:
-        decided = [(order, outcome) for order, outcome in zip(batch, outcomes, strict=True) if outcome is not None]
-        count_orders(label for order, outcome in decided for label in _labels(order, outcome))
-        for order, outcome in decided:
-            # The future of a cancelled handler is cancelled.
-            if not order.outcome.done():
-                order.outcome.set_result(outcome)
+        labels: list[tuple[str, str]] = []
+        for (command, answer, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome is not None:
+                labels += _labels(command, outcome)
+                # The future of a cancelled handler is cancelled.
+                if not answer.done():
+                    answer.set_result(outcome)
+        count_orders(labels)
 
 
-def _labels(submitted: Submitted, outcome: Outcome) -> list[tuple[str, str]]:
+def _labels(command: Command, outcome: Outcome) -> list[tuple[str, str]]:
     """Return the metric's labels for each order of a command: the order's type, and its outcome."""
-    orders = submitted.command.parts
+    orders = command.parts
     parts = outcome.parts or [outcome] * len(orders)
     return [(ORDER_NAMES[order.order_type], _result(part)) for order, part in zip(orders, parts, strict=True)]
 

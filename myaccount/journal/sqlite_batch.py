@@ -13,14 +13,14 @@ from .batches import (
     AUDIT_COLUMNS,
     COMMITTED_ACCOUNTS,
     COMMITTED_COLUMNS,
+    ENTRY_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
     ORDER_COLUMNS,
-    PLAIN_ORDER_COLUMNS,
-    PLAIN_ORDER_LENGTH,
     AccountRow,
     BatchConnection,
     Locked,
+    used_columns,
 )
 from .sqlite_openings import SqliteOpenings, json_array, members
 
@@ -115,16 +115,18 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
         )
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
-        plain = not any(any(order[PLAIN_ORDER_LENGTH:]) for order in orders)
-        columns, count = (PLAIN_ORDER_COLUMNS, PLAIN_ORDER_LENGTH) if plain else (ORDER_COLUMNS, len(orders[0]))
+        used = used_columns(orders)
         return (
-            f'INSERT INTO "order" ({columns}, created_at) SELECT {members(count)}, ? FROM json_each(?)',
+            f'INSERT INTO "order" ({", ".join(used)}, created_at)'
+            f" SELECT {members(used.values())}, ? FROM json_each(?)",
             (created_at, json_array(orders)),
         )
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
-        columns = "account, number, order_id, amount, balance, held"
-        return (f"INSERT INTO entry ({columns}) SELECT {members(6)} FROM json_each(?)", (json_array(entries),))
+        return (
+            f"INSERT INTO entry ({ENTRY_COLUMNS}) SELECT {members(range(6))} FROM json_each(?)",
+            (json_array(entries),),
+        )
 
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = [
@@ -143,7 +145,7 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
         changed = ("remaining", "captured", "status", "expires_at", "due_at")
         return (
             # WHERE true: without it, ON would begin the condition of a join.
-            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {members(8)} FROM json_each(?) WHERE true"
+            f"INSERT INTO hold ({HOLD_COLUMNS}, due_at) SELECT {members(range(8))} FROM json_each(?) WHERE true"
             " ON CONFLICT (order_id) DO UPDATE SET "
             + ", ".join(f"{column} = excluded.{column}" for column in changed),
             (json_array(rows),),
@@ -161,7 +163,7 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
 
     def _insert_bulks(self, bulks: Sequence[Bulk], created_at: str) -> Bound:
         return (
-            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) SELECT {members(2)}, ? FROM json_each(?)",
+            f"INSERT INTO bulk (bulk_id, fingerprint, created_at) SELECT {members(range(2))}, ? FROM json_each(?)",
             (created_at, json_array(bulks)),
         )
 

@@ -50,7 +50,7 @@ class SqliteOpenings(OpeningBatch):
 
     def _insert_users(self, users: Sequence[OpenedUser]) -> Bound:
         return (
-            f"INSERT INTO user ({USER_COLUMNS}) SELECT {members(5)} FROM json_each(?)",
+            f"INSERT INTO user ({USER_COLUMNS}) SELECT {members(range(5))} FROM json_each(?)",
             (json_array([*user[:-1], sql_time(user.created_at)] for user in users),),
         )
 
@@ -60,14 +60,15 @@ class SqliteOpenings(OpeningBatch):
             for account in accounts
         ]
         return (
-            f"INSERT INTO account ({ACCOUNT_ID_COLUMNS}, floor, balance) SELECT {members(7)}, 0 FROM json_each(?)",
+            f"INSERT INTO account ({ACCOUNT_ID_COLUMNS}, floor, balance)"
+            f" SELECT {members(range(7))}, 0 FROM json_each(?)",
             (json_array(rows),),
         )
 
 
-def members(count: int) -> str:
-    """Return the expressions of the first members of each JSON array."""
-    return ", ".join(f"value ->> {number}" for number in range(count))
+def members(places: Iterable[int]) -> str:
+    """Return the expressions of these members of each JSON array."""
+    return ", ".join(f"value ->> {place}" for place in places)
 
 
 def json_array(values: Iterable[object]) -> str:

@@ -160,12 +160,13 @@ class Journal:
         weight = 0
         while self._waiting and weight < BATCH_LIMIT:
             order = self._waiting.popleft()
-            self._waiting_orders -= order.weight
+            order_weight = order.weight
+            self._waiting_orders -= order_weight
             if self._blocked and self._blocked.concerns(self._poster.touched(order.command)):
                 self._blocked.add([order])
             else:
                 batch.append(order)
-                weight += order.weight
+                weight += order_weight
         return batch
 
     async def _settle(self, batch: Sequence[Submitted], *, wait: bool) -> None:

@@ -16,6 +16,10 @@ class AtomicBulk:
     orders: tuple[OrderCommand, ...]
 
     @property
+    def weight(self) -> int:
+        return len(self.orders)
+
+    @property
     def parts(self) -> tuple[OrderCommand, ...]:
         return self.orders
 

@@ -6,7 +6,7 @@ with a used order id is compared with them.
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, Self
 
 from .makers import Maker
 from .money import Amount
@@ -17,6 +17,9 @@ DEFAULT_HOLD: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class _Order:
+    # How many orders a command counts as.
+    weight: ClassVar[int] = 1
+
     order_id: str
     # Of the books of somebody else.
     reference: str | None = field(default=None, kw_only=True)
@@ -37,9 +40,9 @@ class _Order:
         return False
 
     @property
-    def parts(self) -> tuple["OrderCommand", ...]:
+    def parts(self) -> tuple[Self, ...]:
         """The orders that the command consists of."""
-        return (cast("OrderCommand", self),)
+        return (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,5 +187,6 @@ OrderCommand = Recharge | Transfer | Withdraw | Refund | Hold | Capture | Releas
 class NoOrder:
     """A command that consists of no orders."""
 
+    weight: ClassVar[int] = 1
     parts: ClassVar[tuple[OrderCommand, ...]] = ()
     uses_outside: ClassVar[bool] = False
