@@ -126,15 +126,16 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
 
     def _insert_orders(self, orders: Sequence[Order], created_at: str) -> Bound:
         used = used_columns(orders)
-        texts = [0, *list(used.values())[ALWAYS_USED:]]
-        end = f"{',%s' * (len(texts) - 1)},{sql_literal(created_at)}"
+        # The order's id, and what not every order has.
+        parameters = [0, *list(used.values())[ALWAYS_USED:]]
+        end = f"{',%s' * (len(parameters) - 1)},{sql_literal(created_at)}"
         rows = ",".join(
             f"(%s,'{order_type}',{from_account},{to_account},{amount},'{status}'{end})"
             for _, order_type, from_account, to_account, amount, status, *_ in orders
         )
         return (
             f"INSERT INTO `order` ({', '.join(used)}, created_at) VALUES {rows}",
-            [order[place] for order in orders for place in texts],
+            [order[place] for order in orders for place in parameters],
         )
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:

@@ -2,7 +2,6 @@
 
 from ..errors import NotAllowed, RequestError
 from .commands import AtomicBulk, NameBulk
-from .fingerprints import bulk_fingerprint
 from .maker_rules import check_maker
 from .order_commands import Hold, OrderCommand, Refund
 from .order_rules import REFUNDABLE, decide_order
@@ -16,7 +15,7 @@ from .state import State
 
 def name_bulk(command: NameBulk, state: State) -> Outcome:
     """Take the bulk's id for this content, or find that it was taken for the same."""
-    bulk = Bulk(command.bulk_id, bulk_fingerprint(command.orders, atomic=False))
+    bulk = Bulk(command.bulk_id, command.fingerprint)
     earlier = _earlier(bulk, state)
     if earlier is not None:
         return earlier
@@ -34,7 +33,7 @@ def decide_bulk(command: AtomicBulk, state: State) -> tuple[Outcome, State]:
             check_maker(order, state)
         except NotAllowed as refused:
             return Outcome(refused, failed=place), state
-    bulk = Bulk(command.bulk_id, bulk_fingerprint(command.orders, atomic=True))
+    bulk = Bulk(command.bulk_id, command.fingerprint)
     earlier = _earlier(bulk, state)
     if earlier is not None:
         return _replay(command, state) if earlier.replayed else earlier, state

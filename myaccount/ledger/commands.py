@@ -1,19 +1,32 @@
 """Commands: what clients want done. Their fields are valid; accounts have not been looked at yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .account_commands import AccountCommand, Opening
+from .fingerprints import bulk_fingerprint
 from .order_commands import NoOrder, OrderCommand
 from .references import Reference
 
 
 @dataclass(frozen=True, slots=True)
-class AtomicBulk:
-    """Decide all orders, in order, or none."""
+class _Bulk:
+    atomic: ClassVar[bool]
 
     bulk_id: str
     orders: tuple[OrderCommand, ...]
+    # Made with the command: while it is decided, other batches wait for its accounts.
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", bulk_fingerprint(self.orders, atomic=self.atomic))
+
+
+@dataclass(frozen=True, slots=True)
+class AtomicBulk(_Bulk):
+    """Decide all orders, in order, or none."""
+
+    atomic = True
 
     @property
     def weight(self) -> int:
@@ -33,11 +46,10 @@ class AtomicBulk:
 
 
 @dataclass(frozen=True, slots=True)
-class NameBulk(NoOrder):
+class NameBulk(_Bulk, NoOrder):
     """Take the bulk id for these orders, which are then sent one by one."""
 
-    bulk_id: str
-    orders: tuple[OrderCommand, ...]
+    atomic = False
     references: ClassVar[tuple[Reference, ...]] = ()
 
 

@@ -42,18 +42,22 @@ def bulk_fingerprint(orders: tuple[OrderCommand, ...], *, atomic: bool) -> str:
 # Fingerprints are stored for ever. A new field must not change those of orders that are sent without it, so fields
 # that were not sent are left out.
 def _content(order: OrderCommand) -> dict[str, object]:
-    values = [(name, getattr(order, name)) for name in _CONTENT_NAMES[type(order)]]
-    return {name: value if type(value) is str else _plain(value) for name, value in values if value is not None}
+    return {
+        name: value if type(value) is str else _plain(value)
+        for name in _CONTENT_NAMES[type(order)]
+        if (value := getattr(order, name)) is not None
+    }
 
 
 def _plain(value: object) -> object:
     match value:
+        # First, since nearly all orders have one.
+        case Amount():
+            return value.text
         case AccountId(account_id):
             return {"account": account_id}
         case UserCurrency(user_id, _):
             return user_id
-        case Amount():
-            return value.text
         case timedelta():
             return int(value.total_seconds())
     return value

@@ -99,7 +99,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(ORDER_RULES, "            _check_same(command, earlier, state)\n", "", "tests/unit/test_fingerprints.py"),
     Mutation(ORDER_RULES, "(payer.id, payee.id, amount) == (earlier.from_account, earlier.to_account, earlier.amount)", "(payer.id, payee.id) == (earlier.from_account, earlier.to_account)", "tests/unit/test_fingerprints.py"),
     Mutation(FINGERPRINTS, 'return {"account": account_id}', "return account_id", "tests/unit/test_fingerprints.py"),
-    Mutation(FINGERPRINTS, "if value is not None}", "if value}", "tests/unit/test_fingerprints.py"),
+    Mutation(FINGERPRINTS, "(value := getattr(order, name)) is not None", "(value := getattr(order, name))", "tests/unit/test_fingerprints.py"),
     Mutation(HOLD_RULES, "    if reason is None and amount > held.remaining:\n", "    if reason is None and amount > order.amount:\n", "tests/unit/test_hold_rules.py"),
     Mutation(HOLD_RULES, "command.final or not held.remaining", "command.final", "tests/unit/test_hold_rules.py"),
     Mutation(HOLD_RULES, "    _reserve(payer, -amount, state)\n", "", "tests/unit/test_hold_rules.py"),
