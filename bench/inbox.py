@@ -3,11 +3,12 @@
 import asyncio
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from myaccount.database.database import open_database
-from myaccount.inbox.page_queries import AskedPage, page_queries
+from myaccount.inbox.page_queries import AskedPage, Page, find_pages
 from myaccount.inbox.page_statements import Cursor, MessageFilter
 from myaccount.settings.schema import CONFIGURATION
 
@@ -54,14 +55,14 @@ async def _read(folder: Path, mysql: dict[str, Any]) -> dict[str, dict[str, Any]
     config = CONFIGURATION.check({"mysql": mysql, "log_folder": str(folder)})
     results = {}
     async with open_database(config, folder) as database:
-        pages = page_queries(database)
         for name, (filter_, before, number) in PAGES.items():
             times_ms = []
             for _ in range(TIMES if number < 1000 else 5):
                 began = time.perf_counter()
-                page = await pages.fetch(AskedPage(filter_, before, number, 12))
+                asked = AskedPage(filter_, before, number, 12)
+                page = (await database.read(partial(find_pages, asked=[asked])))[asked]
                 times_ms.append((time.perf_counter() - began) * 1000)
-                if page is None or len(page.messages) != 12:
+                if not isinstance(page, Page) or len(page.messages) != 12:
                     raise RuntimeError(f"{name}: {page}")
             results[name] = {
                 "rate": 1000 / statistics.mean(times_ms),

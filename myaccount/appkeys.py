@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .database.database import Database
     from .inbox.catch_up import CatchUp
     from .inbox.feed import MessageFeed
-    from .inbox.page_queries import AskedPage, Page
+    from .inbox.known_pages import PageQueries
     from .inbox.reading import Marker
     from .journal.order_query import AskedOrder, OrderDescription
     from .journal.writer import Journal
@@ -41,7 +41,7 @@ scopes_key: Final[web.AppKey["dict[web.AbstractResource, Collection[str] | None]
 database_key: Final[web.AppKey["Database"]] = web.AppKey("database")
 account_queries_key: Final[web.AppKey["Coalescer[str, UserAccounts]"]] = web.AppKey("account_queries")
 order_queries_key: Final[web.AppKey["Coalescer[AskedOrder, OrderDescription]"]] = web.AppKey("order_queries")
-page_queries_key: Final[web.AppKey["Coalescer[AskedPage, Page]"]] = web.AppKey("page_queries")
+page_queries_key: Final[web.AppKey["PageQueries"]] = web.AppKey("page_queries")
 marker_key: Final[web.AppKey["Marker"]] = web.AppKey("marker")
 journal_key: Final[web.AppKey["Journal"]] = web.AppKey("journal")
 queue_key: Final[web.AppKey["EventQueue"]] = web.AppKey("queue")

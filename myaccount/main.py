@@ -50,6 +50,7 @@ from .appkeys import (
     sessions_key,
     sign_in_key,
 )
+from .controller.messages import page_text
 from .controller.pages import not_found
 from .database.database import Database, open_database
 from .database.embedded_file import serve_lock
@@ -57,7 +58,7 @@ from .database.start_errors import DatabaseAway
 from .fast_path import fast_path_context
 from .inbox.catch_up import CatchUp
 from .inbox.feed import MessageFeed
-from .inbox.page_queries import page_queries
+from .inbox.known_pages import PageQueries
 from .inbox.reading import Marker
 from .journal.order_query import order_queries
 from .journal.writer import Journal
@@ -169,9 +170,9 @@ async def database_context(app: web.Application, *, needed: bool = True) -> Asyn
         app[database_key] = database
         app[account_queries_key] = account_queries(database)
         app[order_queries_key] = order_queries(database)
-        app[page_queries_key] = page_queries(database)
         app[marker_key] = Marker(database)
         app[catch_up_key] = CatchUp(database)
+        app[page_queries_key] = PageQueries(database, app[catch_up_key], page_text)
         app[feed_key] = MessageFeed(database, app[catch_up_key])
         yield
         await app[account_queries_key].close()

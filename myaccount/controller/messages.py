@@ -8,7 +8,7 @@ from ..access.callers import Caller, caller_of
 from ..access.scopes import OWN
 from ..appkeys import catch_up_key, marker_key, page_queries_key
 from ..errors import InvalidRequest, NotAMember, TeamNotFound, UserNotFound
-from ..inbox.page_queries import AskedPage
+from ..inbox.page_queries import AskedPage, Page
 from ..inbox.page_statements import Cursor, MessageFilter
 from ..inbox.queries import Message
 from ..inbox.wording import MESSAGE_TYPES, message_text
@@ -138,7 +138,9 @@ async def mark_read(request: web.Request) -> dict[str, object]:
     with user_as_seen(caller, user_id) as reader_id, team_as_seen(caller, team_id):
         if nids is not None:
             return {"result": 1, "marked": await marker.mark_messages(reader_id, nids)}
-        await _catch_up(request.app, reader_id, team_id)
+        # A team's messages are written at once.
+        if not team_id:
+            await request.app[catch_up_key].inbox(reader_id)
         return {"result": 1, "marked": await marker.mark_all(reader_id, team_id, up_to or 0)}
 
 
@@ -149,22 +151,18 @@ async def _page(query: Query, app: web.Application) -> bytes:
     before = query.before or (THE_BEGINNING if query.page_number is None else None)
     own = True if query.own else None
     filter_ = MessageFilter(query.user_id, query.team_id, own, query.message_type, query.unread)
-    number = query.page_number or 1
-    await _catch_up(app, query.user_id, query.team_id)
-    page = await app[page_queries_key].fetch(AskedPage(filter_, before, number, query.page_size))
-    assert page is not None  # noqa: S101 - each page that is asked for has a value
-    texts = ", ".join([message_text(message, query.language) for message in page.messages])
+    page = AskedPage(filter_, before, query.page_number or 1, query.page_size)
+    return await app[page_queries_key].fetch(page, query.language)
+
+
+def page_text(asked: AskedPage, page: Page, language: str) -> bytes:
+    """Return the reply with a page."""
+    texts = ", ".join([message_text(message, language) for message in page.messages])
     before_next = f'"{_cursor_after(page.messages[-1])}"' if page.more else "null"
     return (
-        f'{{"result": [{texts}], "total": {page.total}, "unread": {page.unread}, "pageNo": {number},'
-        f' "pageSize": {query.page_size}, "before": {before_next}}}\n'
+        f'{{"result": [{texts}], "total": {page.total}, "unread": {page.unread}, "pageNo": {asked.number},'
+        f' "pageSize": {asked.size}, "before": {before_next}}}\n'
     ).encode()
-
-
-async def _catch_up(app: web.Application, user_id: str, team_id: str) -> None:
-    """Have the inbox get what it lacks before it is read. A team's messages are written at once."""
-    if not team_id:
-        await app[catch_up_key].inbox(user_id)
 
 
 def _cursor_after(message: Message) -> str:

@@ -1,14 +1,11 @@
-"""Pages of inboxes. Those that are asked for at the same time are read together, as of one moment."""
+"""Reading pages of inboxes: many together, as of one moment."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.coalescing import Coalescer
-from ..database.database import Database
 from ..database.pipeline import is_sqlite, run_pipeline, select_rows, snapshot_statements
 from ..database.statements import Bound
 from .page_statements import Cursor, Inbox, InboxCounter, MessageFilter, Slice, find_counters, select_slice
@@ -50,19 +47,10 @@ class Page(NamedTuple):
     more: bool
 
 
-def page_queries(database: Database) -> Coalescer[AskedPage, Page]:
-    """Return the coalesced query of a page. It raises UserNotFound, TeamNotFound and NotAMember."""
-
-    async def find(asked: Collection[AskedPage]) -> dict[AskedPage, Page | Exception]:
-        return await database.read(partial(find_pages, asked=asked))
-
-    return Coalescer(find)
-
-
 async def find_pages(
     connection: AsyncConnection, asked: Collection[AskedPage]
 ) -> dict[AskedPage, Page | Exception]:
-    """Return the pages, and an error for each that its reader may not see."""
+    """Return the pages, and the error of each that its reader may not see: one of find_refusals."""
     # All as of one moment, so that the counters are right for the messages.
     moment = snapshot_statements(connection)
     counters = await find_counters(connection, {page.filter.inbox for page in asked}, *moment)

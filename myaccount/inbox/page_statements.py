@@ -1,12 +1,12 @@
 """The statements of pages of inboxes. Each reads a small index range, or the ends of some large ones."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..database.pipeline import run_pipeline, select_rows
+from ..database.pipeline import OfEngine, run_pipeline, select_rows
 from ..database.statements import Bound, limited, placeholders
 
 # So many messages are read and sorted in the time that one more end of a part takes.
@@ -80,12 +80,21 @@ async def find_counters(
     connection: AsyncConnection, inboxes: Collection[Inbox], *before: Bound
 ) -> dict[Inbox, list[InboxCounter]]:
     """Return the counters of each inbox that has any. The statements `before` are sent with the query."""
-    query = select_rows(connection, "reader_id, team_id, message_type, own, total, unread")
+    return read_counters(await run_pipeline(connection, *before, *count_inboxes(connection, inboxes)))
+
+
+def count_inboxes(where: OfEngine, inboxes: Collection[Inbox]) -> list[Bound]:
+    """Return the queries of the counters of inboxes."""
+    query = select_rows(where, "reader_id, team_id, message_type, own, total, unread")
     asked = list(inboxes)
     parts = [asked[start : start + COUNTED_AT_ONCE] for start in range(0, len(asked), COUNTED_AT_ONCE)]
-    statements = [_counting(query, part) for part in parts]
+    return [_counting(query, part) for part in parts]
+
+
+def read_counters(answers: Iterable[list[Any]]) -> dict[Inbox, list[InboxCounter]]:
+    """Return what these queries found: the counters of each inbox that has any."""
     found: dict[Inbox, list[InboxCounter]] = {}
-    for rows in await run_pipeline(connection, *before, *statements):
+    for rows in answers:
         for reader_id, team_id, message_type, own, total, unread in rows:
             counter = InboxCounter(message_type, bool(own), total, unread)
             found.setdefault(Inbox(reader_id, team_id), []).append(counter)

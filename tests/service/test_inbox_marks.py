@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from myaccount.appkeys import page_queries_key
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox import page_queries
 from myaccount.inbox import reading as messages_module
+from myaccount.inbox.known_pages import KnownPages
 from myaccount.inbox.reading import MARKS_AT_ONCE, Marker
 from myaccount.model.inbox import message
 
@@ -94,6 +96,7 @@ async def test_a_page_shows_one_moment_also_if_messages_are_marked_while_it_is_r
         return await run_pipeline(*statements)
 
     with monkeypatch.context() as patch:
+        patch.setattr(client.app[page_queries_key], "_known", KnownPages())
         # After the messages were counted.
         patch.setattr(page_queries, "run_pipeline", interrupted)
         assert await read_page(client, **query) == before

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.database.database import Database
 from myaccount.database.pipeline import run_pipeline
 from myaccount.inbox import page_queries, page_statements
-from myaccount.inbox.page_queries import AskedPage
+from myaccount.inbox.page_queries import AskedPage, Page
 from myaccount.inbox.page_statements import Cursor, InboxCounter, MessageFilter, Slice, select_slice
 from myaccount.inbox.reading import Marker
 from myaccount.inbox.writing import write_messages
@@ -142,11 +142,11 @@ class TestModel:
                 assert marked == len(hit)
                 unread -= hit
 
-        pages = page_queries.page_queries(database)
         slices = [_asked(question, name, id_at) for question in asked]
-        found = await asyncio.gather(*map(pages.fetch, slices))
-        for question, (filter_, _, number, size), page in zip(asked, slices, found, strict=True):
-            assert page is not None
+        found = await database.read(partial(page_queries.find_pages, asked=slices))
+        for question, slice_ in zip(asked, slices, strict=True):
+            (filter_, _, number, size), page = slice_, found[slice_]
+            assert isinstance(page, Page)
             fit = [
                 (m.place in unread, m.place)
                 for m in kept
@@ -309,8 +309,9 @@ def _filling(team: str) -> list[TextClause]:
 async def _rows_read(database: Database, filter_: MessageFilter, before: Cursor | None) -> int:
     """Return how many rows of tables, indexes and temporary tables the server read for a page."""
     await database.read(lambda connection: connection.execute(text("FLUSH STATUS")))
-    page = await page_queries.page_queries(database).fetch(AskedPage(filter_, before, 1, 12))
-    assert page is not None
+    asked = AskedPage(filter_, before, 1, 12)
+    page = (await database.read(partial(page_queries.find_pages, asked=[asked])))[asked]
+    assert isinstance(page, Page)
     if filter_.unread is not True or before is None or before.unread:
         assert len(page.messages) == 12, (filter_, before)
     status = text("SHOW SESSION STATUS LIKE 'Handler_read%'")
