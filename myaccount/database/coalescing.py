@@ -1,7 +1,8 @@
-"""Request coalescing: queries that arrive while one is running are sent as one, when it is done."""
+"""Request coalescing: queries that arrive while one is running are sent as one, a moment after it is done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Final, Generic, TypeVar
 
@@ -14,6 +15,8 @@ Value = TypeVar("Value")
 # Keys of one query.
 KEYS_LIMIT: Final = 256
 WAITING_LIMIT: Final = 10_000
+# Applies only after a query of more than one key.
+GATHERING_SECONDS: Final = 0.005
 
 
 class Coalescer(Generic[Key, Value]):
@@ -31,6 +34,9 @@ class Coalescer(Generic[Key, Value]):
     ) -> None:
         self._fetch_many = fetch_many
         self._waiting: list[tuple[Key, asyncio.Future[Value | None]]] = []
+        # Set when `_wanted` keys wait.
+        self._ready = asyncio.Event()
+        self._wanted = 1
         self._running: asyncio.Task[None] | None = None
 
     async def fetch(self, key: Key) -> Value | None:
@@ -39,6 +45,8 @@ class Coalescer(Generic[Key, Value]):
             raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")
         fetched: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, fetched))
+        if len(self._waiting) >= self._wanted:
+            self._ready.set()
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await fetched
@@ -68,7 +76,18 @@ class Coalescer(Generic[Key, Value]):
                         fetched.set_exception(_copied(value))
                     else:
                         fetched.set_result(value)
+            if len(batch) > 1:
+                await self._gather(len(batch))
         self._running = None
+
+    async def _gather(self, count: int) -> None:
+        """Wait for about the previous query's keys: clients ask again right after a reply."""
+        if len(self._waiting) < count:
+            self._wanted = count
+            self._ready.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHERING_SECONDS):
+                    await self._ready.wait()
 
     async def _fetch_apart(self, keys: Sequence[Key]) -> dict[Key, Value | Exception]:
         """Return the values, and the errors of keys that cannot be fetched even alone.

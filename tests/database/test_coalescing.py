@@ -78,6 +78,34 @@ async def test_more_keys_than_the_limit_are_fetched_in_turns() -> None:
     assert [len(keys) for keys in squares.fetched] == [KEYS_LIMIT, 2]
 
 
+async def test_after_several_keys_the_next_ones_are_waited_for_and_after_one_they_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coalescing_module, "GATHERING_SECONDS", 3600)
+    squares = Squares()
+    coalescer = Coalescer(squares.fetch_many)
+    for _ in range(4):
+        squares.released.release()
+    alone = await _fetch(coalescer, "1")
+    await _results(alone)
+    several = await _fetch(coalescer, "2", "3", "4")
+    await _results(several)
+    next_ = await _fetch(coalescer, "5", "6")
+    assert squares.fetched == [{"1"}, {"2", "3", "4"}]
+    next_ += await _fetch(coalescer, "7")
+    assert await _results(next_) == [25, 36, 49]
+    assert squares.fetched[2:] == [{"5", "6", "7"}]
+
+
+async def test_keys_are_waited_for_only_a_moment() -> None:
+    squares = Squares()
+    coalescer = Coalescer(squares.fetch_many)
+    for _ in range(2):
+        squares.released.release()
+    await _results(await _fetch(coalescer, "1", "2"))
+    assert await _results(await _fetch(coalescer, "3")) == [9]
+
+
 async def test_beyond_the_limit_a_query_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coalescing_module, "WAITING_LIMIT", 2)
     squares = Squares()
