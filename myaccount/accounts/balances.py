@@ -11,19 +11,15 @@ from ..database.pipeline import select_rows
 from ..database.statements import placeholders
 from ..database.times import sql_now
 
-_USER: Final = "user_number, user_id, user_name, sex, card_num"
+_USER: Final = "user.id, user.user_id, user_name, sex, card_num"
 _USER_LENGTH: Final = 5
-_ACCOUNT: Final = (
-    "account_number, account_id, account_type, team_id, currency, balance, held, floor, frozen, status, created_at"
-)
 # What is held is less the holds that have expired but are not ended yet. MySQL's sum is a decimal.
-_BALANCES: Final = (
-    "SELECT user.id AS user_number, user.user_id, user_name, sex, card_num, account.id AS account_number,"
-    " account_id, account_type, team_id, currency, balance, CASE WHEN account.held > 0 THEN account.held - CAST(("
-    "SELECT COALESCE(SUM(remaining), 0) FROM hold WHERE payer = account.id AND due_at <= {now}"
-    ") AS SIGNED) ELSE 0 END AS held, floor, frozen, account.status, account.created_at"
-    " FROM user LEFT JOIN account ON account.user_id = user.user_id WHERE user.user_id IN ({user_ids})"
+_ACCOUNT: Final = (
+    "account.id, account_id, account_type, team_id, currency, balance, CASE WHEN account.held > 0"
+    " THEN account.held - CAST((SELECT COALESCE(SUM(remaining), 0) FROM hold WHERE payer = account.id"
+    " AND due_at <= {now}) AS SIGNED) ELSE 0 END, floor, frozen, account.status, account.created_at"
 )
+_TABLES: Final = "user LEFT JOIN account ON account.user_id = user.user_id"
 
 
 class User(NamedTuple):
@@ -66,10 +62,10 @@ def account_queries(database: Database) -> Coalescer[str, UserAccounts]:
 
 async def _find_accounts(database: Database, user_ids: Collection[str]) -> dict[str, UserAccounts]:
     """Return the users with their accounts, by user id. Unknown users are left out."""
-    now = sql_now(sqlite=database.embedded)
-    balances = _BALANCES.format(now=now, user_ids=placeholders(user_ids))
-    query = f"{select_rows(database, f'{_USER}, {_ACCOUNT}')} FROM ({balances}) AS balances"
-    ((*rows,),) = await database.query((query, list(user_ids)))
+    account = _ACCOUNT.format(now=sql_now(sqlite=database.embedded))
+    query = f"{select_rows(database, f'{_USER}, {account}')} FROM {_TABLES}"
+    users = f"user.user_id IN ({placeholders(user_ids)})"
+    ((*rows,),) = await database.query((f"{query} WHERE {users}", list(user_ids)))
     # The oldest account first.
     rows.sort(key=lambda row: row[_USER_LENGTH] or 0)
     found: dict[str, UserAccounts] = {}

@@ -1,8 +1,9 @@
 """Amounts and texts as replies have them."""
 
+from json.encoder import encode_basestring
+
 from ..ledger.currencies import CURRENCIES
 from ..ledger.money import format_amount
-from ..replies import json_text
 
 
 def money_text(units: int, currency: str) -> str:
@@ -12,4 +13,4 @@ def money_text(units: int, currency: str) -> str:
 
 def quoted(text: str | None) -> str:
     """Return the text as JSON."""
-    return "null" if text is None else json_text(text)
+    return "null" if text is None else encode_basestring(text)

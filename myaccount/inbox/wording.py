@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from ..database.times import iso_time
@@ -53,18 +54,18 @@ def message_text(message: Message, language: str) -> str:
     title, body = _title_and_body(message, language)
     kind, is_read = "team" if message.team_id else "account", "false" if message.unread else "true"
     return (
-        f'{{"NID": {message.id}, "KIND": "{kind}", "MESSAGE_TYPE": {_encode(message.message_type)},'
+        f'{{"NID": {message.id}, "KIND": "{kind}", "MESSAGE_TYPE": {encode_basestring(message.message_type)},'
         f' "USER_ID": {_text(message.user_id)}, "USERNAME": {_text(message.user_name)},'
         f' "TEAM_ID": {_text(message.team_id)}, "TEAM_NAME": {_text(message.team_name)},'
-        f' "READER_ID": {_encode(message.reader_id)}, "RECEIVER_ID": {_text(message.receiver_id)},'
-        f' "TITLE": {_encode(title)}, "BODY": {_encode(body)},'
+        f' "READER_ID": {encode_basestring(message.reader_id)}, "RECEIVER_ID": {_text(message.receiver_id)},'
+        f' "TITLE": {encode_basestring(title)}, "BODY": {_encode(body)},'
         f' "CREATE_TIME": "{iso_time(message.created_at)}", "READ": {is_read}}}'
     )
 
 
 def _text(value: str) -> str:
     """Return the value as JSON, of which an empty one is null."""
-    return _encode(value) if value else "null"
+    return encode_basestring(value) if value else "null"
 
 
 def _title_and_body(message: Message, language: str) -> tuple[str, dict[str, Any]]:
