@@ -36,7 +36,8 @@ COMMITTED_COLUMNS: Final = (
 COMMITTED_ACCOUNTS: Final = (
     "JOIN account AS payer ON payer.id = from_account JOIN account AS payee ON payee.id = to_account"
 )
-ENTRY_COLUMNS: Final = "account, number, order_id, amount, balance, held"
+# Those of an entry, before `held`, which most have no value in.
+ENTRY_COLUMNS: Final = "account, number, order_id, amount, balance"
 ACCOUNT_COLUMNS: Final = (
     "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL"
 )

@@ -139,11 +139,13 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
         )
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
+        any_held = any(entry.held for entry in entries)
+        columns = f"{ENTRY_COLUMNS}, held" if any_held else ENTRY_COLUMNS
         rows = ",".join(
-            f"({account},{number},%s,{amount},{balance},{held or 'NULL'})"
+            f"({account},{number},%s,{amount},{balance}" + (f",{held or 'NULL'})" if any_held else ")")
             for account, number, _, amount, balance, held in entries
         )
-        return f"INSERT INTO entry ({ENTRY_COLUMNS}) VALUES {rows}", [entry.order_id for entry in entries]
+        return f"INSERT INTO entry ({columns}) VALUES {rows}", [entry.order_id for entry in entries]
 
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = []

@@ -124,7 +124,7 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
 
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound:
         return (
-            f"INSERT INTO entry ({ENTRY_COLUMNS}) SELECT {members(range(6))} FROM json_each(?)",
+            f"INSERT INTO entry ({ENTRY_COLUMNS}, held) SELECT {members(range(6))} FROM json_each(?)",
             (json_array(entries),),
         )
 

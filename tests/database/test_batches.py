@@ -153,8 +153,9 @@ async def test_orders_are_written_and_read_back_unchanged(
     assert {row[8] for row in await _rows(database, order)} == {NOW}
 
 
-async def test_entries_are_written(keys: dict[str, int], database: Database) -> None:
-    entries = [Entry(2, 1, "o'%s", -5, -5), Entry(3, 1, "o'%s", 5, 2**62), Entry(2, 2, "零", 1, -(2**62))]
+@pytest.mark.parametrize("held", [None, 2**62])
+async def test_entries_are_written(held: int | None, keys: dict[str, int], database: Database) -> None:
+    entries = [Entry(2, 1, "o'%s", -5, -5, held), Entry(3, 1, "o'%s", 5, 2**62), Entry(2, 2, "零", 1, -(2**62))]
     state = _state()
     state.new_entries += entries
     await _commit(database, state)
