@@ -19,8 +19,9 @@ from .page_statements import COUNTED_AT_ONCE, Inbox, InboxCounter, count_inboxes
 
 # What a process remembers of pages, at most.
 KNOWN_BYTES: Final = 16 * 2**20
-# About what it takes to remember a page, besides its text.
+# About what it takes to remember a page besides its text, and what each counter of its inbox adds.
 ENTRY_BYTES: Final = 1024
+COUNTER_BYTES: Final = 160
 
 # An inbox's newest message has a time, which tells it from another one with the same id after a failover.
 _NEWEST: Final = (
@@ -65,13 +66,17 @@ class KnownPages:
     def remember(self, wanted: WantedPage, state: InboxState, text: bytes) -> None:
         self._forget(wanted[:2])
         self._texts[wanted[:2]] = state, text
-        self._bytes += len(text) + ENTRY_BYTES
+        self._bytes += _size(state, text)
         while self._bytes > KNOWN_BYTES:
             self._forget(next(iter(self._texts)))
 
     def _forget(self, key: tuple[AskedPage, str]) -> None:
         if known := self._texts.pop(key, None):
-            self._bytes -= len(known[1]) + ENTRY_BYTES
+            self._bytes -= _size(*known)
+
+
+def _size(state: InboxState, text: bytes) -> int:
+    return len(text) + ENTRY_BYTES + COUNTER_BYTES * len(state.counters)
 
 
 class PageQueries:

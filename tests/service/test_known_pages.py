@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 
 from myaccount.database.database import Database
 from myaccount.inbox import known_pages
-from myaccount.inbox.known_pages import ENTRY_BYTES, InboxState, KnownPages, WantedPage
+from myaccount.inbox.known_pages import COUNTER_BYTES, ENTRY_BYTES, InboxState, KnownPages, WantedPage
 from myaccount.inbox.page_queries import AskedPage, find_pages
 from myaccount.inbox.page_statements import InboxCounter, MessageFilter
 from myaccount.model.inbox import message, team_member
@@ -87,7 +87,7 @@ async def test_an_empty_page_is_shown_only_to_members(client: Client, database: 
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_pages, "KNOWN_BYTES", 3 * (ENTRY_BYTES + 10))
+    monkeypatch.setattr(known_pages, "KNOWN_BYTES", 3 * (ENTRY_BYTES + COUNTER_BYTES + 10))
     pages = [WantedPage(AskedPage(MessageFilter(f"u{n}"), None, 1, 12), "en") for n in range(4)]
     state = InboxState((InboxCounter("recharge", own=True, total=1, unread=1),), "[1]")
     known = KnownPages()
