@@ -1,9 +1,8 @@
 """A request on the fast path, and the bytes of its reply."""
 
 import time
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
@@ -22,52 +21,56 @@ from .observability.metrics import count_request
 from .problems import STATUS_BY_CODE
 from .replies import error_reply, identify, note_refusal, refusal, refusal_body, rendered
 
+_OK: Final = int(HTTPStatus.OK)
+# The code of the error, if a reply is about one; whether it is replayed; whether the connection stays open.
+_Kind = tuple[str, bool, bool]
+
 
 class FastReplies:
     """Makes the replies of an application, and remembers the heads of those that are alike for a second."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
+        self._ending = app[ending_key]
         self._date = ""
-        # By the code of the error, if it is about one, whether it is replayed, and whether the connection stays
-        # open: with places for the id and the length.
-        self._heads: dict[tuple[str, bool, bool], bytes] = {}
+        # With places for the id and the length.
+        self._heads: dict[_Kind, bytes] = {}
 
     @property
     def keep_alive(self) -> bool:
         """Whether connections stay open after their replies."""
-        return not self._app[ending_key].is_set()
+        return not self._ending.is_set()
 
-    def done(self, id_: str, body: bytes, *, replayed: bool) -> bytes:
+    def done(self, id_: str, body: bytes, *, replayed: bool, keep_alive: bool) -> bytes:
         """Return the reply with that JSON."""
-        return self._whole("", lambda: rendered(body, replayed=replayed), id_, body, replayed=replayed)
+        kind = "", replayed, keep_alive
+        head = self._known(kind) or self._learn(kind, rendered(body, replayed=replayed))
+        return head % (id_.encode(), len(body)) + body
 
-    def failed(self, id_: str, error: Exception, path: str, *, replayed: bool) -> tuple[int, bytes]:
+    def failed(
+        self, id_: str, error: Exception, path: str, *, replayed: bool, keep_alive: bool
+    ) -> tuple[int, bytes]:
         """Count or log the error; return the status and the reply."""
         if isinstance(error, RequestError):
             note_refusal(self._app, error)
-            body = refusal_body(error)
-
-            def example() -> web.Response:
-                return rendered(refusal(error, body), replayed=replayed)
-
-            return STATUS_BY_CODE[error.code], self._whole(error.code, example, id_, body, replayed=replayed)
+            body, kind = refusal_body(error), (error.code, replayed, keep_alive)
+            head = self._known(kind) or self._learn(kind, rendered(refusal(error, body), replayed=replayed))
+            return STATUS_BY_CODE[error.code], head % (id_.encode(), len(body)) + body
         reply = rendered(error_reply(self._app, error, path), replayed=replayed)
-        return reply.status, whole_reply(identify(reply, id_), keep_alive=self.keep_alive)
+        return reply.status, whole_reply(identify(reply, id_), keep_alive=keep_alive)
 
-    def _whole(
-        self, code: str, example: Callable[[], web.Response], id_: str, body: bytes, *, replayed: bool
-    ) -> bytes:
-        """Return the reply with that body and the head of the `example`, which is made only if it is not known."""
-        keep_alive, date = self.keep_alive, rfc822_formatted_time()
+    def _known(self, kind: _Kind) -> bytes | None:
+        """Return the head of such replies, if there was one in this second."""
+        date = rfc822_formatted_time()
         if date is not self._date:
             self._date = date
             self._heads.clear()
-        head = self._heads.get((code, replayed, keep_alive))
-        if head is None:
-            head = reply_head(identify(example(), "%b"), "%d", keep_alive=keep_alive)
-            self._heads[code, replayed, keep_alive] = head
-        return head % (id_.encode(), len(body)) + body
+        return self._heads.get(kind)
+
+    def _learn(self, kind: _Kind, example: web.Response) -> bytes:
+        """Return the head of such replies, which is that of the example."""
+        head = self._heads[kind] = reply_head(identify(example, "%b"), "%d", keep_alive=kind[2])
+        return head
 
 
 class FastRequest:
@@ -120,19 +123,19 @@ class FastRequest:
             return
         keep_alive = self._replies.keep_alive
         try:
-            reply = self._whole(result, replayed=replayed)
+            reply = self._whole(result, replayed=replayed, keep_alive=keep_alive)
         except Exception:
             protocol_logger.exception("A reply failed.")
             reply, keep_alive = b"", False
         self._connection.reply(reply, keep_alive=keep_alive)
 
-    def _whole(self, result: bytes | Exception, *, replayed: bool) -> bytes:
-        path, status = self.operation.path, int(HTTPStatus.OK)
+    def _whole(self, result: bytes | Exception, *, replayed: bool, keep_alive: bool) -> bytes:
+        method, path, status = self.method, self.operation.path, _OK
         if isinstance(result, bytes):
-            reply = self._replies.done(self.id, result, replayed=replayed)
+            reply = self._replies.done(self.id, result, replayed=replayed, keep_alive=keep_alive)
         else:
-            status, reply = self._replies.failed(self.id, result, path, replayed=replayed)
+            status, reply = self._replies.failed(self.id, result, path, replayed=replayed, keep_alive=keep_alive)
         seconds = time.perf_counter() - self._began
-        count_request(path, self.method, status, seconds)
-        log_access(self.method, path, status, seconds)
+        count_request(path, method, status, seconds)
+        log_access(method, path, status, seconds)
         return reply

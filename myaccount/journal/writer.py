@@ -65,6 +65,7 @@ class Journal:
         self._closing = False
 
     async def __aenter__(self) -> Self:
+        self._clock = asyncio.get_running_loop().time
         self._writer = asyncio.create_task(self._run(), name="journal writer")
         return self
 
@@ -91,7 +92,7 @@ class Journal:
         if self._closing:
             raise Unavailable("The service is ending. Send the same order again in a moment.")
         self.refuse_if_full()
-        order = Submitted(command, outcome, asyncio.get_running_loop().time())
+        order = Submitted(command, outcome, self._clock())
         self._waiting.append(order)
         self._waiting_orders += order.weight
         self.accepted += 1
@@ -110,7 +111,7 @@ class Journal:
     @property
     def oldest_seconds(self) -> float:
         """The age of the oldest command that waits for a batch, or zero."""
-        return asyncio.get_running_loop().time() - self._waiting[0].submitted_at if self._waiting else 0.0
+        return self._clock() - self._waiting[0].submitted_at if self._waiting else 0.0
 
     @property
     def full(self) -> bool:

@@ -427,7 +427,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("myaccount/access/guard.py", "not was_forwarded(request) and hdrs.ORIGIN not in request.headers", "True", "tests/service/test_known_heads.py"),
     Mutation(FAST_PATH, "        if caller.rate is not None and", "        if caller.rate is None and", "tests/service/test_fast_path.py::test_requests_beyond_a_rate_are_refused_alike"),
     Mutation(FAST_PATH, "        # A callback has a context of its own.\n        request_id.set(self._request.id)\n", "", "tests/service/test_fast_path.py::test_faults_are_answered_and_logged_alike"),
-    Mutation(FAST_REQUEST, "return not self._app[ending_key].is_set()", "return True", "tests/service/test_fast_path_ends.py"),
+    Mutation(FAST_REQUEST, "return not self._ending.is_set()", "return True", "tests/service/test_fast_path_ends.py"),
     Mutation(FAST_PATH, "not (message.should_close or message.upgrade or message.chunked)", "True", "tests/service/test_fast_path.py::test_the_last_order_of_a_connection_gets_the_same"),
     Mutation(FAST_PATH, " or len(body) > operation.body_limit_bytes", "", "tests/service/test_fast_path.py::test_an_order_in_a_large_body_gets_the_same"),
     Mutation(FAST_REQUEST, "        if date is not self._date:\n", "        if not self._date:\n", "tests/service/test_fast_path.py::test_each_reply_has_the_date_of_its_second"),
