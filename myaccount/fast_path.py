@@ -21,7 +21,7 @@ from .access.authorisation import known_caller
 from .access.callers import ANYBODY, Caller
 from .access.guard import guard_check, is_checked_by_head
 from .appkeys import authenticator_key, config_key, connection_key, journal_key
-from .controller.body import form_fields, is_plain_form
+from .controller.body import is_plain_form
 from .controller.submitting import DONE_REPLY, on_wire
 from .errors import RequestError
 from .fast_connection import FastConnection
@@ -95,7 +95,7 @@ class FastPath:
             return False
         more = COMMANDS[operation](caller) if operation in COMMANDS else {}
         try:
-            made = operation.parse(form_fields(body), **more)
+            made = operation.parse_form(body, **more)
         except RequestError as error:
             made = error
         # Last, since the ordinary way would count it again.

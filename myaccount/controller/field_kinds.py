@@ -15,6 +15,8 @@ from .characters import check_id, check_name, check_text
 TEXT_LIMIT: Final = 45
 # Nearly all ids match this. The others are checked character by character, which is slower.
 _PLAIN_ID: Final = re.compile(rf"[!-~]{{1,{TEXT_LIMIT}}}")
+# Visible ASCII but for %, & and +: what a form may send without escapes, and means as it stands.
+UNESCAPED: Final = "[!-$'-*,-~]"
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{5,8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _ZERO: Final = re.compile(r"0(?:\.0{1,4})?")
 
@@ -33,7 +35,7 @@ class Kind(NamedTuple):
 
     `parse` returns the field's value, or raises ValueError with what is wrong, such as "must not be empty". For a
     value of another type, `must_be` is the text of the error. A page offers the `choices`, or an input with the
-    `rule`; a kind without either is on no page.
+    `rule`; a kind without either is on no page. `parse` returns what matches the pattern `plain` as it is.
     """
 
     parse: Callable[[Any], Any]
@@ -41,6 +43,7 @@ class Kind(NamedTuple):
     must_be: str = "must be text"
     rule: PageRule | None = None
     choices: Sequence[str] = ()
+    plain: str = ""
 
 
 def text(limit: int = TEXT_LIMIT, *, lines: bool = False) -> Kind:
@@ -144,9 +147,10 @@ IDENTIFIER: Final = Kind(
     rule=PageRule(
         r"[^\s\p{C}\p{DI}\u2800]+", "text", "不能有空白或不可见字符 No white space or invisible characters"
     ),
+    plain=f"{UNESCAPED}{{1,{TEXT_LIMIT}}}",
 )
 # The id of an account that an order or a change is about.
-ACCOUNT: Final = IDENTIFIER._replace(parse=lambda value: AccountId(_identifier(value)))
+ACCOUNT: Final = IDENTIFIER._replace(parse=lambda value: AccountId(_identifier(value)), plain="")
 # A list of ids: text with white space between them, or a JSON array. Repeated ids count once.
 IDENTIFIERS: Final = Kind(_identifiers, list, "must be ids: an array, or with white space between them")
 FLAG: Final = Kind(_flag, bool, "must be true or false")

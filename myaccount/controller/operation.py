@@ -11,8 +11,8 @@ from typing import Any, Final, Generic, NamedTuple, NoReturn, TypeVar
 from aiohttp import web
 
 from ..errors import InvalidRequest, RequestError
-from .body import read_fields, read_query, shown
-from .field_kinds import Kind
+from .body import form_fields, read_fields, read_query, shown
+from .field_kinds import UNESCAPED, Kind
 
 Made = TypeVar("Made")
 
@@ -92,6 +92,12 @@ class Operation(Generic[Made]):
         paired = {name for pair in either for name in pair}
         self._required = {name for name, field in fields.items() if field.default is REQUIRED} - paired
         self._pairs = [(first, second, fields[first].default is REQUIRED) for first, second in either]
+        # Nearly all forms have these fields, in this order and without escapes, so one match takes them apart.
+        usual = [(name, *self._arguments[name][:2]) for name in fields if name in self._required | {*dict(either)}]
+        self._usual = re.compile(
+            "&".join(f"{name}=(?P<{argument}>{kind.plain or UNESCAPED + '*'})" for name, argument, kind in usual)
+        )
+        self._parsed = [(argument, kind.parse) for _, argument, kind in usual if not kind.plain]
 
     async def read(self, request: web.Request, **more: object) -> Made:
         """Return what `make` makes of the fields and of `more` arguments.
@@ -123,6 +129,21 @@ class Operation(Generic[Made]):
                 values[argument] = kind.parse(value)
             except ValueError as error:
                 raise InvalidRequest(f"The field {name} {error}.", field=name) from None
+        return self._make(**values)
+
+    def parse_form(self, body: bytes, **more: object) -> Made:
+        """Return what `parse` makes of a form's fields, in half the time if they are the usual ones."""
+        # What is not ASCII matches nothing.
+        usual = self._usual.fullmatch(body.decode("latin-1"))
+        if usual is None:
+            return self.parse(form_fields(body), **more)
+        values = {**self._defaults, **more, **usual.groupdict()}
+        try:
+            for argument, parse in self._parsed:
+                values[argument] = parse(values[argument])
+        except ValueError:
+            # Which field it is, the error says.
+            return self.parse(form_fields(body), **more)
         return self._make(**values)
 
     def names_of(self, argument: str) -> list[str]:

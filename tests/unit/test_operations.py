@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
+from myaccount.access.callers import ANYBODY
 from myaccount.access.scopes import OWN
 from myaccount.controller import (
     account_settings,
@@ -21,6 +24,8 @@ from myaccount.controller import (
     teams,
     user_tokens,
 )
+from myaccount.controller import operation as operation_module
+from myaccount.controller.body import form_fields
 from myaccount.controller.common_fields import ORDER_ID, USER_ID
 from myaccount.controller.operation import Operation, Texts
 from myaccount.errors import InvalidRequest
@@ -28,7 +33,7 @@ from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Hold, Recharge, Transfer
 from myaccount.ledger.references import AccountId, UserCurrency
 from myaccount.problems import STATUS_BY_CODE
-from myaccount.routes import OPERATIONS, setup_routes
+from myaccount.routes import COMMANDS, OPERATIONS, QUERIES, setup_routes
 from myaccount.settings.loading import LISTENER_TEST_PATH
 
 # The contract's scopes, any of which will do. Which one an order needs depends on its content.
@@ -206,3 +211,55 @@ def test_a_value_becomes_the_argument_with_the_fields_name_or_the_one_that_is_gi
     made: Operation[dict[str, object]] = Operation("/x", dict, fields, Texts("", "", "", ""), scopes=())
     assert made.parse({"userId": "u1", "orderId": "o1"}) == {"order_id": "o1", "payer": "u1", "note": 7}
     assert (made.names_of("payer"), made.names_of("user_id")) == (["userId"], [])
+
+
+VALUES = st.sampled_from(
+    ["u1", "12.34", "0", "1e5", ".5", "x" * 45, "x" * 46, "", "a=b", "=", "~!$'(),;", "a b", "\x00", "é", "用户"]
+) | st.text(max_size=3)
+
+
+@st.composite
+def _forms(draw: st.DrawFn) -> tuple[Operation[Any], bytes]:
+    """Return a form as nearly all are: most with the required fields in their order, many with plain values."""
+    operation = draw(st.sampled_from([*COMMANDS, *QUERIES]))
+    firsts = {first for first, _ in operation.either}
+    names = [name for name in operation.fields if name in operation._required | firsts]
+    if draw(st.booleans()):
+        names = draw(st.lists(st.sampled_from([*names, *operation.fields, "other"]), max_size=6))
+    values = {name: operation.fields[name].example for name in operation.fields}
+    for name in draw(st.lists(st.sampled_from(names), max_size=2)) if names else ():
+        values[name] = draw(VALUES)
+    form = "&".join(f"{name}={values.get(name, '')}" for name in names)
+    return operation, form.encode("utf-8", "surrogatepass") + draw(
+        st.sampled_from([b"", b"", b"&", b"%41", b"+", b"\xff", b"\n"])
+    )
+
+
+def _outcome(make: Callable[[], object]) -> object:
+    try:
+        return make()
+    except InvalidRequest as error:
+        return str(error), error.field
+
+
+@given(_forms())
+def test_a_usual_form_means_what_its_fields_mean(sent: tuple[Operation[Any], bytes]) -> None:
+    operation, body = sent
+    more = COMMANDS[operation](ANYBODY) if operation in COMMANDS else {}
+    expected = _outcome(lambda: operation.parse(form_fields(body), **more))
+    assert _outcome(lambda: operation.parse_form(body, **more)) == expected
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=_path)
+def test_what_is_plain_is_parsed_as_it_is(operation: Operation[Any]) -> None:
+    for name, field in operation.fields.items():
+        for value in ("u1", "!" * 45, "~"):
+            if field.kind.plain and re.fullmatch(field.kind.plain, value):
+                assert field.kind.parse(value) == value, name
+
+
+def test_a_usual_form_is_parsed_by_its_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation_module, "form_fields", None)
+    body = b"orderId=t1&fromuserId=u1&touserId=u2&amount=1.50"
+    assert orders.TRANSFER.parse_form(body) == Transfer("t1", "u1", "u2", AMOUNT)
+    assert orders.QUERY_ORDER.parse_form(b"orderId=t1") == "t1"
