@@ -260,6 +260,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MARKING, "Cursor(True, up_to + 1)", "Cursor(True, up_to)", "tests/service/test_inbox_marks.py"),
     Mutation(TEAMS, "> MEMBERS_LIMIT:", "> MEMBERS_LIMIT + 1:", "tests/service/test_teams.py"),
     Mutation(TEAMS, "        if await was_written(connection, note.team_id, NOTE, source_id):\n            return None\n", "", "tests/service/test_teams.py"),
+    Mutation(COALESCING, "            if len(batch) > 1:\n", "            if False:\n", "tests/database/test_coalescing.py"),
     Mutation(COALESCING, "self._waiting[:KEYS_LIMIT], self._waiting[KEYS_LIMIT:]", "self._waiting, []", "tests/database/test_coalescing.py"),
     Mutation(COALESCING, "if isinstance(error, Overloaded | Unavailable) and not isinstance(error, TooLarge):", "if True:", "tests/database/test_coalescing.py"),
     Mutation(COALESCING, " and not isinstance(error, TooLarge):", ":", "tests/database/test_coalescing.py"),
