@@ -19,7 +19,7 @@ def log_access(method: str, path: str, status: int, seconds: float) -> None:
         return
     values = method, path, status, seconds * 1000
     match logging.root.handlers:
-        case [InBlocks(formatter=TextFormatter() as text) as handler] if not (_logger.handlers or _logger.filters):
+        case [InBlocks(formatter=TextFormatter() as text) as handler] if _has_root_alone():
             # Nobody else listens, so it needs no record, which takes several times as long.
             created = time.time()
             time_, level_name = utc_time(int(created * 1000)), logging.getLevelName(level)
@@ -27,3 +27,8 @@ def log_access(method: str, path: str, status: int, seconds: float) -> None:
             handler.add(line, created)
         case _:
             _logger.handle(_logger.makeRecord(_logger.name, level, "", 0, _LINE, values, None))
+
+
+def _has_root_alone() -> bool:
+    """Whether the logger's lines go to the root's handlers alone, all of them."""
+    return _logger.parent is logging.root and _logger.propagate and not (_logger.handlers or _logger.filters)

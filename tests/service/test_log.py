@@ -255,20 +255,25 @@ class _Listener(logging.Handler):
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-@pytest.mark.parametrize("listens_at", ["", "myaccount.access"])
+@pytest.mark.parametrize("listens_at", ["", "myaccount", "myaccount.access"])
 def test_lines_about_requests_are_the_same_whoever_else_listens(
-    tmp_path: Path, log_format: str, listens_at: str
+    tmp_path: Path, log_format: str, listens_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "log.txt"
+    loggers = {name: logging.getLogger(name) for name in ("", "myaccount.access")}
+    if listens_at == "myaccount":
+        loggers[listens_at] = logging.Logger(listens_at)
+        loggers[listens_at].parent = logging.root
+        monkeypatch.setattr(loggers["myaccount.access"], "parent", loggers[listens_at])
     listener = _Listener()
     token = request_id.set("r-1")
     with _logging_of({"log_file": str(file), "log_format": log_format}, alone=False):
         log_access("POST", "/transfer", 200, 0.01234)
         log_access("GET", "/healthz", 200, 0.001)
-        logging.getLogger(listens_at).addHandler(listener)
+        loggers[listens_at].addHandler(listener)
         log_access("POST", "/transfer", 200, 0.01234)
         log_access("GET", "/healthz", 200, 0.001)
-        logging.getLogger(listens_at).removeHandler(listener)
+        loggers[listens_at].removeHandler(listener)
         logging.getLogger("myaccount.access").info("POST %s 200 12.3 ms", "/transfer")
     request_id.reset(token)
     lines = [re.sub("[0-9T:.-]{23}[+]00:00", "", line) for line in file.read_text("utf-8").splitlines()]
