@@ -47,6 +47,13 @@ class AccountMessage(NamedTuple):
     message: NewMessage
 
 
+def accounts_told(change: Change) -> tuple[str | None, ...]:
+    """Return the accounts whose users get a message about the change, or are named in it. There may be None."""
+    if change.change_type in _WITH_NAMES:
+        return change.from_account_id, change.to_account_id
+    return (change.to_account_id if change.payer == OUTSIDE_WORLD else change.from_account_id,)
+
+
 def messages_to_users(
     change: Change, created_at: datetime, names: Mapping[str, str], only: str | None = None
 ) -> Iterator[AccountMessage]:

@@ -24,6 +24,18 @@ class Team(NamedTuple):
     members: list[str]
 
 
+class Party(NamedTuple):
+    """An account's user, whether a team watches the account, and up to which entry the inbox has its messages.
+
+    That is -1 if it has not even the one about the opening.
+    """
+
+    user_id: str
+    user_name: str
+    watched: bool
+    mark: int
+
+
 async def find_team(connection: AsyncConnection, team_id: str, *, lock: bool = False) -> Team | None:
     """Return the team, or None. With `lock`, its row is locked until the transaction ends."""
     named = select(team.c.team_name).where(team.c.team_id == team_id)
@@ -67,18 +79,19 @@ async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> 
     return {row.user_id: row.user_name for row in await connection.execute(names)}
 
 
-async def find_parties(
-    connection: AsyncConnection, account_ids: Collection[str]
-) -> tuple[dict[str, str], set[str]]:
-    """Return the names of the accounts' users by user id, and which of the accounts a team watches."""
-    watched = "CASE WHEN team_id IS NOT NULL THEN account_id END"
-    rows = select_rows(connection, f"user.user_id, user_name, {watched}")
-    joined = f"{rows} FROM account JOIN user ON user.user_id = account.user_id WHERE account_id IN"
+async def find_parties(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, Party]:
+    """Return by account id those of the accounts that have users."""
+    rows = select_rows(
+        connection, "account_id, user.user_id, user_name, team_id IS NOT NULL, COALESCE(number, -1)"
+    )
+    joined = (
+        f"{rows} FROM account JOIN user ON user.user_id = account.user_id"
+        " LEFT JOIN inbox_mark ON inbox_mark.account = account.id WHERE account_id IN"
+    )
     answers = await run_pipeline(
         connection, *[(f"{joined} ({placeholders(part)})", part) for part in _parts(account_ids)]
     )
-    found = [row for answer in answers for row in answer]
-    return {user_id: name for user_id, name, _ in found}, {account for *_, account in found if account is not None}
+    return {account_id: Party(*row) for answer in answers for account_id, *row in answer}
 
 
 async def find_watching_teams(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, Team]:

@@ -19,8 +19,8 @@ from ..inbox.entry_messages import EntryMessage
 from ..inbox.locks import lock_inboxes
 from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_behind
 from ..inbox.missing_messages import find_entry_messages
-from ..inbox.recipients import messages_to_team, messages_to_users
-from ..inbox.team_rows import Team, find_parties, find_watching_teams
+from ..inbox.recipients import accounts_told, messages_to_team, messages_to_users
+from ..inbox.team_rows import Party, Team, find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, leave_out_written, write_messages
 from ..ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, CATCH_UP_ENTRIES, ENTRY_CHANGES, Change
 from ..webhooks.deliveries import insert_deliveries
@@ -64,9 +64,10 @@ async def fan_out(
     pending = await lock_events(connection, event_ids)
     limit = EMBEDDED_CHANGES_LIMIT if is_sqlite(connection) else CHANGES_LIMIT
     events = await add_accounts(connection, _within(limit, pending))
-    accounts = {id_ for event in events for c in event.changes for id_ in (c.from_account_id, c.to_account_id)}
-    names, watched = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
-    teams = await find_watching_teams(connection, watched)
+    accounts = {id_ for event in events for change in event.changes for id_ in accounts_told(change)}
+    parties = await find_parties(connection, [id_ for id_ in accounts if id_ is not None])
+    names = {party.user_id: party.user_name for party in parties.values()}
+    teams = await find_watching_teams(connection, [id_ for id_, party in parties.items() if party.watched])
     about_changes: list[_ChangeMessages] = []
     count = 0
     deliveries: list[tuple[str, str]] = []
@@ -82,7 +83,7 @@ async def fan_out(
         taken = len(about_changes) - before
         deliveries += request_bodies(changes[:taken], created_at, subscriptions)
         left[id_] = changes[taken:]
-    entries, is_all = await _find_entries(connection, about_changes)
+    entries, is_all = await _find_entries(connection, about_changes, parties)
     messages = list(_in_order(about_changes if is_all else [], entries))
     if look_up and (entries or any(_tells_of_entries(change) for event in events for change in event.changes)):
         await run_pipeline(connection, *lock_inboxes(connection, {m.reader_id for m in messages}))
@@ -140,7 +141,7 @@ def _messages_about(
 
 
 async def _find_entries(
-    connection: AsyncConnection, changes: Sequence[_ChangeMessages]
+    connection: AsyncConnection, changes: Sequence[_ChangeMessages], parties: Mapping[str, Party]
 ) -> tuple[list[EntryMessage], bool]:
     """Return the messages about entries that come first, and whether these are all.
 
@@ -149,13 +150,14 @@ async def _find_entries(
     wanted: dict[str, int] = {}
     for one in changes:
         for account_id, number in one.entries.items():
-            wanted[account_id] = max(number, wanted.get(account_id, 0))
-    behind = _up_to(wanted, await run_pipeline(connection, *accounts_behind_by_id(connection, wanted)))
-    if not behind:
+            # Marks only grow, so nothing is behind those that were read before the locks.
+            if account_id in parties and number > parties[account_id].mark:
+                wanted[account_id] = max(number, wanted.get(account_id, 0))
+    if not wanted:
         return [], True
     readers = {message.reader_id for one in changes for message in one.messages}
-    locks = lock_inboxes(connection, readers.union(account.user_id for account in behind))
-    # Again, since only now no other transaction writes messages about these entries.
+    locks = lock_inboxes(connection, readers.union(parties[account_id].user_id for account_id in wanted))
+    # Only now no other transaction writes messages about these entries.
     answers = await run_pipeline(connection, *locks, *accounts_behind_by_id(connection, wanted))
     behind = _up_to(wanted, answers[len(locks) :])
     entries = await find_entry_messages(connection, behind, messages_limit(connection))

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import String
 
-from myaccount.inbox.recipients import messages_to_team, messages_to_users
+from myaccount.inbox.recipients import accounts_told, messages_to_team, messages_to_users
 from myaccount.inbox.team_rows import Team
 from myaccount.inbox.wording import MESSAGE_TYPES
 from myaccount.inbox.writing import NewMessage
-from myaccount.ledger.changes import TRANSFER, Change
+from myaccount.ledger.changes import DECLINE, TRANSFER, Change
 from myaccount.model.inbox import message
 
 from ..helpers.every_change import MESSAGES, NAMES, NOW, every_change
@@ -40,6 +40,21 @@ def test_each_change_writes_to_the_users_whose_accounts_it_is_about() -> None:
     assert found == MESSAGES
     assert len(_messages()) == len(found)
     assert {type_ for type_, _ in found} == set(MESSAGE_TYPES) - {"note"}
+
+
+def test_no_message_needs_another_account_than_those_told() -> None:
+    for change in every_change():
+        told = accounts_told(change)
+        users = {change.from_account_id: change.payer, change.to_account_id: change.payee}
+        names = {users[account_id]: NAMES.get(users[account_id], "") for account_id in told}
+        messages = list(messages_to_users(change, NOW, NAMES))
+        assert list(messages_to_users(change, NOW, names)) == messages
+        assert {account_id for account_id, *_ in messages} <= set(told)
+
+
+def test_a_declined_transfer_is_told_to_its_payer_alone() -> None:
+    declined = Change(DECLINE, "t1", "u1", "u2", 1, from_account_id="a1", to_account_id="a2")
+    assert accounts_told(declined) == ("a1",)
 
 
 def test_types_of_messages_fit_their_column() -> None:
