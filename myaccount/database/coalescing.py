@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from typing import Final, Generic, TypeVar
 
 from ..errors import Overloaded, Unavailable
+from ..system.gathering import Gathering
 from .error_kinds import TooLarge
 
 Key = TypeVar("Key", bound=Hashable)
@@ -34,9 +34,7 @@ class Coalescer(Generic[Key, Value]):
     ) -> None:
         self._fetch_many = fetch_many
         self._waiting: list[tuple[Key, asyncio.Future[Value | None]]] = []
-        # Set when `_wanted` keys wait.
-        self._ready = asyncio.Event()
-        self._wanted = 1
+        self._gathering = Gathering()
         self._running: asyncio.Task[None] | None = None
 
     async def fetch(self, key: Key) -> Value | None:
@@ -45,8 +43,7 @@ class Coalescer(Generic[Key, Value]):
             raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")
         fetched: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, fetched))
-        if len(self._waiting) >= self._wanted:
-            self._ready.set()
+        self._gathering.note(len(self._waiting))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await fetched
@@ -76,18 +73,10 @@ class Coalescer(Generic[Key, Value]):
                         fetched.set_exception(_copied(value))
                     else:
                         fetched.set_result(value)
-            if len(batch) > 1:
-                await self._gather(len(batch))
+            if len(self._waiting) < len(batch) > 1:
+                # For about as many: clients ask again right after a reply.
+                await self._gathering.wait(len(batch), GATHERING_SECONDS)
         self._running = None
-
-    async def _gather(self, count: int) -> None:
-        """Wait for about the previous query's keys: clients ask again right after a reply."""
-        if len(self._waiting) < count:
-            self._wanted = count
-            self._ready.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GATHERING_SECONDS):
-                    await self._ready.wait()
 
     async def _fetch_apart(self, keys: Sequence[Key]) -> dict[Key, Value | Exception]:
         """Return the values, and the errors of keys that cannot be fetched even alone.

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ..database.coalescing import Coalescer
 from ..database.database import Database
-from ..database.pipeline import select_rows
+from ..database.pipeline import is_sqlite, select_rows
 from ..database.statements import Bound, placeholders
 from .catch_up import CatchUp
 from .marks import users_behind
@@ -23,9 +23,11 @@ KNOWN_BYTES: Final = 16 * 2**20
 ENTRY_BYTES: Final = 1024
 COUNTER_BYTES: Final = 160
 
-# An inbox's newest message has a time, which tells it from another one with the same id after a failover.
+# A server that took over after a failover may lack what a page showed, and may have others as unread while the
+# counters are the same. So its number is in the state, and the message's time: ids may be given out again.
 _NEWEST: Final = (
-    "(SELECT JSON_ARRAY(id, created_at) FROM message WHERE reader_id = user.user_id ORDER BY id DESC LIMIT 1)"
+    "(SELECT JSON_ARRAY(id, created_at{server}) FROM message WHERE reader_id = user.user_id"
+    " ORDER BY id DESC LIMIT 1)"
 )
 
 # Writes a page as a reply has it, in a language.
@@ -36,7 +38,7 @@ class InboxState(NamedTuple):
     """An inbox with the same state has the same messages, of which the same are unread.
 
     No message is changed or removed, and none that was read becomes unread again: so one number tells which they
-    are. `newest` is the reader's newest message, of any inbox.
+    are. `newest` is the reader's newest message, of any inbox, and the server that has it.
     """
 
     counters: tuple[InboxCounter, ...]
@@ -160,7 +162,8 @@ class PageQueries:
         }
 
     def _newest(self, reader_ids: Collection[str]) -> list[Bound]:
-        query = select_rows(self._database, f"user_id, {_NEWEST}")
+        server = "" if is_sqlite(self._database) else ", @@GLOBAL.server_id"
+        query = select_rows(self._database, f"user_id, {_NEWEST.format(server=server)}")
         ids = list(reader_ids)
         parts = [ids[start : start + COUNTED_AT_ONCE] for start in range(0, len(ids), COUNTED_AT_ONCE)]
         return [(f"{query} FROM user WHERE user_id IN ({placeholders(part)})", part) for part in parts]

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from copy import copy
 from typing import Final, Self
 
@@ -16,6 +15,7 @@ from ..database.database import Database
 from ..errors import Overloaded, Unavailable
 from ..ledger.commands import Command
 from ..ledger.outcomes import Outcome
+from ..system.gathering import Gathering
 from .blocked import RETRY_SECONDS, Answer, BlockedOrders, Submitted
 from .posting import Announce, Poster, Publish
 from .settling import BATCH_LIMIT, Settler
@@ -59,19 +59,17 @@ class Journal:
         self._at_database: Sequence[Submitted] = ()
         self._blocked = BlockedOrders()
         self._settler = Settler(self._poster, self._blocked, self._fail_all)
-        # Set when `_wanted` commands wait, and when the journal closes.
-        self._ready = asyncio.Event()
-        self._wanted = 1
+        self._gathering = Gathering()
+        self._clock = asyncio.get_running_loop().time
         self._closing = False
 
     async def __aenter__(self) -> Self:
-        self._clock = asyncio.get_running_loop().time
         self._writer = asyncio.create_task(self._run(), name="journal writer")
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._closing = True
-        self._ready.set()
+        self._gathering.end()
         await self._writer
 
     async def submit(self, command: Command) -> Outcome:
@@ -96,8 +94,7 @@ class Journal:
         self._waiting.append(order)
         self._waiting_orders += order.weight
         self.accepted += 1
-        if len(self._waiting) >= self._wanted:
-            self._ready.set()
+        self._gathering.note(len(self._waiting))
 
     def refuse_if_full(self) -> None:
         """Raise Overloaded if further commands are refused."""
@@ -147,13 +144,8 @@ class Journal:
 
     async def _wait_for(self, count: int, timeout_seconds: float | None) -> None:
         """Return when `count` commands wait, after the timeout, or when the journal closes."""
-        if len(self._waiting) >= count or self._closing:
-            return
-        self._wanted = count
-        self._ready.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self._ready.wait()
+        if len(self._waiting) < count and not self._closing:
+            await self._gathering.wait(count, timeout_seconds)
 
     def _next_batch(self) -> list[Submitted]:
         """Take the next orders from the queue; those that want a locked row go to the blocked ones."""

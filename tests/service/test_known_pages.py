@@ -12,8 +12,9 @@ from myaccount.inbox.page_queries import AskedPage, find_pages
 from myaccount.inbox.page_statements import InboxCounter, MessageFilter
 from myaccount.model.inbox import message, team_member
 
-from ..conftest import Client
+from ..conftest import Client, Section
 from ..helpers.inboxes import add_team, add_users, mark, new_message, post_json, read_page, write
+from ..helpers.servers import MariaDB
 
 
 @pytest.fixture
@@ -75,6 +76,25 @@ async def test_another_message_with_the_same_id_is_another_state(client: Client,
     other = update(message).values(created_at=new_message("u1", 1).created_at.replace(microsecond=1), body="{}")
     await database.write(lambda connection: connection.execute(other))
     assert (await read_page(client, userId="u1"))["result"][0]["CREATE_TIME"].endswith(".000001Z")
+
+
+class TestMariaDB:
+    @pytest.fixture
+    def backend(self, mysql_section: Section) -> Section:
+        return {"mysql": mysql_section}
+
+    async def test_pages_of_another_server_are_not_known(
+        self, client: Client, database: Database, mariadb: MariaDB, read: list[AskedPage]
+    ) -> None:
+        """It may have lost what was marked as read, and have got other marks."""
+        await add_users(database, "u1")
+        await write(database, new_message("u1", 1))
+        with mariadb.connect() as connection, connection.cursor() as cursor:
+            for server_id in (71, 72, 1):
+                cursor.execute(f"SET GLOBAL server_id = {server_id}")
+                await read_page(client, userId="u1")
+                await read_page(client, userId="u1")
+        assert len(read) == 3
 
 
 async def test_an_empty_page_is_shown_only_to_members(client: Client, database: Database) -> None:
