@@ -1,7 +1,6 @@
 """A failed journal writer ends its process, since no other task answers its orders."""
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -10,10 +9,10 @@ import pytest
 
 from myaccount.database.database import Database
 from myaccount.errors import Unavailable
-from myaccount.journal import settling as settling_module
 from myaccount.journal.writer import Journal
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Recharge
+from myaccount.observability.metrics import BATCH_COMMANDS
 
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import open_users
@@ -31,10 +30,10 @@ async def test_every_order_is_answered_and_the_failure_is_raised_at_the_end(
     await open_users(client, "u1")
     broken = asyncio.Event()
 
-    def fail(counted: Iterable[object]) -> None:
+    def fail(size: float) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(settling_module, "count_orders", fail)
+    monkeypatch.setattr(BATCH_COMMANDS, "observe", fail)
     journal = Journal(database, lambda event_id: None, broken=broken.set)
     async with asyncio.timeout(20):
         await journal.__aenter__()
