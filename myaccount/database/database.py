@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -89,7 +89,7 @@ class Database:
                 return await run_sqlite_pipeline(driver, for_sqlite(queries))
             return await run_mysql_pipeline(driver, [*queries, ("COMMIT", ())], info[PACKET_LIMIT])
 
-        return await self._retries.run("read", partial(self._driver_connection, self._engine), work)
+        return await self._retries.run("read", partial(self._driver_connection, self._engine, nullcontext()), work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and return what it returned once that is committed.
@@ -121,19 +121,24 @@ class Database:
     async def _writer(self, *, beside_orders: bool) -> AsyncIterator[DriverConnection]:
         turn = self._beside_batches if beside_orders else nullcontext()
         engine = self._engine if beside_orders else self._batch_engine
-        async with turn, self._driver_connection(engine) as connection, self._writer_lock:
+        async with turn, self._driver_connection(engine, self._writer_lock) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _driver_connection(self, engine: AsyncEngine) -> AsyncIterator[DriverConnection]:
+    async def _driver_connection(
+        self, engine: AsyncEngine, lock: AbstractAsyncContextManager[object]
+    ) -> AsyncIterator[DriverConnection]:
+        """Give a connection while the lock is held, which is released after its transaction has ended."""
         # From the pool itself: a connection of Core's takes four times as long.
         pooled = await engine.raw_connection()
         try:
-            yield DriverConnection(pooled.driver_connection, pooled.info)
-        except BaseException:
-            # Closing the connection ends its transaction and releases its locks.
-            await greenlet_spawn(pooled.invalidate)
-            raise
+            async with lock:
+                try:
+                    yield DriverConnection(pooled.driver_connection, pooled.info)
+                except BaseException:
+                    # Closing the connection ends its transaction and releases its locks.
+                    await greenlet_spawn(pooled.invalidate)
+                    raise
         finally:
             pooled.close()
 

@@ -2,17 +2,19 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import pymysql
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from myaccount.appkeys import database_key
+from myaccount.database import database as database_module
 from myaccount.database import retries as retries_module
-from myaccount.database.database import SQLITE_CONNECTIONS, Database
+from myaccount.database.database import SQLITE_CONNECTIONS, Database, DriverConnection
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
 from myaccount.journal.batches import BatchConnection
@@ -89,6 +91,37 @@ async def test_a_batch_that_fails_releases_its_locks(
         await run_batch(client.app[database_key], work)
     monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_the_next_writer_of_the_file_begins_when_a_failed_batch_has_ended_its_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def spawn(invalidate: Callable[[], None]) -> None:
+        # The next writer could begin now.
+        for _ in range(20):
+            await asyncio.sleep(0)
+        seen.append("ended")
+        await greenlet_spawn(invalidate)
+
+    async def write(connection: DriverConnection) -> None:
+        seen.append("begun")
+
+    async def fail(connection: DriverConnection) -> None:
+        waiting.append(asyncio.create_task(database.write_on_driver(write, beside_orders=True)))
+        raise ZeroDivisionError
+
+    # Its connection is open by now, which takes a while.
+    await database.write_on_driver(write, beside_orders=True)
+    seen.clear()
+    monkeypatch.setattr(database_module, "greenlet_spawn", spawn)
+    waiting: list[asyncio.Task[None]] = []
+    with pytest.raises(ZeroDivisionError):
+        await database.write_on_driver(fail)
+    await waiting[0]
+    assert seen == ["ended", "begun"]
 
 
 async def test_a_batch_whose_last_statement_fails_leaves_nothing(

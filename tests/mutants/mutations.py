@@ -179,7 +179,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(RETRIES, "range(1, ATTEMPTS + 1)", "range(1, 2)", "tests/database/test_database.py"),
     Mutation(RETRIES, "asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS)", "asyncio.timeout(None)", "tests/database/test_mariadb.py"),
     Mutation(RETRIES, "            case ErrorKind.OURS:\n                raise error\n", "", "tests/database/test_database.py"),
-    Mutation(DATABASE, "            await greenlet_spawn(pooled.invalidate)\n", "", "tests/database/test_database.py"),
+    Mutation(DATABASE, "                    await greenlet_spawn(pooled.invalidate)\n", "", "tests/database/test_database.py"),
     Mutation(DATABASE, "_writer_lock = asyncio.Lock() if self.embedded else nullcontext()", "_writer_lock = nullcontext()", "tests/database/test_database.py"),
     Mutation(DATABASE, "_beside_batches = asyncio.Lock() if self.embedded else nullcontext()", "_beside_batches = nullcontext()", "tests/database/test_database.py"),
     Mutation(DATABASE, "self._beside_batches if beside_orders else nullcontext()", "self._beside_batches", "tests/database/test_database.py"),
