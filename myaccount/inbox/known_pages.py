@@ -137,7 +137,8 @@ class PageQueries:
         if isinstance(page, Exception):
             return page
         text = self._write(wanted.page, page, wanted.language)
-        # Whoever has messages may read them, but not everybody may read an empty page.
+        # Readers may always see the messages written to them. Who may see an empty page can change, so it is
+        # checked each time.
         if page.messages:
             self._known.remember(wanted, state, text)
         return text

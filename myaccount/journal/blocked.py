@@ -41,11 +41,6 @@ class Submitted(NamedTuple):
     outcome: Answer
     submitted_at: float
 
-    @property
-    def weight(self) -> int:
-        """How many orders the command counts as, at least one."""
-        return self.command.weight
-
     def fail_if_late(self, now: float) -> bool:
         """Refuse the order if it has waited too long for a locked row; return whether it was refused."""
         late = now - self.submitted_at > WAIT_SECONDS
@@ -76,11 +71,11 @@ class BlockedOrders:
         return not self._locked.isdisjoint(touched)
 
     def add(self, orders: Collection[Submitted]) -> None:
-        weight = sum(order.weight for order in self._orders)
+        weight = sum(order.command.weight for order in self._orders)
         for order in orders:
             if weight < BLOCKED_LIMIT:
                 self._orders.append(order)
-                weight += order.weight
+                weight += order.command.weight
             else:
                 order.fail(Overloaded("Too many orders wait for the same account. Send the same order again."))
 
@@ -108,7 +103,7 @@ class BlockedOrders:
         due: list[Submitted] = []
         while self._orders and limit > 0:
             due.append(self._orders.popleft())
-            limit -= due[-1].weight
+            limit -= due[-1].command.weight
         return due
 
     def fail_all(self, error: Exception) -> None:

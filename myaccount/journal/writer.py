@@ -92,7 +92,7 @@ class Journal:
         self.refuse_if_full()
         order = Submitted(command, outcome, self._clock())
         self._waiting.append(order)
-        self._waiting_orders += order.weight
+        self._waiting_orders += command.weight
         self.accepted += 1
         self._gathering.note(len(self._waiting))
 
@@ -137,7 +137,7 @@ class Journal:
             batch = self._next_batch()
             await self._settle(batch, wait=True)
             settled = len(batch)
-            retried = self._blocked.take_due(asyncio.get_running_loop().time(), BATCH_LIMIT)
+            retried = self._blocked.take_due(self._clock(), BATCH_LIMIT)
             await self._settle(retried, wait=self._blocked.waits_for_locks)
             if self._closing and not (batch or retried):
                 await asyncio.sleep(RETRY_SECONDS)
@@ -153,7 +153,7 @@ class Journal:
         weight = 0
         while self._waiting and weight < BATCH_LIMIT:
             order = self._waiting.popleft()
-            order_weight = order.weight
+            order_weight = order.command.weight
             self._waiting_orders -= order_weight
             if self._blocked and self._blocked.concerns(self._poster.touched(order.command)):
                 self._blocked.add([order])

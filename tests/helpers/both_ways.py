@@ -17,10 +17,10 @@ from myaccount.fast_connection import FastConnection
 from myaccount.observability import metrics, refusal_log
 from myaccount.protocol import Connection
 
+from ..conftest import PATIENCE_SECONDS
 from .monitoring import Scrape
 from .plain_requests import Step
 
-PATIENCE_SECONDS: Final = 60
 _DATE: Final = re.compile(rb"\r\nDate: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT\r\n")
 _GENERATED: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\b")
 _TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z")

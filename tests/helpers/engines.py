@@ -28,7 +28,7 @@ FOREIGN: Final = "://" in ENGINE
 
 PING_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 20
-# What an OceanBase has at most when a test begins.
+# With more databases than this, an OceanBase begins again before the next test.
 DATABASES_LIMIT: Final = 25
 # In the virtual environment that the tests run in, where `make engines` has put it.
 MYSQL8: Final = Path(sys.prefix) / "mysql8" / "server"
@@ -102,8 +102,7 @@ class OceanBase(MariaDB):
     def prepare_for_test(self) -> None:
         """Begin again without data now and then.
 
-        With hundreds of databases an idle server takes half a processor, and one that was killed takes minutes to
-        read its log.
+        With hundreds of databases, an idle server takes half a processor.
         """
         if self._databases > DATABASES_LIMIT:
             self.kill()

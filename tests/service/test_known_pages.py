@@ -39,7 +39,7 @@ async def test_a_page_is_read_again_only_after_a_change(
     await read_page(client, userId="u2")
     assert [await read_page(client, userId="u1") for _ in range(3)] == [first] * 3
     assert len(read) == 2
-    # Others, as it were another process, do these.
+    # Written as another process would, and then marked as read.
     await write(database, new_message("u1", 3))
     second = await read_page(client, userId="u1")
     assert (second["total"], len(second["result"])) == (4, 4)
