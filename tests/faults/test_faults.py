@@ -28,12 +28,10 @@ HANGING_SECONDS = 60
 @pytest.fixture(scope="module")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A server of its own, since it is killed. The service's user may do no more than a service should."""
-    server = new_server(tmp_path_factory.mktemp("faulty") / "mariadb").start()
-    if not FOREIGN:
-        with server.connect("root", "") as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE USER shop@'%' IDENTIFIED BY 'secret'")
-            cursor.execute(r"GRANT ALL ON `test\_%`.* TO shop@'%'")
-    yield server
+    server = new_server(tmp_path_factory.mktemp("faulty") / "mariadb")
+    shop = "CREATE USER shop@'%' IDENTIFIED BY 'secret'", r"GRANT ALL ON `test\_%`.* TO shop@'%'"
+    server.users = (*server.users, *shop)
+    yield server.start()
     server.kill()
 
 

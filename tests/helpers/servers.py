@@ -179,6 +179,12 @@ class MariaDB(Server):
     options: Sequence[str] = ()
     # Whether the server's own statements for a table are right in another database.
     copies_ledgers = True
+    # The statements that make its users, once for its data.
+    users: Sequence[str] = (
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'",
+        f"GRANT ALL ON *.* TO '{user}'@'%'",
+    )
+    _has_users = False
     # The statements that make a ledger, once there is one.
     _set_up: Sequence[str] = ()
 
@@ -191,9 +197,11 @@ class MariaDB(Server):
 
     def start(self) -> Self:
         super().start()
-        with self.connect("root", "") as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{self.password}'")
-            cursor.execute(f"GRANT ALL ON *.* TO '{self.user}'@'%'")
+        if not self._has_users:
+            with self.connect("root", "") as connection, connection.cursor() as cursor:
+                for statement in self.users:
+                    cursor.execute(statement)
+            self._has_users = True
         return self
 
     def command(self) -> list[str]:
