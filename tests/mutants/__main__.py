@@ -28,6 +28,7 @@ ALL_SECONDS: Final = 600
 UNCHANGED_SECONDS: Final = 3600
 # What pytest returns if tests passed, and if tests failed. Anything else means that they did not run.
 PASSED, FAILED = 0, 1
+OUT_OF_TIME: Final = "The tests took longer than"
 
 
 class TestsDidNotRun(Exception):
@@ -80,13 +81,16 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
     original = file.read_text("utf-8")
     try:
         file.write_text(original.replace(mutation.text, mutation.replacement), "utf-8")
-        survives = _run(copy, mutation.tests.split(), seconds=ALL_SECONDS)[0] == PASSED
+        status, output = _run(copy, mutation.tests.split(), seconds=ALL_SECONDS)
     finally:
         file.write_text(original, "utf-8")
         copies.put(copy)
-    verdict = "SURVIVED" if survives else "seen"
-    print(verdict, mutation.file, repr(mutation.text), "->", repr(mutation.replacement), flush=True)
-    return survives
+    verdict = "SURVIVED" if status == PASSED else "seen"
+    lines = [f"{verdict} {mutation.file} {mutation.text!r} -> {mutation.replacement!r}"]
+    # Which test saw it, and how: one that was late may have seen a slow machine only.
+    lines += [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR ", OUT_OF_TIME))]
+    print("\n    ".join(lines), flush=True)
+    return status == PASSED
 
 
 def _run(copy: Path, tests: Sequence[str], *more: str, seconds: int) -> tuple[int, str]:
@@ -100,7 +104,7 @@ def _run(copy: Path, tests: Sequence[str], *more: str, seconds: int) -> tuple[in
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        return FAILED, f"The tests took longer than {seconds} seconds."
+        return FAILED, f"{OUT_OF_TIME} {seconds} seconds."
     if result.returncode not in (PASSED, FAILED):
         raise TestsDidNotRun(f"{tests}\n{result.stdout}\n{result.stderr}")
     return result.returncode, result.stdout
