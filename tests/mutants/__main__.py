@@ -81,7 +81,8 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
     original = file.read_text("utf-8")
     try:
         file.write_text(original.replace(mutation.text, mutation.replacement), "utf-8")
-        status, output = _run(copy, mutation.tests.split(), seconds=ALL_SECONDS)
+        limit = ("--timeout", str(TEST_SECONDS))
+        status, output = _run(copy, mutation.tests.split(), *limit, seconds=ALL_SECONDS)
     finally:
         file.write_text(original, "utf-8")
         copies.put(copy)
@@ -95,7 +96,7 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
 
 def _run(copy: Path, tests: Sequence[str], *more: str, seconds: int) -> tuple[int, str]:
     """Return PASSED or FAILED, and what the tests print; tests that hang have failed."""
-    options = ("-x", "-q", "--timeout", str(TEST_SECONDS), "-p", "no:cacheprovider", *more)
+    options = ("-x", "-q", "-p", "no:cacheprovider", *more)
     command = [sys.executable, "-m", "pytest", *options, *tests]
     # The copy's package, not the one that is installed.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
