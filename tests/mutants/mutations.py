@@ -125,7 +125,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     # The batch's statements.
     Mutation(BATCHES, "accounts = sorted(state.changed_accounts.values(), key=lambda account: account.id)", "accounts = list(state.changed_accounts.values())", "tests/database/test_batches.py"),
     Mutation(MYSQL_BATCH, " FORCE INDEX (PRIMARY)", "", "tests/database/test_batches.py"),
-    Mutation(MYSQL_BATCH, '            f" {tail}",\n', "", "tests/database/test_batches.py tests/service/test_journal.py"),
+    Mutation(MYSQL_BATCH, '            f" {tail}",\n', '            "",\n', "tests/database/test_batches.py tests/service/test_journal.py"),
     Mutation(MYSQL_OPENINGS, '"FOR UPDATE SKIP LOCKED" if', '"FOR UPDATE" if', "tests/faults/test_locked_rows.py"),
     Mutation(MYSQL_OPENINGS, "or not self._info[SKIPS_LOCKED]", "", "tests/faults/test_locked_rows.py"),
     Mutation(MYSQL_BATCH, "MIN(id) AS first", "MAX(id) AS first", "tests/database/test_batches.py"),
