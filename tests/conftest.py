@@ -19,9 +19,10 @@ from aiohttp.web_runner import BaseRunner
 from hypothesis import HealthCheck, settings
 
 from myaccount import serving
-from myaccount.database import engines, retries
+from myaccount.database import engines, freshness, retries
 from myaccount.database.database import Database, open_database
 from myaccount.main import create_app
+from myaccount.migrations import startup
 from myaccount.migrations.startup import prepare_schema
 from myaccount.observability import log_handlers
 from myaccount.serving import GracefulRunner
@@ -242,8 +243,10 @@ def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path
 
 @pytest.fixture
 def never_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the service wait for its database: on a machine that stands still, none is taken to be away."""
+    """Let service and database wait for each other: on a machine that stands still, none is taken to be away."""
     monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(startup, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(freshness, "IDLE_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", PATIENCE_SECONDS)
 
 
