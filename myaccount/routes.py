@@ -39,8 +39,18 @@ from .settings.loading import LISTENER_TEST_PATH
 Scopes = tuple[str, ...] | None
 
 
-# Replies to what its operation makes of the fields, for that caller.
-Query = Callable[[Any, Caller, web.Application], Awaitable[dict[str, object] | bytes]]
+def _as_found(made: object, caller: Caller, found: bytes) -> bytes:
+    return found
+
+
+class Query(NamedTuple):
+    """How a query is answered: `find` is awaited, and `text` makes the reply of what was found.
+
+    Both take what the operation makes of the fields, and the caller. A page is found as its text.
+    """
+
+    find: Callable[[Any, Caller, web.Application], Awaitable[Any]]
+    text: Callable[[Any, Caller, Any], bytes] = _as_found
 
 
 class Route(NamedTuple):
@@ -64,8 +74,9 @@ def _query(operation: Operation[Any], *methods: str) -> Route:
     return Route(operation, partial(_reply_to_query, operation), methods or ("POST",))
 
 
-async def _reply_to_query(operation: Operation[Any], request: web.Request) -> dict[str, object] | bytes:
-    return await QUERIES[operation](await operation.read(request), caller_of(request), request.app)
+async def _reply_to_query(operation: Operation[Any], request: web.Request) -> bytes:
+    query, made, caller = QUERIES[operation], await operation.read(request), caller_of(request)
+    return query.text(made, caller, await query.find(made, caller, request.app))
 
 
 # Any known caller: a page has nothing of anybody, but it shows what the service is.
@@ -90,10 +101,10 @@ COMMANDS: Final[dict[Operation[Any], More]] = {
     **dict.fromkeys(ORDERS, made_by_caller),
 }
 QUERIES: Final[dict[Operation[Any], Query]] = {
-    accounts.QUERY_ACCOUNTS: accounts.queryacc,
-    orders.QUERY_ORDER: orders.querorder,
-    messages.LIST_MESSAGES: messages.messages,
-    messages.LIST_TEAM_MESSAGES: messages.teammessages,
+    accounts.QUERY_ACCOUNTS: Query(accounts.find_accounts, accounts.accounts_text),
+    orders.QUERY_ORDER: Query(orders.find_order, orders.order_text),
+    messages.LIST_MESSAGES: Query(messages.messages),
+    messages.LIST_TEAM_MESSAGES: Query(messages.teammessages),
 }
 ROUTES: Final = (
     _command(accounts.OPEN_ACCOUNT),

@@ -1,5 +1,6 @@
 """Opening, adding and querying accounts."""
 
+from asyncio import Future
 from typing import Final
 
 from aiohttp import web
@@ -73,8 +74,11 @@ QUERY_ACCOUNTS: Final[Operation[str]] = Operation(
 )
 
 
-async def queryacc(user_id: str, caller: Caller, app: web.Application) -> bytes:
-    found = await app[account_queries_key].fetch(id_as_seen(caller, user_id))
+def find_accounts(user_id: str, caller: Caller, app: web.Application) -> Future[UserAccounts | None]:
+    return app[account_queries_key].fetch(id_as_seen(caller, user_id))
+
+
+def accounts_text(user_id: str, caller: Caller, found: UserAccounts | None) -> bytes:
     return f'{{"result": [{"" if found is None else _user_text(found, caller)}]}}\n'.encode()
 
 

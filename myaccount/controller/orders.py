@@ -1,5 +1,6 @@
 """Recharges, transfers, withdrawals, refunds, and queries of orders."""
 
+from asyncio import Future
 from typing import Final
 
 from aiohttp import web
@@ -152,9 +153,12 @@ QUERY_ORDER: Final[Operation[str]] = Operation(
 )
 
 
-async def querorder(order_id: str, caller: Caller, app: web.Application) -> bytes:
+def find_order(order_id: str, caller: Caller, app: web.Application) -> Future[OrderDescription | None]:
+    return app[order_queries_key].fetch(AskedOrder(order_id, caller.only_user))
+
+
+def order_text(order_id: str, caller: Caller, order: OrderDescription | None) -> bytes:
     only_user = caller.only_user
-    order = await app[order_queries_key].fetch(AskedOrder(order_id, only_user))
     if order is None:
         raise OrderNotFound(f"There is no order {order_id!r}.", field="orderId")
     return (_order_text(order if only_user is None else _as_seen(order, only_user)) + "\n").encode()

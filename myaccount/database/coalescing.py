@@ -37,16 +37,21 @@ class Coalescer(Generic[Key, Value]):
         self._gathering = Gathering()
         self._running: asyncio.Task[None] | None = None
 
-    async def fetch(self, key: Key) -> Value | None:
-        """Return the key's value, or None if it has none. Raises Overloaded, and the errors of `fetch_many`."""
-        if len(self._waiting) >= WAITING_LIMIT:
-            raise Overloaded("Too many queries are waiting. Send the same one again in a moment.")
+    def fetch(self, key: Key) -> "asyncio.Future[Value | None]":
+        """Return a future of the key's value, or of None if it has none.
+
+        It raises Overloaded, and the errors of `fetch_many`.
+        """
         fetched: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= WAITING_LIMIT:
+            refusal = Overloaded("Too many queries are waiting. Send the same one again in a moment.")
+            fetched.set_exception(refusal)
+            return fetched
         self._waiting.append((key, fetched))
         self._gathering.note(len(self._waiting))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await fetched
+        return fetched
 
     async def close(self) -> None:
         """Wait for the running query, which uses a connection even if no caller waits for it any more."""

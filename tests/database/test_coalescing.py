@@ -31,14 +31,14 @@ class Squares:
         return {key: int(key) ** 2 for key in keys if key.isdigit()}
 
 
-async def _fetch(coalescer: Coalescer[str, int], *keys: str) -> list["asyncio.Task[int | None]"]:
-    tasks = [asyncio.create_task(coalescer.fetch(key)) for key in keys]
+async def _fetch(coalescer: Coalescer[str, int], *keys: str) -> list["asyncio.Future[int | None]"]:
+    tasks = [coalescer.fetch(key) for key in keys]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
 
 
-async def _results(tasks: list["asyncio.Task[int | None]"]) -> list[int | BaseException | None]:
+async def _results(tasks: list["asyncio.Future[int | None]"]) -> list[int | BaseException | None]:
     # A missing answer fails the test, instead of hanging it.
     async with asyncio.timeout(20):
         return await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,11 +19,13 @@ from myaccount.access import rates
 from myaccount.access.key_rows import hash_of
 from myaccount.appkeys import account_queries_key, database_key, journal_key
 from myaccount.controller.operation import BODY_LIMIT_BYTES
+from myaccount.controller.rendering import quoted
 from myaccount.database import coalescing
 from myaccount.database.database import Database
 from myaccount.database.times import utc_now
 from myaccount.errors import Unavailable
 from myaccount.fast_connection import FastConnection
+from myaccount.fast_path import FastPath
 from myaccount.journal import posting
 from myaccount.ledger.decide import decide
 from myaccount.main import create_app
@@ -426,7 +428,7 @@ async def test_faults_are_answered_and_logged_alike(compare: Compare, monkeypatc
 async def test_faults_of_queries_are_answered_and_logged_alike(
     compare: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug, a database that is away, queries beyond the limit, and refusals after the fields were read."""
+    """Bugs, a database that is away, queries beyond the limit, and refusals after the fields were read."""
     errors: dict[int, Exception] = {1: ZeroDivisionError(), 2: Unavailable("away", cause="the test")}
     sent = [0]
 
@@ -442,17 +444,37 @@ async def test_faults_of_queries_are_answered_and_logged_alike(
 
         monkeypatch.setattr(queries, "_fetch_many", faulty)
 
+    def unwritten(text: str | None) -> str:
+        if sent[0] == 4:
+            raise ZeroDivisionError
+        return quoted(text)
+
     def steps() -> Iterable[Step]:
-        for sent[0] in range(4):
+        for sent[0] in range(5):
             monkeypatch.setattr(coalescing, "WAITING_LIMIT", 0 if sent[0] == 3 else 10_000)
             yield Step((balance_query(**{"X-Request-ID": f"fault-{sent[0]}"}),))
         monkeypatch.setattr(coalescing, "WAITING_LIMIT", 10_000)
         for fields in ({"userId": "nobody"}, {"userId": "u1", "pageNo": "1", "before": "read-7"}):
             yield Step((request("/messages", fields),))
 
+    monkeypatch.setattr("myaccount.controller.accounts.quoted", unwritten)
     seen = await compare(prepare, lambda: [steps()])
-    assert [reply[9:12] for reply in seen.replies[0]] == [b"200", b"500", b"503", b"503", b"404", b"400"]
-    assert seen.lines["ERROR myaccount.replies [fault-1] The handler of /queryacc failed."] == 1
+    assert [reply[9:12] for reply in seen.replies[0]] == [b"200", b"500", b"503", b"503", b"500", b"404", b"400"]
+    for number in (1, 4):
+        assert seen.lines[f"ERROR myaccount.replies [fault-{number}] The handler of /queryacc failed."] == 1
+
+
+async def test_queries_that_were_answered_are_not_kept(start_service: StartService) -> None:
+    client = await start_service(fast_path=True)
+    await users_opened(client)
+    assert client.port is not None
+    server: web.Server = client.server.runner.server  # type: ignore[union-attr, assignment]
+    async with Sender(client.port) as sender:
+        for path in ("/queryacc", "/messages"):
+            assert (await sender.send(Step((request(path, {"userId": "u1"}),)))).startswith(b"HTTP/1.1 200")
+        (requests,) = {each._requests for each in server.connections if isinstance(each, FastConnection)}
+        assert isinstance(requests, FastPath)
+        assert requests._queries == set()
 
 
 async def test_a_reply_that_fails_closes_the_connection(
