@@ -71,5 +71,5 @@ def format_amount(amount: int, currency: Currency = CNY) -> str:
     decimals = currency.decimals
     if not decimals:
         return str(amount)
-    text = str(amount) if amount >= 10**decimals else f"{amount:0{decimals + 1 + (amount < 0)}}"
+    text = str(amount).zfill(decimals + 1 + (amount < 0))
     return f"{text[:-decimals]}.{text[-decimals:]}"
