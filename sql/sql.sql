@@ -360,3 +360,21 @@ CREATE TABLE inbox_mark (
 INSERT INTO inbox_mark (account, number) SELECT id, last_entry FROM account WHERE user_id IS NOT NULL;
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+CREATE TABLE decline (
+    account BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    order_id VARCHAR(45) NOT NULL,
+    entry BIGINT NOT NULL,
+    balance BIGINT NOT NULL,
+    held BIGINT,
+    PRIMARY KEY (account, number)
+) ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+ALTER TABLE account ADD COLUMN last_decline BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE inbox_mark ADD COLUMN declines BIGINT NOT NULL DEFAULT 0;
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';

@@ -1,7 +1,7 @@
-"""Has inboxes get the messages about entries that they lack: before they are read, and when many have gathered.
+"""Has inboxes get the messages about entries and declines: before they are read, and when many have gathered.
 
-No order writes a message. An account's row is locked until its entry is committed. So entries become visible in
-the order of their numbers, and a mark never passes one that is not there yet.
+No order writes a message. An account's row is locked until its entry or decline is committed. So these become
+visible in the order of their numbers, and a mark never passes one that is not there yet.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,17 +16,18 @@ from ..database.error_kinds import RowLocked
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..database.statements import Bound
 from ..observability.metrics import MESSAGES
-from .entry_messages import EntryMessage
 from .locks import lock_free_inboxes, lock_inboxes
 from .marks import (
     FOUND_LIMIT,
     AccountBehind,
+    Position,
     accounts_behind_of_users,
     read_accounts_behind,
     set_marks,
     users_behind,
 )
-from .missing_messages import find_entry_messages
+from .missing_messages import find_missing_messages
+from .row_messages import RowMessage
 from .writing import insert_messages, leave_out_written, looking_up_later
 
 # About how many messages one transaction writes. In the embedded file, orders wait meanwhile.
@@ -64,25 +65,28 @@ async def catch_up(
         readers, answers = await lock_free_inboxes(connection, readers, find)
     all_behind = read_accounts_behind(answers)
     behind = [account for account in all_behind if account.user_id in readers]
-    entries = await find_entry_messages(connection, behind, messages_limit(connection))
-    messages = [entry.message for entry in entries]
+    missing = await find_missing_messages(connection, behind, messages_limit(connection))
+    messages = [row.message for row in missing]
     if look_up:
         messages = await leave_out_written(connection, messages)
     await run_pipeline(
-        connection, *insert_messages(connection, messages), *marks_of(connection, entries), ("COMMIT", ())
+        connection, *insert_messages(connection, messages), *marks_of(connection, missing), ("COMMIT", ())
     )
-    is_all = len(all_behind) < FOUND_LIMIT and covers(entries, behind)
+    is_all = len(all_behind) < FOUND_LIMIT and covers(missing, behind)
     return CaughtUp(len(messages), set(reader_ids) - readers, set() if is_all else readers)
 
 
-def marks_of(connection: AsyncConnection, entries: Sequence[EntryMessage]) -> list[Bound]:
-    """Return the statements that set the accounts' marks to the entries that these messages are about."""
-    return set_marks(connection, {entry.account.key: entry.number for entry in entries})
+def marks_of(connection: AsyncConnection, messages: Sequence[RowMessage]) -> list[Bound]:
+    """Return the statements that set the accounts' marks to what these messages are about."""
+    marks: dict[int, Position] = {}
+    for account, position, _ in messages:
+        marks[account.key] = position.later(marks.get(account.key, account.mark))
+    return set_marks(connection, marks)
 
 
-def covers(entries: Collection[EntryMessage], behind: Collection[AccountBehind]) -> bool:
-    """Whether these messages are all that the accounts' users lack, as far as the entries are there at all."""
-    return not entries or len(entries) == sum(account.last - account.mark for account in behind)
+def covers(messages: Collection[RowMessage], behind: Collection[AccountBehind]) -> bool:
+    """Whether these are all that the accounts' users lack, as far as the entries and declines are there at all."""
+    return not messages or len(messages) == sum(sum(account.last) - sum(account.mark) for account in behind)
 
 
 class CatchUp:
@@ -97,7 +101,7 @@ class CatchUp:
         self._locked: Coalescer[str, None] = Coalescer(self._wait_for_locks)
 
     async def inbox(self, reader_id: str) -> None:
-        """Return when the inbox has the messages about all entries that were committed before this call.
+        """Return when the inbox has the messages about all orders that were committed before this call.
 
         Raises Overloaded and Unavailable.
         """

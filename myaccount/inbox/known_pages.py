@@ -92,7 +92,7 @@ class PageQueries:
         self._pages = Coalescer(self._find)
 
     async def fetch(self, page: AskedPage, language: str) -> bytes:
-        """Return the page, with the messages about all entries that were committed before this call.
+        """Return the page, with the messages about all entries and declines that were committed before this call.
 
         Raises UserNotFound, TeamNotFound, NotAMember, Overloaded and Unavailable.
         """

@@ -40,10 +40,9 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class AccountMessage(NamedTuple):
-    """A message to an account's user, and the number of the account's last entry by then."""
+    """A message to an account's user."""
 
     account_id: str
-    entry: int
     message: NewMessage
 
 
@@ -65,9 +64,9 @@ def messages_to_users(
     actor_name = names.get(actor, "")
     # An account's setting may change often, so each change has an id of its own.
     source_id = change.change_id or change.source_id
-    for message_type, user_id, account_id, entry, receiver_id, body in _sides(change, actor, names, only):
+    for message_type, user_id, account_id, receiver_id, body in _sides(change, actor, names, only):
         message = NewMessage(user_id, message_type, source_id, actor, actor_name, receiver_id, body, created_at)
-        yield AccountMessage(account_id, entry or 0, message)
+        yield AccountMessage(account_id, message)
 
 
 def messages_to_team(change: Change, message: NewMessage, team: Team) -> Iterator[NewMessage]:
@@ -80,11 +79,11 @@ def messages_to_team(change: Change, message: NewMessage, team: Team) -> Iterato
 
 def _sides(
     change: Change, actor: str, names: Mapping[str, str], only: str | None
-) -> Iterator[tuple[str, str, str, int | None, str, str]]:
-    """Yield for each account to write about: message type, user, account, its entry, the receiver, the body."""
+) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield for each account to write about: message type, user, account, the receiver, the body."""
     change_type, payer, payee = change.change_type, change.payer, change.payee
     if change_type in ACCOUNT_CHANGES:
-        yield change_type, actor, change.source_id, change.to_entry, actor, _encode(account_fields(change))
+        yield change_type, actor, change.source_id, actor, _encode(account_fields(change))
         return
     if change_type in _WITHOUT_MESSAGE:
         return
@@ -96,11 +95,11 @@ def _sides(
     account_id, entry = change.from_account_id or "", change.from_entry
     if payer != OUTSIDE_WORLD and only in (None, account_id):
         own = _own_fields(account_id, entry, format_amount(change.from_balance, currency))
-        yield to_payer, payer, account_id, entry, receiver, _encode({**fields, **own, **held_amount(change)})
+        yield to_payer, payer, account_id, receiver, _encode({**fields, **own, **held_amount(change)})
     account_id, entry = change.to_account_id or "", change.to_entry
     if payee != OUTSIDE_WORLD and (both is not None or payer == OUTSIDE_WORLD) and only in (None, account_id):
         own = _own_fields(account_id, entry, format_amount(change.to_balance, currency))
-        yield to_payee, payee, account_id, entry, receiver, _encode({**fields, **own})
+        yield to_payee, payee, account_id, receiver, _encode({**fields, **own})
 
 
 def _shared_fields(change: Change, currency: Currency, names: Mapping[str, str]) -> dict[str, object]:

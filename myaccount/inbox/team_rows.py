@@ -11,6 +11,7 @@ from ..database.pipeline import run_pipeline, select_rows
 from ..database.statements import placeholders
 from ..model.inbox import team, team_member
 from ..model.ledger import account, user
+from .marks import Position
 
 # How many accounts one query reads, so that neither query nor reply exceeds a max_allowed_packet of 64 KiB.
 PARTIES_LIMIT: Final = 100
@@ -25,15 +26,15 @@ class Team(NamedTuple):
 
 
 class Party(NamedTuple):
-    """An account's user, whether a team watches the account, and up to which entry the inbox has its messages.
+    """An account's user, whether a team watches the account, and up to where the inbox has its messages.
 
-    That is -1 if it has not even the one about the opening.
+    The mark's entry is -1 if it has not even the one about the opening.
     """
 
     user_id: str
     user_name: str
     watched: bool
-    mark: int
+    mark: Position
 
 
 async def find_team(connection: AsyncConnection, team_id: str, *, lock: bool = False) -> Team | None:
@@ -82,7 +83,8 @@ async def find_users(connection: AsyncConnection, user_ids: Collection[str]) -> 
 async def find_parties(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, Party]:
     """Return by account id those of the accounts that have users."""
     rows = select_rows(
-        connection, "account_id, user.user_id, user_name, team_id IS NOT NULL, COALESCE(number, -1)"
+        connection,
+        "account_id, user.user_id, user_name, team_id IS NOT NULL, COALESCE(number, -1), COALESCE(declines, 0)",
     )
     joined = (
         f"{rows} FROM account JOIN user ON user.user_id = account.user_id"
@@ -91,7 +93,11 @@ async def find_parties(connection: AsyncConnection, account_ids: Collection[str]
     answers = await run_pipeline(
         connection, *[(f"{joined} ({placeholders(part)})", part) for part in _parts(account_ids)]
     )
-    return {account_id: Party(*row) for answer in answers for account_id, *row in answer}
+    return {
+        account_id: Party(user_id, user_name, watched, Position(*mark))
+        for answer in answers
+        for account_id, user_id, user_name, watched, *mark in answer
+    }
 
 
 async def find_watching_teams(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, Team]:

@@ -141,7 +141,7 @@ def looking_up_later(
 async def leave_out_written(connection: AsyncConnection, messages: Sequence[NewMessage]) -> list[NewMessage]:
     """Return the messages, but for those to a reader's own account that the inbox has already, or that come twice.
 
-    There are such if a process of the version before runs beside this one: it makes the messages about entries
+    There are such if a process of an earlier version runs beside this one: it makes the messages about entries
     from its events. The caller has locked the readers' inboxes.
     """
     sources = sorted({m.source_id for m in messages if not m.team_id})

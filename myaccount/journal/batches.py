@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
-from ..ledger.records import EXPIRED, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
+from ..ledger.records import EXPIRED, Account, AccountChange, AuditRow, Bulk, DeclineRow, Entry, HoldState, Order
 from ..ledger.state import State
 from ..outbox.events import due_after
 from .opening_batch import OpeningBatch
@@ -38,8 +38,10 @@ COMMITTED_ACCOUNTS: Final = (
 )
 # Those of an entry, before `held`, which most have no value in.
 ENTRY_COLUMNS: Final = "account, number, order_id, amount, balance"
+DECLINE_COLUMNS: Final = "account, number, order_id, entry, balance, held"
 ACCOUNT_COLUMNS: Final = (
-    "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL"
+    "id, balance, floor, last_entry, held, frozen, status, currency, account_id, user_id, team_id IS NOT NULL,"
+    " last_decline"
 )
 ACCOUNT_ROW_COLUMNS: Final = "id, account_id, user_id, currency"
 AUDIT_COLUMNS: Final = "at, what, about_kind, about, who_kind, who, address, request_id"
@@ -165,6 +167,7 @@ class BatchConnection(OpeningBatch):
         statements = [
             *[self._insert_orders(part, now) for part in self._parts(state.new_orders, ORDER_BYTES)],
             *map(self._insert_entries, self._parts(state.new_entries)),
+            *map(self._insert_declines, self._parts(state.new_declines)),
             *map(self._write_holds, self._parts(open_or_ended)),
             *map(self._expire_holds, self._parts(expired)),
             *[self._write_refunds(dict(part)) for part in self._parts(state.refunded.items())],
@@ -177,7 +180,12 @@ class BatchConnection(OpeningBatch):
         reset = {change.account for change in state.account_changes}
         statements += [self._write_account(account) for account in accounts if account.id in reset]
         others = [account for account in accounts if account.id not in reset]
-        statements += [self._write_balances(part, held=bool(holds)) for part in self._parts(others)]
+        columns = ["balance", "last_entry"]
+        if holds:
+            columns.append("held")
+        if state.new_declines:
+            columns.append("last_decline")
+        statements += [self._write_balances(part, columns) for part in self._parts(others)]
         for body in events:
             # The sweeper compares this with this process's clock.
             statements += self._insert_event(body, now, sql_time(due_after(utc_now())))
@@ -223,6 +231,9 @@ class BatchConnection(OpeningBatch):
     def _insert_entries(self, entries: Sequence[Entry]) -> Bound: ...
 
     @abstractmethod
+    def _insert_declines(self, declines: Sequence[DeclineRow]) -> Bound: ...
+
+    @abstractmethod
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound: ...
 
     @abstractmethod
@@ -245,7 +256,8 @@ class BatchConnection(OpeningBatch):
     def _write_account(self, account: Account) -> Bound: ...
 
     @abstractmethod
-    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound: ...
+    def _write_balances(self, accounts: Sequence[Account], columns: Sequence[str]) -> Bound:
+        """Return the statement that writes what may have changed of accounts without a new setting."""
 
     @abstractmethod
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:

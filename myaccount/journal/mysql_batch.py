@@ -1,13 +1,14 @@
 """A batch's statements, in SQL that MySQL and MariaDB both understand."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ..database.database import DriverConnection
 from ..database.pipeline import PACKET_LIMIT, run_mysql_pipeline
 from ..database.statements import Bound, placeholders, sql_literal
 from ..database.times import sql_time
-from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
+from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, DeclineRow, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
@@ -15,6 +16,7 @@ from .batches import (
     AUDIT_COLUMNS,
     COMMITTED_ACCOUNTS,
     COMMITTED_COLUMNS,
+    DECLINE_COLUMNS,
     ENTRY_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
@@ -147,6 +149,13 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
         )
         return f"INSERT INTO entry ({columns}) VALUES {rows}", [entry.order_id for entry in entries]
 
+    def _insert_declines(self, declines: Sequence[DeclineRow]) -> Bound:
+        rows = ",".join(
+            f"({account},{number},%s,{entry},{balance},{held or 'NULL'})"
+            for account, number, _, entry, balance, held in declines
+        )
+        return f"INSERT INTO decline ({DECLINE_COLUMNS}) VALUES {rows}", [row.order_id for row in declines]
+
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = []
         for hold in holds:
@@ -196,23 +205,19 @@ class MysqlBatch(MysqlOpenings, BatchConnection):
         return (
             f"UPDATE account SET floor = {'NULL' if account.floor is None else account.floor},"
             f" frozen = {sql_literal(account.frozen)}, status = {sql_literal(account.status)},"
-            f" balance = {account.balance}, held = {account.held}, last_entry = {account.last_entry}"
-            f" WHERE id = {account.id}",
+            f" balance = {account.balance}, held = {account.held}, last_entry = {account.last_entry},"
+            f" last_decline = {account.last_decline} WHERE id = {account.id}",
             (),
         )
 
-    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
+    def _write_balances(self, accounts: Sequence[Account], columns: Sequence[str]) -> Bound:
         # INTERVAL finds the key's position among the sorted keys by binary search, and ELT returns the value
         # there.
         keys = _listed(account.id for account in accounts)
         place = f"INTERVAL(id,{keys})"
-        columns = {
-            "balance": _listed(account.balance for account in accounts),
-            "last_entry": _listed(account.last_entry for account in accounts),
-        }
-        if held:
-            columns["held"] = _listed(account.held for account in accounts)
-        values = ", ".join(f"{column} = ELT({place},{numbers})" for column, numbers in columns.items())
+        values = ", ".join(
+            f"{column} = ELT({place},{_listed(map(attrgetter(column), accounts))})" for column in columns
+        )
         return f"UPDATE account SET {values} WHERE id IN ({keys})", ()
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:

@@ -53,8 +53,8 @@ class _Decision(NamedTuple):
     refused: bool
 
     async def commit(self, batch: BatchConnection, readers: set[str]) -> "_Committed":
-        """Write it; add to `readers`, before that, the users whose inboxes get messages from new entries."""
-        if self.state.new_entries:
+        """Write it; add to `readers`, before that, the users whose inboxes get messages from new rows."""
+        if self.state.new_entries or self.state.new_declines:
             changed = self.state.changed_accounts.values()
             readers.update(account.user_id for account in changed if account.user_id)
         # An account is opened before an order pays it.
@@ -115,7 +115,7 @@ class Poster:
         try:
             posted, event_ids = await run_batch(self._database, work)
         finally:
-            # A commit without an answer may be one, and the batch that is decided again then has no new entries.
+            # A commit without an answer may be one, and the batch that is decided again then has nothing new.
             if readers:
                 self._publish(readers)
         for event_id in event_ids:

@@ -1,18 +1,20 @@
 """A batch's statements for the embedded file."""
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ..database.pipeline import run_sqlite_pipeline
 from ..database.statements import Bound
 from ..database.times import sql_time, utc_now
-from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
+from ..ledger.records import HELD, Account, AccountChange, AuditRow, Bulk, DeclineRow, Entry, HoldState, Order
 from .batches import (
     ACCOUNT_COLUMNS,
     ACCOUNT_ROW_COLUMNS,
     AUDIT_COLUMNS,
     COMMITTED_ACCOUNTS,
     COMMITTED_COLUMNS,
+    DECLINE_COLUMNS,
     ENTRY_COLUMNS,
     EXPIRE_HOLDS,
     HOLD_COLUMNS,
@@ -128,6 +130,12 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
             (json_array(entries),),
         )
 
+    def _insert_declines(self, declines: Sequence[DeclineRow]) -> Bound:
+        return (
+            f"INSERT INTO decline ({DECLINE_COLUMNS}) SELECT {members(range(6))} FROM json_each(?)",
+            (json_array(declines),),
+        )
+
     def _write_holds(self, holds: Sequence[HoldState]) -> Bound:
         rows = [
             [
@@ -190,8 +198,8 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
 
     def _write_account(self, account: Account) -> Bound:
         return (
-            "UPDATE account SET floor = ?, frozen = ?, status = ?, balance = ?, held = ?, last_entry = ?"
-            " WHERE id = ?",
+            "UPDATE account SET floor = ?, frozen = ?, status = ?, balance = ?, held = ?, last_entry = ?,"
+            " last_decline = ? WHERE id = ?",
             (
                 account.floor,
                 account.frozen,
@@ -199,19 +207,16 @@ class SqliteBatch(SqliteOpenings, BatchConnection):
                 account.balance,
                 account.held,
                 account.last_entry,
+                account.last_decline,
                 account.id,
             ),
         )
 
-    def _write_balances(self, accounts: Sequence[Account], *, held: bool) -> Bound:
+    def _write_balances(self, accounts: Sequence[Account], columns: Sequence[str]) -> Bound:
+        values = ", ".join(f"{column} = new.value ->> {place}" for place, column in enumerate(columns, start=1))
         return (
-            "UPDATE account SET balance = new.value ->> 1, last_entry = new.value ->> 2, held = new.value ->> 3"
-            " FROM json_each(?) AS new WHERE account.id = new.value ->> 0",
-            (
-                json_array(
-                    [[account.id, account.balance, account.last_entry, account.held] for account in accounts]
-                ),
-            ),
+            f"UPDATE account SET {values} FROM json_each(?) AS new WHERE account.id = new.value ->> 0",
+            (json_array(list(map(attrgetter("id", *columns), accounts))),),
         )
 
     def _insert_event(self, body: str, created_at: str, due_at: str) -> tuple[Bound, Bound]:

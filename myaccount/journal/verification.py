@@ -1,4 +1,4 @@
-"""Verifies promises 2 and 3, and the marks of inboxes, over the whole database."""
+"""Verifies promises 2 and 3, declines, and the marks of inboxes, over the whole database."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from ..database.database import Database
 from .account_verification import Sides, account_differences, count_accounts, read_books
 from .amount_texts import amount_text
+from .decline_verification import decline_differences
 from .hold_verification import hold_differences
 from .mark_verification import mark_differences
 from .order_verification import order_differences
@@ -34,6 +35,8 @@ async def verify_books(database: Database, progress: Callable[[int, int], None])
         async for difference in order_differences(connection, sides):
             yield difference
         async for difference in hold_differences(connection):
+            yield difference
+        async for difference in decline_differences(connection):
             yield difference
         async for difference in mark_differences(connection):
             yield difference

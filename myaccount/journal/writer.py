@@ -29,11 +29,11 @@ GATHERING_SECONDS: Final = 0.005
 class Journal:
     """Settles commands in the order in which they were submitted; `async with` starts and stops its writer.
 
-    `announce` gets the id of each committed event, and `publish` the users whose accounts have new entries. Events
-    carry the changes of `callback_types`, which callbacks are sent for, those without entries, and those of
-    accounts that a team watches. `waiting_limit` and `waiting_seconds` bound the queue, by length and by the age
-    of its oldest command: beyond either, commands are refused. On exit the writer settles all accepted commands.
-    If the writer fails it calls `broken`, and the exit raises its error.
+    `announce` gets the id of each committed event, and `publish` the users whose accounts have new entries or
+    declines. Events carry the changes of `callback_types`, which callbacks are sent for, those without either, and
+    those of accounts that a team watches. `waiting_limit` and `waiting_seconds` bound the queue, by length and by
+    the age of its oldest command: beyond either, commands are refused. On exit the writer settles all accepted
+    commands. If the writer fails it calls `broken`, and the exit raises its error.
     """
 
     def __init__(

@@ -95,6 +95,8 @@ def _record(
             reason=command.reason,
             from_entry=account.last_entry,
             to_entry=account.last_entry,
+            from_decline=account.last_decline,
+            to_decline=account.last_decline,
             currency=account.currency,
             from_account_id=account.account_id,
             to_account_id=account.account_id,

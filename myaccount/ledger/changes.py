@@ -35,10 +35,12 @@ ORDER_NAMES: Final = {
     "08": EXTEND,
 }
 ACCOUNT_CHANGES: Final = (ACCOUNT_OPENED, ACCOUNT_ADDED, ACCOUNT_FROZEN, ACCOUNT_CLOSED, LIMIT_CHANGED)
-# Each of the two accounts has an entry of such a change.
-ENTRY_CHANGES: Final = frozenset((RECHARGE, TRANSFER, WITHDRAW, REFUND, CAPTURE))
-# Inboxes get the messages about entries when they are read and, at the latest, after this many of an account.
-CATCH_UP_ENTRIES: Final = 256
+# The accounts have an entry or a decline of such a change, or were opened by it. From these, their users' inboxes
+# get the messages when they are read and, at the latest, after so many entries of an account, or so many declines.
+CATCH_UP_CHANGES: Final = frozenset(
+    (ACCOUNT_OPENED, ACCOUNT_ADDED, RECHARGE, TRANSFER, WITHDRAW, REFUND, CAPTURE, DECLINE)
+)
+CATCH_UP_AFTER: Final = 256
 HOLD_ENDS: Final = (HOLD_CAPTURED, HOLD_RELEASED, HOLD_EXPIRED)
 CHANGE_TYPES: Final = (
     *ACCOUNT_CHANGES,
@@ -60,7 +62,8 @@ class Change(NamedTuple):
     The parties are user ids, or the outside world. Amounts and balances, which are those after the change, are in
     the currency's smallest unit. The entries are the numbers of the two accounts' last entries after the change:
     the order's own, if it moved money. An account's later change has a higher number, or the same if it moved no
-    money. Events of earlier versions lack the last fields.
+    money. The declines are the numbers of their last declines likewise. Events of earlier versions lack the last
+    fields.
     """
 
     change_type: str
@@ -91,9 +94,11 @@ class Change(NamedTuple):
     value: str | int | None = None
     # Unique for each change of an account.
     change_id: str | None = None
-    # Whether the messages to the accounts' users are made from the accounts' entries. Events of versions that made
-    # them from the events lack this field.
-    has_entries: bool = False
+    # Whether the accounts' users get their messages by catching up, and not from this. Events of versions that
+    # made them from the events lack this field.
+    inboxes_catch_up: bool = False
+    from_decline: int = 0
+    to_decline: int = 0
 
 
 def opening(command: Opening) -> Change:
@@ -114,5 +119,5 @@ def opened(change_type: str, account_id: str, user_id: str, currency: str) -> Ch
         currency=currency,
         from_account_id=account_id,
         to_account_id=account_id,
-        has_entries=True,
+        inboxes_catch_up=True,
     )

@@ -100,9 +100,10 @@ def release(command: Release, state: State) -> Order:
 def extend(command: Extend, state: State) -> Order:
     """Let the hold end later, or earlier. This moves nothing, so a frozen account does not matter."""
     row, held, payer, payee = _about(command, state)
-    if row.reason is None:
-        held.expires_at = state.now + command.expires_in
-        state.note_hold(held)
+    if row.reason is not None:
+        return record(row, payer, payee, state)
+    held.expires_at = state.now + command.expires_in
+    state.note_hold(held)
     return record(row, payer, payee, state, HOLD_EXTENDED, held)
 
 

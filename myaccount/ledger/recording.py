@@ -1,6 +1,6 @@
 """Records an order that was decided: its row, and the change that its event carries."""
 
-from .changes import CATCH_UP_ENTRIES, DECLINE, ENTRY_CHANGES, ORDER_NAMES, Change
+from .changes import CATCH_UP_AFTER, CATCH_UP_CHANGES, DECLINE, ORDER_NAMES, Change
 from .fingerprints import fingerprint
 from .order_commands import OrderCommand
 from .records import DECLINED, POSTED, Account, HoldState, Order
@@ -44,15 +44,20 @@ def record(
 ) -> Order:
     """Record the order and its change, of the order's own type unless another is given; return the order.
 
-    If nobody but the users of its two accounts gets a message or a callback, no change is recorded: their inboxes
-    get the messages from the entries.
+    If nobody but the users of its accounts gets a message or a callback, no change is recorded: their inboxes get
+    the messages from the entries or the decline.
     """
     state.add_order(order)
     name = ORDER_NAMES[order.order_type]
-    change_type = DECLINE if order.status == DECLINED else change_type or name
-    has_entries = change_type in ENTRY_CHANGES
-    has_callbacks = change_type in state.callback_types
-    if has_entries and not (has_callbacks or _needs_an_event(payer) or _needs_an_event(payee)):
+    if order.status == DECLINED:
+        change_type, told = DECLINE, payer if payer.user_id else payee
+        state.decline(told, order.order_id)
+        needs_an_event = _needs_an_event(told, told.last_decline)
+    else:
+        change_type = change_type or name
+        needs_an_event = _needs_an_event(payer, payer.last_entry) or _needs_an_event(payee, payee.last_entry)
+    inboxes_catch_up = change_type in CATCH_UP_CHANGES
+    if inboxes_catch_up and not (needs_an_event or change_type in state.callback_types):
         return order
     state.changes.append(
         Change(
@@ -75,15 +80,17 @@ def record(
             order.reference,
             payer.held,
             hold.expires_at.isoformat(timespec="microseconds") + "Z" if hold else None,
-            has_entries=has_entries,
+            inboxes_catch_up=inboxes_catch_up,
+            from_decline=payer.last_decline,
+            to_decline=payee.last_decline,
         )
     )
     return order
 
 
-def _needs_an_event(account: Account) -> bool:
-    """Whether a team gets messages about the account, or its user's inbox has many entries to catch up with."""
-    return account.watched or account.last_entry % CATCH_UP_ENTRIES == 0
+def _needs_an_event(account: Account, number: int) -> bool:
+    """Whether a team gets messages about the account, or its user's inbox has many of them to catch up with."""
+    return account.watched or number % CATCH_UP_AFTER == 0
 
 
 def record_end(hold: HoldState, change_type: str, amount: int, state: State, ended_by: str | None = None) -> None:
@@ -104,6 +111,7 @@ def record_end(hold: HoldState, change_type: str, amount: int, state: State, end
         from_account_id=payer.account_id,
         target=ended_by,
         held=payer.held,
+        from_decline=payer.last_decline,
     )
     if ended_by is not None:
         payee = state.account(hold.payee)
@@ -111,6 +119,7 @@ def record_end(hold: HoldState, change_type: str, amount: int, state: State, end
             payee=payee.user_id or OUTSIDE_WORLD,
             to_balance=payee.balance,
             to_entry=payee.last_entry,
+            to_decline=payee.last_decline,
             to_account_id=payee.account_id if payee.user_id else None,
         )
     state.changes.append(change)

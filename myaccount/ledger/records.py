@@ -42,6 +42,8 @@ class Account:
     user_id: str | None = None
     # Whether a team watches it.
     watched: bool = False
+    # The number of its last decline.
+    last_decline: int = 0
 
 
 class OpenedUser(NamedTuple):
@@ -100,6 +102,22 @@ class Entry(NamedTuple):
     amount: int
     balance: int
     # How much of the payer's balance is held after it; None for nothing, and for the payee.
+    held: int | None = None
+
+
+class DeclineRow(NamedTuple):
+    """A declined order of the account whose user is told: the payer's or, for money from outside, the payee's.
+
+    The declines of an account are numbered from 1 without gaps. `entry` is its last entry by then, `balance` and
+    `held` are what it had.
+    """
+
+    account: int
+    number: int
+    order_id: str
+    entry: int
+    balance: int
+    # None for nothing.
     held: int | None = None
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 
 from .changes import CHANGE_TYPES, Change
-from .records import Account, AccountChange, AuditRow, Bulk, Entry, HoldState, Order
+from .records import Account, AccountChange, AuditRow, Bulk, DeclineRow, Entry, HoldState, Order
 from .references import Reference
 
 
@@ -52,6 +52,7 @@ class State:
         # To write: new rows in order, and what changed of rows that are there already.
         self.new_orders: list[Order] = []
         self.new_entries: list[Entry] = []
+        self.new_declines: list[DeclineRow] = []
         self.new_holds: dict[str, HoldState] = {}
         self.new_bulks: list[Bulk] = []
         self.account_changes: list[AccountChange] = []
@@ -122,6 +123,21 @@ class State:
         )
         self.new_entries.append(Entry(payee.id, payee.last_entry, order_id, amount, payee.balance))
 
+    def decline(self, account: Account, order_id: str) -> None:
+        """Number the declined order among those that the account's user is told of."""
+        account.last_decline += 1
+        self.changed_accounts[account.id] = account
+        self.new_declines.append(
+            DeclineRow(
+                account.id,
+                account.last_decline,
+                order_id,
+                account.last_entry,
+                account.balance,
+                account.held or None,
+            )
+        )
+
 
 # Four times as fast as copy(), and each account of a batch is copied, and each of its holds.
 def _copy_hold(hold: HoldState) -> HoldState:
@@ -143,4 +159,5 @@ def _copy_account(account: Account) -> Account:
         account.account_id,
         account.user_id,
         account.watched,
+        account.last_decline,
     )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from .columns import OPTIONS, key, metadata, utc
@@ -68,13 +69,14 @@ message = Table(
     **OPTIONS,
 )
 
-# The number of the last entry of each account that its user's inbox has a message about. An opening is entry 0;
-# without a row, the inbox has no message about the account.
+# The numbers of the last entry and of the last decline of each account that its user's inbox has a message about.
+# An opening is entry 0; without a row, the inbox has no message about the account.
 inbox_mark = Table(
     "inbox_mark",
     metadata,
     Column("account", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
+    Column("declines", BigInteger, nullable=False, server_default=text("0")),
     **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
 )
 

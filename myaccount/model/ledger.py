@@ -49,6 +49,8 @@ account = Table(
     Column("frozen", String(7), nullable=False, server_default=text("'none'")),
     # open or closed.
     Column("status", String(6), nullable=False, server_default=text("'open'")),
+    # The number of the last decline.
+    Column("last_decline", BigInteger, nullable=False, server_default=text("0")),
     # The rules are in the ledger. These are the database's own checks of promise 3.
     CheckConstraint("floor IS NULL OR balance - held >= floor", name="available"),
     CheckConstraint("held >= 0", name="held"),
@@ -113,6 +115,23 @@ entry = Table(
     Column("amount", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     # How much of the payer's balance is held after it. NULL for nothing, for the payee, and for older entries.
+    Column("held", BigInteger),
+    **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
+)
+
+# The declined orders of each account, numbered from 1 without gaps. Each is of the account whose user is told: the
+# payer's or, for money from outside, the payee's. The rest is what that account had by then. Orders that were
+# declined before this table was made are not in it.
+decline = Table(
+    "decline",
+    metadata,
+    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("order_id", String(45), nullable=False),
+    # The number of its last entry.
+    Column("entry", BigInteger, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    # NULL for nothing.
     Column("held", BigInteger),
     **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
 )

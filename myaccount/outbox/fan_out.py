@@ -1,8 +1,8 @@
 """Fan-out: from committed events, the messages for inboxes and the deliveries for endpoints.
 
-Inboxes get the messages about entries from the entries (inbox/catch_up.py). Before another message about an
-account, its user's inbox is caught up to the account's last entry by then: so messages keep the account's order,
-unless somebody reads the inbox between the commit and the fan-out, and so gets a later entry's message first.
+Inboxes get the messages about entries and declines from these (inbox/catch_up.py). Before another message about an
+account, its user's inbox is caught up to the account's last entry and decline by then: so messages keep the
+account's order, unless somebody reads the inbox between the commit and the fan-out, and so gets a later one first.
 """
 
 from collections import defaultdict, deque
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.pipeline import is_sqlite, run_pipeline
 from ..inbox.catch_up import MESSAGES_LIMIT, covers, marks_of, messages_limit
-from ..inbox.entry_messages import EntryMessage
 from ..inbox.locks import lock_inboxes
-from ..inbox.marks import AccountBehind, accounts_behind_by_id, read_accounts_behind
-from ..inbox.missing_messages import find_entry_messages
+from ..inbox.marks import AccountBehind, Position, accounts_behind_by_id, read_accounts_behind
+from ..inbox.missing_messages import find_missing_messages
 from ..inbox.recipients import accounts_told, messages_to_team, messages_to_users
+from ..inbox.row_messages import RowMessage
 from ..inbox.team_rows import Party, Team, find_parties, find_watching_teams
 from ..inbox.writing import NewMessage, leave_out_written, write_messages
-from ..ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, CATCH_UP_ENTRIES, ENTRY_CHANGES, Change
+from ..ledger.changes import CATCH_UP_AFTER, CATCH_UP_CHANGES, DECLINE, Change
 from ..webhooks.deliveries import insert_deliveries
 from ..webhooks.payloads import request_bodies
 from .earlier_events import add_accounts
@@ -58,8 +58,8 @@ async def fan_out(
     """Write the messages and deliveries of the events and delete the events, in one transaction.
 
     `subscriptions` has, by endpoint, the types of changes to send to it. Events that are dispatched already, or
-    locked by another transaction, are skipped. Without `look_up`, a message about an entry that is written already
-    is the database's error about a duplicate.
+    locked by another transaction, are skipped. Without `look_up`, a message that is written already is the
+    database's error about a duplicate.
     """
     pending = await lock_events(connection, event_ids)
     limit = EMBEDDED_CHANGES_LIMIT if is_sqlite(connection) else CHANGES_LIMIT
@@ -83,9 +83,9 @@ async def fan_out(
         taken = len(about_changes) - before
         deliveries += request_bodies(changes[:taken], created_at, subscriptions)
         left[id_] = changes[taken:]
-    entries, is_all = await _find_entries(connection, about_changes, parties)
-    messages = list(_in_order(about_changes if is_all else [], entries))
-    if look_up and (entries or any(_tells_of_entries(change) for event in events for change in event.changes)):
+    missing, is_all = await _find_missing(connection, about_changes, parties)
+    messages = list(_in_order(about_changes if is_all else [], missing))
+    if look_up and (missing or any(_may_be_written(change) for event in events for change in event.changes)):
         await run_pipeline(connection, *lock_inboxes(connection, {m.reader_id for m in messages}))
         messages = await leave_out_written(connection, messages)
     if not is_all:
@@ -96,7 +96,7 @@ async def fan_out(
         *insert_deliveries(deliveries, now),
         *[keep_changes(id_, changes) for id_, changes in left.items()],
         *write_messages(connection, messages),
-        *marks_of(connection, entries),
+        *marks_of(connection, missing),
         ("COMMIT", ()),
     )
     return Dispatched(
@@ -107,81 +107,97 @@ async def fan_out(
     )
 
 
-def _tells_of_entries(change: Change) -> bool:
-    """Whether it is of a version that makes messages about entries from events: inboxes may have them already."""
-    return not change.has_entries and change.change_type in (*ENTRY_CHANGES, ACCOUNT_OPENED, ACCOUNT_ADDED)
+def _may_be_written(change: Change) -> bool:
+    """Whether its messages come from the event, as an earlier version had it, and an inbox may have caught up."""
+    return not change.inboxes_catch_up and change.change_type in CATCH_UP_CHANGES
 
 
 class _ChangeMessages(NamedTuple):
-    """The messages about a change, but for those about entries, and up to which entries these come first.
+    """The messages about a change that inboxes do not get by catching up, and up to where they catch up first.
 
-    The numbers of the entries are by account id.
+    That is by account id.
     """
 
     messages: list[NewMessage]
-    entries: dict[str, int]
+    first: dict[str, Position]
 
 
 def _messages_about(
     change: Change, created_at: datetime, names: Mapping[str, str], teams: Mapping[str, Team]
 ) -> _ChangeMessages:
     found = _ChangeMessages([], {})
-    if change.has_entries:
-        sides = {change.from_account_id: change.from_entry or 0, change.to_account_id: change.to_entry or 0}
-        found.entries.update({id_: entry for id_, entry in sides.items() if id_ and entry % CATCH_UP_ENTRIES == 0})
-        if teams.keys().isdisjoint(sides):
+    positions = _positions(change)
+    if change.inboxes_catch_up:
+        told = [id_ for id_ in accounts_told(change) if id_ in positions]
+        found.first.update({id_: positions[id_] for id_ in told if _is_due(change, positions[id_])})
+        if teams.keys().isdisjoint(positions):
             return found
-    for account_id, entry, message in messages_to_users(change, created_at, names):
-        if not change.has_entries:
+    for account_id, message in messages_to_users(change, created_at, names):
+        if not change.inboxes_catch_up:
             found.messages.append(message)
-            found.entries[account_id] = entry
+            found.first[account_id] = positions.get(account_id, Position(0, 0))
         if account_id in teams:
             found.messages.extend(messages_to_team(change, message, teams[account_id]))
     return found
 
 
-async def _find_entries(
+def _positions(change: Change) -> dict[str, Position]:
+    """Return where the change's accounts were after it, by their ids."""
+    sides = (
+        (change.from_account_id, change.from_entry, change.from_decline),
+        (change.to_account_id, change.to_entry, change.to_decline),
+    )
+    return {id_: Position(entry or 0, decline) for id_, entry, decline in sides if id_}
+
+
+def _is_due(change: Change, position: Position) -> bool:
+    """Whether so many entries, or declines, of an account have gathered that its user's inbox catches up now."""
+    number = position.decline if change.change_type == DECLINE else position.entry
+    return number % CATCH_UP_AFTER == 0
+
+
+async def _find_missing(
     connection: AsyncConnection, changes: Sequence[_ChangeMessages], parties: Mapping[str, Party]
-) -> tuple[list[EntryMessage], bool]:
-    """Return the messages about entries that come first, and whether these are all.
+) -> tuple[list[RowMessage], bool]:
+    """Return the messages about entries and declines that come first, and whether these are all.
 
     If there are any, the inboxes of all readers are locked.
     """
-    wanted: dict[str, int] = {}
+    wanted: dict[str, Position] = {}
     for one in changes:
-        for account_id, number in one.entries.items():
+        for account_id, position in one.first.items():
             # Marks only grow, so nothing is behind those that were read before the locks.
-            if account_id in parties and number > parties[account_id].mark:
-                wanted[account_id] = max(number, wanted.get(account_id, 0))
+            if account_id in parties and not position.is_within(parties[account_id].mark):
+                wanted[account_id] = position.later(wanted.get(account_id, position))
     if not wanted:
         return [], True
     readers = {message.reader_id for one in changes for message in one.messages}
     locks = lock_inboxes(connection, readers.union(parties[account_id].user_id for account_id in wanted))
-    # Only now no other transaction writes messages about these entries.
+    # Only now no other transaction writes these messages.
     answers = await run_pipeline(connection, *locks, *accounts_behind_by_id(connection, wanted))
     behind = _up_to(wanted, answers[len(locks) :])
-    entries = await find_entry_messages(connection, behind, messages_limit(connection))
-    return entries, covers(entries, behind)
+    missing = await find_missing_messages(connection, behind, messages_limit(connection))
+    return missing, covers(missing, behind)
 
 
-def _up_to(wanted: Mapping[str, int], answers: Iterable[list[Any]]) -> list[AccountBehind]:
-    """Return what was found of the accounts as if the wanted entries were their last."""
+def _up_to(wanted: Mapping[str, Position], answers: Iterable[list[Any]]) -> list[AccountBehind]:
+    """Return what was found of the accounts as if what is wanted were their last."""
     found = read_accounts_behind(answers)
-    clipped = [account._replace(last=min(account.last, wanted[account.account_id])) for account in found]
-    return [account for account in clipped if account.last > account.mark]
+    clipped = [a._replace(last=a.last.earlier(wanted[a.account_id]).later(a.mark)) for a in found]
+    return [account for account in clipped if not account.last.is_within(account.mark)]
 
 
-def _in_order(changes: Sequence[_ChangeMessages], entries: Sequence[EntryMessage]) -> Iterator[NewMessage]:
-    """Yield the messages about entries and those about changes, those about one account in its order."""
-    waiting: defaultdict[str, deque[EntryMessage]] = defaultdict(deque)
-    for entry in entries:
-        waiting[entry.account.account_id].append(entry)
+def _in_order(changes: Sequence[_ChangeMessages], missing: Sequence[RowMessage]) -> Iterator[NewMessage]:
+    """Yield the messages about entries, declines and other changes, those about one account in its order."""
+    waiting: defaultdict[str, deque[RowMessage]] = defaultdict(deque)
+    for row in missing:
+        waiting[row.account.account_id].append(row)
     for messages, first in changes:
-        for account_id, number in first.items():
-            while waiting[account_id] and waiting[account_id][0].number <= number:
+        for account_id, position in first.items():
+            while waiting[account_id] and waiting[account_id][0].position.is_within(position):
                 yield waiting[account_id].popleft().message
         yield from messages
-    yield from (entry.message for account in waiting.values() for entry in account)
+    yield from (row.message for account in waiting.values() for row in account)
 
 
 def _within(limit: int, events: Sequence[Event]) -> list[Event]:

@@ -12,14 +12,16 @@ from sqlalchemy import Connection, Table, insert, select, text
 
 from myaccount.database.database import Database, open_database
 from myaccount.database.freshness import SKIPS_LOCKED
+from myaccount.database.statements import Bound
 from myaccount.database.times import utc_now
 from myaccount.journal import batches as batches_module
 from myaccount.journal import mysql_batch as mysql_module
+from myaccount.journal import sqlite_batch as sqlite_module
 from myaccount.journal.batches import BatchConnection, Locked
 from myaccount.journal.posting import run_batch
-from myaccount.ledger.records import Account, AccountChange, Bulk, Entry, HoldState, Order
+from myaccount.ledger.records import Account, AccountChange, Bulk, DeclineRow, Entry, HoldState, Order
 from myaccount.ledger.state import Known, State
-from myaccount.model.ledger import account, account_change, entry, order
+from myaccount.model.ledger import account, account_change, decline, entry, order
 from myaccount.settings.paths import working_path
 from myaccount.settings.schema import Config
 
@@ -162,6 +164,52 @@ async def test_entries_are_written(held: int | None, keys: dict[str, int], datab
     assert await _rows(database, entry) == sorted(tuple(row) for row in entries)
 
 
+@pytest.mark.parametrize("held", [None, 2**62])
+async def test_declines_are_written_and_numbered(
+    held: int | None, keys: dict[str, int], database: Database
+) -> None:
+    u1, u2, u3 = (keys[user] for user in ("u1", "u2", "u3"))
+    state = _state()
+    declines = [DeclineRow(u1, 1, "o'%s", 0, -(2**62), held), DeclineRow(u1, 2, "零", 7, 2**62)]
+    state.new_declines += declines
+    # One declined alone, the other one posted.
+    state.changed_accounts |= {u1: Account(u1, last_decline=2), u2: Account(u2, balance=5, last_entry=1)}
+    await _commit(database, state)
+    assert await _rows(database, decline) == [tuple(row) for row in declines]
+    locked = (await _begin(database, [u1, u2, u3], [])).accounts
+    assert {key: (row.balance, row.last_entry, row.last_decline) for key, row in locked.items()} == {
+        u1: (0, 0, 2),
+        u2: (5, 1, 0),
+        u3: (0, 0, 0),
+    }
+
+
+async def test_a_batch_without_declines_writes_no_number_of_them(
+    keys: dict[str, int], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A posted order costs nothing more."""
+    key = keys["u1"]
+    state = _state()
+    state.changed_accounts[key] = Account(key, last_decline=3)
+    state.new_declines.append(DeclineRow(key, 3, "o1", 0, 0))
+    await _commit(database, state)
+    sent: list[str] = []
+    for batch in (mysql_module.MysqlBatch, sqlite_module.SqliteBatch):
+
+        async def run(self: Any, *statements: Bound, original: Any = batch._run) -> list[list[Any]]:
+            sent.extend(statement for statement, _ in statements)
+            found: list[list[Any]] = await original(self, *statements)
+            return found
+
+        monkeypatch.setattr(batch, "_run", run)
+    state = _state()
+    state.changed_accounts[key] = Account(key, balance=8, last_entry=1)
+    await _commit(database, state)
+    assert not [statement for statement in sent if statement.startswith("UPDATE") and "last_decline" in statement]
+    assert not [statement for statement in sent if "INTO decline" in statement]
+    assert (await _begin(database, [key], [])).accounts[key].last_decline == 3
+
+
 async def test_what_was_refunded_is_written_to_its_own_order(keys: dict[str, int], database: Database) -> None:
     state = _state()
     state.new_orders += [Order(f"o{n}", "02", 2, 3, 100) for n in range(5)]
@@ -245,7 +293,7 @@ async def test_changes_of_accounts_are_written_and_kept(keys: dict[str, int], da
         AccountChange("c2", key, "floor", -500, "零"),
         AccountChange("c3", keys["u2"], "status", "closed", "x"),
     ]
-    changed = Account(key, -400, -500, 7, 100, "debits", account_id="a-u1", user_id="u1")
+    changed = Account(key, -400, -500, 7, 100, "debits", account_id="a-u1", user_id="u1", last_decline=9)
     closed = Account(keys["u2"], status="closed", account_id="a-u2", user_id="u2")
     other = Account(keys["u3"], 400, last_entry=1, account_id="a-u3", user_id="u3")
     state.changed_accounts |= {account.id: account for account in (other, closed, changed)}
@@ -255,7 +303,8 @@ async def test_changes_of_accounts_are_written_and_kept(keys: dict[str, int], da
     # The table's CHECK must see the limit and the balance at once.
     state = _state()
     state.account_changes.append(AccountChange("c4", key, "floor", 0, "x"))
-    state.changed_accounts[key] = Account(key, 5, 0, 8, 0, "debits", account_id="a-u1", user_id="u1")
+    last = {"last_decline": 10, "account_id": "a-u1", "user_id": "u1"}
+    state.changed_accounts[key] = Account(key, 5, 0, 8, 0, "debits", **last)  # type: ignore[arg-type]
     await _commit(database, state)
     assert (await _begin(database, [key], [])).accounts == state.changed_accounts
     found = await run_batch(database, lambda batch: batch.find_account_changes(["c3", "c9", "c1"]))

@@ -101,7 +101,7 @@ def test_the_data_of_the_contracts_exchanges_is_converted(
         "The balances add up to 51.00.",
         "The orders have 16 entries. The tables of orders and accounts are changed now.",
     ]
-    assert report[-1].endswith("is at version 0005.")
+    assert report[-1].endswith("is at version 0006.")
     assert {name: demo.rows(f"SELECT * FROM demo_{name}") for name in originals} == originals
     asyncio.run(_check_books(config, demo))
     assert cli.main(["verify", "-c", str(file)]) == 0

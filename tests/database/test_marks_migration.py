@@ -84,7 +84,7 @@ async def test_an_interruption_anywhere_is_completed_by_the_next_with_the_entrie
         with further_database(config, mariadb, tmp_path / f"{number}.db") as (copy, engine):
             await _fill(copy, engine)
             async with open_database(copy, Path(copy["sqlite_file"])) as database:
-                cut = await cut_off(database, number)
+                cut = await cut_off(database, number, "0005")
             if cut:
                 # By the service of the earlier version, which runs again.
                 run(engine, "UPDATE account SET last_entry = 3 WHERE id = 2")

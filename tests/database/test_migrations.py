@@ -55,7 +55,8 @@ def test_a_database_is_migrated_once_and_then_there_is_nothing_to_do(
     assert first[2].startswith("0003: Entries, holds, refunds and bulks")
     assert first[3].startswith("0004: API keys, operators with their sessions, and the audit log")
     assert first[4].startswith("0005: Inboxes get the messages about entries from the entries")
-    assert first[5].endswith("is at version 0005.")
+    assert first[5].startswith("0006: Inboxes get the messages about declines from the declines")
+    assert first[6].endswith("is at version 0006.")
     assert tables_of(engine) == {*metadata.tables, VERSION}
     assert cli.main(["migrate", "-c", str(file)]) == 0
     (again,) = capsys.readouterr().out.splitlines()
@@ -70,7 +71,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     command = ["migrate", "--status", "-c", str(file)]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert "The database's version: none. This program's: 0005." in printed
+    assert "The database's version: none. This program's: 0006." in printed
     assert "To run: 0001: The whole schema" in printed
     if "mysql" in config:
         assert tables_of(engine) == set()
@@ -79,7 +80,7 @@ def test_the_status_shows_the_versions_and_changes_nothing(
     cli.main(["migrate", "-c", str(file)])
     capsys.readouterr()
     assert cli.main(command) == 0
-    assert capsys.readouterr().out == ("The database's version: 0005. This program's: 0005.\nNothing to run.\n")
+    assert capsys.readouterr().out == ("The database's version: 0006. This program's: 0006.\nNothing to run.\n")
 
 
 @both

@@ -88,7 +88,7 @@ def test_the_migrations_the_script_and_the_tables_are_one_schema_in_mariadb(
     by_migrations = mysql_engine(mariadb, mariadb.new_database())
     by_tables = mysql_engine(mariadb, mariadb.new_database())
     with by_migrations.begin() as connection:
-        assert upgrade(connection, print) == ["0001", "0002", "0003", "0004", "0005"]
+        assert upgrade(connection, print) == ["0001", "0002", "0003", "0004", "0005", "0006"]
     with by_tables.begin() as connection:
         metadata.create_all(connection)
     with by_script.connect() as script, by_migrations.connect() as migrations, by_tables.connect() as tables:
@@ -111,7 +111,7 @@ def test_the_embedded_schema_is_that_of_mariadb_and_of_the_tables(
     embedded = create_engine(f"sqlite:///{tmp_path}/embedded.db")
     by_tables = create_engine(f"sqlite:///{tmp_path}/tables.db")
     with embedded.begin() as connection:
-        assert upgrade(connection, print) == ["0001", "0002", "0003", "0004", "0005"]
+        assert upgrade(connection, print) == ["0001", "0002", "0003", "0004", "0005", "0006"]
     with by_tables.begin() as connection:
         metadata.create_all(connection)
     with server.connect() as mysql, embedded.connect() as sqlite, by_tables.connect() as tables:

@@ -52,8 +52,8 @@ NEXT = '''
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade():
@@ -64,12 +64,12 @@ def upgrade():
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make the program need version 0006, whose last statement is given."""
+    """Make the program need version 0007, whose last statement is given."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrations.MIGRATIONS, folder)
 
     def write(last: str) -> None:
-        (folder / "versions" / "0006_closed.py").write_text(NEXT.format(last=last).lstrip())
+        (folder / "versions" / "0007_closed.py").write_text(NEXT.format(last=last).lstrip())
         monkeypatch.setattr(migrations, "MIGRATIONS", folder)
 
     return write
@@ -92,16 +92,16 @@ async def test_an_older_schema_is_upgraded_or_refused_and_keeps_its_data(
     for words in ("--status", "--sql"):
         assert await asyncio.to_thread(cli.main, ["migrate", words, "-c", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert "The database's version: 0005. This program's: 0006.\nTo run: 0006: A folder may be closed." in printed
-    assert "UPDATE alembic_version SET version_num='0006'" in printed
+    assert "The database's version: 0006. This program's: 0007.\nTo run: 0007: A folder may be closed." in printed
+    assert "UPDATE alembic_version SET version_num='0007'" in printed
     assert "CREATE TABLE" not in printed
     if "mysql" in config:
-        with pytest.raises(DatabaseNotReady, match="is at version 0005, and this program needs version 0006"):
+        with pytest.raises(DatabaseNotReady, match="is at version 0006, and this program needs version 0007"):
             await prepare(config)
         await migrate(config)
     await prepare(config)
     with engine.connect() as connection:
-        assert read_version(connection) == "0006"
+        assert read_version(connection) == "0007"
         assert connection.exec_driver_sql("SELECT team_id, closed FROM team").all() == [("t", 0)]
 
 
@@ -115,7 +115,7 @@ async def test_a_failed_migration_leaves_the_embedded_file_unchanged(
         await prepare(config)
     assert "closed" not in {column["name"] for column in inspect(engine).get_columns("team")}
     with engine.connect() as connection:
-        assert read_version(connection) == "0005"
+        assert read_version(connection) == "0006"
 
 
 @both
@@ -125,7 +125,7 @@ async def test_a_newer_schema_is_refused_everywhere(
     await migrate(config)
     run(engine, f"UPDATE {VERSION} SET version_num = '0999'")
     with pytest.raises(
-        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0005\. Install"
+        DatabaseNotReady, match=r"at version 0999, and this program is older: .* up to 0006\. Install"
     ):
         await prepare(config)
     for words in ([], ["--status"], ["--sql"]):

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from myaccount.database.database import Database, open_database
 from myaccount.model.inbox import counter
-from myaccount.model.ledger import account, entry
+from myaccount.model.ledger import account, decline, entry
 from myaccount.settings.loading import load_configuration
 
 from ..conftest import Section
@@ -64,6 +64,11 @@ async def _read_until_killed(session: aiohttp.ClientSession, service: Service, u
 async def _assert_each_entry_has_one_message(database: Database) -> None:
     messages = sorted(await read_inboxes(database), key=lambda row: row.id)
     bodies = [json.loads(row.body) for row in messages if row.message_type not in ("decline", "account_opened")]
+    declined = [json.loads(row.body) for row in messages if row.message_type == "decline"]
+    declines = select(decline.c.order_id).order_by(decline.c.account, decline.c.number)
+    told = list((await database.read(lambda connection: connection.execute(declines))).scalars())
+    assert told
+    assert Counter(body["orderId"] for body in declined) == Counter(told)
     entries = (
         select(account.c.account_id, entry.c.number)
         .join_from(entry, account, account.c.id == entry.c.account)
@@ -73,8 +78,13 @@ async def _assert_each_entry_has_one_message(database: Database) -> None:
     rows = [tuple(row) for row in await database.read(lambda connection: connection.execute(entries))]
     assert Counter((body["accountId"], body["entry"]) for body in bodies) == Counter(rows)
     for account_id in {account_id for account_id, _ in rows}:
-        numbers = [body["entry"] for body in bodies if body["accountId"] == account_id]
+        of_account = [json.loads(row.body) for row in messages]
+        of_account = [body for body in of_account if body["accountId"] == account_id]
+        # A decline has the number of the last entry by then.
+        numbers = [body["entry"] for body in of_account]
         assert numbers == sorted(numbers)
+        order_ids = [body["orderId"] for body in of_account if "reason" in body]
+        assert order_ids == [order_id for order_id in told if order_id in set(order_ids)]
     counted = Counter((row.reader_id, row.team_id, row.message_type, row.own) for row in messages)
     counters = await rows_of(database, counter)
     assert counted == {(row.reader_id, row.team_id, row.message_type, row.own): row.total for row in counters}

@@ -1,7 +1,7 @@
 """Orders for inboxes to catch up with, and what became of that."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -25,13 +25,17 @@ async def submit(database: Database, commands: Sequence[Command]) -> None:
         await asyncio.gather(*map(journal.submit, commands))
 
 
-async def eventually_marked(database: Database, expected: dict[str, int]) -> None:
-    marks = select(account.c.account_id, inbox_mark.c.number).join_from(
+async def eventually_marked(
+    database: Database, entries: Mapping[str, int], declines: Mapping[str, int] | None = None
+) -> None:
+    """Wait until the accounts' marks are at these entries, and at these declines or none."""
+    marks = select(account.c.account_id, inbox_mark.c.number, inbox_mark.c.declines).join_from(
         account, inbox_mark, inbox_mark.c.account == account.c.id
     )
 
     async def marked() -> bool:
-        rows = await database.read(lambda connection: connection.execute(marks))
-        return {row.account_id: row.number for row in rows} == expected
+        rows = list(await database.read(lambda connection: connection.execute(marks)))
+        found = {row.account_id: row.declines for row in rows if row.declines}
+        return {row.account_id: row.number for row in rows} == entries and found == (declines or {})
 
     await eventually(marked)

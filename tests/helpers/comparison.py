@@ -39,6 +39,15 @@ def _assert_same_account(plain: PlainAccount, books: StoredBooks, ledger: PlainL
     assert (stored.frozen, stored.status == CLOSED) == (plain.frozen, plain.closed)
     entries = [(entry.order_id, entry.amount * unit(plain.currency)) for entry in books.entries[stored.id]]
     assert entries == plain.entries
+    declines = [
+        (decline.order_id, decline.entry, (decline.held or 0) * unit(plain.currency))
+        for decline in books.declines[stored.id]
+    ]
+    assert declines == [
+        (order_id, order.entries, order.held)
+        for order_id, order in ledger.orders.items()
+        if order.reason is not None and order.told is plain
+    ]
     if not plain.user_id:
         assert stored.floor is None
         return

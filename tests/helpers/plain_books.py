@@ -63,6 +63,13 @@ class PlainOrder:
     payee: PlainAccount
     amount: Decimal
     reason: str | None = None
+    # If it is declined: how many entries the account had whose user is told, and how much of it was held.
+    entries: int = 0
+    held: Decimal = NOTHING
+
+    @property
+    def told(self) -> PlainAccount:
+        return self.payer if self.payer.user_id else self.payee
 
 
 class PlainBooks:
@@ -104,6 +111,9 @@ class PlainBooks:
 
     def held(self, account: PlainAccount) -> Decimal:
         return sum((hold.left(self.now) for hold in self.holds.values() if hold.payer is account), NOTHING)
+
+    def decline(self, order: PlainOrder, reason: str | None) -> None:
+        order.reason, order.entries, order.held = reason, len(order.told.entries), self.held(order.told)
 
     def available(self, account: PlainAccount) -> Decimal:
         return account.balance - self.held(account) - account.floor

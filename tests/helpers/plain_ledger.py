@@ -82,9 +82,11 @@ class PlainLedger(PlainBooks):
         moved = movement(command, self)
         reasons = reasons_against(command, moved, self)
         reason = None if not reasons else told if told in reasons else min(reasons)
-        self.orders[command.order_id] = PlainOrder(command, *moved, reason)
+        order = self.orders[command.order_id] = PlainOrder(command, *moved)
         if reason is None:
             carry_out(command, moved, self)
+        else:
+            self.decline(order, reason)
         return Answer(reason)
 
     def _bulk(self, bulk: AtomicBulk | NameBulk, told: str | None) -> Answer:
@@ -144,8 +146,8 @@ class PlainLedger(PlainBooks):
         parts = []
         for place, order in enumerate(orders):
             code = first.code if place == first.failed else "bulk_declined"
-            self.orders[order.order_id].reason = code
             self.holds.pop(order.order_id, None)
+            self.decline(self.orders[order.order_id], code)
             parts.append(Answer(code))
         return first._replace(parts=tuple(parts))
 

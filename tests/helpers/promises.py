@@ -4,7 +4,7 @@ from collections import Counter
 
 from myaccount.ledger.changes import ACCOUNT_ADDED, ACCOUNT_OPENED, DECLINE, HOLD_ENDS
 from myaccount.ledger.order_commands import Capture, Recharge, Refund, Release, Transfer, Withdraw
-from myaccount.ledger.records import CAPTURED, HELD, POSTED, Account
+from myaccount.ledger.records import CAPTURED, DECLINED, HELD, POSTED, Account
 
 from .stored_books import StoredBooks
 
@@ -14,6 +14,7 @@ MOVING = {kind.order_type for kind in (Recharge, Transfer, Withdraw, Refund, Cap
 def check_promises(books: StoredBooks) -> None:
     for account in books.accounts.values():
         _check_entries(account, books)
+        _check_declines(account, books)
         _check_available(account, books)
     _check_sums(books)
     _check_orders(books)
@@ -28,6 +29,25 @@ def _check_entries(account: Account, books: StoredBooks) -> None:
         balance += entry.amount
         assert (entry.number, entry.balance) == (number, balance)
     assert (account.balance, account.last_entry) == (balance, len(books.entries[account.id]))
+
+
+def _check_declines(account: Account, books: StoredBooks) -> None:
+    """7: each declined order is numbered once, in the account whose user is told, with its balance by then."""
+    balances = [0, *(entry.balance for entry in books.entries[account.id])]
+    last_entry = 0
+    for number, decline in enumerate(books.declines[account.id], start=1):
+        assert (decline.number, decline.balance) == (number, balances[decline.entry])
+        assert decline.entry >= last_entry
+        last_entry = decline.entry
+    told = [
+        order.order_id
+        for order in books.orders.values()
+        if order.status == DECLINED
+        and account.id == (order.from_account if books.accounts[order.from_account].user_id else order.to_account)
+    ]
+    # In the order in which they came.
+    assert [decline.order_id for decline in books.declines[account.id]] == told
+    assert account.last_decline == len(told)
 
 
 def _check_available(account: Account, books: StoredBooks) -> None:

@@ -19,6 +19,7 @@ from myaccount.ledger.records import (
     Account,
     AccountChange,
     Bulk,
+    DeclineRow,
     Entry,
     HoldState,
     OpenedAccount,
@@ -47,6 +48,7 @@ class StoredBooks:
         self.opened: dict[str, OpenedAccount] = {}
         self.orders: dict[str, Order] = {}
         self.entries: defaultdict[int, list[Entry]] = defaultdict(list)
+        self.declines: defaultdict[int, list[DeclineRow]] = defaultdict(list)
         self.holds: dict[str, HoldState] = {}
         self.bulks: dict[str, Bulk] = {}
         self.log: list[AccountChange] = []
@@ -182,12 +184,15 @@ class StoredBooks:
             self.orders[order_id] = self.orders[order_id]._replace(refunded=refunded)
         for entry in state.new_entries:
             self.entries[entry.account].append(entry)
+        for decline in state.new_declines:
+            self.declines[decline.account].append(decline)
         for key, changed in state.changed_accounts.items():
             self.accounts[key] = replace(
                 self.accounts[key],
                 balance=changed.balance,
                 held=changed.held,
                 last_entry=changed.last_entry,
+                last_decline=changed.last_decline,
             )
         for change in state.account_changes:
             values: dict[str, Any] = {change.setting: change.value}

@@ -13,10 +13,10 @@ from myaccount.database.statements import Bound
 from myaccount.inbox import catch_up as catch_up_module
 from myaccount.inbox import missing_messages
 from myaccount.inbox.catch_up import CatchUp
-from myaccount.inbox.entry_messages import read_entry_messages
 from myaccount.inbox.marks import FOUND_LIMIT
+from myaccount.inbox.row_messages import read_row_messages
 from myaccount.ledger.money import Amount
-from myaccount.ledger.order_commands import Recharge, Transfer
+from myaccount.ledger.order_commands import Recharge, Transfer, Withdraw
 from myaccount.ledger.references import AccountId
 from myaccount.model.inbox import message
 
@@ -35,7 +35,9 @@ from ..helpers.statements import statements_by_request
 ONE = Amount(1)
 
 
-@pytest.mark.parametrize("shape", ["account by account", "round robin", "one account first and last"])
+@pytest.mark.parametrize(
+    "shape", ["account by account", "round robin", "one account first and last", "declines alone", "in turn"]
+)
 async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactions(
     unheard: Client, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
@@ -52,15 +54,23 @@ async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactio
     parts = {
         "account by account": [[account_id] * size for account_id in accounts],
         "round robin": [accounts] * size,
+        "declines alone": [accounts] * size,
+        "in turn": [[account_id] * size for account_id in accounts],
         "one account first and last": [["b0"] * size, *[[other] * size for other in accounts[1:]], ["b0"] * size],
     }[shape]
+
+    def order(n: int, m: int, account_id: str) -> Recharge | Withdraw:
+        if shape == "declines alone" or (shape == "in turn" and m % 2):
+            return Withdraw(f"r{n}-{m}", AccountId(account_id), Amount(1000))
+        return Recharge(f"r{n}-{m}", AccountId(account_id), ONE)
+
     for n, part in enumerate(parts):
-        await submit(database, [Recharge(f"r{n}-{m}", AccountId(a), ONE) for m, a in enumerate(part)])
+        await submit(database, [order(n, m, account_id) for m, account_id in enumerate(part)])
     read: list[int] = []
     found = Counter[str]()
 
     async def counted_read(connection: AsyncConnection, ranges: Any) -> Any:
-        messages = await read_entry_messages(connection, ranges)
+        messages = await read_row_messages(connection, ranges)
         read.append(len(messages))
         return messages
 
@@ -72,7 +82,7 @@ async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactio
         return done
 
     original = database.write
-    monkeypatch.setattr(missing_messages, "read_entry_messages", counted_read)
+    monkeypatch.setattr(missing_messages, "read_row_messages", counted_read)
     monkeypatch.setattr(database, "write", counted_write)
     await CatchUp(database).inbox("u1")
     entries = sum(map(len, parts))
@@ -82,8 +92,8 @@ async def test_many_accounts_that_are_far_behind_are_caught_up_in_few_transactio
     assert len(read) <= 6 * found["transactions"]
     assert sum(read) <= 3 * entries
     rows = sorted(await read_inboxes(database), key=lambda row: row.id)
-    recharges = [row.source_id for row in rows if row.message_type == "recharge"]
-    batches = [int(order_id[1:].partition("-")[0]) for order_id in recharges]
+    orders = [row.source_id for row in rows if row.message_type in ("recharge", "decline")]
+    batches = [int(order_id[1:].partition("-")[0]) for order_id in orders]
     assert batches == sorted(batches)
 
 

@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.appkeys import database_key
 from myaccount.database.database import Database
 from myaccount.journal.writer import Journal
-from myaccount.ledger.changes import CHANGE_TYPES, DECLINE
+from myaccount.ledger.changes import CHANGE_TYPES, DECLINE, Change
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Recharge, Transfer
 from myaccount.ledger.references import AccountId
 from myaccount.main import create_app
 from myaccount.model.inbox import counter, inbox_mark
-from myaccount.model.ledger import account
+from myaccount.model.ledger import account, decline
 from myaccount.model.outbox import event
 from myaccount.settings.schema import Config
 
@@ -41,14 +41,15 @@ ONE = Amount(1)
 
 
 async def _as_the_version_before(connection: AsyncConnection) -> None:
-    """Make of all events what that version would have inserted: its changes say nothing of entries."""
+    """Make of all events what that version would have inserted: its changes say nothing of catching up."""
+    fields = Change._fields.index("inboxes_catch_up")
     for row in list(await connection.execute(select(event).with_for_update())):
-        changes = [change[:-1] for change in json.loads(row.body)]
+        changes = [change[:fields] for change in json.loads(row.body)]
         await connection.execute(event.update().where(event.c.id == row.id).values(body=json.dumps(changes)))
 
 
 async def test_events_of_the_version_before_give_their_messages_once(client: Client, database: Database) -> None:
-    """Its changes say nothing of entries, and the migration has set the marks to the accounts' last entries."""
+    """It made no declines, and the migration has set the marks to the accounts' last entries."""
     await open_users(client, "u1", "u2")
     await until_dispatched(database)
     async with Journal(database, lambda event_id: None, callback_types=CHANGE_TYPES) as journal:
@@ -60,6 +61,8 @@ async def test_events_of_the_version_before_give_their_messages_once(client: Cli
 
     async def as_migrated(connection: AsyncConnection) -> None:
         await _as_the_version_before(connection)
+        await connection.execute(decline.delete())
+        await connection.execute(account.update().values(last_decline=0))
         await connection.execute(inbox_mark.delete())
         await connection.execute(marks)
 
@@ -108,7 +111,7 @@ async def test_a_process_of_the_version_before_beside_this_one_gives_no_message_
     assert Counter(row.message_type for row in rows if row.reader_id == "u2") == Counter(
         {"account_opened": 1, "transfer_in": 2}
     )
-    await eventually_marked(database, {"a-u1": 4, "b": 1, "a-u2": 2})
+    await eventually_marked(database, {"a-u1": 4, "b": 1, "a-u2": 2}, {"a-u1": 1})
 
 
 async def test_messages_that_a_process_of_the_version_before_has_written_are_passed(unheard: Client) -> None:
@@ -159,7 +162,9 @@ async def test_however_many_read_and_dispatch_at_once_each_message_is_there_once
             first, second = ("a", "b") if n % 2 else ("b", "a")
             order = {"fromaccountId": f"{first}-{payer}", "toaccountId": f"{second}-{payee}", "amount": "1"}
             path = "/hold" if n % 7 == 0 else "/transfer"
-            assert (await send(who, path, orderId=f"{name}{n}", **order))[0] == 200
+            # Every fifth is declined.
+            order["amount"], expected = ("5000", 409) if n % 5 == 3 else ("1", 200)
+            assert (await send(who, path, orderId=f"{name}{n}", **order))[0] == expected
 
     async def read(who: Client, user: str) -> None:
         while reading:
@@ -195,14 +200,18 @@ def assert_exactly_once(rows: Sequence[Any], counters: Sequence[Any], orders: in
     own = [row for row in rows if not row.team_id]
     assert set(Counter((row.reader_id, row.message_type, row.source_id) for row in own).values()) == {1}
     kinds = Counter(row.message_type for row in own)
-    assert kinds["transfer_out"] == kinds["transfer_in"] == orders - kinds["hold"]
+    assert kinds["transfer_out"] == kinds["transfer_in"] == orders - kinds["hold"] - kinds["decline"]
+    assert kinds["decline"] == orders // 5
     counted = Counter((row.reader_id, row.team_id, row.message_type, row.own) for row in rows)
     assert counted == {(c.reader_id, c.team_id, c.message_type, c.own): c.total for c in counters}
     numbers: dict[str, list[int]] = defaultdict(list)
     for row in sorted(own, key=lambda row: row.id):
+        body = json.loads(row.body)
         if row.message_type in ("recharge", "transfer_in", "transfer_out"):
-            body = json.loads(row.body)
             numbers[body["accountId"]].append(body["entry"])
+        if row.message_type == "decline":
+            # It comes after the entries that were there by then, and before the next.
+            assert numbers[body["accountId"]][-1:] == [body["entry"]]
     assert len(numbers) == 2 * len(users)
     for found in numbers.values():
         assert found == list(range(1, len(found) + 1))

@@ -139,13 +139,13 @@ async def test_a_change_that_was_dispatched_before_becomes_a_dead_letter_and_no_
     """The unique key prevents it, whatever else fails."""
     monkeypatch.setattr(relay_module, "ATTEMPTS", 1)
     await open_users(client, "u1")
-    declined = Change("decline", "d1", "u1", "u1", 1, from_account_id="a-u1", to_account_id="a-u1")
-    await _plant(database, event_body([declined]))
+    held = Change("hold", "h1", "u1", "u1", 1, from_account_id="a-u1", to_account_id="a-u1")
+    await _plant(database, event_body([held]))
     await _until_dispatched(database)
-    await _plant(database, event_body([declined]))
+    await _plant(database, event_body([held]))
     row = await _until_dead_letters(database)
     assert "IntegrityError" in row.error
-    assert (await _messages(database))["u1", "decline", "d1"] == 1
+    assert (await _messages(database))["u1", "hold", "h1"] == 1
 
 
 async def test_a_poison_event_does_not_delay_the_others_of_its_batch(client: Client, database: Database) -> None:

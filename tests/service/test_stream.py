@@ -97,6 +97,24 @@ async def test_messages_come_live_and_only_to_their_reader(client: Client) -> No
         assert number == row["NID"]
 
 
+async def test_a_decline_comes_live_to_its_payer_alone(unheard: Client) -> None:
+    """Without an event, which nobody would dispatch here."""
+    await open_users(unheard, "u1", "u2")
+    await _until_welcome(unheard, "u1", "u2")
+    async with _open(unheard, "u1") as one, _open(unheard, "u2") as two:
+        order = {"orderId": "d1", "fromuserId": "u1", "touserId": "u2", "amount": "9"}
+        assert (await send(unheard, "/transfer", **order))[0] == 409
+        _, row = await one.next()
+        assert row["MESSAGE_TYPE"] == "decline"
+        assert row["BODY"].pop("text")
+        assert row["BODY"] == {
+            "orderId": "d1", "amount": "9.00", "currency": "CNY", "reason": "insufficient_funds",
+            "orderName": "transfer", "accountId": "a-u1", "entry": 0, "balance": "0.00",
+        }  # fmt: skip
+        await _recharge(unheard, "r1", "u2")
+        assert await two.sources(1) == ["r1"]
+
+
 async def _until_welcome(client: Client, *users: str) -> None:
     async def welcome() -> bool:
         for user in users:

@@ -31,6 +31,7 @@ async def books(client: Client, database: Database) -> Database:
     """Orders of each kind: u1 has 75.00, of which 15.00 are held, and u2 25.00; u3 has 500 yen."""
     await open_users(client, "u1", "u2", "u3")
     await send(client, "/addaccount", userId="u3", accountId="y-u3", accountType="01", currency="JPY")
+    assert (await transfer(client, "d1", "u1", "u2", "1000"))[0] == 409
     for path, fields in (
         ("/recharge", {"orderId": "r1", "userId": "u1", "amount": "100"}),
         ("/transfer", {"orderId": "t1", "fromuserId": "u1", "touserId": "u2", "amount": "30"}),
@@ -45,7 +46,12 @@ async def books(client: Client, database: Database) -> Database:
     ):
         status, body, _ = await send(client, path, **fields)
         assert status == 200, body
+        if fields["orderId"] == "t1":
+            assert (await transfer(client, "d2", "u1", "u2", "1000"))[0] == 409
     assert (await transfer(client, "t2", "u2", "u3", "1000"))[0] == 409
+    # The payee is told.
+    await send(client, "/freeze", accountId="y-u3", frozen="all", reason="why")
+    assert (await send(client, "/recharge", orderId="r3", accountId="y-u3", amount="1"))[0] == 409
     return database
 
 
@@ -102,12 +108,70 @@ PLANTED = {
         "All balances in JPY add up to 1, not to zero.",
     ),
     "an inbox is ahead of its account": _fault(
-        _sql(f"DELETE FROM inbox_mark WHERE account = {U1}", f"INSERT INTO inbox_mark VALUES ({U1}, 5)"),
+        _sql(
+            f"DELETE FROM inbox_mark WHERE account = {U1}",
+            f"INSERT INTO inbox_mark (account, number) VALUES ({U1}, 5)",
+        ),
         "Account a-u1: its user's inbox has messages up to entry 5, but its last entry is 4.",
     ),
     "an inbox has a mark of no account": _fault(
         _sql("INSERT INTO inbox_mark (account, number) VALUES (99, 2)"),
         "An inbox has messages about 2 entries of an account that does not exist.",
+    ),
+    "an inbox is ahead of its account's declines": _fault(
+        _sql(
+            f"DELETE FROM inbox_mark WHERE account = {U1}",
+            f"INSERT INTO inbox_mark (account, number, declines) VALUES ({U1}, 4, 3)",
+        ),
+        "Account a-u1: its user's inbox has messages up to decline 3, but its last decline is 2.",
+    ),
+    "a decline in the middle is lost": _fault(
+        _sql(f"DELETE FROM decline WHERE account = {U1} AND number = 1"),
+        "Account a-u1: its 1 declines have numbers from 2 to 2.",
+    ),
+    "the last decline is lost": _fault(
+        _sql(f"DELETE FROM decline WHERE account = {U1} AND number = 2"),
+        "Account a-u1: its last decline has the number 1, not 2.",
+    ),
+    "all declines are lost": _fault(
+        _sql(f"DELETE FROM decline WHERE account = {U1}"),
+        "Account a-u1: its last decline has the number 0, not 2.",
+    ),
+    "an account skips a decline number": _fault(
+        _sql("UPDATE account SET last_decline = 3 WHERE user_id = 'u1'"),
+        "Account a-u1: its last decline has the number 2, not 3.",
+    ),
+    "a decline is there twice": _fault(
+        _sql(
+            f"INSERT INTO decline VALUES ({U1}, 3, 'd1', 4, 7500, NULL)",
+            "UPDATE account SET last_decline = 3 WHERE user_id = 'u1'",
+        ),
+        "Account a-u1: its 3 declines are of 2 orders.",
+    ),
+    "a decline is of an order that was posted": _fault(
+        _sql(f"UPDATE decline SET order_id = 't1' WHERE account = {U1} AND number = 1"),
+        "Account a-u1: its decline 1 is of order 't1', which was not declined for it.",
+    ),
+    "a decline is of no order": _fault(
+        _sql("DELETE FROM `order` WHERE order_id = 'd1'"),
+        "Account a-u1: its decline 1 is of order 'd1', which was not declined for it.",
+    ),
+    "a decline is of the account that is not told": _fault(
+        _sql(
+            f"UPDATE decline SET account = {U2}, entry = 0, balance = 0 WHERE order_id = 'd2'",
+            "UPDATE account SET last_decline = 3 - last_decline WHERE user_id IN ('u1', 'u2')",
+            # The inbox may have been caught up.
+            f"DELETE FROM inbox_mark WHERE account = {U1}",
+        ),
+        "Account a-u2: its decline 2 is of order 'd2', which was not declined for it.",
+    ),
+    "a decline has another balance than its account by then": _fault(
+        _sql(f"UPDATE decline SET balance = 1 WHERE account = {U1} AND number = 2"),
+        "Account a-u1: its decline 2 has the balance 0.01, but it was 70.00 after entry 2.",
+    ),
+    "a decline came after an entry that is missing": _fault(
+        _sql(f"UPDATE decline SET entry = 9 WHERE account = {U1} AND number = 2"),
+        "Account a-u1: its decline 2 came after entry 9, which is missing.",
     ),
     "an entry in the middle is lost": _fault(
         _sql(f"DELETE FROM entry WHERE account = {U1} AND order_id = 'f1'"),
@@ -127,6 +191,7 @@ PLANTED = {
         _sql(f"DELETE FROM entry WHERE account = {U2} AND order_id = 'c1'"),
         "Account a-u2: the balance is 25.00, but its entries make it 20.00.",
         "Account a-u2: its last entry has the number 2, not 3.",
+        "Account a-u2: its decline 1 came after entry 3, which is missing.",
         MISSING.format("c1", "5.00", "a-u2"),
     ),
     "an entry is there twice": _fault(
@@ -152,6 +217,7 @@ PLANTED = {
     "the last balance after an entry is wrong": _fault(
         _sql(f"UPDATE entry SET balance = 2501 WHERE account = {U2} AND order_id = 'c1'"),
         BREAK.format("a-u2", "c1"),
+        "Account a-u2: its decline 1 has the balance 25.00, but it was 25.01 after entry 3.",
     ),
     "the first balance after an entry is wrong": _fault(
         _sql(f"UPDATE entry SET balance = 1 WHERE account = {U1} AND order_id = 'r1'"),
@@ -209,6 +275,7 @@ PLANTED = {
             "UPDATE account SET balance = 499 WHERE user_id = 'u2'",
             dropped=("order", "ck_order_refunded"),
         ),
+        "Account a-u2: its decline 1 has the balance 25.00, but it was 4.99 after entry 3.",
         "Order 't1': its refunds of 30.01 are more than its amount 30.00.",
     ),
     "more is held than the holds have left": _fault(

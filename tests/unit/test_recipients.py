@@ -23,7 +23,7 @@ def _messages(**teams: Team) -> list[NewMessage]:
 
 
 def _messages_about(change: Change, teams: Mapping[str, Team]) -> Iterator[NewMessage]:
-    for account_id, _, written in messages_to_users(change, NOW, NAMES):
+    for account_id, written in messages_to_users(change, NOW, NAMES):
         yield written
         if account_id in teams:
             yield from messages_to_team(change, written, teams[account_id])

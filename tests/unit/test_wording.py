@@ -164,7 +164,7 @@ def _rows(language: str, team_id: str = "") -> list[tuple[str, str, str, str]]:
     """Return the source, type, title and text of each message about every change."""
     rows = []
     for change in every_change():
-        for _, _, written in messages_to_users(change, NOW, NAMES):
+        for _, written in messages_to_users(change, NOW, NAMES):
             message = Message(
                 1, written.message_type, written.reader_id, written.user_id, written.user_name,
                 written.receiver_id, team_id, "店员", "", written.body, NOW, True,
