@@ -4,6 +4,7 @@ A failover to a replica that lost the newest openings may give their keys to oth
 """
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 import pytest
 from sqlalchemy import delete, update
@@ -12,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
 from myaccount.journal import posting as posting_module
+from myaccount.journal.posting import Posted, Poster
+from myaccount.ledger.commands import Command
+from myaccount.ledger.references import Reference
 from myaccount.model.ledger import account, entry, order, user
 
 from ..conftest import Client
@@ -85,6 +89,23 @@ async def test_an_order_of_the_new_owner_is_no_replay_for_the_lost_user(
 
 async def test_a_key_that_no_longer_exists_is_looked_up_again(client: Client, remembered: int) -> None:
     await _assert_lost1_is_unknown(client)
+
+
+async def test_it_is_looked_up_again_in_the_same_transaction(
+    client: Client, remembered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = Poster.post
+    blocked: list[Collection[Reference]] = []
+
+    async def seen(poster: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        posted = await post(poster, commands, wait=wait)
+        blocked.append(posted.blocked)
+        return posted
+
+    monkeypatch.setattr(Poster, "post", seen)
+    await _assert_lost1_is_unknown(client)
+    assert len(blocked) == 3
+    assert not any(blocked)
 
 
 async def test_a_user_that_was_opened_again_is_found_under_the_new_key(

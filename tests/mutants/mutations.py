@@ -151,7 +151,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(POSTING, "                blocked.update(reference for reference in touched if isinstance(reference, OrdersOf))\n", "                pass\n", "tests/faults/test_locked_rows.py"),
     Mutation(BATCHES, "if account.id in reset]", "if False]", "tests/database/test_batches.py"),
     Mutation(BATCHES, "if payer >= last]", "if payer > last]", "tests/database/test_batches.py"),
-    Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " LIMIT {limit}", "tests/database/test_batches.py"),
+    Mutation(MYSQL_BATCH, " ORDER BY payer LIMIT {limit}", " ORDER BY payer DESC LIMIT {limit}", "tests/database/test_batches.py"),
     Mutation(MYSQL_OPENINGS, ' if self._info[SKIPS_LOCKED] else "FOR UPDATE"', "", "tests/database/test_batches.py"),
     Mutation(MYSQL_OPENINGS, "StillLocked if rows_are_locked else TableLocked", "StillLocked", "tests/faults/test_locked_openings.py"),
     Mutation(SQLITE_OPENINGS, "if not self._driver.in_transaction:", "if True:", "tests/service/test_openings.py"),

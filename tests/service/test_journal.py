@@ -90,13 +90,14 @@ async def test_users_forgotten_by_the_journal_are_looked_up_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locating_module, "REMEMBERED_LIMIT", 5)
-    await open_users(client, "u1", "u2", "u3")
+    users = [f"u{n}" for n in range(6)]
+    await open_users(client, *users)
     poster = client.app[journal_key]._poster
-    for n in range(6):
-        assert (await send(client, "/recharge", orderId=f"r{n}", userId=f"u{1 + n % 3}", amount="1"))[0] == 200
+    for n in range(12):
+        assert (await send(client, "/recharge", orderId=f"r{n}", userId=users[n % 6], amount="1"))[0] == 200
         # A user is remembered in two ways, and with the outside world. Those of one batch may come on top.
         assert len(poster._reader._locator._remembered) <= 5 + 3
-    assert [await balance(client, f"u{n}") for n in (1, 2, 3)] == ["2.00"] * 3
+    assert [await balance(client, user) for user in users] == ["2.00"] * 6
 
 
 async def test_waiting_orders_are_one_batch_up_to_the_limit(

@@ -73,6 +73,12 @@ ORDERS: list[tuple[str, dict[str, object]]] = [
 ]
 
 
+async def test_a_known_id_is_a_mismatch_even_if_the_other_order_would_be_refused(client: Client) -> None:
+    await open_users(client, "u1", "u2")
+    assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="100"))[0] == 200
+    assert await transfer(client, "r1", "u1", "nobody", "1") == (422, "order_mismatch", False)
+
+
 async def test_orders_that_are_queried_at_once_are_described_as_each_alone(client: Client) -> None:
     await open_users(client, "u1", "u2")
     for number, (path, fields) in enumerate(ORDERS):
