@@ -17,6 +17,7 @@ ENGINE_TESTS := $(addprefix tests/,service/test_exchanges.py service/test_orders
 	service/test_openings.py database/test_opening_batches.py \
 	service/test_made_by.py database/test_engines.py database/test_access_keys.py \
 	database/test_access_migration.py database/test_entries_migration.py database/test_marks_migration.py \
+	database/test_declines_migration.py \
 	database/test_leases.py database/test_mariadb.py database/test_migrations.py database/test_pipeline.py \
 	database/test_unread_answers.py \
 	faults/test_bank.py faults/test_money_bank.py faults/test_faults.py faults/test_stale_keys.py)
