@@ -1,14 +1,17 @@
 """Openings in the journal's batches, together with the orders that follow them, on both backends."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlalchemy import func, select
 
+from myaccount.appkeys import database_key
 from myaccount.database.database import Database
 from myaccount.errors import RequestError
 from myaccount.journal.writer import Journal
+from myaccount.ledger.changes import CHANGE_TYPES
 from myaccount.ledger.commands import Command
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Recharge, Transfer, Withdraw
@@ -79,6 +82,15 @@ async def test_an_inbox_tells_of_an_opening_before_the_orders_of_its_batch(
     """Whichever was sent first: an account cannot be paid before there is one."""
     assert await _submit(database, Recharge("r1", "u1", ONE), opening("u1", "a1")) == [Outcome()] * 2
     assert [row.message_type for row in await read_inboxes(database)] == ["account_opened", "recharge"]
+
+
+async def test_an_event_has_an_opening_before_the_orders_of_its_batch(unheard: Client) -> None:
+    database = unheard.app[database_key]
+    async with Journal(database, ignore_event, callback_types=CHANGE_TYPES) as journal:
+        commands: list[Command] = [Recharge("r1", "u1", ONE), opening("u1", "a1")]
+        await asyncio.gather(*map(journal.submit, commands))
+    body = await database.read(lambda connection: connection.scalar(select(event.c.body)))
+    assert [change[0] for change in json.loads(body or "")] == ["account_opened", "recharge"]
 
 
 async def test_a_batch_s_openings_are_announced_with_it_once(client: Client, database: Database) -> None:
