@@ -151,6 +151,22 @@ async def test_marks_of_one_inbox_wait_for_each_other_and_not_for_other_inboxes(
     assert not marker._inbox_turns._turns
 
 
+async def test_parts_of_marks_of_one_inbox_wait_for_each_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_users(database, "u1")
+    await write(database, *[new_message("u1", n) for n in range(4)])
+    marker, writes = Marker(database), Writes(database, monkeypatch)
+    marks = [asyncio.create_task(marker.mark_all("u1", "", 2**62)) for _ in range(3)]
+    await eventually(lambda: writes.begun == 1)
+    # Each of the others would have begun by now.
+    for _ in range(3):
+        await rows_of(database, message)
+    assert writes.begun == 1
+    writes.free.set()
+    assert sorted(await asyncio.gather(*marks)) == [0, 0, 4]
+
+
 async def test_marks_of_many_inboxes_leave_connections_to_others(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -225,6 +225,9 @@ async def test_a_member_keeps_only_the_messages_from_the_time_of_membership(
     for reader, title, name in [("u1", "1", "T"), ("u2", "2", "New")]:
         (row,) = await _team_rows(client, reader)
         assert (row["TITLE"], row["TEAM_NAME"]) == (title, name)
+    # None of a type, of which there may have been some.
+    none = await read_page(client, "/teammessages", userId="u1", teamId="t", messageType="recharge")
+    assert none["result"] == []
 
 
 async def test_an_account_with_an_unknown_team_is_not_opened(client: Client, database: Database) -> None:

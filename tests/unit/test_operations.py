@@ -263,3 +263,9 @@ def test_a_usual_form_is_parsed_by_its_pattern(monkeypatch: pytest.MonkeyPatch) 
     body = b"orderId=t1&fromuserId=u1&touserId=u2&amount=1.50"
     assert orders.TRANSFER.parse_form(body) == Transfer("t1", "u1", "u2", AMOUNT)
     assert orders.QUERY_ORDER.parse_form(b"orderId=t1") == "t1"
+
+
+def test_a_usual_form_with_a_wrong_value_names_its_field() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        orders.TRANSFER.parse_form(b"orderId=t1&fromuserId=u1&touserId=u2&amount=.5")
+    assert refused.value.field == "amount"
