@@ -89,7 +89,9 @@ def _survives(mutation: Mutation, copies: "SimpleQueue[Path]") -> bool:
     verdict = "SURVIVED" if status == PASSED else "seen"
     lines = [f"{verdict} {mutation.file} {mutation.text!r} -> {mutation.replacement!r}"]
     # Which test saw it, and how: one that was late may have seen a slow machine only.
-    lines += [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR ", OUT_OF_TIME))]
+    lines += [
+        line for line in output.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/", OUT_OF_TIME))
+    ]
     print("\n    ".join(lines), flush=True)
     return status == PASSED
 
@@ -98,8 +100,8 @@ def _run(copy: Path, tests: Sequence[str], *more: str, seconds: int) -> tuple[in
     """Return PASSED or FAILED, and what the tests print; tests that hang have failed."""
     options = ("-x", "-q", "-p", "no:cacheprovider", *more)
     command = [sys.executable, "-m", "pytest", *options, *tests]
-    # The copy's package, not the one that is installed.
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    # The copy's package, not the one that is installed; and lines that have room for why a test failed.
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"}
     try:
         result = subprocess.run(
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=seconds
