@@ -73,7 +73,10 @@ def test_if_one_is_declined_all_are_recorded_as_declined() -> None:
         "l": "bulk_declined",
         "c": "bulk_declined",
     }
-    assert (list(books.accounts.values()), books.holds) == (before, {})
+    # The money is as before. Ann is told of each of the four.
+    told = {account.account_id: account.last_decline for account in books.accounts.values()}
+    assert told == {"outside CNY": 0, "ann-1": 4, "bob-1": 0}
+    assert ([replace(account, last_decline=0) for account in books.accounts.values()], books.holds) == (before, {})
     assert [change.change_type for change in books.told[1:]] == [DECLINE] * 4
 
 
