@@ -23,11 +23,11 @@ _DECLINES: Final = (
     " AND number BETWEEN {first} AND {last}"
 )
 _ORDERS: Final = (
-    "SELECT told.account, told.entry, told.decline, told.order_id, told.balance, told.held, made.order_type,"
+    "SELECT found.account, found.entry, found.decline, found.order_id, found.balance, found.held, made.order_type,"
     " made.from_account, made.amount, made.reason, made.target_order_id, made.note, made.reference,"
     " made.created_at,"
     " payer.user_id AS payer, payer.user_name AS payer_name, payee.user_id AS payee, payee.user_name AS payee_name"
-    " FROM ({rows}) AS told JOIN `order` AS made ON made.order_id = told.order_id"
+    " FROM ({rows}) AS found JOIN `order` AS made ON made.order_id = found.order_id"
     " JOIN account AS source ON source.id = made.from_account"
     " JOIN account AS target ON target.id = made.to_account"
     " LEFT JOIN user AS payer ON payer.user_id = source.user_id"

@@ -17,7 +17,7 @@ FROM account LEFT JOIN (
 ) AS numbered ON numbered.account = account.id
 WHERE account.last_decline <> COALESCE(numbered.last_number, 0) OR numbered.first_number <> 1
     OR numbered.last_number <> numbered.declines OR numbered.orders <> numbered.declines""")
-# The user is told whose account pays or, if that is the outside world, the other one's. The opening is entry 0.
+# A decline is the payer's or, if that is the outside world, the payee's. The opening is entry 0.
 _FAULTY: Final = text("""\
 SELECT * FROM (
     SELECT account.account_id, account.currency, decline.number, decline.order_id, decline.entry, decline.balance,

@@ -50,9 +50,9 @@ def record(
     state.add_order(order)
     name = ORDER_NAMES[order.order_type]
     if order.status == DECLINED:
-        change_type, told = DECLINE, payer if payer.user_id else payee
-        state.decline(told, order.order_id)
-        needs_an_event = _needs_an_event(told, told.last_decline)
+        change_type, account = DECLINE, payer if payer.user_id else payee
+        state.decline(account, order.order_id)
+        needs_an_event = _needs_an_event(account, account.last_decline)
     else:
         change_type = change_type or name
         needs_an_event = _needs_an_event(payer, payer.last_entry) or _needs_an_event(payee, payee.last_entry)

@@ -106,7 +106,7 @@ class Entry(NamedTuple):
 
 
 class DeclineRow(NamedTuple):
-    """A declined order of the account whose user is told: the payer's or, for money from outside, the payee's.
+    """A declined order of the payer's account or, if money comes from outside, of the payee's.
 
     The declines of an account are numbered from 1 without gaps. `entry` is its last entry by then, `balance` and
     `held` are what it had.

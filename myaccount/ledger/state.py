@@ -124,7 +124,7 @@ class State:
         self.new_entries.append(Entry(payee.id, payee.last_entry, order_id, amount, payee.balance))
 
     def decline(self, account: Account, order_id: str) -> None:
-        """Number the declined order among those that the account's user is told of."""
+        """Give the declined order its number among the account's declines."""
         account.last_decline += 1
         self.changed_accounts[account.id] = account
         self.new_declines.append(

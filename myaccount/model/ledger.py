@@ -119,9 +119,9 @@ entry = Table(
     **OPTIONS | {"sqlite_with_rowid": False, "sqlite_autoincrement": False},
 )
 
-# The declined orders of each account, numbered from 1 without gaps. Each is of the account whose user is told: the
-# payer's or, for money from outside, the payee's. The rest is what that account had by then. Orders that were
-# declined before this table was made are not in it.
+# The declined orders of each account, numbered from 1 without gaps. Each belongs to the payer's account or, if
+# money comes from outside, to the payee's. The rest is what that account had by then. Orders that were declined
+# before this table was made are not in it.
 decline = Table(
     "decline",
     metadata,

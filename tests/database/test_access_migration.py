@@ -1,7 +1,7 @@
 """Migration 0004: two tables get a column, and the signing key is made once, whatever interrupts it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,10 +28,11 @@ from ..helpers.migrating import (
     run,
     run_script,
     tables_of,
+    write_script,
 )
 from ..helpers.servers import MariaDB
 
-__all__ = ["backend", "config", "engine", "file"]
+__all__ = ["backend", "config", "engine", "file", "write_script"]
 
 ORDER = (
     "INSERT INTO `order` (id, order_id, order_type, from_account, to_account, amount, status, created_at)"
@@ -100,21 +101,10 @@ async def test_an_interruption_anywhere_is_completed_by_the_next(
 
 @both
 async def test_the_script_makes_a_secret_and_is_completed_after_an_interruption(
-    file: Path,
-    config: Config,
-    engine: Engine,
-    mariadb: MariaDB,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    write_script: Callable[[], Awaitable[Path]], config: Config, engine: Engine, mariadb: MariaDB
 ) -> None:
     await _fill(config, engine)
-    script = tmp_path / "script.sql"
-
-    async def write_script() -> None:
-        assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
-        script.write_text(capsys.readouterr().out, "utf-8")
-
-    await write_script()
+    script = await write_script()
     if "mysql" not in config:
         run_script(script, config, engine, mariadb)
         await _check(config, engine)

@@ -1,14 +1,11 @@
 """Migration 0006: orders that were declined before get no second message, whatever interrupts it."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, select, text
 
-from myaccount.cli import entry as cli
 from myaccount.database.database import open_database
-from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.journal.verification import verify_books
 from myaccount.ledger.money import Amount
 from myaccount.ledger.order_commands import Withdraw
@@ -19,6 +16,7 @@ from myaccount.settings.schema import Config
 from ..helpers.catching_up import submit
 from ..helpers.inboxes import read_inboxes
 from ..helpers.migrating import (
+    assert_another_programs_table_is_refused,
     backend,
     both,
     config,
@@ -31,11 +29,11 @@ from ..helpers.migrating import (
     prepare,
     run,
     run_script,
-    tables_of,
+    write_script,
 )
 from ..helpers.servers import MariaDB
 
-__all__ = ["backend", "config", "engine", "file"]
+__all__ = ["backend", "config", "engine", "file", "write_script"]
 
 ORDER = "order_id, order_type, from_account, to_account, amount, status, reason, created_at"
 FILL = (
@@ -59,7 +57,7 @@ async def _fill(config: Config, engine: Engine) -> None:
 
 
 async def _check(config: Config, engine: Engine, declined: int = 1) -> None:
-    """Check that everything is kept, that no inbox is behind, and that the next decline is told."""
+    """Check that everything is kept, that no inbox is behind, and that the next decline has a message."""
     await prepare(config)
     with engine.connect() as connection:
         assert read_version(connection) == head_version()
@@ -112,29 +110,15 @@ async def test_an_interruption_anywhere_is_completed_by_the_next_with_the_declin
 
 @both
 async def test_the_script_does_the_same(
-    file: Path,
-    config: Config,
-    engine: Engine,
-    mariadb: MariaDB,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    write_script: Callable[[], Awaitable[Path]], config: Config, engine: Engine, mariadb: MariaDB
 ) -> None:
     await _fill(config, engine)
-    assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
-    script = tmp_path / "script.sql"
-    script.write_text(capsys.readouterr().out, "utf-8")
-    run_script(script, config, engine, mariadb)
+    run_script(await write_script(), config, engine, mariadb)
     await _check(config, engine)
 
 
 @both
 async def test_another_programs_table_is_left_alone(config: Config, engine: Engine) -> None:
     await _fill(config, engine)
-    run(engine, "CREATE TABLE decline (id INTEGER PRIMARY KEY, words VARCHAR(10))")
-    before = tables_of(engine)
-    with pytest.raises(DatabaseNotReady, match=r"has a table decline, .* Nothing was changed\. Rename that table"):
-        await migrate(config)
-    assert tables_of(engine) == before
-    run(engine, "DROP TABLE decline")
-    await migrate(config)
+    await assert_another_programs_table_is_refused(config, engine, "decline")
     await _check(config, engine)

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,10 +35,11 @@ from ..helpers.migrating import (
     run,
     run_script,
     tables_of,
+    write_script,
 )
 from ..helpers.servers import MariaDB
 
-__all__ = ["backend", "config", "engine", "file"]
+__all__ = ["backend", "config", "engine", "file", "write_script"]
 
 # An opening entry below zero, an account that paid itself, and another type, as the 2018 demo may have had them.
 ROWS = (
@@ -277,32 +278,22 @@ async def test_at_most_20_orders_of_another_type_are_listed(config: Config, engi
 
 @both
 async def test_the_script_makes_the_entries(
-    file: Path,
-    config: Config,
-    engine: Engine,
-    mariadb: MariaDB,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    write_script: Callable[[], Awaitable[Path]], config: Config, engine: Engine, mariadb: MariaDB
 ) -> None:
     await _fill(config, engine)
-    assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
-    script = tmp_path / "script.sql"
-    script.write_text(capsys.readouterr().out, "utf-8")
-    run_script(script, config, engine, mariadb)
+    run_script(await write_script(), config, engine, mariadb)
     await _check(config, engine)
 
 
 @only_mariadb
 async def test_the_script_completes_an_interrupted_migration(
     file: Path,
+    write_script: Callable[[], Awaitable[Path]],
     config: Config,
     mariadb: MariaDB,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     small_pages: None,
 ) -> None:
     """From wherever it was interrupted."""
-    script = tmp_path / "script.sql"
     settings = yaml.safe_load(file.read_text())
     number, cut = 0, True
     while cut:
@@ -312,8 +303,6 @@ async def test_the_script_completes_an_interrupted_migration(
                 if not (cut := await cut_off(database, number, "0003")):
                     break
             file.write_text(yaml.safe_dump(settings | {"mysql": copy["mysql"]}))
-            assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
-            script.write_text(capsys.readouterr().out, "utf-8")
-            mariadb.run_script(copy["mysql"]["db"], script)
+            mariadb.run_script(copy["mysql"]["db"], await write_script())
             await _check(copy, engine)
     assert number >= 30

@@ -1,19 +1,17 @@
 """Migration 0005: inboxes have the messages about everything that is there, whatever interrupts it."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, text
 
-from myaccount.cli import entry as cli
 from myaccount.database.database import open_database
-from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.migrations.runner import head_version, read_version
 from myaccount.settings.schema import Config
 
 from ..helpers.inboxes import read_inboxes
 from ..helpers.migrating import (
+    assert_another_programs_table_is_refused,
     backend,
     both,
     config,
@@ -26,11 +24,11 @@ from ..helpers.migrating import (
     prepare,
     run,
     run_script,
-    tables_of,
+    write_script,
 )
 from ..helpers.servers import MariaDB
 
-__all__ = ["backend", "config", "engine", "file"]
+__all__ = ["backend", "config", "engine", "file", "write_script"]
 
 FILL = (
     "INSERT INTO user (user_id, user_name, sex, card_num, created_at) VALUES ('u1', 'U', 'F', '1', '2026-01-01')",
@@ -96,31 +94,15 @@ async def test_an_interruption_anywhere_is_completed_by_the_next_with_the_entrie
 
 @both
 async def test_the_script_does_the_same(
-    file: Path,
-    config: Config,
-    engine: Engine,
-    mariadb: MariaDB,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    write_script: Callable[[], Awaitable[Path]], config: Config, engine: Engine, mariadb: MariaDB
 ) -> None:
     await _fill(config, engine)
-    assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
-    script = tmp_path / "script.sql"
-    script.write_text(capsys.readouterr().out, "utf-8")
-    run_script(script, config, engine, mariadb)
+    run_script(await write_script(), config, engine, mariadb)
     await _check(config, engine)
 
 
 @both
 async def test_another_programs_table_is_left_alone(config: Config, engine: Engine) -> None:
     await _fill(config, engine)
-    run(engine, "CREATE TABLE inbox_mark (id INTEGER PRIMARY KEY, words VARCHAR(10))")
-    before = tables_of(engine)
-    with pytest.raises(
-        DatabaseNotReady, match=r"has a table inbox_mark, .* Nothing was changed\. Rename that table"
-    ):
-        await migrate(config)
-    assert tables_of(engine) == before
-    run(engine, "DROP TABLE inbox_mark")
-    await migrate(config)
+    await assert_another_programs_table_is_refused(config, engine, "inbox_mark")
     await _check(config, engine)

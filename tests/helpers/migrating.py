@@ -1,6 +1,8 @@
 """Empty databases of both kinds, and their migration."""
 
-from collections.abc import Iterator
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,9 @@ import yaml
 from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
+from myaccount.cli import entry as cli
 from myaccount.database.database import Database, open_database
+from myaccount.database.start_errors import DatabaseNotReady
 from myaccount.migrations import runner
 from myaccount.migrations.runner import upgrade
 from myaccount.migrations.startup import prepare_schema
@@ -75,6 +79,19 @@ def file(backend: Section, tmp_path: Path) -> Path:
     settings = {"sqlite_file": str(tmp_path / "m.db"), "log_folder": str(tmp_path)}
     file.write_text(yaml.safe_dump(settings | backend))
     return file
+
+
+@pytest.fixture
+def write_script(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[], Awaitable[Path]]:
+    """Writes what `myaccount migrate --sql` prints to a file, and returns its path."""
+
+    async def write() -> Path:
+        assert await asyncio.to_thread(cli.main, ["migrate", "--sql", "-c", str(file)]) == 0
+        script = tmp_path / "script.sql"
+        script.write_text(capsys.readouterr().out, "utf-8")
+        return script
+
+    return write
 
 
 @pytest.fixture
@@ -145,3 +162,15 @@ async def cut_off(database: Database, number: int, version: str = "head") -> boo
     except OSError:
         return True
     return False
+
+
+async def assert_another_programs_table_is_refused(config: Config, engine: Engine, name: str) -> None:
+    """Check that a migration that makes a table of that name refuses to start, and then works without it."""
+    run(engine, f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, words VARCHAR(10))")
+    before = tables_of(engine)
+    sentence = f"has a table {name}, which is another program's, and this program needs the name. "
+    with pytest.raises(DatabaseNotReady, match=re.escape(sentence + "Nothing was changed. Rename that table")):
+        await migrate(config)
+    assert tables_of(engine) == before
+    run(engine, f"DROP TABLE {name}")
+    await migrate(config)

@@ -63,7 +63,7 @@ class PlainOrder:
     payee: PlainAccount
     amount: Decimal
     reason: str | None = None
-    # If it is declined: how many entries the account had whose user is told, and how much of it was held.
+    # Of a decline: how many entries its account had by then, and how much of the balance was held.
     entries: int = 0
     held: Decimal = NOTHING
 

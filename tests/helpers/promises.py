@@ -32,7 +32,7 @@ def _check_entries(account: Account, books: StoredBooks) -> None:
 
 
 def _check_declines(account: Account, books: StoredBooks) -> None:
-    """7: each declined order is numbered once, in the account whose user is told, with its balance by then."""
+    """7: each declined order has one number in its account, with the balance by then."""
     balances = [0, *(entry.balance for entry in books.entries[account.id])]
     last_entry = 0
     for number, decline in enumerate(books.declines[account.id], start=1):
