@@ -62,9 +62,15 @@ class TestMariaDB:
             cursor.execute("UNLOCK TABLES")
 
     async def test_a_connection_that_the_server_closed_while_idle_is_replaced_before_use(
-        self, mariadb: MariaDB, mysql_section: Section, caplog: pytest.LogCaptureFixture
+        self,
+        mariadb: MariaDB,
+        mysql_section: Section,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level("INFO")
+        # Where the server has no timeout for idle transactions, the service sets this one for its connections.
+        monkeypatch.setattr(freshness_module, "IDLE_TIMEOUT_SECONDS", 1)
         with mariadb.connect() as other, other.cursor() as cursor:
             cursor.execute("SELECT @@GLOBAL.wait_timeout")
             (before,) = cursor.fetchone() or (0,)
