@@ -27,6 +27,13 @@ async def _differences(database: Database) -> list[str]:
 
 
 @pytest.fixture
+def config(config: Config) -> Config:
+    """Without a listener, which would go on changing the inboxes that a test has planted an error in."""
+    config["listener"]["enabled"] = False
+    return config
+
+
+@pytest.fixture
 async def books(client: Client, database: Database) -> Database:
     """Orders of each kind: u1 has 75.00, of which 15.00 are held, and u2 25.00; u3 has 500 yen."""
     await open_users(client, "u1", "u2", "u3")
