@@ -8,6 +8,7 @@ number shows if the server cut the array off (`group_concat_max_len`) or left it
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -98,6 +99,11 @@ def select_rows(where: OfEngine, columns: str) -> str:
     """Begin a query of a pipeline whose values are rows, each an array of these columns, in any order."""
     array = "json_group_array(json_array" if is_sqlite(where) else "JSON_ARRAYAGG(JSON_ARRAY"
     return f"SELECT COUNT(*), {array}({columns}))"
+
+
+def rows_at_once(connection: AsyncConnection, row_bytes: int) -> int:
+    """Return how many rows of at most so many bytes one answer may have. The embedded file has no limit."""
+    return max(1, int(connection.info.get(PACKET_LIMIT, sys.maxsize)) // row_bytes)
 
 
 def snapshot_statements(connection: AsyncConnection) -> list[Bound]:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database.database import Database
-from ..database.pipeline import PACKET_LIMIT, is_sqlite, run_pipeline
+from ..database.pipeline import is_sqlite, rows_at_once, run_pipeline
 from ..database.statements import Bound
 from ..ledger.decide import decide
 from ..ledger.state import Known
@@ -43,8 +43,7 @@ async def find_expired_holds(
 
     There are at most `limit`, or as many as fit the database's answer.
     """
-    if PACKET_LIMIT in connection.info:
-        limit = min(limit, connection.info[PACKET_LIMIT] // ROW_BYTES)
+    limit = min(limit, rows_at_once(connection, ROW_BYTES))
     (rows,) = await run_pipeline(connection, _find(behind, limit, on_sqlite=is_sqlite(connection)))
     return sorted(ExpiredHold(*row) for row in rows)
 

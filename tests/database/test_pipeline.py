@@ -178,7 +178,7 @@ class TestAServerThatTakesSmallPackets:
         """With USERS, each of whom may owe a thousand."""
         now = utc_now()
         users = [
-            {"user_id": name, "user_name": "N", "sex": "F", "card_num": "62", "created_at": now} for name in USERS
+            {"user_id": name, "user_name": name, "sex": "F", "card_num": "62", "created_at": now} for name in USERS
         ]
         accounts = [
             {
@@ -253,6 +253,18 @@ class TestAServerThatTakesSmallPackets:
         # All that the payer may owe: nothing of it is held any more.
         assert (await journal.submit(Transfer("t", payer, payee, Amount(1000, 2)))).error is None
         await self._all_is_delivered(database, 300 + 300 + 2)
+
+    async def test_only_a_user_whose_accounts_do_not_fit_an_answer_is_refused(
+        self, journal: Journal, client: Client
+    ) -> None:
+        rich, other, *_ = USERS
+        added = [AddAccount(rich, _longest("a", n), "01", sent_at=utc_now()) for n in range(200)]
+        await asyncio.gather(*map(journal.submit, added))
+        refused, answered = await asyncio.gather(
+            *[send(client, "/queryacc", userId=user_id) for user_id in (rich, other)]
+        )
+        assert (refused[0], refused[1]["code"]) == (503, "unavailable")
+        assert answered[0] == 200
 
     async def _all_is_delivered(self, database: Database, messages: int) -> None:
         await _events_are_delivered(database)

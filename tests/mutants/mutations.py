@@ -57,6 +57,7 @@ CATCH_UP: Final = "myaccount/inbox/catch_up.py"
 INBOX_LOCKS: Final = "myaccount/inbox/locks.py"
 MARKS: Final = "myaccount/inbox/marks.py"
 MISSING_MESSAGES: Final = "myaccount/inbox/missing_messages.py"
+ROW_MESSAGES: Final = "myaccount/inbox/row_messages.py"
 INBOX: Final = "myaccount/inbox/page_statements.py"
 KNOWN_PAGES: Final = "myaccount/inbox/known_pages.py"
 MARKING: Final = "myaccount/inbox/reading.py"
@@ -244,6 +245,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(MISSING_MESSAGES, "len(found) < max(1, limit // 2)", "not found", "tests/service/test_catch_up_cost.py"),
     Mutation(MISSING_MESSAGES, "self._block *= 2", "pass", "tests/service/test_catch_up_cost.py"),
     Mutation(MISSING_MESSAGES, 'merge(*waiting, key=attrgetter("position"))', 'merge(*waiting, key=attrgetter("message.created_at"))', "tests/service/test_catch_up.py"),
+    Mutation(ROW_MESSAGES, "rows_at_once(connection, ROW_BYTES)", "2**24", "tests/database/test_pipeline.py"),
+    Mutation(ROW_MESSAGES, "rest = rest._replace(after=first.last)", "rest = rest._replace(after=first.last + 1)", "tests/database/test_pipeline.py"),
     Mutation(FAN_OUT, "position.decline if change.change_type == DECLINE else position.entry", "position.entry", "tests/service/test_catch_up.py"),
     Mutation(FAN_OUT, " and change.change_type in CATCH_UP_CHANGES", " and False", "tests/service/test_catch_up_once.py"),
     Mutation("myaccount/journal/decline_verification.py", "numbered.orders <> numbered.declines", "1 = 0", "tests/service/test_verification.py"),
