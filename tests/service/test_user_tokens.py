@@ -24,8 +24,8 @@ from ..conftest import Client, ClientOf, Section, Server, eventually
 from ..helpers.callers import ALL, bearer, client_with, new_key, read_keys_again
 from ..helpers.operators import new_operator, quick_passwords, sign_in
 from ..helpers.statements import statements_by_request
+from ..helpers.streams import Stream
 from ..helpers.wallets import Answer, open_account, post
-from .test_stream import Stream
 
 USERS = ("u1", "u2", "u3")
 
