@@ -178,23 +178,28 @@ async def test_while_the_oldest_order_waits_too_long_others_are_refused_and_it_i
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await open_users(client, "u1")
-    released = asyncio.Event()
+    posting, released = asyncio.Event(), asyncio.Event()
     original = Poster.post
 
     async def slow(self: Poster, commands: Sequence[Command], *, wait: bool = True) -> Posted:
+        posting.set()
         await released.wait()
         return await original(self, commands, wait=wait)
 
     monkeypatch.setattr(Poster, "post", slow)
-    # The limit is a time, so this test is slow. Its result does not depend on the speed of the machine.
-    async with Journal(database, ignore_event, waiting_seconds=0.5) as journal:
+    now = 0.0
+    async with Journal(database, ignore_event, waiting_seconds=2) as journal:
+        monkeypatch.setattr(journal, "_clock", lambda: now)
         at_the_database = asyncio.ensure_future(journal.submit(Recharge("r1", "u1", Amount(1, 2))))
-        await asyncio.sleep(0.7)
+        await posting.wait()
         # An order at the database does not count as waiting.
+        now = 3.0
         first_to_wait = asyncio.ensure_future(journal.submit(Recharge("r2", "u1", Amount(1, 2))))
         await asyncio.sleep(0)
+        now = 5.0
         in_time = asyncio.ensure_future(journal.submit(Recharge("r3", "u1", Amount(1, 2))))
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(0)
+        now = 5.1
         with pytest.raises(Overloaded):
             await journal.submit(Recharge("r4", "u1", Amount(1, 2)))
         released.set()
