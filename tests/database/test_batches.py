@@ -28,7 +28,8 @@ from myaccount.settings.schema import Config
 from ..conftest import Client, Section, eventually
 from ..helpers.actions import first_row, open_users, send, transfer
 
-NOW = utc_now()
+# Far away, since the running service ends holds that have expired.
+NOW = datetime(2100, 1, 2, 3, 4, 5, 6)
 # Longer than any test waits for a lock.
 WAIT = 60_000
 USERS = [f"u{n}" for n in range(20)]
@@ -259,8 +260,8 @@ async def test_holds_are_written_changed_and_found(keys: dict[str, int], databas
 async def test_expired_holds_come_in_pages(
     keys: dict[str, int], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 2)
     """The payers of whom more may have expired are named: those of greater keys than the page comes to."""
+    monkeypatch.setattr(batches_module, "EXPIRED_LIMIT", 2)
     state = _state()
     for n, payer in enumerate((4, 2, 3, 4)):
         end = NOW - timedelta(seconds=10 - n)
