@@ -35,7 +35,7 @@ def service(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def nginx(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    nginx = Nginx(tmp_path_factory.mktemp("before") / "nginx", port_of(service)).start()
+    nginx = Nginx(tmp_path_factory.mktemp("before") / "nginx", port_of(service), slow_seconds=2).start()
     yield nginx
     nginx.stop()
 
