@@ -42,11 +42,13 @@ def statements_by_request() -> Iterator[Mapping[str, Sequence[str]]]:
     def checked_out(connection: Any, record: object, proxy: object) -> None:
         set_up.add(connection.driver_connection)
 
-    event.listen(Pool, "checkout", checked_out)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aiomysql.Connection, "_execute_command", noted_send)
         patch.setattr(aiosqlite.Connection, "_execute", noted_call)
         # The check of a connection, once a second, is no request's own.
         patch.setattr(freshness, "CHECKED_SECONDS", 3600)
-        yield found
-    event.remove(Pool, "checkout", checked_out)
+        event.listen(Pool, "checkout", checked_out)
+        try:
+            yield found
+        finally:
+            event.remove(Pool, "checkout", checked_out)

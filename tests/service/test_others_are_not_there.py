@@ -27,8 +27,7 @@ FURTHER: Final[Mapping[str, Sequence[dict[str, str]]]] = {
     "/messages/read": ({"upTo": "7"}, {"nids": "1"}),
     "/messages": ({}, {"pageNo": "2"}, {"unread": "true"}),
 }
-# Of a reply's headers, these differ from request to request.
-# The length is that of the text, which has the request's id.
+# Of a reply's headers, these differ from request to request. The length does, since the text has the request's id.
 CHANGING: Final = {"X-Request-ID", "Date", "Content-Length"}
 
 

@@ -73,9 +73,9 @@ def test_if_one_is_declined_all_are_recorded_as_declined() -> None:
         "l": "bulk_declined",
         "c": "bulk_declined",
     }
-    # The money is as before. Ann is told of each of the four.
-    told = {account.account_id: account.last_decline for account in books.accounts.values()}
-    assert told == {"outside CNY": 0, "ann-1": 4, "bob-1": 0}
+    # No money has moved. Each of the four orders is a decline of ann's account.
+    declines = {account.account_id: account.last_decline for account in books.accounts.values()}
+    assert declines == {"outside CNY": 0, "ann-1": 4, "bob-1": 0}
     assert ([replace(account, last_decline=0) for account in books.accounts.values()], books.holds) == (before, {})
     assert [change.change_type for change in books.told[1:]] == [DECLINE] * 4
 
