@@ -204,17 +204,26 @@ class TestMariaDB:
         monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", 0.5)
 
     async def test_probes_need_none_of_the_connections_that_all_others_wait_for(
-        self, no_wait_for_connections: None, client: Client, config: Config
+        self, no_wait_for_connections: None, client: Client, config: Config, mariadb: MariaDB
     ) -> None:
         database = client.app[database_key]
-        sleep = text("SELECT SLEEP(2)")
-        asleep = [asyncio.ensure_future(database.read(lambda c: first_row(c, sleep))) for _ in range(4)]
-        await eventually(lambda: database.connections() == (4, 5))
-        status, problem, _ = await send(client, "/querorder", orderId="r1")
-        assert (status, problem["code"]) == (503, "overloaded")
-        assert await readiness(config["port"]) == WELL
-        assert not any(sleeper.done() for sleeper in asleep)
-        await asyncio.gather(*asleep)
+        # Each waits until the lock is free, however long this test takes, and then leaves it free.
+        wait = text("SELECT GET_LOCK('kept', 60), RELEASE_LOCK('kept')")
+        with mariadb.connect("root", "") as other, other.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK('kept', 0)")
+            waiting = [asyncio.ensure_future(database.read(lambda c: first_row(c, wait))) for _ in range(4)]
+
+            def in_use() -> bool:
+                cursor.execute("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'")
+                return bool(cursor.fetchone() == (4,))
+
+            await eventually(in_use)
+            status, problem, _ = await send(client, "/querorder", orderId="r1")
+            assert (status, problem["code"]) == (503, "overloaded")
+            assert await readiness(config["port"]) == WELL
+            assert not any(task.done() for task in waiting)
+            cursor.execute("SELECT RELEASE_LOCK('kept')")
+        assert await asyncio.gather(*waiting) == [(1, 1)] * 4
 
 
 class TestSQLite:
