@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from myaccount import serving
 from myaccount.database import engines, freshness, retries
 from myaccount.database.database import Database, open_database
+from myaccount.journal import blocked
 from myaccount.main import create_app
 from myaccount.migrations import startup
 from myaccount.migrations.startup import prepare_schema
@@ -236,6 +237,8 @@ def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path
         "port": free_port(),
         "sqlite_file": str(tmp_path / "myaccount.db"),
         "log_folder": str(tmp_path / "logs"),
+        # None is refused because the machine stands still.
+        "journal": {"waiting_seconds": PATIENCE_SECONDS},
     }
     checked: Config = CONFIGURATION.check(data | backend | queue)
     return checked
@@ -244,6 +247,7 @@ def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path
 @pytest.fixture
 def never_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let service and database wait for each other: on a machine that stands still, none is taken to be away."""
+    monkeypatch.setattr(blocked, "WAIT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(startup, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(freshness, "IDLE_TIMEOUT_SECONDS", PATIENCE_SECONDS)

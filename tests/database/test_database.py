@@ -13,6 +13,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from myaccount.appkeys import database_key
 from myaccount.database import database as database_module
+from myaccount.database import freshness as freshness_module
 from myaccount.database import retries as retries_module
 from myaccount.database.database import SQLITE_CONNECTIONS, Database, DriverConnection
 from myaccount.database.times import utc_now
@@ -24,7 +25,7 @@ from myaccount.ledger.state import Known, State
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section, eventually
+from ..conftest import PATIENCE_SECONDS, Client, Section, eventually
 from ..helpers.actions import balance, first_row, open_users, send
 
 
@@ -83,13 +84,14 @@ async def test_what_work_raises_itself_rolls_back_and_is_raised(database: Databa
 async def test_a_batch_that_fails_releases_its_locks(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", 20)
+
     async def work(batch: BatchConnection) -> None:
         await batch.begin([1], ["o1"], wait_milliseconds=None)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await run_batch(client.app[database_key], work)
-    monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
@@ -203,8 +205,9 @@ class TestSQLite:
             assert order_of_work == [0, 1, 2]
 
     async def test_writers_that_wait_have_no_connection_and_a_batch_waits_only_for_the_one_that_writes(
-        self, database: Database
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(database_module, "OPENING_SECONDS", PATIENCE_SECONDS)
         order_of_work: list[str] = []
         begun, free = asyncio.Event(), asyncio.Event()
 

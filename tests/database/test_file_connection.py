@@ -15,6 +15,13 @@ def _workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
 
 
+@pytest.fixture(autouse=True)
+def _earlier_ones_have_ended() -> None:
+    """A connection is closed a moment before its thread ends."""
+    for worker in _workers():
+        worker.join(60)
+
+
 async def test_an_opened_connection_is_closed_as_aiosqlite_s_own(tmp_path: Path) -> None:
     connection = await connect(str(tmp_path / "money.db"), isolation_level=None)
     (worker,) = _workers()

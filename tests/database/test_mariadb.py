@@ -19,7 +19,7 @@ from myaccount.journal.mysql_batch import MysqlBatch
 from myaccount.model.ledger import account, order
 from myaccount.settings.schema import CONFIGURATION, Config
 
-from ..conftest import Client, Section, eventually
+from ..conftest import PATIENCE_SECONDS, Client, Section, eventually
 from ..helpers.actions import assert_books_balance, balance, first_row, open_users, send, transfer
 from ..helpers.engines import new_server, runs_on
 from ..helpers.servers import MariaDB
@@ -86,8 +86,11 @@ class TestMariaDB:
                 one = text("SELECT 1")
                 assert await database.read(lambda connection: first_row(connection, one)) == (1,)
                 await eventually(none_is_left)
+                # Only that connection was to be closed, not the one that replaces it.
+                cursor.execute(f"SET GLOBAL wait_timeout = {before}")
+                monkeypatch.setattr(freshness_module, "IDLE_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+                caplog.clear()
                 assert await database.read(lambda connection: first_row(connection, one)) == (1,)
-            cursor.execute(f"SET GLOBAL wait_timeout = {before}")
         assert "attempt" not in caplog.text
 
     @pytest.fixture
@@ -105,15 +108,21 @@ class TestMariaDB:
             cursor.execute("LOCK TABLES account_change WRITE")
             queries = [asyncio.ensure_future(send(client, "/accountlog", accountId="a-u1")) for _ in range(20)]
             # All but those that have a connection and wait for the table.
-            await eventually(lambda: sum(query.done() for query in queries) == 16)
+            await eventually(lambda: sum(query.done() for query in queries) >= 16)
             refusals = [query.result() for query in queries if query.done()]
             assert {(status, reply["code"]) for status, reply, _ in refusals} == {(503, "overloaded")}
             cursor.execute("UNLOCK TABLES")
-        answers = await asyncio.gather(*queries)
-        assert sorted(status for status, _, _ in answers) == [200] * 4 + [503] * 16
+        statuses = [status for status, _, _ in await asyncio.gather(*queries)]
+        # The service's own tasks may have had one, too.
+        assert set(statuses) == {200, 503}
+        assert statuses.count(503) >= 16
 
-    async def test_a_deadlock_is_resolved_by_a_retry(self, database: Database) -> None:
+    async def test_a_deadlock_is_resolved_by_a_retry(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them, or both."""
+        if not runs_on("oceanbase"):
+            monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", PATIENCE_SECONDS)
         both_have_one = asyncio.Barrier(2)
         tries: list[int] = []
 
@@ -209,7 +218,7 @@ class TestMariaDB:
         finally:
             mariadb.resume()
         assert [(status, body["code"]) for status, body, _ in answers] == [(503, "unavailable")] * 2
-        monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 5)
+        monkeypatch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
         assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
         assert await balance(client, "u1") == "1.00"
 
@@ -266,7 +275,7 @@ async def test_cancelled_work_ends_and_leaves_only_usable_connections(
 
     async def sleep(connection: AsyncConnection) -> None:
         begun.set()
-        await connection.execute(text("SELECT SLEEP(30)"))
+        await connection.execute(text("SELECT SLEEP(300)"))
 
     for way in (database.read, database.write):
         for _ in range(5):
@@ -275,7 +284,7 @@ async def test_cancelled_work_ends_and_leaves_only_usable_connections(
             await begun.wait()
             await asyncio.sleep(0)
             task.cancel()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 with pytest.raises(asyncio.CancelledError):
                     await task
             assert await database.read(lambda c: first_row(c, text("SELECT 1"))) == (1,)

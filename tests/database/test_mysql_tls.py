@@ -151,12 +151,12 @@ async def test_a_lost_connection_by_tls_is_replaced(mariadb: MariaDB, tls_sectio
 
 
 async def test_a_closed_connection_by_tls_leaves_no_socket(tls_section: Section) -> None:
-    before = sorted(Path("/proc/self/fd").iterdir())
+    before = set(Path("/proc/self/fd").iterdir())
     async with open_database(_config(tls_section), Path()) as database:
         assert await _last_value(database, CIPHER)
-        assert sorted(Path("/proc/self/fd").iterdir()) != before
+        assert not set(Path("/proc/self/fd").iterdir()) <= before
     await asyncio.sleep(0)
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
 async def test_a_unix_socket_is_used(mysql_section: Section, mariadb: MariaDB, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ async def test_nothing_is_sent_to_a_server_that_offers_no_tls(mariadb: MariaDB, 
 async def test_a_server_that_never_ends_its_handshake_is_given_up(
     mariadb: MariaDB, tls_section: Section, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", 1.5)
+    monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", 10)
     impostor = Impostor(mariadb, without=0)
     async with (
         impostor.listening() as port,

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from myaccount.access import authentication as authentication_module
-from myaccount.access import signing
+from myaccount.access import signing, snapshots
 from myaccount.access.authentication import Authenticator
 from myaccount.access.clock import Clock
 from myaccount.access.rates import Rates
@@ -61,11 +61,11 @@ def _set_own_clock(monkeypatch: pytest.MonkeyPatch, time: datetime) -> None:
 
 
 async def test_it_is_the_database_s_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert abs(await service_time(database) - utc_now()) < 10 * SECOND
+    assert abs(await service_time(database) - utc_now()) < HOUR / 4
     _set_own_clock(monkeypatch, NOW + YEARS)
     assert abs(await service_time(database) - NOW) < HOUR
     _set_database_s_clock(monkeypatch, NOW + HOUR)
-    assert timedelta() <= await service_time(database) - (NOW + HOUR) < 10 * SECOND
+    assert timedelta() <= await service_time(database) - (NOW + HOUR) < HOUR / 4
 
 
 async def test_a_database_s_clock_that_is_set_back_does_not_set_it_back(
@@ -97,7 +97,7 @@ async def test_a_process_learns_the_time_that_others_have_seen(database: Databas
 async def test_the_highest_time_is_stored(database: Database) -> None:
     await _set_seen(database, NOW - YEARS)
     await follow_time(database, Clock(NOW - YEARS))
-    assert abs(await _seen(database) - utc_now()) < 10 * SECOND
+    assert abs(await _seen(database) - utc_now()) < HOUR / 4
 
 
 async def test_a_machine_whose_clock_is_years_ahead_ends_no_key(
@@ -106,16 +106,16 @@ async def test_a_machine_whose_clock_is_years_ahead_ends_no_key(
     _set_own_clock(monkeypatch, NOW + YEARS)
     clock = (await database.read(read_signing)).clock
     assert "clock and the database's differ by" in await follow_time(database, clock)
-    assert abs(clock.now() - utc_now()) < 10 * SECOND
-    assert abs(await _seen(database) - utc_now()) < 10 * SECOND
+    assert abs(clock.now() - utc_now()) < HOUR / 4
+    assert abs(await _seen(database) - utc_now()) < HOUR / 4
 
 
 async def test_what_is_wrong_with_the_time_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await database.read(find_time_fault) == ""
     for ahead in (2 * HOUR, -2 * HOUR):
-        _set_own_clock(monkeypatch, NOW + ahead)
-        assert "differ by" in await database.read(find_time_fault)
-    monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            _set_own_clock(patch, NOW + ahead)
+            assert "differ by" in await database.read(find_time_fault)
     await _set_seen(database, NOW + 30 * SECOND)
     assert await database.read(find_time_fault) == ""
     await _set_seen(database, utc_now() + YEARS)
@@ -159,6 +159,8 @@ async def test_while_the_database_is_away_requests_wait_for_one_read(
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(database, "read", fail)
+    # The error is remembered for as long as the test takes.
+    monkeypatch.setattr(snapshots, "PAUSE_SECONDS", 60)
     authenticator = Authenticator(database, Rates())
     tokens = await asyncio.gather(*[authenticator.owner_of_token("a") for _ in range(99)], return_exceptions=True)
     keys = await asyncio.gather(*[authenticator.owner_of_key("a") for _ in range(99)], return_exceptions=True)
@@ -175,6 +177,6 @@ async def test_the_documented_statement_forgets_a_time_that_was_ahead(database: 
     await _set_seen(database, NOW + YEARS)
     await database.write(lambda connection: connection.exec_driver_sql(statement))
     after = await database.read(read_signing)
-    assert abs(after.clock.now() - utc_now()) < 10 * SECOND
+    assert abs(after.clock.now() - utc_now()) < HOUR / 4
     assert re.fullmatch("[0-9a-f]{64}", after.secret)
     assert after.secret != before.secret

@@ -16,11 +16,13 @@ from ..helpers.servers import MariaDB, program
 from ..helpers.services import Service, Start, run_command
 
 CLIENTS = 20
+# No order is refused because the machine stands still.
+PATIENT = {"journal": {"waiting_seconds": 60}}
 
 
 @asynccontextmanager
 async def _under_load(start: Start, bank_of: BankOf, **sections: object) -> AsyncIterator[tuple[Service, Bank]]:
-    service = await asyncio.to_thread(start, "python3", "myaccount", **sections)
+    service = await asyncio.to_thread(start, "python3", "myaccount", **PATIENT, **sections)
     bank = bank_of(service, service)
     await bank.open()
     stop = asyncio.Event()

@@ -13,7 +13,7 @@ import yaml
 from ..conftest import Section
 from ..helpers.monitoring import Scrape, scrape
 from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, Start
+from ..helpers.services import CHECKOUT, START_SECONDS, Start
 from .test_start import GUNICORN
 
 # The metric and labels that Prometheus itself adds for each target.
@@ -97,7 +97,7 @@ def exported(
         delivered = scraped.where("myaccount_deliveries_total", result="ok")
         return delivered > 0 and scraped.where("myaccount_http_request_duration_seconds_count") >= 3
 
-    wait_until(all_told, 20)
+    wait_until(all_told, START_SECONDS)
     assert scraped is not None
     labels = dict(scraped.labels())
     assert ("process_start_time_seconds" in labels) == (not workers)

@@ -227,7 +227,7 @@ async def test_nginx_does_not_buffer_a_stream(
         order = {"orderId": "r1", "userId": "u1", "amount": "1"}
         async with session.post(f"{nginx.address}/recharge", data=order) as response:
             assert response.status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"r1" not in await stream.content.readline():
                 pass
 

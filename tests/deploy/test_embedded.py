@@ -24,7 +24,7 @@ from myaccount.system.private_files import keep_made
 
 from ..helpers.deployments import GUNICORN, IMPATIENT_GUNICORN, roll, workers_of
 from ..helpers.servers import free_port, wait_until
-from ..helpers.services import ListenerAlone, Service, Start, run_command
+from ..helpers.services import START_SECONDS, ListenerAlone, Service, Start, run_command
 
 
 @pytest.fixture
@@ -283,9 +283,10 @@ def _name(service: Service, **settings: object) -> None:
 
 def _reload_is_refused(service: Service, reason: str) -> None:
     worker = workers_of(service)
-    service.process.send_signal(signal.SIGHUP)
     refusal = f"The configuration was not reloaded, and the service goes on as it was: {reason}"
-    wait_until(lambda: refusal in service.output.read_text("utf-8"), 30)
+    before = service.output.read_text("utf-8").count(refusal)
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: service.output.read_text("utf-8").count(refusal) > before, START_SECONDS)
     assert workers_of(service) == worker
     assert service.answers()
 

@@ -146,12 +146,12 @@ def _answers(service: Service, key: str, expected: int) -> bool:
 def _replies(address: str, expected: int, key: str = "", body: bytes | None = None) -> bool:
     request = urllib.request.Request(address, body, {"Authorization": f"Bearer {key}"})  # noqa: S310 - our own
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:  # noqa: S310
             return bool(response.status == expected)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code == expected
-    except urllib.error.URLError:
+    except OSError:
         return False
 
 
@@ -181,7 +181,7 @@ def test_a_key_works_in_each_process_and_is_revoked_in_each_within_a_second(
     assert all(_answers(service, "", 401) for service in services)
     key = run_command(*command, "create", "--name", "shop", "--scopes", "orders:read").stdout.strip()
     for service in services:
-        wait_until(partial(_answers, service, key, 404), 10)
+        wait_until(partial(_answers, service, key, 404), START_SECONDS)
     assert run_command(*command, "revoke", "shop").returncode == 0
     revoked_at = time.monotonic()
     for service in services:
@@ -207,5 +207,8 @@ def test_gunicorn_s_workers_share_a_rate_while_redis_is_away_from_the_start(
     key = done.stdout.strip()
     wait_until(lambda: _answers(service, key, 404), START_SECONDS)
     began = time.monotonic()
-    allowed = sum(_answers(service, key, 404) for _ in range(100))
+    allowed = 0
+    # Until another second has begun: in this one, the key may have been used already.
+    while time.monotonic() < began + 1.1:
+        allowed += _answers(service, key, 404)
     assert 0 < allowed <= 3 * (int(time.monotonic() - began) + 2)

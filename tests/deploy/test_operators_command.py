@@ -25,7 +25,7 @@ from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Section
 from ..helpers.operators import quick_passwords
-from ..helpers.services import Service, Start, run_command
+from ..helpers.services import START_SECONDS, Service, Start, run_command
 
 PASSWORD = "correct horse battery staple"
 
@@ -151,7 +151,7 @@ async def _cookie(database_config: Section) -> str:
 def _status(service: Service, cookie: str) -> int:
     request = urllib.request.Request(service.address + "/account", headers={"Cookie": f"myaccount={cookie}"})  # noqa: S310 - our own
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:  # noqa: S310
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -13,7 +13,7 @@ import yaml
 from ..helpers.servers import free_port, wait_until
 from ..helpers.services import CHECKOUT, ENVIRONMENT, Service, Start
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def block(readme: str, begins: str) -> str:

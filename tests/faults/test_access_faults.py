@@ -77,32 +77,31 @@ async def test_while_redis_is_away_no_key_passes_its_rate_and_no_worker_refuses_
     key = await asyncio.to_thread(_new_key, service, "shop", "orders:read", "--rate", f"{RATE}/s")
     replies = callers.replies
 
-    async def go_on() -> None:
+    async def go_on(since: int = 0) -> None:
         """Wait until requests were refused in further seconds."""
         known = len(replies)
-        await eventually(lambda: len(_refused_seconds(replies[known:])) >= SECONDS)
+        await eventually(lambda: len({s for s in _refused_seconds(replies[known:]) if s >= since}) >= SECONDS)
 
     async with callers.sending({"shop": Asked("POST", "/querorder", {"orderId": "o1"}, key)}, times=6):
         await go_on()
         redis_server.kill()
         away_from = int(time.time()) + 1
-        await go_on()
+        await go_on(away_from)
         away_until = int(time.time())
         await asyncio.to_thread(redis_server.start)
         await eventually(lambda: _counts_in(redis_server))
         await go_on()
-    assert {reply.status for reply in replies} == {404, 429}
+    # A machine that stands still may give a 503.
+    assert {404, 429} <= {reply.status for reply in replies} <= {404, 429, 503}
     assert len({reply.worker for reply in replies}) == WORKERS
     # A second that Redis counted in part has at most the rate and all shares.
     certain = Counter(int(reply.began) for reply in _allowed(replies) if int(reply.began) == int(reply.ended))
     assert max(certain.values()) <= 2 * RATE
     assert all(certain[second] <= RATE for second in range(away_from, away_until))
     assert away_until - away_from >= SECONDS - 2
-    # In the last second, replies were under way that nobody saw.
-    last_second = int(max(reply.ended for reply in replies))
     for second, by_worker in _allowed_by_second(replies).items():
         for reply in replies:
-            if second < last_second and reply.status == 429 and int(reply.began) == int(reply.ended) == second:
+            if reply.status == 429 and int(reply.began) == int(reply.ended) == second:
                 enough = sum(by_worker.values()) >= RATE - WORKERS * TAKEN
                 assert enough or by_worker[reply.worker] >= SHARE, (second, by_worker, reply)
 
@@ -113,14 +112,14 @@ def _counts_in(redis_server: Redis) -> bool:
 
 
 def _allowed(replies: list[Reply]) -> list[Reply]:
-    return [reply for reply in replies if reply.status != 429]
+    return [reply for reply in replies if reply.status == 404]
 
 
 def _allowed_by_second(replies: list[Reply]) -> dict[int, Counter[str]]:
     """Return how many requests each worker may have allowed in each second."""
     found: dict[int, Counter[str]] = defaultdict(Counter)
     for reply in replies:
-        for second in {int(reply.began), int(reply.ended)}:
+        for second in range(int(reply.began), int(reply.ended) + 1):
             found[second][reply.worker] += reply.status != 429
     return found
 
@@ -160,9 +159,9 @@ async def test_while_the_database_is_away_nobody_who_is_known_is_called_unknown(
         await all_see(503)
         # A worker that starts meanwhile knows nobody yet.
         old = workers_of(service)
+        before = {reply.worker for reply in callers.replies}
         os.kill(min(old), signal.SIGKILL)
         await eventually(lambda: len(workers_of(service) - old) == 1)
-        before = {reply.worker for reply in callers.replies}
         await eventually(lambda: not {reply.worker for reply in callers.replies} <= before)
         await all_see(503)
         await asyncio.to_thread(mariadb.start)

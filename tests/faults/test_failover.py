@@ -11,6 +11,7 @@ import pytest
 
 from myaccount.database import freshness as freshness_module
 from myaccount.ledger.changes import CHANGE_TYPES
+from myaccount.listener import hold_sweeper as sweeper_module
 from myaccount.main import create_app
 from myaccount.settings.paths import resource
 from myaccount.settings.schema import Config
@@ -106,6 +107,12 @@ async def backend(pair: Pair) -> AsyncIterator[Section]:
         }  # fmt: skip
 
 
+@pytest.fixture
+def swept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweeper of holds takes no connection again."""
+    monkeypatch.setattr(sweeper_module, "SWEEP_SECONDS", 3600)
+
+
 async def _name(client: Client) -> str:
     status, body, _ = await send(client, "/queryacc", userId="u1")
     assert status == 200
@@ -117,7 +124,7 @@ async def test_a_user_that_the_new_server_lost_is_not_confused_with_the_new_owne
     client: Client, pair: Pair
 ) -> None:
     await open_users(client, "u1")
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     await open_users(client, "lost1")
     assert (await send(client, "/recharge", orderId="r1", userId="lost1", amount="100"))[0] == 200
     pair.proxy.to_port = pair.new.port
@@ -139,7 +146,7 @@ async def test_a_write_that_the_old_server_refuses_replaces_every_connection(
     # Every connection is open, including the journal's.
     assert (await send(client, "/recharge", orderId="r0", userId="u1", amount="1"))[0] == 200
     await asyncio.gather(*[send(client, "/querorder", orderId="r1") for _ in range(10)])
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     pair.on_new("UPDATE user SET user_name = 'on the new server'")
     pair.demote_old()
     assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
@@ -152,7 +159,7 @@ async def test_a_write_that_the_old_server_refuses_replaces_every_connection(
 
 async def test_an_opening_that_the_old_server_refuses_goes_to_the_new_one(client: Client, pair: Pair) -> None:
     await open_users(client, "u1")
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     pair.demote_old()
     await open_users(client, "u2")
     assert pair.on_new("SELECT COUNT(*) FROM account") == 3
@@ -162,7 +169,7 @@ async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_th
     client: Client, pair: Pair
 ) -> None:
     await open_users(client, "u1")
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     pair.on_new("UPDATE user SET user_name = 'on the new server'")
     pair.demote_old()
 
@@ -173,7 +180,7 @@ async def test_a_service_that_only_reads_notices_that_its_server_is_no_longer_th
 
 
 async def test_a_service_that_only_reads_reads_the_new_server_once_the_interval_of_the_checks_is_over(
-    unheard: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+    swept_once: None, unheard: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else that runs by itself finds out before."""
     now = time.monotonic()
@@ -186,7 +193,7 @@ async def test_a_service_that_only_reads_reads_the_new_server_once_the_interval_
     monkeypatch.setattr(freshness_module, "time", SimpleNamespace(monotonic=clock))
     await open_users(unheard, "u1")
     await asyncio.gather(*[_name(unheard) for _ in range(10)])
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     pair.on_new("UPDATE user SET user_name = 'on the new server'")
     pair.demote_old()
     # Only the clock makes the next reads check.
@@ -208,7 +215,7 @@ async def test_an_event_that_is_committed_on_the_new_server_is_delivered(
     await receiver.receiver.until_called(1)
     await eventually(lambda: pair.on_old("SELECT COUNT(*) FROM event") == 0)
     await eventually(lambda: pair.on_old("SELECT COUNT(*) FROM delivery") == 0)
-    pair.copy()
+    await asyncio.to_thread(pair.copy)
     pair.demote_old()
     assert (await send(client, "/recharge", orderId="r1", userId="u1", amount="1"))[0] == 200
     await eventually(lambda: receiver.receiver.received() == {"a-u1": 1, "r1": 1})

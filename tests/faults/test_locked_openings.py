@@ -117,7 +117,7 @@ async def test_orders_go_on_while_a_whole_table_is_locked(users: Client, holding
 
 
 async def test_a_user_who_is_being_opened_elsewhere_delays_only_that_opening(
-    users: Client, holding: Holding, database: Database
+    users: Client, holding: Holding, patient: None, database: Database
 ) -> None:
     insert = (
         "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"

@@ -7,13 +7,15 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from myaccount.appkeys import journal_key
 from myaccount.database.database import Database
 from myaccount.database.freshness import SKIPS_LOCKED
 from myaccount.database.statements import Bound
+from myaccount.database.times import utc_now
 from myaccount.journal import blocked as blocked_module
+from myaccount.journal import lock_wait as lock_wait_module
 from myaccount.journal import posting as posting_module
 from myaccount.journal.lock_wait import LEAST_MILLISECONDS, MOST_MILLISECONDS, LockWait
 from myaccount.journal.mysql_batch import MysqlBatch
@@ -41,6 +43,13 @@ async def users(client: Client) -> Client:
     for user in ("u1", "u2", "u3"):
         assert (await send(client, "/recharge", orderId=f"r-{user}", userId=user, amount="100"))[0] == 200
     return client
+
+
+@pytest.fixture
+def no_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a statement take long, as on a machine that stands still: only the lock's own timeout ends it."""
+    for name in ("LEAST_MILLISECONDS", "MOST_MILLISECONDS"):
+        monkeypatch.setattr(lock_wait_module, name, 30_000)
 
 
 def _account_of(user: str) -> str:
@@ -94,9 +103,12 @@ async def test_the_sweeper_ends_the_holds_of_the_other_accounts(
         return await stored(order_id) == "expired"
 
     for user in ("u3", "u1"):
-        fields = {"orderId": f"h-{user}", "fromuserId": user, "amount": "1", "expiresIn": "2"}
+        fields = {"orderId": f"h-{user}", "fromuserId": user, "amount": "1", "expiresIn": "3600"}
         assert (await send(users, "/hold", **fields))[0] == 200
     with holding(_account_of("u3")):
+        # Not before the row is locked, or the sweeper could end both.
+        over = update(hold).values(expires_at=utc_now(), due_at=utc_now())
+        await database.write(lambda connection: connection.execute(over))
         await eventually(lambda: ended("h-u1"))
         assert await stored("h-u3") == "held"
     await eventually(lambda: ended("h-u3"))
@@ -140,9 +152,11 @@ async def test_while_the_outside_account_is_locked_transfers_go_on(
 
 
 async def test_a_batch_waits_for_a_locked_row_once(
-    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, patient: None, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later orders for the row are blocked at once, so that the others are as fast as before."""
+    # No retry waits, however long the test takes.
+    monkeypatch.setattr(blocked_module, "TRIES_PER_WAIT", 1_000_000)
     given_up = 0
     original = MysqlBatch.rollback
 
@@ -204,7 +218,7 @@ async def test_a_journal_that_closes_waits_for_its_blocked_orders(
 
 
 async def test_an_order_id_in_an_open_transaction_elsewhere_refuses_only_that_order(
-    users: Client, holding: Holding
+    users: Client, holding: Holding, patient: None
 ) -> None:
     insert = (
         "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)"
@@ -244,7 +258,7 @@ async def test_orders_that_cannot_be_inserted_are_refused_within_the_timeout(
 
 
 async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alone(
-    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, patient: None, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On TiDB, SKIP LOCKED locks nothing, so its rows must not be used."""
     journal = users.app[journal_key]

@@ -19,7 +19,7 @@ from ..helpers.failpoints import BEFORE_THE_REPLIES
 from ..helpers.inboxes import read_page
 from ..helpers.services import Start
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ async def test_a_process_that_ends_as_it_should_is_not_missed(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifications_module, "LOST_SECONDS", 3600)
+    monkeypatch.setattr(notifications_module, "LAST_SECONDS", WAIT_SECONDS)
     checked = CONFIGURATION.check({"redis": redis_section})["redis"]
 
     async def name() -> str:

@@ -24,7 +24,7 @@ from ..helpers.money_bank import MoneyBank
 from ..helpers.money_checker import check_money
 from ..helpers.money_history import DECLINES, REFUSALS
 from ..helpers.money_tables import read_tables
-from ..helpers.services import Start
+from ..helpers.services import STOP_SECONDS, Start
 
 # `make soak` runs it for long.
 STEPS = int(os.environ.get("SOAK_ORDERS", "20"))
@@ -53,7 +53,8 @@ async def test_all_money_is_where_the_replies_say(
         await eventually(lambda: len(bank.history.sent) > CLIENTS * STEPS // 3)
         other.process.kill()
     await running
-    assert other.process.poll() == (None if fault == "none" else -signal.SIGKILL)
+    if fault != "none":
+        assert await asyncio.to_thread(other.process.wait, STOP_SECONDS) == -signal.SIGKILL
     await bank.replay(CLIENTS)
     await _assert_tables_match_replies(bank, sound.configuration)
     # All happened that can happen.

@@ -69,8 +69,8 @@ async def _until_redis_is(client: Client, state: str) -> None:
     await eventually(said)
 
 
-async def _redis_up(client: Client) -> float:
-    return {found.name: found.value for found in await client.app[health_key].samples()}["redis_up"]
+async def _redis_is_up(client: Client) -> bool:
+    return {found.name: found.value for found in await client.app[health_key].samples()}["redis_up"] == 1
 
 
 def _out_of_memory(redis: Any, stream: str) -> Callable[[], Any]:
@@ -119,14 +119,14 @@ async def test_while_redis_refuses_commands_events_are_dispatched_and_readiness_
     await open_users(client, "u1")
     await _until_dispatched(database, "u1")
     await _until_redis_is(client, "ok")
-    assert await _redis_up(client) == 1
+    await eventually(lambda: _redis_is_up(client))
     with redis_server.client() as redis:
         end = refuse(redis, await redis_name(database, "events"))
         try:
             await open_users(client, "u2", "u3")
             await _until_dispatched(database, "u2", "u3")
             await _until_redis_is(client, state)
-            assert await _redis_up(client) == 0
+            assert not await _redis_is_up(client)
         finally:
             end()
     await _until_redis_is(client, "ok")
@@ -203,7 +203,7 @@ async def test_without_redis_a_stream_in_another_process_gets_its_messages(
             end = fault(redis_server)
             try:
                 await send(one, "/recharge", orderId="r1", userId="u1", amount="1")
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     assert b'"r1"' in await response.content.readuntil(b"\r\n\r\n")
                 await eventually(lambda: not live._connected)
             finally:

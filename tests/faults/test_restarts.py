@@ -15,6 +15,7 @@ import yaml
 from ..conftest import Section, eventually
 from ..helpers.bank import Bank, BankOf, assert_tables_match_replies
 from ..helpers.deployments import (
+    PATIENT_GUNICORN,
     Nginx,
     NginxBefore,
     Supervisord,
@@ -35,6 +36,8 @@ __all__ = ["nginx_before", "sections", "session"]
 # `make soak` restarts as often as it should ever be done in a day.
 RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 3
 CLIENTS = 40
+# Not a measure: programs that start, and 200 orders, may take a slow machine long.
+HANGING_SECONDS = 200
 
 UnderLoad = Callable[[], AbstractAsyncContextManager[tuple[Service, Nginx, Bank]]]
 
@@ -45,7 +48,9 @@ def under_load(start: Start, nginx_before: NginxBefore, bank_of: BankOf, section
 
     @asynccontextmanager
     async def under_load() -> AsyncIterator[tuple[Service, Nginx, Bank]]:
-        service = await asyncio.to_thread(start_gunicorn, start, **sections)
+        patient = {"journal": {"waiting_seconds": 60}} | sections
+        command = (*PATIENT_GUNICORN, "--workers", "3")
+        service = await asyncio.to_thread(start, *command, by_environment=True, **patient)
         nginx = await asyncio.to_thread(nginx_before, port_of(service))
         bank = bank_of(nginx, nginx)
         await bank.open()
@@ -63,7 +68,7 @@ def under_load(start: Start, nginx_before: NginxBefore, bank_of: BankOf, section
 async def _goes_on(bank: Bank) -> None:
     """Wait until each client has had several answers, and not one refusal among them."""
     bank.untroubled = 0
-    await eventually(lambda: bank.untroubled > 5 * CLIENTS, 40)
+    await eventually(lambda: bank.untroubled > 5 * CLIENTS, HANGING_SECONDS)
 
 
 async def test_no_client_notices_rolling_restarts(under_load: UnderLoad) -> None:
@@ -186,7 +191,7 @@ async def test_a_killed_master_leaves_no_orphan_and_is_brought_back(
         orphans = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         assert len(orphans) == 2
         os.kill(master, signal.SIGKILL)
-        await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), 40)
+        await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), HANGING_SECONDS)
         await eventually(lambda: supervisord.children() not in ([], [master]))
         await _goes_on(bank)
         stop.set()

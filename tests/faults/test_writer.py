@@ -35,7 +35,7 @@ async def test_every_order_is_answered_and_the_failure_is_raised_at_the_end(
 
     monkeypatch.setattr(BATCH_COMMANDS, "observe", fail)
     journal = Journal(database, lambda event_id: None, broken=broken.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await journal.__aenter__()
         orders = [asyncio.ensure_future(journal.submit(Recharge(f"r{n}", "u1", Amount(1, 2)))) for n in range(5)]
         await broken.wait()

@@ -52,7 +52,9 @@ def without(scopes: Collection[str]) -> list[str]:
     return [scope for scope in SCOPES if scope not in scopes]
 
 
-def read_keys_again(client: Client) -> None:
+async def read_keys_again(client: Client) -> None:
     """Let the service read the keys with the next request, whether or not they are a second old."""
     keys = client.server.app[authenticator_key]._keys  # type: ignore[attr-defined]
+    # A read under way has seen nothing of what was changed since it began.
+    await keys.close()
     keys._began, keys._error = -math.inf, None

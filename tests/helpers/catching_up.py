@@ -11,7 +11,7 @@ from myaccount.ledger.commands import Command
 from myaccount.model.inbox import inbox_mark
 from myaccount.model.ledger import account
 
-from ..conftest import eventually
+from ..conftest import PATIENCE_SECONDS, eventually
 from .inboxes import Row
 
 
@@ -21,7 +21,7 @@ def sources(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 async def submit(database: Database, commands: Sequence[Command]) -> None:
-    async with Journal(database, lambda event_id: None) as journal:
+    async with Journal(database, lambda event_id: None, waiting_seconds=PATIENCE_SECONDS) as journal:
         await asyncio.gather(*map(journal.submit, commands))
 
 

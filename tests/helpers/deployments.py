@@ -21,6 +21,8 @@ DEPLOY = CHECKOUT / "deploy"
 GUNICORN = ("gunicorn", "myaccount")
 # For a start that is to be refused: it waits only a second for what another process has.
 IMPATIENT_GUNICORN = (*GUNICORN, "-c", "tests/helpers/impatient_gunicorn.py")
+# Its workers wait a minute for the database, and for a connection to it.
+PATIENT_GUNICORN = (*GUNICORN, "-c", "tests/helpers/patient_gunicorn.py")
 
 # So that clients on this machine may use its own address.
 BEHIND_NGINX = {"trusted_proxies": ["127.0.0.1"]}

@@ -21,7 +21,7 @@ from .services import Service
 
 # Rows that a killed process had leased stay leased for a while: events for some seconds, deliveries for 15 seconds
 # longer than their request's timeout.
-DISPATCH_SECONDS = 60
+DISPATCH_SECONDS = 180
 
 
 async def assert_all_dispatched(service: Service, *receivers: Receiver, dead_letters: Sequence[str] = ()) -> None:

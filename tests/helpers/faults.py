@@ -80,12 +80,12 @@ class Scene:
     async def refuses(self) -> None:
         """Wait until a client got a 503."""
         before = self.refusals()
-        await eventually(lambda: self.refusals() > before, 30)
+        await eventually(lambda: self.refusals() > before)
 
     async def logs(self, words: str) -> None:
         """Wait until the service logs these words again."""
         before = self.service.output.read_text().count(words)
-        await eventually(lambda: self.service.output.read_text().count(words) > before, 30)
+        await eventually(lambda: self.service.output.read_text().count(words) > before)
 
     def failures(self) -> int:
         """Return how many of the service's transactions failed or timed out, each attempt counted."""

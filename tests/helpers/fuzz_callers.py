@@ -77,7 +77,7 @@ async def make_callers(database: Database) -> Callers:
     await _have_passwords_refused(database, now)
     scopes = {"shop": ALL, "till": MONEY, **{scope.replace(":", "."): (scope,) for scope in ALL}}
     keys = {name: await new_key(database, name, *having) for name, having in scopes.items()}
-    slow = await new_key(database, "slow", *ALL, rate=20)
+    slow = await new_key(database, "slow", *ALL, rate=1)
     expired = await new_key(database, "expired", *ALL, now=now - 2 * HOUR, lifetime=HOUR)
     revoked = await new_key(database, "revoked", *ALL)
     await revoke_keys(database, "revoked", now)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 
 from .money_accounts import CLOSED, COLD, HOT, TWINS, Account, amount_text
-from .money_forms import SHORT_SECONDS
+from .money_forms import LONG_SECONDS, SHORT_SECONDS
 from .money_history import History, Reply, Sent, SentBulk, Setting
 from .money_orders import RandomOrders
 
@@ -53,7 +53,11 @@ class MoneyBank:
         await asyncio.gather(*map(self._send, starts))
         await self._set(CLOSED, "status", "closed")
         await self._set(CREDITOR, "floor", str(-CREDIT))
-        await self._send(self._orders.hold("start-hold", HOT[0], 1))
+        hold = self._orders.hold("start-hold", HOT[0], 1)
+        hold.seconds, hold.fields["expiresIn"] = LONG_SECONDS, str(LONG_SECONDS)
+        await self._send(hold)
+        # On a slow machine most holds expire before a client happens to capture too much of one.
+        await self._send(self._orders.about(hold, "capture", "start-capture", amount=2))
 
     async def run(self, clients: int, steps: int) -> None:
         stop = asyncio.Event()

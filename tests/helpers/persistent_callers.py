@@ -40,21 +40,21 @@ class Callers:
 
     @asynccontextmanager
     async def sending(self, asked: Mapping[str, Asked], times: int = 1) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._send(*item)) for item in asked.items() for _ in range(times)]
+        stop = asyncio.Event()
+        tasks = [self._send(stop, *item) for item in asked.items() for _ in range(times)]
+        sending = asyncio.gather(*tasks)
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        # None has failed.
-        assert all(task.cancelled() for task in tasks)
+            # Each gets its last reply, so none is under way that nobody saw.
+            stop.set()
+            await sending
 
-    async def _send(self, caller: str, asked: Asked) -> None:
-        while True:
+    async def _send(self, stop: asyncio.Event, caller: str, asked: Asked) -> None:
+        while not stop.is_set():
             began = time.time()
             # A worker that is killed takes its connections along.
-            with suppress(aiohttp.ClientConnectionError):
+            with suppress(aiohttp.ClientError):
                 async with self.session.request(
                     asked.method, self._address + asked.path, data=asked.fields, headers=asked.headers
                 ) as response:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Call(NamedTuple):

@@ -20,8 +20,8 @@ from myaccount.settings.paths import resource
 
 from .certificates import Authority
 
-START_SECONDS = 30
-STOP_SECONDS = 20
+START_SECONDS = 120
+STOP_SECONDS = 60
 
 # No statement of a test takes so long.
 QUERY_SECONDS = 120

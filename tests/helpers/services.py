@@ -22,8 +22,8 @@ from .preloaded import Forked, fork
 from .servers import free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
-STOP_SECONDS = 20
+START_SECONDS = 120
+STOP_SECONDS = 60
 
 # A user's environment, without what the test runner adds.
 ENVIRONMENT = {

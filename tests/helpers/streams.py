@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 from ..conftest import Client, eventually
 from .actions import send
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Stream:

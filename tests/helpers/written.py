@@ -12,9 +12,13 @@ from .servers import MariaDB, Redis
 
 def files_in(*folders: Path, but_for: Iterable[Path] = ()) -> dict[str, str]:
     """Return the content of each file by its path."""
-    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    left_out = set(but_for)
-    return {str(file): file.read_bytes().decode("latin-1") for file in files if file not in left_out}
+    files = {file for folder in folders for file in folder.rglob("*") if file.is_file()}
+    contents = {}
+    for file in files.difference(but_for):
+        # It may have been removed meanwhile.
+        with suppress(FileNotFoundError):
+            contents[str(file)] = file.read_bytes().decode("latin-1")
+    return contents
 
 
 def process_lines() -> str:
@@ -31,7 +35,10 @@ def redis_contents(server: Redis) -> str:
     """Return each key with its value."""
     readers: dict[str, Any] = {"string": "get", "set": "smembers", "stream": "xrange", "hash": "hgetall"}
     with server.client() as client:
-        return "\n".join(f"{key} {getattr(client, readers[client.type(key)])(key)}" for key in client.scan_iter())
+        kinds = {key: client.type(key) for key in client.scan_iter()}
+        # Some keys end by themselves.
+        present = {key: kind for key, kind in kinds.items() if kind != "none"}
+        return "\n".join(f"{key} {getattr(client, readers[kind])(key)}" for key, kind in present.items())
 
 
 @contextmanager

@@ -6,13 +6,16 @@ from functools import partial
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from myaccount.main import create_app
 from myaccount.settings.schema import Config
 
-from ..conftest import Client, Section, Server
+from ..conftest import PATIENCE_SECONDS, Client, Section, Server
 from ..helpers.browsers import Chromium
+
+# A page on a machine that stands still is not wrong yet.
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
 @pytest.fixture(autouse=True)

@@ -206,7 +206,7 @@ async def test_after_a_stream_was_interrupted_no_message_is_missing_or_shown_twi
         await _until_total(client, "u1", len(titles))
         await expect(_titles(page)).to_have_count(len(titles) - missed)
         await context.set_offline(False)
-        await expect(page.locator("#connection")).to_have_text("实时 Live", timeout=20_000)
+        await expect(page.locator("#connection")).to_have_text("实时 Live")
         await _recharge(client, f"after-{missed}", "u1", "77")
         titles.insert(0, "Top-up of 77.00 CNY")
         if missed == PAGE_SIZE + 1:
@@ -232,7 +232,7 @@ async def test_the_page_reconnects_after_a_stream_was_refused(
     await expect(page.locator("#problem")).to_contain_text("502")
     await expect(page.locator("#connection")).to_have_text("重新连接中 Reconnecting")
     await page.unroute(addresses)
-    await expect(page.locator("#connection")).to_have_text("实时 Live", timeout=20_000)
+    await expect(page.locator("#connection")).to_have_text("实时 Live")
     await expect(_titles(page)).to_have_count(2)
     await expect(page.locator("#problem")).to_be_empty()
 

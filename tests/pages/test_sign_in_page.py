@@ -107,7 +107,7 @@ async def test_a_person_changes_the_password_without_javascript(context: Browser
         for name, value in (("password", PASSWORD), ("newPassword", "another password"), ("again", again)):
             await page.fill(f"input[name={name}]", value)
         await page.click("form[action='/account/password'] button")
-        assert await page.locator(shown).count() == 1
+        await page.wait_for_selector(shown)
     await page.click("form[action='/account/sessions'] button")
     assert "其他会话已结束" in await page.inner_text("[role=status]")
     await page.click("form[action='/signout'] button")

@@ -1,8 +1,41 @@
 """What all tests of the running service share."""
 
+import asyncio
+
 import pytest
+
+from myaccount.database import freshness, probe
+from myaccount.listener import hold_sweeper
+
+from ..conftest import PATIENCE_SECONDS
+from ..helpers.engines import runs_on
 
 
 @pytest.fixture(autouse=True)
 def _never_away(never_away: None) -> None:
     """Tests of faults are elsewhere. One that wants the service to give up sets its own limit."""
+
+
+@pytest.fixture
+def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sweeper ends holds in a service that is started after this."""
+
+    async def sleep_for_ever(self: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(hold_sweeper.HoldSweeper, "_sweep", sleep_for_ever)
+
+
+@pytest.fixture
+def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let probes wait, so that a service on a machine that stands still is ready."""
+    monkeypatch.setattr(probe, "PROBE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(probe, "WAIT_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def long_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let transactions wait for each other's locks as long as a machine that stands still needs."""
+    # OceanBase ends deadlocks only by this timeout.
+    if not runs_on("oceanbase"):
+        monkeypatch.setattr(freshness, "LOCK_TIMEOUT_SECONDS", PATIENCE_SECONDS)

@@ -20,7 +20,7 @@ from myaccount.ledger.order_commands import OrderCommand
 from myaccount.ledger.outcomes import Outcome
 from myaccount.model.ledger import account, bulk, order, user
 
-from ..conftest import Client, Section, eventually
+from ..conftest import PATIENCE_SECONDS, Client, Section, eventually
 from ..helpers.actions import assert_books_balance
 from ..helpers.wallets import Answer, accounts_of, balances, open_account, post, query_order
 
@@ -263,9 +263,10 @@ class TestEachOnItsOwn:
                 raise RuntimeError("broken")
             return await submit(journal, command)
 
-        monkeypatch.setattr(Journal, "submit", fail)
         sent = [_pay(f"t{n}", "u1", "u2", "1") for n in (1, 2, 3)]
-        answer = await _send(shop, "b1", *sent)
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "submit", fail)
+            answer = await _send(shop, "b1", *sent)
         assert (answer.status, answer.body["result"]) == (200, 0)
         assert [row[:3] for row in _outcomes(answer)] == [
             ("t1", 1, None),
@@ -273,7 +274,6 @@ class TestEachOnItsOwn:
             ("t3", 1, None),
         ]
         assert "RuntimeError: broken" in caplog.text
-        monkeypatch.undo()
         # Sent again, it is completed.
         assert [row[1:] for row in _outcomes(await _send(shop, "b1", *sent))] == [
             (1, None, True), (1, None, False), (1, None, True),
@@ -285,7 +285,7 @@ class TestOverload:
 
     @pytest.fixture
     def queue(self) -> Section:
-        return {"journal": {"waiting_limit": 3}}
+        return {"journal": {"waiting_limit": 3, "waiting_seconds": PATIENCE_SECONDS}}
 
     async def test_the_orders_that_do_not_fit_get_the_code(self, shop: Client) -> None:
         sent = [_pay(f"t{n}", "u1", "u2", "1") for n in range(5)]
@@ -459,6 +459,7 @@ async def test_too_many_large_bodies_at_once_are_refused_at_once(
     shop: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body, "_large_bodies", places := asyncio.Semaphore(2))
+    monkeypatch.setattr(body, "BODY_TIMEOUT_SECONDS", 600)
     small, large = (json.dumps({"bulkId": "b1", "orders": [RECHARGE]}).ljust(size) for size in (100, 100_000))
     content = {"Content-Type": "application/json"}
 
@@ -492,8 +493,9 @@ async def test_too_many_large_bodies_at_once_are_refused_at_once(
 async def test_a_bulk_is_not_even_decoded_if_the_orders_that_wait_are_too_many(
     shop: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Journal, "full", True)
-    async with shop.post("/bulk", data=b"{" * 10_000, headers={"Content-Type": "application/json"}) as response:
-        assert (response.status, (await response.json())["code"]) == (503, "overloaded")
-    monkeypatch.undo()
+    content = {"Content-Type": "application/json"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "full", True)
+        async with shop.post("/bulk", data=b"{" * 10_000, headers=content) as response:
+            assert (response.status, (await response.json())["code"]) == (503, "overloaded")
     assert (await _send(shop, "b1", _pay("t1", "u1", "u2", "1"))).status == 200

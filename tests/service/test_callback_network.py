@@ -19,6 +19,7 @@ from myaccount.settings.schema import CONFIGURATION, Config
 from myaccount.webhooks.deliveries import Delivery
 from myaccount.webhooks.endpoint import open_endpoints
 
+from ..conftest import PATIENCE_SECONDS
 from ..helpers.proxies import Proxy, open_proxy
 from ..helpers.receivers import Receiver
 from ..helpers.servers import program
@@ -99,7 +100,7 @@ async def https(certificate: tuple[Path, Path]) -> AsyncIterator[Https]:
 
 async def _send(**callback: Any) -> str | None:
     """Send a request to the endpoint; return why it failed, or None."""
-    config: Config = CONFIGURATION.check({"callbacks": [callback]})
+    config: Config = CONFIGURATION.check({"callbacks": [{"timeout_seconds": PATIENCE_SECONDS, **callback}]})
     no_database: Any = None
     async with open_endpoints(no_database, config["callbacks"]) as endpoints:
         (endpoint,) = endpoints

@@ -174,7 +174,7 @@ async def test_an_inbox_that_is_far_behind_delays_no_reader_of_another(
         return await original(work)
 
     monkeypatch.setattr(database, "write", write)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(catch_up.inbox("u1"))
         await begun.wait()
         await catch_up.inbox("u2")
@@ -225,7 +225,7 @@ async def test_a_reader_whose_inbox_is_far_behind_does_not_wait_for_a_locked_one
     catch_up = CatchUp(database)
     with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
         locked = asyncio.ensure_future(catch_up.inbox("u1"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(catch_up.inbox("u2"), catch_up.inbox("u3"))
     others_are_done.set()
     await locked

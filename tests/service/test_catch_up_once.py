@@ -48,10 +48,10 @@ async def _as_the_version_before(connection: AsyncConnection) -> None:
         await connection.execute(event.update().where(event.c.id == row.id).values(body=json.dumps(changes)))
 
 
-async def test_events_of_the_version_before_give_their_messages_once(client: Client, database: Database) -> None:
+async def test_events_of_the_version_before_give_their_messages_once(unheard: Client, config: Config) -> None:
     """It made no declines, and the migration has set the marks to the accounts' last entries."""
-    await open_users(client, "u1", "u2")
-    await until_dispatched(database)
+    database = unheard.app[database_key]
+    await open_users(unheard, "u1", "u2")
     async with Journal(database, lambda event_id: None, callback_types=CHANGE_TYPES) as journal:
         await journal.submit(Recharge("r1", "u1", Amount(9)))
         await journal.submit(Transfer("t1", "u1", "u2", ONE))
@@ -67,7 +67,10 @@ async def test_events_of_the_version_before_give_their_messages_once(client: Cli
         await connection.execute(marks)
 
     await database.write(as_migrated)
-    await until_dispatched(database)
+    config["listener"]["enabled"] = True
+    app = create_app(config)
+    async with Server(app):
+        await until_dispatched(app[database_key])
     await submit(database, [Transfer("t2", "u1", "u2", ONE)])
     found = Counter((row.reader_id, row.message_type, row.source_id) for row in await read_inboxes(database))
     assert found == Counter(

@@ -76,7 +76,7 @@ async def test_keys_tokens_and_sessions_that_have_ended_stay_so_when_the_clocks_
         _set_clocks(monkeypatch, time)
         # As each process does every half minute.
         await follow_time(database, clock)
-        read_keys_again(client)
+        await read_keys_again(client)
         assert await _statuses(client, sent) == [200, 401, 401, 401], time
     async with Server(create_app(config)) as server, ClientOf(server) as restarted:
         assert await _statuses(restarted, sent) == [200, 401, 401, 401]

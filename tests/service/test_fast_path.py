@@ -15,7 +15,7 @@ from aiohttp import web, web_protocol
 from aiohttp.http import StreamWriter
 from sqlalchemy import insert
 
-from myaccount.access import rates
+from myaccount.access import rates, snapshots
 from myaccount.access.key_rows import hash_of
 from myaccount.appkeys import account_queries_key, database_key, journal_key
 from myaccount.controller.operation import BODY_LIMIT_BYTES
@@ -373,15 +373,18 @@ async def test_requests_beyond_a_rate_are_refused_alike(
 
 
 async def test_a_key_is_looked_up_on_the_ordinary_way_and_then_known(
-    start_service: StartService, ordinary: list[object]
+    start_service: StartService, ordinary: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Once read, the keys are known for as long as the test takes.
+    monkeypatch.setattr(snapshots, "AGE_LIMIT_SECONDS", 3600)
+    monkeypatch.setattr(snapshots, "REFRESH_SECONDS", 3600)
     client = await start_service(fast_path=True, access="keys")
     await keys_made(client)
     async with client_with(client, key("a")["Authorization"].split()[1]) as allowed:
         await open_users(allowed, "u1")
     assert client.port is not None
     async with Sender(client.port) as sender:
-        read_keys_again(client)
+        await read_keys_again(client)
         for number, is_known in enumerate((False, True)):
             ordinary.clear()
             reply = await sender.send(Step((recharge(number, **key("a")),)))
@@ -485,10 +488,10 @@ async def test_a_reply_that_fails_closes_the_connection(
 
     client = await start_service(fast_path=True)
     await users_opened(client)
-    monkeypatch.setattr("myaccount.fast_request.count_request", broken)
     assert client.port is not None
     async with Sender(client.port) as sender:
-        assert await sender.send(Step((recharge(1),))) == b""
+        with monkeypatch.context() as patch:
+            patch.setattr("myaccount.fast_request.count_request", broken)
+            assert await sender.send(Step((recharge(1),))) == b""
         assert "ZeroDivisionError" in caplog.text
-        monkeypatch.undo()
         assert b"Idempotent-Replayed: true" in await sender.send(Step((recharge(1),)))

@@ -55,7 +55,7 @@ async def _ask(client: Client, first: str, *fields: str, body: str = "") -> Repl
     reader, writer = await asyncio.open_connection(client.host, client.port)
     head = "\r\n".join([first, *fields, *([f"Content-Length: {len(body)}"] if body else []), "Connection: close"])
     writer.write(f"{head}\r\n\r\n{body}".encode("latin-1"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         lines, _, text = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return Reply(int(lines.split()[1]), text.decode())
@@ -110,7 +110,9 @@ async def test_every_address_is_guarded_for_every_method(client: Client, method:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/opeacclistentest"])
-async def test_health_and_the_listener_test_answer_by_any_name(client: Client, path: str) -> None:
+async def test_health_and_the_listener_test_answer_by_any_name(
+    client: Client, patient_probes: None, path: str
+) -> None:
     for host in ("balancer", "10.9.9.9:80", ""):
         assert (await _get(client, host, path)).status == 200
 
@@ -326,7 +328,7 @@ async def test_a_refused_request_is_answered_before_its_body_comes(client: Clien
             f"POST /recharge HTTP/1.1\r\n{field}\r\n{FORM}\r\nContent-Length: 9000\r\nExpect: 100-continue\r\n\r\n"
         )
         writer.write(head.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             # No 100 comes first.
             assert (await reader.readline()) == b"HTTP/1.1 403 Forbidden\r\n"
             assert code.encode() in await reader.readuntil(b"request_id")

@@ -99,15 +99,9 @@ async def test_many_holds_of_one_account_end_page_by_page(
     await assert_books_balance(database)
 
 
-async def test_a_limit_is_set_while_an_expired_hold_still_counts(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("unswept")
+async def test_a_limit_is_set_while_an_expired_hold_still_counts(client: Client, database: Database) -> None:
     """The table's CHECK must see the limit together with what is held."""
-
-    async def sleep_for_ever(self: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(sweeper_module.HoldSweeper, "_sweep", sleep_for_ever)
     await _make_expired_holds(client, database, 50)
     reason = "a test"
     assert (await post(client, "/limit", accountId="a1", floor="-1", reason=reason)).status == 200
@@ -130,6 +124,8 @@ async def test_the_sweeper_goes_on_page_after_page(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper_module, "PAGE_LIMIT", 2)
+    # Its pauses are many times as long as a page took.
+    monkeypatch.setattr(sweeper_module, "PAUSE_FACTOR", 0)
     await _make_expired_holds(client, database, 7)
 
     async def told() -> bool:
@@ -190,13 +186,8 @@ async def _explain(connection: AsyncConnection, behind: ExpiredHold | None) -> l
     return list(map(str, await connection.exec_driver_sql(explain, tuple(parameters))))
 
 
-async def test_the_money_is_available_without_any_sweeper(
-    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def sleep_for_ever(self: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(sweeper_module.HoldSweeper, "_sweep", sleep_for_ever)
+@pytest.mark.usefixtures("unswept")
+async def test_the_money_is_available_without_any_sweeper(client: Client, database: Database) -> None:
     await _make_expired_holds(client, database, 3)
     row = (await accounts_of(client, "u1"))["a1"]
     assert (row["HELD"], row["AVAILABLE"]) == ("0.00", "100.00")

@@ -211,6 +211,7 @@ class TestMariaDB:
     def backend(self, mysql_section: Section) -> Section:
         return {"mysql": mysql_section}
 
+    @pytest.mark.usefixtures("long_locks")
     async def test_concurrent_mark_all_requests_each_return_after_all_are_marked(
         self, client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:

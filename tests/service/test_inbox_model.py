@@ -193,6 +193,7 @@ class TestMariaDB:
         return {"mysql": mysql_section}
 
     @pytest.mark.not_on("oceanbase", because="no counter tells that a session waits for a lock")
+    @pytest.mark.usefixtures("long_locks")
     async def test_the_ids_of_a_readers_messages_grow_in_the_order_of_their_commits(
         self, database: Database
     ) -> None:

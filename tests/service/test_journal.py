@@ -27,7 +27,7 @@ from myaccount.ledger.outcomes import Outcome
 from myaccount.ledger.references import AccountId
 from myaccount.model.ledger import order
 
-from ..conftest import Client
+from ..conftest import PATIENCE_SECONDS, Client
 from ..helpers.actions import assert_books_balance, balance, open_users, send
 from ..helpers.journals import ignore_event
 
@@ -136,8 +136,11 @@ async def test_a_batch_gathers_to_the_previous_size_and_a_single_client_does_not
     await open_users(client, "u1")
     batches.clear()
     # Longer than this test.
-    monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 60)
-    async with asyncio.timeout(20), Journal(database, ignore_event) as journal:
+    monkeypatch.setattr(journal_module, "GATHERING_SECONDS", 600)
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        Journal(database, ignore_event, waiting_seconds=600) as journal,
+    ):
         for n in range(3):
             await journal.submit(Recharge(f"alone-{n}", "u1", Amount(1, 2)))
         await asyncio.gather(*[journal.submit(Recharge(f"first-{n}", "u1", Amount(1, 2))) for n in range(3)])

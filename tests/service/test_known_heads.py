@@ -143,7 +143,7 @@ async def test_a_key_that_was_revoked_opens_nothing_with_a_known_head(start_serv
         assert _heads(client) != {}
         revoked = update(api_key).values(revoked_at=utc_now())
         await client.server.app[database_key].write(lambda connection: connection.execute(revoked))  # type: ignore[attr-defined]
-        read_keys_again(client)
+        await read_keys_again(client)
         assert (await sender.send(Step((recharge(13, **key("a")),)))).startswith(b"HTTP/1.1 401")
 
 

@@ -70,9 +70,9 @@ async def _messages(database: Database) -> Counter[tuple[str, str, str]]:
     return Counter((row.reader_id, row.message_type, row.source_id) for row in rows)
 
 
-async def _plant(database: Database, body: str) -> int:
-    """Insert an event that is due, with any body."""
-    row = {"body": body, "attempts": 0, "due_at": datetime(2026, 1, 1), "created_at": datetime(2026, 1, 1)}
+async def _plant(database: Database, body: str, due_at: datetime = datetime(2026, 1, 1)) -> int:
+    """Insert an event that is due, or will be, with any body."""
+    row = {"body": body, "attempts": 0, "due_at": due_at, "created_at": datetime(2026, 1, 1)}
     result = await database.write(lambda connection: connection.execute(event.insert(), row))
     return int(cast("Any", result).inserted_primary_key[0])
 
@@ -120,10 +120,11 @@ async def test_an_event_that_always_fails_becomes_a_dead_letter_and_later_ones_a
     await open_users(client, "u1")
     await send(client, "/recharge", orderId="r1", userId="u1", amount="1")
 
-    async def dispatched() -> bool:
-        return ("u1", "recharge", "r1") in await _messages(database)
+    async def only_it_is_left() -> bool:
+        return [row.id for row in await _events(database)] == [poison]
 
-    await eventually(dispatched)
+    await eventually(only_it_is_left)
+    assert ("u1", "recharge", "r1") in await _messages(database)
     # A queue message does not dispatch the dead letter again; only resending does.
     done = await database.write(lambda c: fan_out(c, [poison], {}, datetime(2999, 1, 1)))
     assert done == Dispatched(0, set(), set(), [])
@@ -153,7 +154,9 @@ async def test_a_poison_event_does_not_delay_the_others_of_its_batch(client: Cli
     await _until_dispatched(database)
     relay = relay_module.Relay(database, MemoryQueue(), LiveNotifications(), [])
     bodies = [json.dumps([["recharge", f"r{n}", "", "u1", 100, -100, 100, None]]) for n in range(3)]
-    ids = [await _plant(database, body) for body in [*bodies[:2], "[[]]", bodies[2]]]
+    # The service's own sweeper does not find them.
+    later = datetime(2999, 1, 1)
+    ids = [await _plant(database, body, later) for body in [*bodies[:2], "[[]]", bodies[2]]]
     await relay._dispatch(ids)
     messages = await _messages(database)
     assert [messages["u1", "recharge", f"r{n}"] for n in range(3)] == [1, 1, 1]
@@ -204,7 +207,7 @@ class TestRedis:
     async def _until_carried(self, redis_server: Redis, count: int) -> None:
         def carried() -> bool:
             with redis_server.client() as redis:
-                return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) == count
+                return bool(redis.keys("*")) and redis.xlen(self._stream(redis_server)) >= count
 
         await eventually(carried)
 

@@ -33,7 +33,7 @@ async def shop(client: Client, database: Database) -> AsyncIterator[Client]:
 async def _with(shop: Client, database: Database, *scopes: str, name: str = "till") -> tuple[Client, str]:
     """Return a client whose key has these scopes, and the key's id."""
     key = await new_key(database, name, *scopes)
-    read_keys_again(shop)
+    await read_keys_again(shop)
     return client_with(shop, key), key.split("_")[1]
 
 
@@ -48,7 +48,7 @@ async def test_an_order_tells_who_made_it_and_a_rotated_key_repeats_it(shop: Cli
         first = {id_: await post(till, path, orderId=id_, **fields) for id_, (path, fields) in orders.items()}
     assert [answer.code for answer in first.values()] == ["done", "done", "insufficient_funds"]
     new = await rotate_key(database, "till", timedelta(hours=1), utc_now())
-    read_keys_again(shop)
+    await read_keys_again(shop)
     async with client_with(shop, new) as till:
         for order_id, (path, fields) in orders.items():
             again = await post(till, path, orderId=order_id, **fields)

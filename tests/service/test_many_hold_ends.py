@@ -27,20 +27,13 @@ from ..helpers.wallets import accounts_of, open_account, post, query_order
 USERS = [f"u{n}" for n in range(40)]
 EACH = 50
 HOLDS = len(USERS) * EACH
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
 def queue() -> Section:
     """No listener, so that the events stay."""
     return {"listener": {"enabled": False}}
-
-
-@pytest.fixture
-def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def sleep_for_ever(self: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(sweeper_module.HoldSweeper, "_sweep", sleep_for_ever)
 
 
 @pytest.fixture
@@ -132,7 +125,7 @@ async def test_two_processes_end_thousands_and_tell_of_each_once(
     await _make_holds(client, database, USERS, EACH)
     config = {**config, "sqlite_file": config["sqlite_file"]}
     async with Server(create_app(config)) as other, ClientOf(other):
-        holds = await _let_all_end(database, utc_now())
+        holds = await _let_all_end(database, utc_now() - SECOND)
 
         async def ended() -> bool:
             return await _count(database, "expired") == HOLDS
@@ -148,7 +141,7 @@ async def test_one_of_those_who_found_a_hold_ends_it(
     client: Client, database: Database, another: Database
 ) -> None:
     await _make_holds(client, database, USERS[:5], 20)
-    holds = await _let_all_end(database, utc_now())
+    holds = await _let_all_end(database, utc_now() - SECOND)
     found = await _find(database)
     assert len(found) == 100
     await asyncio.gather(*[end_holds(one, found) for one in (database, another) * 3])
@@ -163,7 +156,7 @@ async def test_what_was_changed_since_it_was_found_decides(client: Client, datab
     assert (await post(client, "/capture", orderId="c", holdOrderId=captured)).status == 200
 
     async def work(connection: AsyncConnection) -> list[ExpiredHold]:
-        moment = utc_now()
+        moment = utc_now() - SECOND
         await connection.execute(
             update(hold).where(hold.c.order_id == expired).values(expires_at=moment, due_at=moment)
         )
@@ -181,7 +174,7 @@ async def test_what_was_changed_since_it_was_found_decides(client: Client, datab
 @pytest.mark.usefixtures("unswept")
 async def test_a_search_goes_on_behind_a_hold_also_among_equal_ends(client: Client, database: Database) -> None:
     await _make_holds(client, database, USERS[:4], 5)
-    await _let_all_end(database, utc_now())
+    await _let_all_end(database, utc_now() - SECOND)
     pages = [await _find(database, limit=8)]
     while pages[-1]:
         pages.append(await _find(database, pages[-1][-1], 8))
@@ -201,7 +194,7 @@ async def test_a_hold_that_cannot_be_ended_does_not_keep_the_others(
 
     monkeypatch.setattr(sweeper_module, "end_holds", fail_for_one)
     await _make_holds(client, database, ["u0"], 9)
-    await _let_all_end(database, utc_now())
+    await _let_all_end(database, utc_now() - SECOND)
 
     async def others_ended() -> bool:
         return await _count(database, "expired") == 8

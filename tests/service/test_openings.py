@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import func, select
 
 from myaccount.appkeys import database_key
@@ -167,6 +168,7 @@ async def test_ids_are_taken_within_a_batch(client: Client, database: Database) 
     ]
 
 
+@pytest.mark.usefixtures("long_locks")
 async def test_two_processes_that_get_the_same_openings_at_once_agree(
     client: Client, database: Database, another: Database
 ) -> None:
@@ -194,6 +196,7 @@ async def test_two_processes_that_get_the_same_openings_at_once_agree(
     await assert_books_balance(database)
 
 
+@pytest.mark.usefixtures("long_locks")
 async def test_two_processes_make_one_outside_world_for_a_new_currency(
     client: Client, database: Database, another: Database
 ) -> None:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -318,9 +318,17 @@ async def test_a_removed_operator_may_be_added_again(client: Client, database: D
     assert (await sign_in(client, "alice", "another password")).status == 303
 
 
-async def _age(database: Database, **times: timedelta) -> None:
+async def _stopped_clock(alice: Client, monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Stop the service's clock, so that no time passes during a test; return its time."""
+    clock = (await alice.server.app[authenticator_key].signing()).clock  # type: ignore[attr-defined]
+    now: datetime = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    return now
+
+
+async def _age(database: Database, now: datetime, **times: timedelta) -> None:
     """Move these times of all sessions to before."""
-    values = {name: utc_now() - time for name, time in times.items()}
+    values = {name: now - time for name, time in times.items()}
     await database.write(lambda connection: connection.execute(update(session).values(values)))
 
 
@@ -328,17 +336,22 @@ async def _used_at(database: Database) -> Any:
     return await database.read(lambda connection: connection.scalar(select(session.c.used_at)))
 
 
-async def test_a_session_ends_after_half_an_hour_without_use(alice: Client, database: Database) -> None:
-    await _age(database, used_at=timedelta(minutes=29))
+async def test_a_session_ends_after_half_an_hour_without_use(
+    alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = await _stopped_clock(alice, monkeypatch)
+    await _age(database, now, used_at=timedelta(minutes=29))
     assert await _status(alice) == 200
     # Which was a use.
-    assert utc_now() - await _used_at(database) < timedelta(minutes=1)
-    await _age(database, used_at=timedelta(minutes=30))
+    assert now - await _used_at(database) < timedelta(minutes=1)
+    await _age(database, now, used_at=timedelta(minutes=30))
     assert await _status(alice) == 401
 
 
-async def test_use_is_noted_at_most_once_a_minute(alice: Client, database: Database) -> None:
-    await _age(database, used_at=timedelta(seconds=50))
+async def test_use_is_noted_at_most_once_a_minute(
+    alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _age(database, await _stopped_clock(alice, monkeypatch), used_at=timedelta(seconds=50))
     before = await _used_at(database)
     for _ in range(3):
         assert await _status(alice) == 200
@@ -346,11 +359,12 @@ async def test_use_is_noted_at_most_once_a_minute(alice: Client, database: Datab
 
 
 async def test_a_session_ends_after_twelve_hours_however_much_it_is_used(
-    alice: Client, database: Database
+    alice: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await _age(database, expires_at=timedelta(seconds=-30))
+    now = await _stopped_clock(alice, monkeypatch)
+    await _age(database, now, expires_at=timedelta(seconds=-30))
     assert await _status(alice) == 200
-    await _age(database, expires_at=timedelta(0))
+    await _age(database, now, expires_at=timedelta(0))
     assert await _status(alice) == 401
 
 
@@ -374,7 +388,7 @@ async def test_a_wrong_clock_of_this_machine_neither_ends_nor_revives_a_session(
             monkeypatch.setattr(module, "utc_now", lambda: wrong)
     async with signed_in(client, "alice") as second:
         assert [await _status(each) for each in (alice, second)] == [200, 200]
-        await _age(database, used_at=timedelta(minutes=31))
+        await _age(database, utc_now(), used_at=timedelta(minutes=31))
         assert [await _status(each) for each in (alice, second)] == [401, 401]
 
 
@@ -497,7 +511,7 @@ async def test_a_use_that_cannot_be_noted_is_a_use(
     async def fail(*args: object, **options: object) -> Any:
         raise Unavailable("The database takes no writes.")
 
-    await _age(database, used_at=timedelta(minutes=2))
+    await _age(database, utc_now(), used_at=timedelta(minutes=2))
     monkeypatch.setattr(client.server.app[authenticator_key]._database, "write", fail)  # type: ignore[attr-defined]
     assert await _status(alice) == 200
 

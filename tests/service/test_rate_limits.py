@@ -16,11 +16,17 @@ from myaccount.observability.slots import WORKERS_VARIABLE
 from myaccount.settings.schema import CONFIGURATION
 from myaccount.settings.servers import RedisConfig
 
-from ..conftest import Client, Section, eventually
+from ..conftest import PATIENCE_SECONDS, Client, Section, eventually
 from ..helpers.callers import bearer, new_key
 from ..helpers.servers import Redis
 
 SHOP = Rate("shop", 100)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for Redis: on a machine that stands still, it is not taken to be away."""
+    monkeypatch.setattr(shared_counts, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(params=["alone", "redis"])
@@ -101,6 +107,7 @@ async def test_while_redis_is_away_each_process_takes_its_share_once_a_second(
     settings: RedisConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_counts, "PRESENCE_SECONDS", 0.02)
+    monkeypatch.setattr(shared_counts, "AWAY_SECONDS", 3600)
     async with _processes(settings, 3) as processes:
         first = processes[0]
         # By itself, also if no key with a rate is used.

@@ -17,6 +17,9 @@ HEADERS = (
     b"X-Forwarded-Host: %s", b"Accept: text/html, %s", b"X-Request-ID: %s", b"Content-Type: text/%s",
     b"Content-Type: application/x-www-form-urlencoded; charset=%s",
 )  # fmt: skip
+# A probe of a machine that stands still would be a 503.
+pytestmark = pytest.mark.usefixtures("patient_probes")
+
 TARGETS = (b"GET /account", b"GET /signin", b"POST /signin", b"POST /querorder", b"GET /readyz")
 
 

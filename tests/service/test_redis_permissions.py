@@ -2,6 +2,7 @@
 
 import pytest
 
+from myaccount.access import shared_counts
 from myaccount.access.rates import Rate
 from myaccount.access.shared_counts import SharedCounts
 from myaccount.listener import redis_queue as redis_queue_module
@@ -9,7 +10,7 @@ from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
 from myaccount.settings.schema import CONFIGURATION
 
-from ..conftest import Section, eventually
+from ..conftest import PATIENCE_SECONDS, Section, eventually
 from ..helpers.acl import permissions
 from ..helpers.servers import Redis
 
@@ -34,6 +35,7 @@ async def test_each_permission_is_used_and_none_is_missing(
     monkeypatch.setattr(redis_queue_module, "DEAD_MILLISECONDS", 0)
     user = {"user": "limited", "password": "secret"}
     config = CONFIGURATION.check({"redis": redis_section | user})["redis"]
+    monkeypatch.setattr(shared_counts, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     with redis_server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "limited", "on", ">secret", *permissions())
         admin.acl_log_reset()

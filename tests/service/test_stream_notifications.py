@@ -108,6 +108,9 @@ class TestRedis:
     async def test_foreign_messages_on_the_channel_are_skipped(self, client: Client, redis_server: Redis) -> None:
         await open_users(client, "u1")
         await until_welcome(client, "u1")
+        live = client.app[notifications_key]
+        assert isinstance(live, RedisLiveNotifications)
+        await eventually(lambda: live._connected)
         with redis_server.client() as redis:
             (channel,) = cast("list[str]", redis.pubsub_channels("myaccount:*:live"))
             for word in ("{", "5", "[[]]", '{"a": 1}'):

@@ -51,7 +51,7 @@ async def test_queue_and_notifications_end_when_they_are_cancelled(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     config = CONFIGURATION.check({"redis": redis_section})["redis"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         async with RedisQueue(config, _name) as queue, RedisLiveNotifications(config, _name) as live:
             add, publish = Losing(error), Losing(error)
             monkeypatch.setattr(Pipeline, "execute", add)
@@ -69,19 +69,20 @@ async def test_counts_of_requests_end_when_they_are_cancelled(
     config = CONFIGURATION.check({"redis": redis_section})["redis"]
     presence = Losing(error)
     monkeypatch.setattr(Pipeline, "execute", presence)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         async with SharedCounts(config, _name):
             await presence.called.wait()
 
 
 @lost
+@pytest.mark.usefixtures("never_away")
 async def test_the_keeping_of_the_time_ends_when_it_is_cancelled(
     database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     following = Losing(error)
     monkeypatch.setattr(authentication, "follow_time", following)
     authenticator = Authenticator(database, Rates())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         authenticator.keep_time()
         await following.called.wait()
         await authenticator.close()

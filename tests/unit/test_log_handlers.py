@@ -92,7 +92,11 @@ async def test_blocks_are_whole_lines_that_a_pipe_takes_in_one_piece(
     assert len(stream.pieces) < 30
 
 
-def test_a_line_that_an_ended_loop_left_is_written_with_the_next(logger: logging.Logger, stream: Pieces) -> None:
+def test_a_line_that_an_ended_loop_left_is_written_with_the_next(
+    logger: logging.Logger, stream: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_handlers, "BLOCK_SECONDS", 60)
+
     async def log(line: str) -> None:
         logger.info(line)
 

@@ -8,7 +8,8 @@ from myaccount.database import probe as probe_module
 from myaccount.database.probe import Probe
 
 
-async def test_callers_within_the_time_of_the_cache_share_one_result() -> None:
+async def test_callers_within_the_time_of_the_cache_share_one_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "CACHE_SECONDS", 3600)
     runs = 0
 
     async def run() -> int:

@@ -120,7 +120,7 @@ async def test_a_failed_read_in_the_background_takes_away_nothing_and_is_tried_a
     assert source.reads == 3
 
 
-async def test_beyond_a_limit_no_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_beyond_a_limit_no_request_waits(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "WAITING_LIMIT", 3)
     source = Source()
     snapshot = Snapshot(source.read)
