@@ -38,8 +38,8 @@ from .helpers.engine_tests import (
     pytest_terminal_summary,
     pytest_testnodedown,
 )
-from .helpers.engines import new_server
-from .helpers.holding import holding, patient
+from .helpers.engines import new_server, runs_on
+from .helpers.holding import holding
 from .helpers.journals import another, batches
 from .helpers.receivers import receiver, receiving
 from .helpers.servers import MariaDB, Redis, free_port
@@ -51,7 +51,6 @@ __all__ = [
     "batches",
     "chromium",
     "holding",
-    "patient",
     "pytest_collection_modifyitems",
     "pytest_report_header",
     "pytest_terminal_summary",
@@ -142,7 +141,7 @@ class ClientOf(Client):
         await self.session.close()
 
 
-# How long the service waits for its database where a test uses `never_away`.
+# How long whoever waits for another may wait on a machine that stands still.
 PATIENCE_SECONDS = 60
 
 # `make soak` has much more of everything.
@@ -237,7 +236,7 @@ def config(backend: Section, queue: Section, migrated_file: Path, tmp_path: Path
         "port": free_port(),
         "sqlite_file": str(tmp_path / "myaccount.db"),
         "log_folder": str(tmp_path / "logs"),
-        # None is refused because the machine stands still.
+        # No order is refused because the machine stands still.
         "journal": {"waiting_seconds": PATIENCE_SECONDS},
     }
     checked: Config = CONFIGURATION.check(data | backend | queue)
@@ -252,6 +251,14 @@ def never_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "TRANSACTION_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(freshness, "IDLE_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(engines, "POOL_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def long_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let transactions wait for each other's locks as long as a machine that stands still needs."""
+    # OceanBase ends deadlocks only by this timeout.
+    if not runs_on("oceanbase"):
+        monkeypatch.setattr(freshness, "LOCK_TIMEOUT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -117,12 +117,9 @@ class TestMariaDB:
         assert set(statuses) == {200, 503}
         assert statuses.count(503) >= 16
 
-    async def test_a_deadlock_is_resolved_by_a_retry(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.usefixtures("long_locks")
+    async def test_a_deadlock_is_resolved_by_a_retry(self, database: Database) -> None:
         """Two transactions that lock two rows in opposite order: the server ends one of them, or both."""
-        if not runs_on("oceanbase"):
-            monkeypatch.setattr(freshness_module, "LOCK_TIMEOUT_SECONDS", PATIENCE_SECONDS)
         both_have_one = asyncio.Barrier(2)
         tries: list[int] = []
 
@@ -284,8 +281,7 @@ async def test_cancelled_work_ends_and_leaves_only_usable_connections(
             await begun.wait()
             await asyncio.sleep(0)
             task.cancel()
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+            await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+            assert task.cancelled()
             assert await database.read(lambda c: first_row(c, text("SELECT 1"))) == (1,)
     assert "Transaction failed" not in caplog.text

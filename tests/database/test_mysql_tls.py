@@ -216,6 +216,7 @@ async def test_nothing_is_sent_to_a_server_that_offers_no_tls(mariadb: MariaDB, 
 async def test_a_server_that_never_ends_its_handshake_is_given_up(
     mariadb: MariaDB, tls_section: Section, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Long enough for the beginning of the handshake, on a machine that stands still.
     monkeypatch.setattr(retries, "TRANSACTION_TIMEOUT_SECONDS", 10)
     impostor = Impostor(mariadb, without=0)
     async with (

@@ -13,11 +13,9 @@ import yaml
 from ..conftest import Section, eventually
 from ..helpers.bank import Bank, BankOf
 from ..helpers.servers import MariaDB, program
-from ..helpers.services import Service, Start, run_command
+from ..helpers.services import PATIENT, Service, Start, run_command
 
 CLIENTS = 20
-# No order is refused because the machine stands still.
-PATIENT = {"journal": {"waiting_seconds": 60}}
 
 
 @asynccontextmanager

@@ -16,15 +16,13 @@ from myaccount.settings.paths import working_path
 
 from ..conftest import Section, eventually
 from ..helpers.callers import bearer
-from ..helpers.services import Service, Start, run_command
+from ..helpers.services import PATIENT, Service, Start, run_command
 
 CLIENTS = 256
 # Before the key is revoked, each client has had so many replies.
 WARM = 2
 GUARANTEE_SECONDS = 1
 USER = {"userId": "u1", "userName": "N", "sex": "F", "cardNum": "1", "accountId": "a1", "accountType": "01"}
-# On a busy machine orders may wait long.
-PATIENT = {"journal": {"waiting_seconds": 60}}
 
 
 class Reply(NamedTuple):

@@ -1,5 +1,6 @@
 """The whole service over each way to its servers, and what `myaccount check` says of a way that does not work."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_orders_are_posted_and_messages_delivered(
 
         def went_through_redis() -> bool:
             streams = client.keys("myaccount:*:events")
+            assert len(streams) <= 1
             groups = client.xinfo_groups(streams[0]) if streams else []
             return bool(groups) and groups[0]["lag"] == 0 and client.xlen(streams[0]) > 0
 
@@ -79,9 +81,9 @@ def test_orders_are_posted_and_messages_delivered(
         wait_until(lambda: len(client.pubsub_channels("myaccount:*:live")) == 1, START_SECONDS)
     wait_until(lambda: '"redis": "ok"' in ask(port_of(service), "/readyz").text, START_SECONDS)
     assert service.end(signal.SIGTERM) == 0
-    # A probe of a machine that stands still.
-    lines = [line for line in service.output.read_text().splitlines() if "did not answer" not in line]
-    output = "\n".join(lines)
+    # On a machine that stands still, a probe may not be answered.
+    late = re.compile(r".*\.probe \[.* did not answer")
+    output = "\n".join(line for line in service.output.read_text().splitlines() if not late.match(line))
     assert " WARNING " not in output
     assert " ERROR " not in output
     assert "Traceback" not in output

@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _never_away(never_away: None) -> None:
-    """What runs in this process has no fault. A service in its own process has its usual limits."""
+    """A service in this process waits a minute for its database. One in its own has its usual limits."""

@@ -22,6 +22,7 @@ from ..helpers.services import Service, starting
 SLOW = 500
 # After so long, a slow client is disconnected.
 SLOW_SECONDS = 2
+ATTEMPTS = 3
 MIB = 2**20
 HEAD = (
     b"POST /queryacc HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
@@ -85,13 +86,15 @@ async def _serves(port: int) -> None:
         assert (response.status, await response.json()) == (200, {"result": []})
 
 
-async def _serves_in_time(port: int) -> None:
+async def _serves_at_last(port: int) -> None:
     """As `_serves`, where slow clients are disconnected: this process is one if the machine stands still."""
-    began = time.monotonic()
-    try:
-        await _serves(port)
-    except aiohttp.ClientConnectionError:
-        assert time.monotonic() - began > SLOW_SECONDS / 2
+    for _ in range(ATTEMPTS):
+        began = time.monotonic()
+        try:
+            return await _serves(port)
+        except aiohttp.ClientConnectionError:
+            assert time.monotonic() - began > SLOW_SECONDS / 2
+    raise AssertionError(f"{ATTEMPTS} requests in succession were not served")
 
 
 def _memory_mib(service: Service) -> float:
@@ -146,7 +149,7 @@ async def test_500_slow_connections_are_closed_by_nginx_and_the_others_served(
     service: Service, hasty_nginx: Nginx
 ) -> None:
     for _ in range(20):
-        await _serves_in_time(hasty_nginx.port)
+        await _serves_at_last(hasty_nginx.port)
     before = _memory_mib(service)
     await _be_slow(hasty_nginx.port)
     assert _memory_mib(service) - before < 5
@@ -184,10 +187,10 @@ async def test_500_slow_connections_take_little_memory_and_leave_none_taken(serv
 async def _be_slow(port: int) -> None:
     """Have many connections whose request never becomes whole, and see that they are closed."""
     async with _slow_connections(port) as readers:
-        await _serves_in_time(port)
+        await _serves_at_last(port)
         closed = asyncio.gather(*[_until_closed(reader) for reader in readers])
         while not closed.done():
-            await _serves_in_time(port)
+            await _serves_at_last(port)
         await closed
 
 

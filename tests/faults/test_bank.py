@@ -31,7 +31,9 @@ async def test_no_cent_is_astray_and_every_answer_was_true(
         other.process.kill()
     await running
     assert len(bank.history) == CLIENTS * ORDERS_EACH
-    if fault != "none":
+    if fault == "none":
+        assert other.process.poll() is None
+    else:
         assert await asyncio.to_thread(other.process.wait, STOP_SECONDS) == -signal.SIGKILL
     await assert_tables_match_replies(bank, sound.configuration)
     assert {"posted", "declined", "refused"} <= set().union(*(sent.outcomes for sent in bank.history))

@@ -19,8 +19,8 @@ from ..helpers.services import Start
 # `make soak` has each fault come again and again.
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
 CLIENTS = 40
-# The service has five connections. At the cure each may be in use, and after it each may turn out to be lost, and
-# again if the machine stands still then. A fault that goes on makes as many a second.
+# The service has five connections. At the cure each may be in use, and after it each may be lost: that is 10. A
+# machine that stands still may double that.
 FAILURES_AFTER_CURE = 30
 # Not a measure: 400 orders may take a slow machine long.
 HANGING_SECONDS = 200

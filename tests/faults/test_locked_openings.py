@@ -55,7 +55,7 @@ def _later(awaitable: Awaitable[Answer]) -> "asyncio.Future[Answer]":
     return asyncio.ensure_future(awaitable)
 
 
-async def test_only_additions_to_the_locked_user_wait(users: Client, holding: Holding, patient: None) -> None:
+async def test_only_additions_to_the_locked_user_wait(users: Client, holding: Holding) -> None:
     with holding(_row("user", "u3")):
         waiting = [_later(add_account(users, "u3", f"b{n}")) for n in range(2)]
         for n in range(5):
@@ -70,7 +70,7 @@ async def test_only_additions_to_the_locked_user_wait(users: Client, holding: Ho
 
 
 async def test_only_openings_with_the_locked_team_and_their_orders_wait(
-    users: Client, holding: Holding, patient: None, database: Database
+    users: Client, holding: Holding, database: Database
 ) -> None:
     with holding(_row("team", "t1")):
         waiting = [_later(_open(users, "u4", teamId="t1"))]
@@ -104,7 +104,7 @@ async def test_an_opening_that_waited_too_long_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.not_on("oceanbase", because="its LOCK TABLES locks nothing")
-async def test_orders_go_on_while_a_whole_table_is_locked(users: Client, holding: Holding, patient: None) -> None:
+async def test_orders_go_on_while_a_whole_table_is_locked(users: Client, holding: Holding) -> None:
     with holding("LOCK TABLES user WRITE"):
         waiting = [_later(_open(users, f"new-{n}")) for n in range(3)]
         waiting.append(_later(post(users, "/recharge", orderId="r-new", userId="new-0", amount="1")))
@@ -117,7 +117,7 @@ async def test_orders_go_on_while_a_whole_table_is_locked(users: Client, holding
 
 
 async def test_a_user_who_is_being_opened_elsewhere_delays_only_that_opening(
-    users: Client, holding: Holding, patient: None, database: Database
+    users: Client, holding: Holding, database: Database
 ) -> None:
     insert = (
         "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
@@ -134,7 +134,7 @@ async def test_a_user_who_is_being_opened_elsewhere_delays_only_that_opening(
 
 
 async def test_additions_to_one_user_in_two_processes_wait_for_each_other(
-    users: Client, database: Database, another: Database, patient: None
+    users: Client, database: Database, another: Database
 ) -> None:
     """So an account with a lesser key cannot be committed later, and take over as the first of its currency."""
     inserted, may_commit = asyncio.Event(), asyncio.Event()

@@ -57,7 +57,7 @@ def _account_of(user: str) -> str:
 
 
 async def test_only_orders_that_want_the_locked_row_wait(
-    users: Client, holding: Holding, patient: None, database: Database
+    users: Client, holding: Holding, database: Database
 ) -> None:
     with holding(_account_of("u3")):
         waiting = [asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")) for n in range(3)]
@@ -70,7 +70,7 @@ async def test_only_orders_that_want_the_locked_row_wait(
     await assert_books_balance(database)
 
 
-async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Holding, patient: None) -> None:
+async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Holding) -> None:
     with holding(_account_of("u3")):
         orders = {
             n: asyncio.ensure_future(transfer(users, f"t{n}", "u1", "u3" if n % 4 == 0 else "u2", "1"))
@@ -82,9 +82,7 @@ async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Hol
     assert await asyncio.gather(*orders.values()) == [POSTED] * 20
 
 
-async def test_a_replay_does_not_wait(
-    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_replay_does_not_wait(users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posting_module, "LOOK_UP_SECONDS", 3600)
     assert (await send(users, "/recharge", orderId="r-u1", userId="u1", amount="100"))[2]
     with holding(_account_of("u3")):
@@ -115,9 +113,7 @@ async def test_the_sweeper_ends_the_holds_of_the_other_accounts(
     await assert_books_balance(database)
 
 
-async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(
-    users: Client, holding: Holding, patient: None
-) -> None:
+async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(users: Client, holding: Holding) -> None:
     """The second order touches no locked row, but it would be declined before the first."""
     orders = [
         {"type": "transfer", "orderId": "b1", "fromuserId": "u3", "touserId": "u1", "amount": "100"},
@@ -140,9 +136,7 @@ async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(
     assert codes == [None, None, "insufficient_funds", "not_a_hold"]
 
 
-async def test_while_the_outside_account_is_locked_transfers_go_on(
-    users: Client, holding: Holding, patient: None
-) -> None:
+async def test_while_the_outside_account_is_locked_transfers_go_on(users: Client, holding: Holding) -> None:
     with holding("SELECT id FROM account WHERE id = 1 FOR UPDATE"):
         recharge = asyncio.ensure_future(send(users, "/recharge", orderId="r1", userId="u1", amount="1"))
         for n in range(5):
@@ -152,7 +146,7 @@ async def test_while_the_outside_account_is_locked_transfers_go_on(
 
 
 async def test_a_batch_waits_for_a_locked_row_once(
-    users: Client, holding: Holding, patient: None, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later orders for the row are blocked at once, so that the others are as fast as before."""
     # No retry waits, however long the test takes.
@@ -190,7 +184,7 @@ async def test_an_order_that_waited_too_long_is_refused_and_can_be_sent_again(
 
 
 async def test_many_orders_for_a_locked_row_do_not_crowd_out_others(
-    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocked_module, "BLOCKED_LIMIT", 2)
     with holding(_account_of("u3")):
@@ -204,9 +198,7 @@ async def test_many_orders_for_a_locked_row_do_not_crowd_out_others(
     assert sorted(status for status, _, _ in await asyncio.gather(*waiting)) == [200, 200, 503, 503, 503]
 
 
-async def test_a_journal_that_closes_waits_for_its_blocked_orders(
-    users: Client, holding: Holding, patient: None
-) -> None:
+async def test_a_journal_that_closes_waits_for_its_blocked_orders(users: Client, holding: Holding) -> None:
     journal = users.app[journal_key]
     with holding(_account_of("u3")):
         waiting = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
@@ -218,7 +210,7 @@ async def test_a_journal_that_closes_waits_for_its_blocked_orders(
 
 
 async def test_an_order_id_in_an_open_transaction_elsewhere_refuses_only_that_order(
-    users: Client, holding: Holding, patient: None
+    users: Client, holding: Holding
 ) -> None:
     insert = (
         "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)"
@@ -258,7 +250,7 @@ async def test_orders_that_cannot_be_inserted_are_refused_within_the_timeout(
 
 
 async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alone(
-    users: Client, holding: Holding, patient: None, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, no_short_waits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On TiDB, SKIP LOCKED locks nothing, so its rows must not be used."""
     journal = users.app[journal_key]
@@ -285,7 +277,7 @@ async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alon
 
 
 async def test_one_retry_in_so_many_waits_for_the_lock(
-    users: Client, holding: Holding, patient: None, monkeypatch: pytest.MonkeyPatch
+    users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise it would never get a row for which batches of other processes queue."""
     tries: list[bool] = []

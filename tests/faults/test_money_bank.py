@@ -53,7 +53,9 @@ async def test_all_money_is_where_the_replies_say(
         await eventually(lambda: len(bank.history.sent) > CLIENTS * STEPS // 3)
         other.process.kill()
     await running
-    if fault != "none":
+    if fault == "none":
+        assert other.process.poll() is None
+    else:
         assert await asyncio.to_thread(other.process.wait, STOP_SECONDS) == -signal.SIGKILL
     await bank.replay(CLIENTS)
     await _assert_tables_match_replies(bank, sound.configuration)

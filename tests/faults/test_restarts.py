@@ -29,7 +29,7 @@ from ..helpers.deployments import (
     workers_of,
 )
 from ..helpers.servers import MariaDB, free_port
-from ..helpers.services import Service, Start
+from ..helpers.services import PATIENT, Service, Start
 
 __all__ = ["nginx_before", "sections", "session"]
 
@@ -48,9 +48,9 @@ def under_load(start: Start, nginx_before: NginxBefore, bank_of: BankOf, section
 
     @asynccontextmanager
     async def under_load() -> AsyncIterator[tuple[Service, Nginx, Bank]]:
-        patient = {"journal": {"waiting_seconds": 60}} | sections
+        # So what refuses an order is a restart, and not a machine that stands still.
         command = (*PATIENT_GUNICORN, "--workers", "3")
-        service = await asyncio.to_thread(start, *command, by_environment=True, **patient)
+        service = await asyncio.to_thread(start, *command, by_environment=True, **PATIENT, **sections)
         nginx = await asyncio.to_thread(nginx_before, port_of(service))
         bank = bank_of(nginx, nginx)
         await bank.open()

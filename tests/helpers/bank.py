@@ -144,13 +144,15 @@ class Bank:
             self.unread.append(repr(error))
 
     async def _post(self, path: str, fields: dict[str, str]) -> None:
+        was_refused = False
         while True:
             async with self._session.post(self.addresses[0] + path, data=fields) as response:
                 if response.status != 503:
                     # After a 503 it may have been done all the same.
-                    is_done = response.status == 200 or response.headers.get("Idempotent-Replayed") == "true"
-                    assert is_done, await response.text()
+                    is_replay = was_refused and response.headers.get("Idempotent-Replayed") == "true"
+                    assert response.status == 200 or is_replay, await response.text()
                     return
+            was_refused = True
             # The service may be overloaded.
             await asyncio.sleep(0.05)
 

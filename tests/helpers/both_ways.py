@@ -175,7 +175,7 @@ async def watch(
     before = counted()
     replies = await asyncio.gather(*(_sent(Sender(port, received), steps) for steps in clients))
     counts = {key: value - before.get(key, 0) for key, value in counted().items()}
-    # A transaction is run again because of another one at the same time, by chance.
+    # Whether a transaction is run again depends on others at the same time.
     lines = [_line(record) for record in log.records if record.name != "myaccount.database.retries"]
     return Seen(replies, Counter(lines), {key: value for key, value in counts.items() if value})
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 import pymysql
 import pytest
 
-from myaccount.journal import blocked as blocked_module
-
 from .servers import MariaDB
 
 
@@ -32,9 +30,3 @@ class Holding:
 def holding(mariadb: MariaDB, mysql_section: dict[str, object]) -> Iterator[Holding]:
     with mariadb.connect(database=str(mysql_section["db"])) as other:
         yield Holding(other)
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let blocked orders wait long enough for a slow machine."""
-    monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 60)

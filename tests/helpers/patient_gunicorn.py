@@ -10,10 +10,14 @@ PATIENCE_SECONDS = 60
 
 def post_fork(server: Any, worker: Any) -> None:
     _enter_slot(server, worker)
-    # Not before: a worker gets its slot for metrics, and then imports the service.
+    # Only now: a worker has its slot for metrics, and may import the service.
     from myaccount.database import engines, freshness, retries
+    from myaccount.journal import blocked
+    from myaccount.migrations import startup
 
     for module, name in (
+        (blocked, "WAIT_SECONDS"),
+        (startup, "TRANSACTION_TIMEOUT_SECONDS"),
         (retries, "TRANSACTION_TIMEOUT_SECONDS"),
         (freshness, "IDLE_TIMEOUT_SECONDS"),
         (engines, "POOL_TIMEOUT_SECONDS"),

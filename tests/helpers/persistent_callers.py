@@ -41,14 +41,15 @@ class Callers:
     @asynccontextmanager
     async def sending(self, asked: Mapping[str, Asked], times: int = 1) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        tasks = [self._send(stop, *item) for item in asked.items() for _ in range(times)]
-        sending = asyncio.gather(*tasks)
+        senders = [self._send(stop, *item) for item in asked.items() for _ in range(times)]
+        sending = asyncio.gather(*senders, return_exceptions=True)
         try:
             yield
         finally:
             # Each gets its last reply, so none is under way that nobody saw.
             stop.set()
-            await sending
+            results = await sending
+        assert not any(results)
 
     async def _send(self, stop: asyncio.Event, caller: str, asked: Asked) -> None:
         while not stop.is_set():

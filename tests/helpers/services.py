@@ -24,6 +24,8 @@ from .servers import free_port, wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
 STOP_SECONDS = 60
+# Sections of a service that refuses no order because the machine stands still.
+PATIENT = {"journal": {"waiting_seconds": 60}}
 
 # A user's environment, without what the test runner adds.
 ENVIRONMENT = {

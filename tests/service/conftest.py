@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from myaccount.database import freshness, probe
+from myaccount.database import probe
 from myaccount.listener import hold_sweeper
 
 from ..conftest import PATIENCE_SECONDS
-from ..helpers.engines import runs_on
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +30,3 @@ def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let probes wait, so that a service on a machine that stands still is ready."""
     monkeypatch.setattr(probe, "PROBE_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(probe, "WAIT_SECONDS", PATIENCE_SECONDS)
-
-
-@pytest.fixture
-def long_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let transactions wait for each other's locks as long as a machine that stands still needs."""
-    # OceanBase ends deadlocks only by this timeout.
-    if not runs_on("oceanbase"):
-        monkeypatch.setattr(freshness, "LOCK_TIMEOUT_SECONDS", PATIENCE_SECONDS)

@@ -274,12 +274,14 @@ async def test_a_receiver_that_hangs_slows_neither_orders_nor_other_receivers(
     config = _config(backend, tmp_path, [{"url": slow.url, "timeout_seconds": 3600}, {"url": good.url}])
     async with Server(create_app(config)) as server, ClientOf(server) as client:
         users = [f"u{n}" for n in range(3 * endpoint_module.REQUESTS_AT_ONCE)]
-        for user in users:
-            await open_users(client, user)
-        await eventually(lambda: set(good.receiver.received()) == {f"a-{user}" for user in users})
-        assert len(slow.receiver.calls) <= endpoint_module.REQUESTS_AT_ONCE
-        slow.receiver.answers.clear()
-        released.set()
+        try:
+            for user in users:
+                await open_users(client, user)
+            await eventually(lambda: set(good.receiver.received()) == {f"a-{user}" for user in users})
+            assert len(slow.receiver.calls) <= endpoint_module.REQUESTS_AT_ONCE
+        finally:
+            slow.receiver.answers.clear()
+            released.set()
 
 
 async def test_an_endpoint_that_answered_410_gets_nothing_until_it_is_enabled_and_loses_nothing(

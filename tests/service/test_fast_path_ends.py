@@ -290,7 +290,7 @@ async def test_a_connection_that_is_idle_after_an_order_is_closed(settings: Conf
         service.send("r1")
         await gate.has_come()
         (connection,) = service.connections
-        # Which keeps the connection.
+        # The order under way keeps the connection.
         _let_its_time_be_over(connection)
         gate.open.set()
         assert (await service.reply()).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -176,7 +176,7 @@ async def test_while_the_database_is_away_nobody_is_called_unknown(
 
     with monkeypatch.context() as patch:
         patch.setattr(client.server.app[authenticator_key]._database, "read", fail)  # type: ignore[attr-defined]
-        # The keys of the last second still serve. It may be a long one.
+        # The keys that were read last still serve, for as long as this takes.
         patch.setattr(snapshots, "AGE_LIMIT_SECONDS", 600)
         assert (await _answer(client, "POST", "/querorder", right))[0] == 400
         await read_keys_again(client)

@@ -10,6 +10,9 @@ from myaccount.database.database import Database
 
 from ..conftest import Client, Section
 
+# On a machine that stands still, /readyz would answer 503.
+pytestmark = pytest.mark.usefixtures("patient_probes")
+
 HEADERS = (
     b"Cookie: myaccount=%s", b'Cookie: myaccount="%s"', b"Cookie: %s",
     b"Cookie: __Host-myaccount=%s\r\nX-Forwarded-Proto: https", b"Authorization: Bearer %s", b"Authorization: %s",
@@ -17,9 +20,6 @@ HEADERS = (
     b"X-Forwarded-Host: %s", b"Accept: text/html, %s", b"X-Request-ID: %s", b"Content-Type: text/%s",
     b"Content-Type: application/x-www-form-urlencoded; charset=%s",
 )  # fmt: skip
-# A probe of a machine that stands still would be a 503.
-pytestmark = pytest.mark.usefixtures("patient_probes")
-
 TARGETS = (b"GET /account", b"GET /signin", b"POST /signin", b"POST /querorder", b"GET /readyz")
 
 

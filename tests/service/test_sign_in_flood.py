@@ -51,7 +51,7 @@ async def test_a_thousand_sign_ins_are_refused_at_once_and_no_order_meanwhile(
         before = len(orders)
         result = is_right(password, stored)
         # However slow the machine is, orders go on. Without them, the event loop would wait for this.
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + (PATIENCE_SECONDS if all(meanwhile) else 0)
         while len(orders) == before and not flood.done() and time.monotonic() < end:
             time.sleep(0.001)
         meanwhile.append(len(orders) - before)

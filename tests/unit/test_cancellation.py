@@ -16,7 +16,7 @@ from myaccount.listener.redis_notifications import RedisLiveNotifications
 from myaccount.listener.redis_queue import RedisQueue
 from myaccount.settings.schema import CONFIGURATION
 
-from ..conftest import Section
+from ..conftest import PATIENCE_SECONDS, Section
 
 
 class Losing:
@@ -30,7 +30,7 @@ class Losing:
     async def __call__(self, *arguments: Any, **options: Any) -> None:
         self.called.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             if self._lost:
                 raise
@@ -51,7 +51,7 @@ async def test_queue_and_notifications_end_when_they_are_cancelled(
     redis_section: Section, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     config = CONFIGURATION.check({"redis": redis_section})["redis"]
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async with RedisQueue(config, _name) as queue, RedisLiveNotifications(config, _name) as live:
             add, publish = Losing(error), Losing(error)
             monkeypatch.setattr(Pipeline, "execute", add)
@@ -69,7 +69,7 @@ async def test_counts_of_requests_end_when_they_are_cancelled(
     config = CONFIGURATION.check({"redis": redis_section})["redis"]
     presence = Losing(error)
     monkeypatch.setattr(Pipeline, "execute", presence)
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async with SharedCounts(config, _name):
             await presence.called.wait()
 
@@ -82,7 +82,7 @@ async def test_the_keeping_of_the_time_ends_when_it_is_cancelled(
     following = Losing(error)
     monkeypatch.setattr(authentication, "follow_time", following)
     authenticator = Authenticator(database, Rates())
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         authenticator.keep_time()
         await following.called.wait()
         await authenticator.close()
