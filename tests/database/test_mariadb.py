@@ -56,7 +56,7 @@ class TestMariaDB:
         monkeypatch.setattr(freshness_module, "CHECKED_SECONDS", 0)
         await open_users(client, "u1")
         with mariadb.connect("root", "") as other, other.cursor() as cursor:
-            cursor.execute("FLUSH TABLES WITH READ LOCK")
+            await asyncio.to_thread(cursor.execute, "FLUSH TABLES WITH READ LOCK")
             for _ in range(2):
                 assert await balance(client, "u1") == "0.00"
             cursor.execute("UNLOCK TABLES")
@@ -105,7 +105,7 @@ class TestMariaDB:
     ) -> None:
         await open_users(client, "u1")
         with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
-            cursor.execute("LOCK TABLES account_change WRITE")
+            await asyncio.to_thread(cursor.execute, "LOCK TABLES account_change WRITE")
             queries = [asyncio.ensure_future(send(client, "/accountlog", accountId="a-u1")) for _ in range(20)]
             # All but those that have a connection and wait for the table.
             await eventually(lambda: sum(query.done() for query in queries) >= 16)
@@ -172,7 +172,7 @@ class TestMariaDB:
         await open_users(client, "u1")
         with mariadb.connect(database=mysql_section["db"]) as other, other.cursor() as cursor:
             other.begin()
-            cursor.execute("SELECT * FROM account FOR UPDATE")
+            await asyncio.to_thread(cursor.execute, "SELECT * FROM account FOR UPDATE")
             order = asyncio.ensure_future(send(client, "/recharge", orderId="r1", userId="u1", amount="1"))
             await asyncio.sleep(0.1)
             assert not order.done()

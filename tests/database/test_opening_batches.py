@@ -119,7 +119,7 @@ class TestMariaDB:
             ("SELECT id FROM team WHERE team_id = 't1' FOR UPDATE", TeamRow("t1")),
         )
         for statement, locked in rows:
-            with holding(statement):
+            async with holding(statement):
                 found = await run_batch(database, lambda batch: find(batch, None))
                 assert (found.locked, found.teams, {*found.users}) == ({locked}, {"t1", "t2"}, {"u1", "u2"})
                 with pytest.raises(StillLocked):

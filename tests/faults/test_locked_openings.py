@@ -56,7 +56,7 @@ def _later(awaitable: Awaitable[Answer]) -> "asyncio.Future[Answer]":
 
 
 async def test_only_additions_to_the_locked_user_wait(users: Client, holding: Holding) -> None:
-    with holding(_row("user", "u3")):
+    async with holding(_row("user", "u3")):
         waiting = [_later(add_account(users, "u3", f"b{n}")) for n in range(2)]
         for n in range(5):
             assert (await _open(users, f"new-{n}")).code == "done"
@@ -72,7 +72,7 @@ async def test_only_additions_to_the_locked_user_wait(users: Client, holding: Ho
 async def test_only_openings_with_the_locked_team_and_their_orders_wait(
     users: Client, holding: Holding, database: Database
 ) -> None:
-    with holding(_row("team", "t1")):
+    async with holding(_row("team", "t1")):
         waiting = [_later(_open(users, "u4", teamId="t1"))]
         waiting.append(_later(post(users, "/recharge", orderId="r4", userId="u4", amount="5")))
         waiting.append(_later(add_account(users, "u4", "b4", "JPY")))
@@ -94,7 +94,7 @@ async def test_an_opening_that_waited_too_long_is_refused_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 0.1)
     fields = {"userId": "u3", "accountId": "b3", "accountType": "01", "teamId": "t1"}
-    with holding(_row(table, id_)):
+    async with holding(_row(table, id_)):
         refused, posted = await asyncio.gather(
             post(users, "/addaccount", **fields), transfer(users, "t1", "u1", "u2", "1")
         )
@@ -105,7 +105,7 @@ async def test_an_opening_that_waited_too_long_is_refused_and_leaves_nothing(
 
 @pytest.mark.not_on("oceanbase", because="its LOCK TABLES locks nothing")
 async def test_orders_go_on_while_a_whole_table_is_locked(users: Client, holding: Holding) -> None:
-    with holding("LOCK TABLES user WRITE"):
+    async with holding("LOCK TABLES user WRITE"):
         waiting = [_later(_open(users, f"new-{n}")) for n in range(3)]
         waiting.append(_later(post(users, "/recharge", orderId="r-new", userId="new-0", amount="1")))
         for n in range(3):
@@ -123,7 +123,7 @@ async def test_a_user_who_is_being_opened_elsewhere_delays_only_that_opening(
         "INSERT INTO user (user_id, user_name, sex, card_num, created_at)"
         " VALUES ('u4', 'N', 'F', '6222', UTC_TIMESTAMP(6))"
     )
-    with holding(insert):
+    async with holding(insert):
         opened, *posted = await asyncio.gather(
             _open(users, "u4"), *[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)]
         )

@@ -59,7 +59,7 @@ def _account_of(user: str) -> str:
 async def test_only_orders_that_want_the_locked_row_wait(
     users: Client, holding: Holding, database: Database
 ) -> None:
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         waiting = [asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")) for n in range(3)]
         waiting.append(asyncio.ensure_future(transfer(users, "b3", "u3", "u2", "1")))
         for n in range(10):
@@ -71,7 +71,7 @@ async def test_only_orders_that_want_the_locked_row_wait(
 
 
 async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Holding) -> None:
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         orders = {
             n: asyncio.ensure_future(transfer(users, f"t{n}", "u1", "u3" if n % 4 == 0 else "u2", "1"))
             for n in range(20)
@@ -85,7 +85,7 @@ async def test_the_free_orders_of_a_batch_are_posted(users: Client, holding: Hol
 async def test_a_replay_does_not_wait(users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posting_module, "LOOK_UP_SECONDS", 3600)
     assert (await send(users, "/recharge", orderId="r-u1", userId="u1", amount="100"))[2]
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         status, _, replayed = await send(users, "/recharge", orderId="r-u3", userId="u3", amount="100")
     assert (status, replayed) == (200, True)
 
@@ -103,7 +103,7 @@ async def test_the_sweeper_ends_the_holds_of_the_other_accounts(
     for user in ("u3", "u1"):
         fields = {"orderId": f"h-{user}", "fromuserId": user, "amount": "1", "expiresIn": "3600"}
         assert (await send(users, "/hold", **fields))[0] == 200
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         # Not before the row is locked, or the sweeper could end both.
         over = update(hold).values(expires_at=utc_now(), due_at=utc_now())
         await database.write(lambda connection: connection.execute(over))
@@ -127,7 +127,7 @@ async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(users: 
             body: dict[str, object] = await response.json()
             return body
 
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         waiting = asyncio.ensure_future(bulk())
         for n in range(5):
             assert await transfer(users, f"t{n}", "u2", "u1", "0.01") == POSTED
@@ -137,7 +137,7 @@ async def test_the_orders_of_a_bulk_keep_their_order_behind_a_locked_row(users: 
 
 
 async def test_while_the_outside_account_is_locked_transfers_go_on(users: Client, holding: Holding) -> None:
-    with holding("SELECT id FROM account WHERE id = 1 FOR UPDATE"):
+    async with holding("SELECT id FROM account WHERE id = 1 FOR UPDATE"):
         recharge = asyncio.ensure_future(send(users, "/recharge", orderId="r1", userId="u1", amount="1"))
         for n in range(5):
             assert await transfer(users, f"t{n}", "u1", "u2", "1") == POSTED
@@ -160,7 +160,7 @@ async def test_a_batch_waits_for_a_locked_row_once(
         await original(self)
 
     monkeypatch.setattr(MysqlBatch, "rollback", rollback)
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         waiting = [asyncio.ensure_future(transfer(users, "b0", "u1", "u3", "1"))]
         await eventually(lambda: given_up == 1)
         for n in range(1, 10):
@@ -175,7 +175,7 @@ async def test_an_order_that_waited_too_long_is_refused_and_can_be_sent_again(
     users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocked_module, "WAIT_SECONDS", 0.1)
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         refused, posted = await asyncio.gather(
             transfer(users, "b1", "u1", "u3", "1"), transfer(users, "t1", "u1", "u2", "1")
         )
@@ -187,7 +187,7 @@ async def test_many_orders_for_a_locked_row_do_not_crowd_out_others(
     users: Client, holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocked_module, "BLOCKED_LIMIT", 2)
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         waiting = [asyncio.ensure_future(transfer(users, f"b{n}", "u1", "u3", "1")) for n in range(5)]
         await eventually(lambda: sum(order.done() for order in waiting) == 3)
         assert {order.result()[:2] for order in waiting if order.done()} == {(503, "overloaded")}
@@ -200,7 +200,7 @@ async def test_many_orders_for_a_locked_row_do_not_crowd_out_others(
 
 async def test_a_journal_that_closes_waits_for_its_blocked_orders(users: Client, holding: Holding) -> None:
     journal = users.app[journal_key]
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         waiting = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
         await eventually(lambda: len(journal._blocked) == 1)
         closing = asyncio.ensure_future(journal.__aexit__())
@@ -216,7 +216,7 @@ async def test_an_order_id_in_an_open_transaction_elsewhere_refuses_only_that_or
         "INSERT INTO `order` (order_id, order_type, from_account, to_account, amount, status, created_at)"
         " VALUES ('t1', '02', 1, 1, 1, 'posted', NOW())"
     )
-    with holding(insert):
+    async with holding(insert):
         answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(4)])
     assert [answer[:2] for answer in answers] == [
         (200, "posted"),
@@ -241,7 +241,7 @@ async def test_orders_that_cannot_be_inserted_are_refused_within_the_timeout(
         return await original(self, commands, wait=wait)
 
     monkeypatch.setattr(Poster, "post", post)
-    with holding("SELECT id FROM `order` ORDER BY id DESC LIMIT 1 FOR UPDATE"):
+    async with holding("SELECT id FROM `order` ORDER BY id DESC LIMIT 1 FOR UPDATE"):
         answers = await asyncio.gather(*[transfer(users, f"t{n}", "u1", "u2", "1") for n in range(40)])
     assert {answer[:2] for answer in answers} == {(503, "unavailable")}
     # They are not tried one by one: after the first, the others have waited too long.
@@ -264,7 +264,7 @@ async def test_on_a_server_that_does_not_skip_locked_rows_an_order_is_tried_alon
         return statement
 
     monkeypatch.setattr(MysqlBatch, "_lock_accounts", lock_accounts)
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         orders = [transfer(users, f"t{n}", "u1", "u3" if n == 2 else "u2", "1") for n in range(5)]
         answers = await asyncio.gather(*orders)
     assert [answer[:2] for answer in answers] == [
@@ -288,7 +288,7 @@ async def test_one_retry_in_so_many_waits_for_the_lock(
         return await original(self, commands, wait=wait)
 
     monkeypatch.setattr(Poster, "post", post)
-    with holding(_account_of("u3")):
+    async with holding(_account_of("u3")):
         blocked = asyncio.ensure_future(transfer(users, "b1", "u1", "u3", "1"))
         await eventually(lambda: len(tries) > 2 * blocked_module.TRIES_PER_WAIT + 1)
     assert await blocked == POSTED

@@ -1,7 +1,8 @@
 """Another program's transaction, which holds rows locked."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pymysql
 import pytest
@@ -15,11 +16,12 @@ class Holding:
     def __init__(self, connection: "pymysql.connections.Connection[pymysql.cursors.Cursor]") -> None:
         self._connection = connection
 
-    @contextmanager
-    def __call__(self, statement: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def __call__(self, statement: str) -> AsyncIterator[None]:
         self._connection.begin()
         with self._connection.cursor() as cursor:
-            cursor.execute(statement)
+            # Not in the event loop: the service may hold a row, and must be able to finish.
+            await asyncio.to_thread(cursor.execute, statement)
         yield
         with self._connection.cursor() as cursor:
             cursor.execute("UNLOCK TABLES")

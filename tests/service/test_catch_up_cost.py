@@ -198,7 +198,7 @@ async def test_an_inbox_that_another_program_has_locked_delays_only_its_own_read
     await open_users(unheard, "u1", "u2")
     for user in ("u1", "u2"):
         await send(unheard, "/recharge", orderId=f"r-{user}", userId=user, amount="9")
-    with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
+    async with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
         found = await asyncio.gather(*[_status(unheard, user) for user in ("u1", "u2") * 5])
     assert found == [503, 200] * 5
     assert await _status(unheard, "u1") == 200
@@ -223,7 +223,7 @@ async def test_a_reader_whose_inbox_is_far_behind_does_not_wait_for_a_locked_one
 
     monkeypatch.setattr(CatchUp, "_write", write)
     catch_up = CatchUp(database)
-    with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
+    async with holding("SELECT id FROM user WHERE user_id = 'u1' FOR UPDATE"):
         locked = asyncio.ensure_future(catch_up.inbox("u1"))
         async with asyncio.timeout(60):
             await asyncio.gather(catch_up.inbox("u2"), catch_up.inbox("u3"))

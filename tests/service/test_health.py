@@ -193,10 +193,10 @@ class TestMariaDB:
         await open_users(client, "u1")
         with mariadb.connect("root", "", config["mysql"]["db"]) as other, other.cursor() as cursor:
             other.begin()
-            cursor.execute("SELECT * FROM account FOR UPDATE")
+            # Not in the event loop: the service may be using the rows, and must be able to finish.
+            await asyncio.to_thread(cursor.execute, "SELECT * FROM account FOR UPDATE")
             await assert_it_becomes(config["port"])
             other.rollback()
-            # Not in the event loop: the service may be using the table, and must be able to finish.
             await asyncio.to_thread(cursor.execute, "LOCK TABLES account WRITE")
             await assert_it_becomes(config["port"], **AWAY)
             cursor.execute("UNLOCK TABLES")

@@ -36,7 +36,8 @@ async def _nobody_opens_accounts(config: Config, request: pytest.FixtureRequest)
     if "mysql" in config:
         mariadb: MariaDB = request.getfixturevalue("mariadb")
         with mariadb.connect(database=config["mysql"]["db"]) as other, other.cursor() as cursor:
-            cursor.execute("LOCK TABLES user WRITE")
+            # Not in the event loop: the service may be using the table, and must be able to finish.
+            await asyncio.to_thread(cursor.execute, "LOCK TABLES user WRITE")
             yield
             cursor.execute("UNLOCK TABLES")
         return
