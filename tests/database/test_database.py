@@ -95,6 +95,30 @@ async def test_a_batch_that_fails_releases_its_locks(
     await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
 
 
+async def test_a_batch_that_is_given_up_lets_the_next_one_begin(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, an open statement would keep the locks until Python collects its garbage."""
+    open_statements: list[object] = []
+
+    async def hang(connection: DriverConnection) -> None:
+        cursor = await connection.driver.cursor()
+        open_statements.append(cursor)
+        for statement in (
+            "BEGIN IMMEDIATE" if database.embedded else "BEGIN",
+            "UPDATE account SET floor = NULL",
+            "SELECT id FROM account",
+        ):
+            await cursor.execute(statement)
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retries_module, "TRANSACTION_TIMEOUT_SECONDS", 0.5)
+        with pytest.raises(Unavailable):
+            await database.write_on_driver(hang)
+    await database.write(lambda connection: connection.execute(update(account).values(floor=None)))
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_the_next_writer_of_the_file_begins_when_a_failed_batch_has_ended_its_transaction(
     database: Database, monkeypatch: pytest.MonkeyPatch

@@ -32,6 +32,22 @@ async def test_an_opened_connection_is_closed_as_aiosqlite_s_own(tmp_path: Path)
     worker.join()
 
 
+async def test_a_closed_connection_holds_no_lock_even_if_a_statement_is_left(tmp_path: Path) -> None:
+    file = str(tmp_path / "money.db")
+    connection = await connect(file, isolation_level=None)
+    await connection.execute("CREATE TABLE t (x)")
+    await connection.execute("BEGIN IMMEDIATE")
+    await connection.execute("INSERT INTO t VALUES (1), (2)")
+    unfinished = await connection.execute("SELECT x FROM t")
+    assert await unfinished.fetchone() == (1,)
+    await connection.close()
+    other = await connect(file, isolation_level=None, timeout=0)
+    await other.execute("BEGIN IMMEDIATE")
+    assert await other.execute_fetchall("SELECT x FROM t") == []
+    await other.close()
+    del unfinished
+
+
 async def test_a_file_that_cannot_be_opened_is_the_driver_s_error(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         await connect(str(tmp_path / "none" / "money.db"))

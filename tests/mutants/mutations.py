@@ -162,6 +162,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(HOLD_SWEEPER, "self._journal.accepted != self._accepted", "self._journal.waiting", "tests/service/test_hold_sweeper.py"),
     Mutation(FILE_CONNECTION, "except BaseException:", "except ZeroDivisionError:", "tests/database/test_file_connection.py"),
     Mutation(FILE_CONNECTION, "thread.daemon = True", "pass", "tests/database/test_file_connection.py"),
+    Mutation(FILE_CONNECTION, "            self.rollback()", "            pass", "tests/database/test_file_connection.py"),
     Mutation(SERVER_CONNECTION, "self._writer.transport.abort()", "pass", "tests/database/test_mysql_tls.py"),
     Mutation(HOLD_ENDS, "OR (due_at = %s AND id > %s)", "OR (due_at > %s AND id > %s)", "tests/service/test_many_hold_ends.py"),
     Mutation("myaccount/ledger/account_rules.py", "if command.change_id in state.made_changes:", "if False:", "tests/service/test_journal.py"),
