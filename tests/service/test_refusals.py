@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from myaccount.appkeys import refusals_key
+from myaccount.journal import blocked
 from myaccount.observability import refusal_log as refusals_module
 from myaccount.observability.log_setup import request_id
 from myaccount.observability.refusal_log import CAUSES_LIMIT, IDS_LIMIT, Refusals
@@ -50,8 +51,15 @@ async def _nobody_opens_accounts(config: Config, request: pytest.FixtureRequest)
 
 
 async def test_a_cause_is_logged_once_with_the_ids_of_the_refused_requests(
-    client: Client, config: Config, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    client: Client,
+    config: Config,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The service is to give up.
+    monkeypatch.setattr(blocked, "WAIT_SECONDS", 1)
+
     async def open_account(id_: str) -> int:
         data = {"userId": id_, "accountId": id_, **PERSON}
         async with client.post("/openacc", data=data, headers={"X-Request-ID": id_}) as response:
