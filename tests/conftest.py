@@ -141,7 +141,7 @@ class ClientOf(Client):
         await self.session.close()
 
 
-# How long whoever waits for another may wait on a machine that stands still.
+# The time limit where a service and a test wait for each other: longer than a busy machine stalls.
 PATIENCE_SECONDS = 60
 
 # `make soak` has much more of everything.

@@ -16,8 +16,8 @@ from myaccount.system.addresses import listening_fault
 from ..conftest import Section
 from ..helpers.deployments import GUNICORN, IMPATIENT_GUNICORN
 from ..helpers.monitoring import ask
-from ..helpers.servers import MariaDB, free_port, wait_until
-from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start, begin, run_command
+from ..helpers.servers import START_SECONDS, STOP_SECONDS, MariaDB, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Start, begin, run_command
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "db": "bus", "user": "u", "password": "hunter2"}
 

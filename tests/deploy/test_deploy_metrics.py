@@ -12,8 +12,8 @@ import yaml
 
 from ..conftest import Section
 from ..helpers.monitoring import Scrape, scrape
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, START_SECONDS, Start
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import CHECKOUT, Start
 from .test_start import GUNICORN
 
 # The metric and labels that Prometheus itself adds for each target.

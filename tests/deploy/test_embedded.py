@@ -23,8 +23,8 @@ from myaccount.settings.schema import Config
 from myaccount.system.private_files import keep_made
 
 from ..helpers.deployments import GUNICORN, IMPATIENT_GUNICORN, roll, workers_of
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import START_SECONDS, ListenerAlone, Service, Start, run_command
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import ListenerAlone, Service, Start, run_command
 
 
 @pytest.fixture

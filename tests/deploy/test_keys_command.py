@@ -17,8 +17,8 @@ from myaccount.access.scopes import SCOPES
 from myaccount.cli import entry as cli
 
 from ..conftest import Section
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import START_SECONDS, ListenerAlone, Service, Start, run_command
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import ListenerAlone, Service, Start, run_command
 
 KEY = "mak_[a-z0-9]{12}_[0-9a-f]{64}"
 

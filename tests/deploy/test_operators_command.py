@@ -25,7 +25,8 @@ from myaccount.settings.schema import CONFIGURATION
 
 from ..conftest import Section
 from ..helpers.operators import quick_passwords
-from ..helpers.services import START_SECONDS, Service, Start, run_command
+from ..helpers.servers import START_SECONDS
+from ..helpers.services import Service, Start, run_command
 
 PASSWORD = "correct horse battery staple"
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from ..helpers.deployments import port_of
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, STOP_SECONDS, Start
+from ..helpers.servers import START_SECONDS, STOP_SECONDS, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Start
 
 WORDS = [
     ["serve"],

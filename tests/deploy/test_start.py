@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ..conftest import Section
-from ..helpers.servers import MariaDB, Redis, wait_until
-from ..helpers.services import CHECKOUT, START_SECONDS, Service, Start, run_command
+from ..helpers.servers import START_SECONDS, MariaDB, Redis, wait_until
+from ..helpers.services import CHECKOUT, Service, Start, run_command
 from ..unit.test_configuration import DEMO
 
 

@@ -14,8 +14,8 @@ from ..helpers.acl import permissions
 from ..helpers.certificates import DAY, Authority
 from ..helpers.deployments import port_of
 from ..helpers.monitoring import ask
-from ..helpers.servers import MariaDB, Redis, free_port, wait_until
-from ..helpers.services import START_SECONDS, Start, run_command
+from ..helpers.servers import START_SECONDS, MariaDB, Redis, free_port, wait_until
+from ..helpers.services import Start, run_command
 
 READY = "A service can start on this configuration."
 

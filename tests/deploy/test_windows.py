@@ -11,8 +11,8 @@ import yaml
 
 from myaccount.settings.paths import resource
 
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, START_SECONDS, Service, Start, run_command
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import CHECKOUT, Service, Start, run_command
 from ..unit.test_architecture import PACKAGE
 
 WINDOWS = ("python3", "-X", "warn_default_encoding", "tests/helpers/windows.py")

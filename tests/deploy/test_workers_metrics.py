@@ -14,8 +14,8 @@ from myaccount.observability import slots
 
 from ..conftest import Section
 from ..helpers.monitoring import ANSWER_SECONDS, Scrape, ask, scrape
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import START_SECONDS, Service, Start
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import Service, Start
 
 WORKERS = 3
 # `make soak` has as many reloads as a busy month.

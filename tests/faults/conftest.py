@@ -2,6 +2,9 @@
 
 import pytest
 
+# Not a measure: programs that start, and hundreds of orders, may take a slow machine long.
+HANGING_SECONDS = 200
+
 
 @pytest.fixture(autouse=True)
 def _never_away(never_away: None) -> None:

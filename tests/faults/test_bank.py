@@ -10,7 +10,8 @@ import pytest
 from ..conftest import Section, eventually
 from ..helpers.bank import HOT, BankOf, Sent, assert_tables_match_replies, check
 from ..helpers.failpoints import POINTS
-from ..helpers.services import STOP_SECONDS, Start
+from ..helpers.servers import STOP_SECONDS
+from ..helpers.services import Start
 
 # `make soak` runs it for long.
 ORDERS_EACH = int(os.environ.get("SOAK_ORDERS", "20"))

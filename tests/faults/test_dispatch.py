@@ -22,14 +22,13 @@ from ..helpers.failpoints import LISTENER_POINTS
 from ..helpers.receivers import Answer, Endless, Receiving, hang
 from ..helpers.servers import Redis, free_port
 from ..helpers.services import ListenerAlone, Service, Start
+from .conftest import HANGING_SECONDS
 
 # `make soak` repeats each fault, and keeps Redis away for a minute.
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
 AWAY_SECONDS = 2 if ROUNDS == 1 else 60
 KILLS = 4 * ROUNDS
 CLIENTS = 20
-# Not a measure: 100 orders may take a slow machine long.
-HANGING_SECONDS = 200
 
 
 @pytest.fixture

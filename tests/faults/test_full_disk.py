@@ -11,8 +11,8 @@ from ..conftest import eventually
 from ..helpers.deployments import GUNICORN, port_of, workers_of
 from ..helpers.disks import Disk, disk
 from ..helpers.monitoring import readiness, scrape
-from ..helpers.servers import free_port, wait_until
-from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start
+from ..helpers.servers import START_SECONDS, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Service, Start
 
 __all__ = ["disk"]
 

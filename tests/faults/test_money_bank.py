@@ -24,7 +24,8 @@ from ..helpers.money_bank import MoneyBank
 from ..helpers.money_checker import check_money
 from ..helpers.money_history import DECLINES, REFUSALS
 from ..helpers.money_tables import read_tables
-from ..helpers.services import STOP_SECONDS, Start
+from ..helpers.servers import STOP_SECONDS
+from ..helpers.services import Start
 
 # `make soak` runs it for long.
 STEPS = int(os.environ.get("SOAK_ORDERS", "20"))

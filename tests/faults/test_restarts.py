@@ -30,14 +30,13 @@ from ..helpers.deployments import (
 )
 from ..helpers.servers import MariaDB, free_port
 from ..helpers.services import PATIENT, Service, Start
+from .conftest import HANGING_SECONDS
 
 __all__ = ["nginx_before", "sections", "session"]
 
 # `make soak` restarts as often as it should ever be done in a day.
 RESTARTS = 20 if int(os.environ.get("SOAK_ROUNDS", "1")) > 1 else 3
 CLIENTS = 40
-# Not a measure: programs that start, and 200 orders, may take a slow machine long.
-HANGING_SECONDS = 200
 
 UnderLoad = Callable[[], AbstractAsyncContextManager[tuple[Service, Nginx, Bank]]]
 

@@ -19,7 +19,8 @@ from ..helpers.actions import open_users
 from ..helpers.broken_once import BREAK_ONCE
 from ..helpers.deployments import session, workers_of
 from ..helpers.failpoints import BROKEN
-from ..helpers.services import STOP_SECONDS, Start
+from ..helpers.servers import STOP_SECONDS
+from ..helpers.services import Start
 
 __all__ = ["session"]
 

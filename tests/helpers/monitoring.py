@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-# Whatever hangs does so for 5 seconds at least, each time. A busy machine stands still, too, but not each time.
+# A reply that hangs takes 5 seconds or more at each attempt. A busy machine stalls one attempt, not all of them.
 ANSWER_SECONDS = 4
 ATTEMPTS = 3
 

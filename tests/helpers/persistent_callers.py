@@ -35,7 +35,7 @@ class Callers:
 
     def __init__(self, service: Service, session: aiohttp.ClientSession) -> None:
         self._address = service.address
-        self.session = session
+        self._session = session
         self.replies: list[Reply] = []
 
     @asynccontextmanager
@@ -56,7 +56,7 @@ class Callers:
             began = time.time()
             # A worker that is killed takes its connections along.
             with suppress(aiohttp.ClientError):
-                async with self.session.request(
+                async with self._session.request(
                     asked.method, self._address + asked.path, data=asked.fields, headers=asked.headers
                 ) as response:
                     await response.read()

@@ -19,11 +19,9 @@ import yaml
 
 from .child_processes import kill_with_children
 from .preloaded import Forked, fork
-from .servers import free_port, wait_until
+from .servers import START_SECONDS, STOP_SECONDS, free_port, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120
-STOP_SECONDS = 60
 # Sections of a service that refuses no order because the machine stands still.
 PATIENT = {"journal": {"waiting_seconds": 60}}
 

@@ -215,7 +215,7 @@ class TestMariaDB:
 
         holders = [asyncio.ensure_future(database.read(hold)) for _ in range(4)]
         await eventually(lambda: holding == 4)
-        # Whoever waits for one now waits in vain.
+        # From now on, a request that finds no free connection gives up after half a second.
         monkeypatch.setattr(database._engine.pool, "_timeout", 0.5)
         status, problem, _ = await send(client, "/querorder", orderId="r1")
         assert (status, problem["code"]) == (503, "overloaded")

@@ -32,8 +32,8 @@ from myaccount.settings.schema import Config
 
 from ..conftest import Client, Section, Server, eventually
 from ..helpers.monitoring import Scrape, ask, scrape
-from ..helpers.servers import MariaDB, free_port, wait_until
-from ..helpers.services import CHECKOUT, ENVIRONMENT, START_SECONDS, Service, Start, begin
+from ..helpers.servers import START_SECONDS, MariaDB, free_port, wait_until
+from ..helpers.services import CHECKOUT, ENVIRONMENT, Service, Start, begin
 
 COUNT = "myaccount_http_request_duration_seconds_count"
 OPENING = {"userName": "N", "sex": "F", "cardNum": "6222999999", "accountType": "01"}
